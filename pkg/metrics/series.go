@@ -1,5 +1,7 @@
 package metrics
 
+import "strings"
+
 // Label is one name and value of a series.
 type Label struct {
 	Name, Value string
@@ -17,4 +19,14 @@ type Series struct {
 	// the text form shows it, remote write leaves it out.
 	Labels []Label
 	Value  float64
+}
+
+// Clone returns a copy of the series that stays valid.
+func (s Series) Clone() Series {
+	labels := make([]Label, len(s.Labels))
+	for i, label := range s.Labels {
+		labels[i] = Label{Name: label.Name, Value: strings.Clone(label.Value)}
+	}
+	s.Labels = labels
+	return s
 }
