@@ -48,40 +48,40 @@ func (t Time) Seconds() int64 {
 type Registry struct {
 	// ID is the AWS account of the registry, twelve digits; empty until the
 	// first answer named it.
-	ID string
+	ID string `cbor:"1,keyasint,omitempty"`
 	// ListedAt is when its repositories were last listed with success; zero
 	// means never, and then Repositories says nothing about what exists.
-	ListedAt Time
+	ListedAt Time `cbor:"2,keyasint,omitempty"`
 	// Repositories are sorted by name.
-	Repositories []*Repository
+	Repositories []*Repository `cbor:"-"`
 }
 
 // Repository is one repository and its images.
 type Repository struct {
-	Name       string
-	ARN        string
-	URI        string // what precedes ":tag" in an image reference
-	RegistryID string
-	CreatedAt  Time
+	Name       string `cbor:"1,keyasint,omitempty"`
+	ARN        string `cbor:"2,keyasint,omitempty"`
+	URI        string `cbor:"3,keyasint,omitempty"` // what precedes ":tag" in an image reference
+	RegistryID string `cbor:"4,keyasint,omitempty"`
+	CreatedAt  Time   `cbor:"5,keyasint,omitempty"`
 	// TagMutability is the API's own word: MUTABLE, IMMUTABLE,
 	// MUTABLE_WITH_EXCLUSION or IMMUTABLE_WITH_EXCLUSION.
-	TagMutability string
+	TagMutability string `cbor:"6,keyasint,omitempty"`
 	// EncryptionType is AES256, KMS or KMS_DSSE; empty when the API left it out.
-	EncryptionType string
-	KMSKey         string
+	EncryptionType string `cbor:"7,keyasint,omitempty"`
+	KMSKey         string `cbor:"8,keyasint,omitempty"`
 	// ScanOnPush is nil when the API left the scanning configuration out.
-	ScanOnPush *bool
+	ScanOnPush *bool `cbor:"9,keyasint,omitempty"`
 
 	// ImagesReadAt is when the listing that gave Images began; zero means that
 	// they were never listed.
-	ImagesReadAt Time
+	ImagesReadAt Time `cbor:"10,keyasint,omitempty"`
 	// TriedAt is when a listing was last begun, whatever became of it. Work is
 	// ordered by it, so that a repository that fails does not hold up the rest.
-	TriedAt Time
+	TriedAt Time `cbor:"11,keyasint,omitempty"`
 	// Denied is set while the last listing was refused for want of a permission.
-	Denied bool
+	Denied bool `cbor:"12,keyasint,omitempty"`
 	// Images are sorted by digest and hold untagged ones too.
-	Images []Image
+	Images []Image `cbor:"-"`
 }
 
 // Image status values as the API writes them.
@@ -93,21 +93,21 @@ const (
 
 // Image is one manifest of a repository.
 type Image struct {
-	Digest Digest
+	Digest Digest `cbor:"1,keyasint,omitempty"`
 	// Tags are sorted; an untagged image has none.
-	Tags []string
+	Tags []string `cbor:"2,keyasint,omitempty"`
 	// SizeBytes is -1 when the API gave none. An index has the size of its
 	// largest child.
-	SizeBytes    int64
-	PushedAt     Time
-	PulledAt     Time   // lastRecordedPullTime, which ECR refreshes about daily
-	MediaType    string // of the manifest
-	ArtifactType string // artifactMediaType
+	SizeBytes    int64  `cbor:"3,keyasint,omitempty"`
+	PushedAt     Time   `cbor:"4,keyasint,omitempty"`
+	PulledAt     Time   `cbor:"5,keyasint,omitempty"` // lastRecordedPullTime, which ECR refreshes about daily
+	MediaType    string `cbor:"6,keyasint,omitempty"` // of the manifest
+	ArtifactType string `cbor:"7,keyasint,omitempty"` // artifactMediaType
 	// Status is ImageActive, ImageArchived or ImageActivating; empty, from an
 	// API that does not know it, counts as active.
-	Status string
+	Status string `cbor:"8,keyasint,omitempty"`
 	// Scan is nil while nothing is known, which is not the same as no findings.
-	Scan *Scan
+	Scan *Scan `cbor:"9,keyasint,omitempty"`
 }
 
 // Active reports whether the image can be pulled now. Archived images, and those
@@ -118,17 +118,17 @@ func (i *Image) Active() bool { return i.Status == "" || i.Status == ImageActive
 type Scan struct {
 	// Status is the API's own word (COMPLETE, ACTIVE, FAILED, …); empty when a
 	// summary came without one.
-	Status string
+	Status string `cbor:"1,keyasint,omitempty"`
 	// CompletedAt is when the findings were made; zero when unknown.
-	CompletedAt Time
+	CompletedAt Time `cbor:"2,keyasint,omitempty"`
 	// Severities are sorted by name and hold only what the API reported.
-	Severities []SeverityCount
+	Severities []SeverityCount `cbor:"3,keyasint,omitempty"`
 }
 
 // SeverityCount is the number of findings of one severity.
 type SeverityCount struct {
-	Severity string // the API's upper-case word
-	Count    int32
+	Severity string `cbor:"1,keyasint"` // the API's upper-case word
+	Count    int32  `cbor:"2,keyasint"`
 }
 
 // Find returns the repository of that name, or nil.
@@ -144,8 +144,10 @@ func (r *Registry) Find(name string) *Repository {
 
 // SetRepositories replaces the list of repositories by a new, complete one read
 // at a moment. A repository that was known keeps its images and their freshness;
-// one that is not in the list is gone. Of two records of one name the later in
-// the list wins: pages of a listing may overlap.
+// one that is not in the list is gone. One that was deleted and made again, or
+// that is of another registry, has a name in common with the known one and no
+// more. Of two records of one name the later in the list wins: pages of a listing
+// may overlap.
 func (r *Registry) SetRepositories(list []*Repository, at Time) {
 	byName := make(map[string]*Repository, len(list))
 	for _, repo := range list {
@@ -153,12 +155,12 @@ func (r *Registry) SetRepositories(list []*Repository, at Time) {
 	}
 	next := make([]*Repository, 0, len(byName))
 	for _, repo := range byName {
-		if old := r.Find(repo.Name); old != nil {
+		if old := r.Find(repo.Name); old != nil && old.URI == repo.URI && old.CreatedAt == repo.CreatedAt {
 			repo.ImagesReadAt, repo.TriedAt, repo.Denied = old.ImagesReadAt, old.TriedAt, old.Denied
 			repo.Images = old.Images
 		}
 		next = append(next, repo)
-		if r.ID == "" {
+		if repo.RegistryID != "" {
 			r.ID = repo.RegistryID
 		}
 	}
@@ -244,4 +246,20 @@ func (r *Registry) OldestRead() Time {
 		oldest = min(oldest, repo.ImagesReadAt)
 	}
 	return oldest
+}
+
+// sorted reports whether repositories and images are in the order that Find and
+// FindImage rest on, each of them once.
+func (r *Registry) sorted() bool {
+	for i, repo := range r.Repositories {
+		if i > 0 && r.Repositories[i-1].Name >= repo.Name {
+			return false
+		}
+		for j := 1; j < len(repo.Images); j++ {
+			if repo.Images[j-1].Digest.Compare(repo.Images[j].Digest) >= 0 {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -1,0 +1,173 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"net/url"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// errRule stands for "breaks the rule": Load reports the rule itself.
+var errRule = errors.New("breaks the rule")
+
+// must turns a condition into an error.
+func must(ok bool) error {
+	if !ok {
+		return errRule
+	}
+	return nil
+}
+
+// URL is an absolute http or https URL.
+type URL struct{ url.URL }
+
+// String leaves out user info and query, which can hold secrets.
+func (u URL) String() string { return withoutSecrets(u.URL) }
+
+// UnmarshalText reads the URL.
+func (u *URL) UnmarshalText(text []byte) error {
+	parsed, err := url.Parse(string(text))
+	if err != nil {
+		return errRule
+	}
+	u.URL = *parsed
+	return must((u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Fragment == "")
+}
+
+// Auth is a way to authenticate requests.
+type Auth string
+
+// The ways to authenticate.
+const (
+	AuthSigV4 Auth = "sigv4"
+	AuthNone  Auth = "none"
+)
+
+// UnmarshalText reads one of the ways.
+func (a *Auth) UnmarshalText(text []byte) error {
+	*a = Auth(text)
+	return must(*a == AuthSigV4 || *a == AuthNone)
+}
+
+// Region is the name of an AWS Region.
+type Region string
+
+var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
+
+// UnmarshalText reads the name.
+func (r *Region) UnmarshalText(text []byte) error {
+	*r = Region(text)
+	return must(regionName.Match(text))
+}
+
+// AccountID is an AWS account, twelve digits.
+type AccountID string
+
+var accountID = regexp.MustCompile(`^\d{12}$`)
+
+// UnmarshalText reads the digits.
+func (a *AccountID) UnmarshalText(text []byte) error {
+	*a = AccountID(text)
+	return must(accountID.Match(text))
+}
+
+// Duration is a span of time: "90s", "30m", or a plain number of seconds.
+type Duration time.Duration
+
+// UnmarshalText reads either form.
+func (d *Duration) UnmarshalText(text []byte) error {
+	s := string(text)
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		s += "s"
+	}
+	parsed, err := time.ParseDuration(s)
+	*d = Duration(parsed)
+	return err
+}
+
+// String prints the duration as Go does.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// StateURL says where the inventory rests between runs.
+type StateURL struct {
+	// Path is the file; empty for memory.
+	Path string
+}
+
+// UnmarshalText reads "memory:" or "file:///path".
+func (s *StateURL) UnmarshalText(text []byte) error {
+	u, err := url.Parse(string(text))
+	if err != nil {
+		return errRule
+	}
+	switch {
+	case u.Scheme == "memory":
+		return must(u.Host+u.Path+u.Opaque+u.RawQuery == "")
+	case u.Scheme == "file":
+		s.Path = path.Clean(u.Path)
+		return must(u.Host == "" && path.IsAbs(u.Path) && !strings.HasSuffix(u.Path, "/") && u.RawQuery+u.Fragment == "")
+	}
+	return errRule
+}
+
+// Label is a name and a value put on every series.
+type Label struct{ Name, Value string }
+
+// Labels are written name=value,name=value. A value has no comma in it.
+type Labels []Label
+
+var (
+	labelName      = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	maxLabelLength = 2048
+)
+
+// UnmarshalText reads the pairs; white space around names and values is left out.
+func (l *Labels) UnmarshalText(text []byte) error {
+	*l = nil
+	seen := map[string]bool{}
+	for pair := range strings.SplitSeq(string(text), ",") {
+		name, value, ok := strings.Cut(pair, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		switch {
+		case !ok, !labelName.MatchString(name), strings.HasPrefix(name, "__"), seen[name]:
+			return errRule
+		case value == "", len(value) > maxLabelLength, !utf8.ValidString(value):
+			return errRule
+		}
+		seen[name] = true
+		*l = append(*l, Label{name, value})
+	}
+	return nil
+}
+
+// LogLevel is the least severe level that is logged.
+type LogLevel struct{ level *slog.Level }
+
+// Level returns the level, INFO if none was set.
+func (l LogLevel) Level() slog.Level {
+	if l.level == nil {
+		return slog.LevelInfo
+	}
+	return *l.level
+}
+
+// logLevels are slog's names, those the Python exporter takes, and Lambda's.
+var logLevels = map[string]slog.Level{
+	"TRACE": slog.LevelDebug, "DEBUG": slog.LevelDebug, "INFO": slog.LevelInfo,
+	"WARN": slog.LevelWarn, "WARNING": slog.LevelWarn,
+	"ERROR": slog.LevelError, "CRITICAL": slog.LevelError, "FATAL": slog.LevelError,
+}
+
+// UnmarshalText reads the name of a level in either case.
+func (l *LogLevel) UnmarshalText(text []byte) error {
+	level, ok := logLevels[strings.ToUpper(string(text))]
+	if ok {
+		l.level = &level
+	}
+	return must(ok)
+}

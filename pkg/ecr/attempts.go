@@ -1,0 +1,157 @@
+package ecr
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+	"golang.org/x/time/rate"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+)
+
+const (
+	maxBackoff = 5 * time.Second
+	// throttleException is what the ECR documentation names beside the codes
+	// that the SDK knows.
+	throttleException = "ThrottleException"
+	// slowest is the share of its configured rate that an operation keeps
+	// however often it is throttled.
+	slowest = 1.0 / 32
+	// recovery is the share of its configured rate that an operation gains by
+	// each attempt that is not throttled.
+	recovery = 1.0 / 64
+	// halveEvery bounds how fast the rate falls: the attempts in flight when
+	// throttling begins are all refused, and are one piece of news.
+	halveEvery = time.Second
+)
+
+// OperationStats are the attempts of one operation.
+type OperationStats struct {
+	// Calls counts attempts: each is a request to AWS.
+	Calls int `json:"calls"`
+	// Throttles counts those that were answered with a throttling error.
+	Throttles int `json:"throttles"`
+}
+
+// limits holds a rate limit for each operation: ECR's token buckets are per
+// operation, account and Region.
+type limits struct {
+	rate  rate.Limit
+	mu    sync.Mutex
+	limit map[string]*limit
+}
+
+func newLimits(perSecond float64) *limits {
+	return &limits{rate: rate.Limit(perSecond), limit: map[string]*limit{}}
+}
+
+func (l *limits) of(operation string) *limit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.limit[operation] == nil {
+		l.limit[operation] = &limit{full: l.rate, pace: rate.NewLimiter(l.rate, max(1, int(l.rate)))}
+	}
+	return l.limit[operation]
+}
+
+// Stats returns the attempts by operation since the last call of Stats.
+func (c *Client) Stats() map[string]OperationStats {
+	c.limits.mu.Lock()
+	defer c.limits.mu.Unlock()
+	stats := map[string]OperationStats{}
+	for operation, limit := range c.limits.limit {
+		if s := limit.take(); s.Calls > 0 {
+			stats[operation] = s
+		}
+	}
+	return stats
+}
+
+// limit is the pace of one operation: halved when throttled, growing back with
+// each attempt that is not.
+type limit struct {
+	full rate.Limit
+	pace *rate.Limiter
+
+	mu     sync.Mutex
+	halved time.Time
+	stats  OperationStats
+}
+
+func (l *limit) take() OperationStats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.stats
+	l.stats = OperationStats{}
+	return s
+}
+
+// observe learns from one attempt.
+func (l *limit) observe(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.Calls++
+	if !isThrottle(err) {
+		l.pace.SetLimit(min(l.full, l.pace.Limit()+l.full*recovery))
+		return
+	}
+	l.stats.Throttles++
+	if now := time.Now(); now.Sub(l.halved) >= halveEvery {
+		l.halved = now
+		l.pace.SetLimit(max(l.full*slowest, l.pace.Limit()/2))
+	}
+}
+
+// throttles is the SDK's judgement; isThrottle adds what it does not know.
+var throttles = retry.IsErrorThrottles(retry.DefaultThrottles)
+
+func isThrottle(err error) bool {
+	if err == nil {
+		return false
+	}
+	if throttles.IsErrorThrottle(err) == aws.TrueTernary {
+		return true
+	}
+	if api := smithy.APIError(nil); errors.As(err, &api) && api.ErrorCode() == throttleException {
+		return true
+	}
+	var response *awshttp.ResponseError
+	return errors.As(err, &response) && response.HTTPStatusCode() == http.StatusTooManyRequests
+}
+
+// attempts follows the attempts of one call. It stands below the SDK's retry, so
+// that a retry waits for its turn as the first attempt does.
+type attempts struct {
+	limit *limit
+	last  error // of the last attempt that was answered
+}
+
+func (a *attempts) register(stack *middleware.Stack) error {
+	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("LimitAttempts", a.attempt), "Retry", middleware.After)
+}
+
+func (a *attempts) attempt(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (
+	middleware.FinalizeOutput, middleware.Metadata, error,
+) {
+	if err := a.limit.pace.Wait(ctx); err != nil {
+		// Wait refuses at once what could not start before the deadline.
+		return middleware.FinalizeOutput{}, middleware.Metadata{},
+			fmt.Errorf("waiting for the rate limit (%.3g a second): %w", float64(a.limit.pace.Limit()), cmp.Or(ctx.Err(), inventory.ErrTime))
+	}
+	out, metadata, err := next.HandleFinalize(ctx, in)
+	a.limit.observe(err)
+	if err != nil && ctx.Err() == nil {
+		a.last = err
+	}
+	return out, metadata, err
+}

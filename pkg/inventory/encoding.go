@@ -1,0 +1,187 @@
+package inventory
+
+import (
+	"cmp"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"unique"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// The stored form of an inventory is a CBOR sequence (RFC 8742) inside gzip, whose
+// checksum covers all of it: a header, the registry, then each repository followed
+// by its images, one item each, and a trailer. Records are maps with small integer
+// keys, so that one may gain a field without a new version. Items are written and
+// read one by one: at no time is there a second copy of the whole.
+
+// formatName and formatVersion make the header. A version is counted up when an
+// older program would misread what is written.
+const (
+	formatName    = "ecr-remote-write inventory"
+	formatVersion = 1
+)
+
+type header struct {
+	Name    string `cbor:"1,keyasint"`
+	Version int    `cbor:"2,keyasint"`
+	// Repositories is how many follow the registry.
+	Repositories int `cbor:"3,keyasint"`
+}
+
+// repositoryItem is a repository and the number of image items that follow it.
+type repositoryItem struct {
+	Repository *Repository `cbor:"1,keyasint"`
+	Images     int         `cbor:"2,keyasint"`
+}
+
+type trailer struct {
+	Images int `cbor:"1,keyasint"`
+}
+
+// ErrFormat says that what was read is no stored inventory of a version that this
+// program knows, or that it is damaged.
+var ErrFormat = errors.New("not a usable inventory")
+
+// Encode writes the stored form of a registry.
+func Encode(w io.Writer, registry *Registry) error {
+	zip, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil {
+		return fmt.Errorf("encoding the inventory: %w", err)
+	}
+	items := cbor.NewEncoder(zip)
+	images := 0
+	write := func(item any) {
+		if err == nil {
+			err = items.Encode(item)
+		}
+	}
+	write(header{formatName, formatVersion, len(registry.Repositories)})
+	write(registry)
+	for _, repository := range registry.Repositories {
+		write(repositoryItem{repository, len(repository.Images)})
+		for i := range repository.Images {
+			write(&repository.Images[i])
+		}
+		images += len(repository.Images)
+	}
+	write(trailer{images})
+	if err == nil {
+		err = zip.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("encoding the inventory: %w", err)
+	}
+	return nil
+}
+
+// Decode reads the stored form of a registry. An error that matches ErrFormat says
+// that the content is at fault; any other comes from the reader.
+func Decode(r io.Reader) (*Registry, error) {
+	source := &sourceReader{r: r}
+	registry, err := decode(source)
+	switch {
+	case source.err != nil:
+		return nil, fmt.Errorf("reading the inventory: %w", source.err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return registry, nil
+}
+
+// sourceReader remembers a fault of the reader, which the decoders above it wrap
+// or hide.
+type sourceReader struct {
+	r   io.Reader
+	err error
+}
+
+func (s *sourceReader) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
+
+func decode(r io.Reader) (*Registry, error) {
+	zip, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, fmt.Errorf("gzip header: %w", err)
+	}
+	items := cbor.NewDecoder(zip)
+	var head header
+	if err := items.Decode(&head); err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	if head.Name != formatName {
+		return nil, fmt.Errorf("header: it is %.40q, want %q", head.Name, formatName)
+	}
+	if head.Version != formatVersion {
+		return nil, fmt.Errorf("header: version %d, want %d", head.Version, formatVersion)
+	}
+	registry := &Registry{}
+	if err := items.Decode(registry); err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	images := 0
+	for i := range head.Repositories {
+		repository, err := decodeRepository(items)
+		if err != nil {
+			return nil, fmt.Errorf("repository %d of %d: %w", i+1, head.Repositories, err)
+		}
+		images += len(repository.Images)
+		registry.Repositories = append(registry.Repositories, repository)
+	}
+	var tail trailer
+	if err := items.Decode(&tail); err != nil {
+		return nil, fmt.Errorf("trailer: %w", err)
+	}
+	if tail.Images != images {
+		return nil, fmt.Errorf("trailer: %d images, want %d", images, tail.Images)
+	}
+	// The checksum stands behind the last byte of content.
+	if n, err := io.Copy(io.Discard, io.LimitReader(zip, 1)); err != nil || n != 0 {
+		return nil, fmt.Errorf("end: %d more bytes, %w", n, cmp.Or(err, errors.New("want none")))
+	}
+	if !registry.sorted() {
+		return nil, errors.New("repositories or images are not in order")
+	}
+	return registry, nil
+}
+
+func decodeRepository(items *cbor.Decoder) (*Repository, error) {
+	item := repositoryItem{Repository: &Repository{}}
+	if err := items.Decode(&item); err != nil {
+		return nil, err
+	}
+	repository := item.Repository
+	if repository == nil || item.Images < 0 {
+		return nil, errors.New("no record")
+	}
+	repository.TagMutability = shared(repository.TagMutability)
+	repository.EncryptionType = shared(repository.EncryptionType)
+	repository.RegistryID = shared(repository.RegistryID)
+	// The number is not to be trusted with memory before the images are there.
+	repository.Images = make([]Image, 0, min(item.Images, 100_000))
+	for i := range item.Images {
+		var image Image
+		if err := items.Decode(&image); err != nil {
+			return nil, fmt.Errorf("image %d of %d: %w", i+1, item.Images, err)
+		}
+		image.MediaType, image.ArtifactType, image.Status = shared(image.MediaType), shared(image.ArtifactType), shared(image.Status)
+		if image.Scan != nil {
+			image.Scan.Status = shared(image.Scan.Status)
+			for j := range image.Scan.Severities {
+				image.Scan.Severities[j].Severity = shared(image.Scan.Severities[j].Severity)
+			}
+		}
+		repository.Images = append(repository.Images, image)
+	}
+	return repository, nil
+}
+
+// shared returns the one copy of a string that many records have in common.
+func shared(s string) string { return unique.Make(s).Value() }
