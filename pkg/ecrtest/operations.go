@@ -1,0 +1,143 @@
+package ecrtest
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"regexp"
+)
+
+// operation is one row of the API: how a request names it, how it is authorised,
+// and the one function that answers it.
+type operation struct {
+	// service is the name that requests are signed for.
+	service string
+	// route is how a request names the operation: for awsJson the value of
+	// X-Amz-Target; for a REST operation, which has none, method and path.
+	route string
+	// name is what tests, faults and records call the operation by.
+	name string
+	// action is the IAM action.
+	action string
+	answer func(c *call, body []byte) (any, error)
+}
+
+// operations is the whole API. A further operation is a further row.
+var operations = []operation{
+	ecrOperation("DescribeRegistry", describeRegistry),
+	ecrOperation("DescribeRepositories", describeRepositories),
+	ecrOperation("DescribeImages", describeImages),
+}
+
+// targetPrefix names the service and its API version in X-Amz-Target.
+const targetPrefix = "AmazonEC2ContainerRegistry_V20150921."
+
+func ecrOperation[In any](name string, answer func(*call, *In) (any, error)) operation {
+	return operation{
+		service: "ecr",
+		route:   targetPrefix + name,
+		name:    name,
+		action:  "ecr:" + name,
+		answer: func(c *call, body []byte) (any, error) {
+			in := new(In)
+			if err := json.Unmarshal(body, in); err != nil {
+				return nil, serializationError(err)
+			}
+			return answer(c, in)
+		},
+	}
+}
+
+// serializationError is what AWS answers to a body that is not JSON, or is of
+// another shape than the operation's input.
+func serializationError(err error) *apiError {
+	if shape, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return newError("SerializationException", "%s can not be converted to the type of %s", shape.Value, shape.Field)
+	}
+	return newError("SerializationException", "")
+}
+
+// routeOf returns what names the operation in a request.
+func routeOf(r *http.Request) string {
+	if r.Method == http.MethodPost && r.URL.Path == "/" {
+		return r.Header.Get("X-Amz-Target")
+	}
+	return r.Method + " " + r.URL.Path
+}
+
+// call is one request while it is answered.
+type call struct {
+	server *Server
+	op     *operation
+}
+
+// registryID is the pattern of RegistryId in the service model.
+var registryID = regexp.MustCompile(`^[0-9]{12}$`)
+
+// registry returns the registry that a request is about, the server's own if it
+// names none. Of an account that is not simulated AWS tells nothing but that
+// access is denied; name is the repository asked for, or "*".
+func (c *call) registry(id *string, name string) (*Registry, error) {
+	if id == nil {
+		return c.server.registry, nil
+	}
+	if !registryID.MatchString(*id) {
+		return nil, invalid("registryId", "Member must satisfy regular expression pattern: [0-9]{12}")
+	}
+	if reg := c.server.registryOf(*id); reg != nil {
+		return reg, nil
+	}
+	other := NewRegistry(*id, c.server.registry.region)
+	return nil, accessDenied(c.server.user(), c.op.action, other.ARN(name),
+		"because no resource-based policy allows the "+c.op.action+" action")
+}
+
+// authorize holds the call against the server's policy, if it has one.
+func (c *call) authorize(resource string) error {
+	policy := c.server.currentPolicy()
+	if policy == nil {
+		return nil
+	}
+	switch policy.decide(c.op.action, resource) {
+	case allowed:
+		return nil
+	case explicitlyDenied:
+		return accessDenied(c.server.user(), c.op.action, resource, "with an explicit deny in an identity-based policy")
+	default:
+		return accessDenied(c.server.user(), c.op.action, resource,
+			"because no identity-based policy allows the "+c.op.action+" action")
+	}
+}
+
+// The page sizes of the service model: MaxResults is 1 to 1000, 100 if absent.
+const (
+	defaultPage = 100
+	maxPage     = 1000
+)
+
+// page reads the two paging parameters of a request. The cursor is where the page
+// before ended, empty for the first.
+func (c *call) page(maxResults *int32, token *string, scope []byte) (limit int, cursor string, err error) {
+	limit = defaultPage
+	if maxResults != nil {
+		switch limit = int(*maxResults); {
+		case limit < 1:
+			return 0, "", invalid("maxResults", "Member must have value greater than or equal to 1")
+		case limit > maxPage:
+			return 0, "", invalid("maxResults", "Member must have value less than or equal to 1000")
+		}
+	}
+	limit = c.server.pageLimit(c.op.name, limit)
+	if token == nil {
+		return limit, "", nil
+	}
+	cursor, ok := c.server.tokens.open(*token, scope)
+	if !ok {
+		return 0, "", invalid("nextToken", "Invalid token")
+	}
+	return limit, cursor, nil
+}
+
+// epoch is a time as awsJson1.1 writes it, seconds since 1970 as a number, from
+// Unix milliseconds. A missing time is 0, which "omitempty" leaves out.
+func epoch(ms int64) float64 { return float64(ms) / 1000 }

@@ -1,0 +1,271 @@
+package ecrtest
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Registry is one simulated ECR registry: an account in one Region. Its methods
+// may be called at any time, also while servers show it to clients; each takes
+// effect at once, as one step.
+//
+// It is a picture of the world and not of the API's write side: it stores what it
+// is told, and does not, for instance, refuse to move a tag in an IMMUTABLE
+// repository.
+type Registry struct {
+	id, region string
+
+	mu sync.RWMutex
+	// names are the keys of repositories, sorted: pages are cut by name.
+	names        []string
+	repositories map[string]*repository
+}
+
+// repository is a Repository with its images.
+type repository struct {
+	Repository
+	images imageSet
+}
+
+// Repository is what DescribeRepositories tells of a repository, less what
+// follows from its name (ARN, URI) and registry.
+// See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_Repository.html
+type Repository struct {
+	// Name may have parts: "team/app".
+	Name string
+	// CreatedAt is cut to the millisecond; the zero time leaves createdAt out.
+	CreatedAt time.Time
+	// TagMutability is MUTABLE, IMMUTABLE, MUTABLE_WITH_EXCLUSION or
+	// IMMUTABLE_WITH_EXCLUSION; empty leaves it out.
+	TagMutability string
+	// ExclusionFilters are the wildcard patterns of the two …_WITH_EXCLUSION.
+	ExclusionFilters []string
+	// Encryption is nil to leave encryptionConfiguration out.
+	Encryption *Encryption
+	// ScanOnPush is nil to leave imageScanningConfiguration out.
+	ScanOnPush *bool
+}
+
+// Encryption is a repository's encryption configuration.
+type Encryption struct {
+	// Type is AES256, KMS or KMS_DSSE.
+	Type string
+	// KMSKey is the key's ARN; empty for AES256.
+	KMSKey string
+}
+
+// NewRegistry returns an empty registry. The id is an AWS account, twelve digits;
+// the region, such as "eu-west-1", shows in ARNs and repository URIs.
+func NewRegistry(id, region string) *Registry {
+	return &Registry{id: id, region: region, repositories: make(map[string]*repository)}
+}
+
+// ID returns the AWS account that the registry belongs to.
+func (r *Registry) ID() string { return r.id }
+
+// Region returns the registry's Region.
+func (r *Registry) Region() string { return r.region }
+
+// ARN returns the ARN of the repository of that name, whether it exists or not.
+// With the name "*" it is the resource that a call on all repositories needs.
+func (r *Registry) ARN(name string) string {
+	return "arn:" + r.partition() + ":ecr:" + r.region + ":" + r.id + ":repository/" + name
+}
+
+// URI returns what precedes ":tag" in a reference to an image of the repository.
+func (r *Registry) URI(name string) string {
+	domain := "amazonaws.com"
+	if r.partition() == "aws-cn" {
+		domain = "amazonaws.com.cn"
+	}
+	return r.id + ".dkr.ecr." + r.region + "." + domain + "/" + name
+}
+
+// partition is the part of AWS that the Region is in, the second field of an ARN.
+func (r *Registry) partition() string {
+	switch {
+	case strings.HasPrefix(r.region, "cn-"):
+		return "aws-cn"
+	case strings.HasPrefix(r.region, "us-gov-"):
+		return "aws-us-gov"
+	default:
+		return "aws"
+	}
+}
+
+// repositoryName is the pattern of RepositoryName in the service model.
+var repositoryName = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+
+// The lengths of a repository name, of RepositoryName in the service model.
+const (
+	minRepositoryName = 2
+	maxRepositoryName = 256
+)
+
+// PutRepository creates a repository, or changes the settings of the one of that
+// name, which keeps its images. It refuses a name or a word that ECR does not know.
+func (r *Registry) PutRepository(repo Repository) error {
+	if err := checkRepository(&repo); err != nil {
+		return fmt.Errorf("put repository %q: %w", repo.Name, err)
+	}
+	repo = repo.clone()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old, ok := r.repositories[repo.Name]; ok {
+		old.Repository = repo
+		return nil
+	}
+	r.insert(&repository{Repository: repo})
+	return nil
+}
+
+func checkRepository(repo *Repository) error {
+	if n := len(repo.Name); n < minRepositoryName || n > maxRepositoryName || !repositoryName.MatchString(repo.Name) {
+		return fmt.Errorf("not a repository name")
+	}
+	switch repo.TagMutability {
+	case "", "MUTABLE", "IMMUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION":
+	default:
+		return fmt.Errorf("unknown tag mutability %q", repo.TagMutability)
+	}
+	if repo.Encryption != nil {
+		switch repo.Encryption.Type {
+		case "AES256", "KMS", "KMS_DSSE":
+		default:
+			return fmt.Errorf("unknown encryption type %q", repo.Encryption.Type)
+		}
+	}
+	return nil
+}
+
+// insert adds a repository that is not there yet. The caller holds the lock.
+func (r *Registry) insert(repo *repository) {
+	r.repositories[repo.Name] = repo
+	i, _ := slices.BinarySearch(r.names, repo.Name)
+	r.names = slices.Insert(r.names, i, repo.Name)
+}
+
+// DeleteRepository deletes a repository with all its images and reports whether
+// it was there.
+func (r *Registry) DeleteRepository(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.repositories[name]; !ok {
+		return false
+	}
+	delete(r.repositories, name)
+	i, _ := slices.BinarySearch(r.names, name)
+	r.names = slices.Delete(r.names, i, i+1)
+	return true
+}
+
+// Repository returns the repository of that name.
+func (r *Registry) Repository(name string) (Repository, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	repo, ok := r.repositories[name]
+	if !ok {
+		return Repository{}, false
+	}
+	return repo.Repository.clone(), true
+}
+
+// Repositories returns all repositories, sorted by name.
+func (r *Registry) Repositories() []Repository {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	all := make([]Repository, 0, len(r.names))
+	for _, name := range r.names {
+		all = append(all, r.repositories[name].Repository.clone())
+	}
+	return all
+}
+
+// repositoriesAfter returns up to limit repositories whose names follow a cursor,
+// and whether there are more. The result shares its slices and pointers with the
+// registry, which never changes what they point to.
+func (r *Registry) repositoriesAfter(cursor string, limit int) (page []Repository, more bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	i, found := slices.BinarySearch(r.names, cursor)
+	if found {
+		i++
+	}
+	rest := r.names[i:]
+	page = make([]Repository, 0, min(limit, len(rest)))
+	for _, name := range rest[:cap(page)] {
+		page = append(page, r.repositories[name].Repository)
+	}
+	return page, len(rest) > len(page)
+}
+
+func (r Repository) clone() Repository {
+	r.CreatedAt = fromMillis(toMillis(r.CreatedAt))
+	r.ExclusionFilters = slices.Clone(r.ExclusionFilters)
+	if r.Encryption != nil {
+		r.Encryption = new(*r.Encryption)
+	}
+	if r.ScanOnPush != nil {
+		r.ScanOnPush = new(*r.ScanOnPush)
+	}
+	return r
+}
+
+// Totals are the numbers of things in a registry.
+type Totals struct {
+	Repositories int
+	// Images are all manifests, of whatever status.
+	Images int
+	// TaggedImages are the active images with at least one tag.
+	TaggedImages int
+	// Tags are the tags of active images: each is a series of an image family.
+	Tags int
+	// Untagged are the active images without a tag.
+	Untagged int
+	// Archived are the images that are not active.
+	Archived int
+}
+
+// Totals counts what the registry holds now.
+func (r *Registry) Totals() Totals {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	t := Totals{Repositories: len(r.names)}
+	for repo := range maps.Values(r.repositories) {
+		t.Images += len(repo.images.records)
+		for i := range repo.images.records {
+			switch rec := &repo.images.records[i]; {
+			case !rec.status.active():
+				t.Archived++
+			case len(rec.tags) == 0:
+				t.Untagged++
+			default:
+				t.TaggedImages++
+				t.Tags += len(rec.tags)
+			}
+		}
+	}
+	return t
+}
+
+// toMillis converts a time as the simulator stores it: Unix milliseconds, 0 for
+// the zero time. ECR sends no finer ones.
+func toMillis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// fromMillis is the inverse of toMillis, in UTC.
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

@@ -1,0 +1,190 @@
+package ecrtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+// link is how a Server is reached, once it serves.
+type link struct {
+	mu       sync.Mutex
+	closed   bool
+	url      string
+	client   *http.Client
+	server   *http.Server
+	stop     context.CancelFunc
+	served   chan struct{} // closed when the accepting loop has ended
+	handlers sync.WaitGroup
+}
+
+// Start serves a registry on a free port of 127.0.0.1 until the test ends.
+func Start(tb testing.TB, reg *Registry) *Server {
+	tb.Helper()
+	s := New(reg)
+	if err := s.Listen(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// StartPipe serves a registry in memory until the test ends: only the client of
+// [Server.Client] reaches it. Unlike sockets, pipes are durably blocking, so that
+// in a testing/synctest bubble time passes while all wait for one another. There
+// it has to be called, and the client made, inside the bubble.
+func StartPipe(tb testing.TB, reg *Registry) *Server {
+	tb.Helper()
+	s := New(reg)
+	if err := s.ListenPipe(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// Listen begins to serve on a free port of 127.0.0.1, until Close. A Server
+// listens once.
+func (s *Server) Listen() error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("serve simulated ECR: %w", err)
+	}
+	dialer := &net.Dialer{}
+	return s.link.serve(s, listener, "http://"+listener.Addr().String(), dialer.DialContext)
+}
+
+// ListenPipe begins to serve in memory, until Close. A Server listens once.
+func (s *Server) ListenPipe() error {
+	pipe := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	return s.link.serve(s, pipe, "http://ecr.invalid", pipe.dial)
+}
+
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// maxIdle is how many connections a client keeps: enough not to open new ones in
+// a test that asks with many goroutines.
+const maxIdle = 256
+
+func (l *link) serve(handler http.Handler, listener net.Listener, url string, dial dialFunc) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.server != nil || l.closed {
+		_ = listener.Close()
+		return errors.New("serve simulated ECR: it listens, or did")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	l.url, l.stop, l.served = url, stop, make(chan struct{})
+	l.client = &http.Client{Transport: &http.Transport{
+		DialContext:         dial,
+		MaxIdleConnsPerHost: maxIdle,
+		DisableCompression:  true,
+	}}
+	l.server = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: time.Minute,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are the trade here
+	}
+	go func(server *http.Server, served chan<- struct{}) {
+		defer close(served)
+		_ = server.Serve(listener) // ends with ErrServerClosed, and only by Close
+	}(l.server, l.served)
+	return nil
+}
+
+// URL is what to give to a client as its endpoint; empty before Listen.
+func (s *Server) URL() string {
+	s.link.mu.Lock()
+	defer s.link.mu.Unlock()
+	return s.link.url
+}
+
+// Client returns an HTTP client that reaches the server and keeps its connections
+// until Close; nil before Listen. Over a socket any other client does as well.
+func (s *Server) Client() *http.Client {
+	s.link.mu.Lock()
+	defer s.link.mu.Unlock()
+	return s.link.client
+}
+
+// Close ends serving: requests in flight lose their connection. It returns when
+// none is being answered any more. A second call does nothing.
+func (s *Server) Close() {
+	l := &s.link
+	l.mu.Lock()
+	again := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if again {
+		return
+	}
+	if l.server != nil {
+		l.stop()
+		_ = l.server.Close() // of its listener, which nothing can be done about
+		<-l.served
+		l.client.CloseIdleConnections()
+	}
+	l.handlers.Wait()
+}
+
+// enter counts a request in, unless the server is closed.
+func (l *link) enter() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.handlers.Add(1)
+	return true
+}
+
+func (l *link) leave() { l.handlers.Done() }
+
+// pipeListener accepts connections that are pipes in memory.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+// dial makes a connection, whatever the address.
+func (p *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case p.conns <- far:
+		return near, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (p *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipeListener) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipeListener) Addr() net.Addr { return pipeAddr{} }
+
+type pipeAddr struct{}
+
+func (pipeAddr) Network() string { return "pipe" }
+func (pipeAddr) String() string  { return "pipe" }
