@@ -35,14 +35,6 @@ const (
 	halveEvery = time.Second
 )
 
-// OperationStats are the attempts of one operation.
-type OperationStats struct {
-	// Calls counts attempts: each is a request to AWS.
-	Calls int `json:"calls"`
-	// Throttles counts those that were answered with a throttling error.
-	Throttles int `json:"throttles"`
-}
-
 // limits holds a rate limit for each operation: ECR's token buckets are per
 // operation, account and Region.
 type limits struct {
@@ -64,17 +56,22 @@ func (l *limits) of(operation string) *limit {
 	return l.limit[operation]
 }
 
-// Stats returns the attempts by operation since the last call of Stats.
-func (c *Client) Stats() map[string]OperationStats {
+// TakeCalls returns the requests by operation, each attempt one, and how many of
+// them were throttled, since it was last called.
+func (c *Client) TakeCalls() (calls, throttles map[string]int) {
 	c.limits.mu.Lock()
 	defer c.limits.mu.Unlock()
-	stats := map[string]OperationStats{}
+	calls, throttles = map[string]int{}, map[string]int{}
 	for operation, limit := range c.limits.limit {
-		if s := limit.take(); s.Calls > 0 {
-			stats[operation] = s
+		made, throttled := limit.take()
+		if made > 0 {
+			calls[operation] = made
+		}
+		if throttled > 0 {
+			throttles[operation] = throttled
 		}
 	}
-	return stats
+	return calls, throttles
 }
 
 // limit is the pace of one operation: halved when throttled, growing back with
@@ -83,29 +80,29 @@ type limit struct {
 	full rate.Limit
 	pace *rate.Limiter
 
-	mu     sync.Mutex
-	halved time.Time
-	stats  OperationStats
+	mu               sync.Mutex
+	halved           time.Time
+	calls, throttled int
 }
 
-func (l *limit) take() OperationStats {
+func (l *limit) take() (calls, throttled int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.stats
-	l.stats = OperationStats{}
-	return s
+	calls, throttled = l.calls, l.throttled
+	l.calls, l.throttled = 0, 0
+	return calls, throttled
 }
 
 // observe learns from one attempt.
 func (l *limit) observe(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stats.Calls++
+	l.calls++
 	if !isThrottle(err) {
 		l.pace.SetLimit(min(l.full, l.pace.Limit()+l.full*recovery))
 		return
 	}
-	l.stats.Throttles++
+	l.throttled++
 	if now := time.Now(); now.Sub(l.halved) >= halveEvery {
 		l.halved = now
 		l.pace.SetLimit(max(l.full*slowest, l.pace.Limit()/2))

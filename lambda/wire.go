@@ -1,0 +1,117 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/config"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/state"
+)
+
+// wiring is how the parts are put together beyond the configuration.
+type wiring struct {
+	log *slog.Logger
+	// budget bounds the asking by REFRESH_BUDGET.
+	budget bool
+	// print leaves the sender out.
+	print bool
+	// progress, if set, is told of each repository.
+	progress func(done, due int)
+}
+
+// awsTimeout bounds one request to an AWS API. A page of 1,000 images takes about
+// a second; a connection that died must not take the invocation with it.
+const awsTimeout = 20 * time.Second
+
+// wire turns the configuration into an exporter. It makes no AWS call.
+func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, error) {
+	for _, warning := range c.Warnings {
+		w.log.Warn(warning)
+	}
+	awsCfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithHTTPClient(
+		awshttp.NewBuildableClient().WithTimeout(awsTimeout).WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConnsPerHost = c.ECRConcurrency
+		})))
+	if err != nil {
+		return nil, fmt.Errorf("loading the AWS configuration: %w", err)
+	}
+	if awsCfg.Region == "" {
+		return nil, errors.New("no AWS Region: set AWS_REGION, or a region in the AWS configuration")
+	}
+	source := ecr.New(awsCfg, ecr.Options{
+		RegistryID:        string(c.ECRRegistryID),
+		RequestsPerSecond: c.ECRRequestsPerSecond,
+		Logger:            w.log,
+	})
+	options := exporter.Options{
+		Store: newStore(c, w.log),
+		Refresher: refresh.New(source, refresh.Options{
+			Interval:    time.Duration(c.CacheRefreshInterval),
+			Concurrency: c.ECRConcurrency,
+			Logger:      w.log,
+			Progress:    w.progress,
+		}),
+		Calls:      source,
+		Families:   metrics.Families(),
+		RegistryID: string(c.ECRRegistryID),
+		Logger:     w.log,
+	}
+	for _, label := range c.ExternalLabels {
+		options.External = append(options.External, metrics.Label(label))
+	}
+	if w.budget {
+		options.RefreshBudget = time.Duration(c.RefreshBudget)
+	}
+	if !w.print {
+		if options.Sender, err = newSender(c, awsCfg, w.log); err != nil {
+			return nil, err
+		}
+	}
+	return exporter.New(options), nil
+}
+
+func newSender(c *config.Config, awsCfg aws.Config, log *slog.Logger) (*remotewrite.Sender, error) {
+	var transport http.RoundTripper = remotewrite.NewTransport(c.RemoteWriteConcurrency)
+	if c.RemoteWriteAuth == config.AuthSigV4 {
+		// The Region is the endpoint's; failing that the one the AWS
+		// configuration resolved, which need not come from a variable.
+		region := cmp.Or(string(c.RemoteWriteRegion), awsCfg.Region)
+		signed, err := auth.NewSigV4(region, awsCfg.Credentials, transport)
+		if err != nil {
+			return nil, err
+		}
+		transport = signed
+	}
+	return remotewrite.New(remotewrite.Options{
+		URL:         &c.RemoteWriteURL.URL,
+		Client:      &http.Client{Transport: transport},
+		Timeout:     time.Duration(c.RemoteWriteTimeout),
+		MaxBytes:    c.RemoteWriteMaxBytes,
+		MaxSeries:   c.RemoteWriteMaxSeries,
+		Concurrency: c.RemoteWriteConcurrency,
+		Version:     versionText(),
+		Logger:      log,
+	})
+}
+
+func newStore(c *config.Config, log *slog.Logger) exporter.Store {
+	if c.StateURL.Path != "" {
+		return state.NewFile(c.StateURL.Path, log)
+	}
+	return &state.Memory{}
+}
