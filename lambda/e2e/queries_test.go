@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// TestExampleQueries checks the queries that users already have against series
+// written by hand after the contract: what must be found and what must not.
+func TestExampleQueries(t *testing.T) {
+	t.Parallel()
+	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
+	registry := handWrittenRegistry(t)
+	w := handWrittenWorkload(t, registry)
+
+	push(t, prometheus, start, registry)
+	scrape(t, prometheus, start.Add(15*time.Second), scrapeKubeStateMetrics(t, w))
+	checkQueries(t, prometheus, start.Add(time.Minute), w.queryResults())
+}
+
+// TestExampleQueriesFollowTheContainers checks that the two queries about
+// running containers, and only they, forget containers that stopped.
+func TestExampleQueriesFollowTheContainers(t *testing.T) {
+	t.Parallel()
+	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
+	registry := handWrittenRegistry(t)
+	w := handWrittenWorkload(t, registry)
+	scraped := scrapeKubeStateMetrics(t, w)
+
+	push(t, prometheus, start, registry)
+	scrape(t, prometheus, start, scraped)
+	scrape(t, prometheus, start.Add(time.Minute), stopContainers(scraped))
+	want := w.queryResults()
+	want["running-pods-critical"] = tsdbtest.Vector{}
+	want["running-images-critical"] = tsdbtest.Vector{}
+	checkQueries(t, prometheus, start.Add(time.Minute), want)
+}
+
+// TestExampleQueriesWithoutScans checks that images without scan results answer
+// nothing, rather than 0, and do not disturb a query.
+func TestExampleQueriesWithoutScans(t *testing.T) {
+	t.Parallel()
+	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
+	registry := handWrittenRegistry(t)
+	w := handWrittenWorkload(t, registry)
+	registry = slices.DeleteFunc(registry, func(s tsdbtest.Series) bool {
+		return strings.HasPrefix(s.Labels.Get(labels.MetricName), "aws_ecr_image_scan_")
+	})
+
+	push(t, prometheus, start, registry)
+	scrape(t, prometheus, start, scrapeKubeStateMetrics(t, w))
+	want := w.queryResults()
+	for query := range want {
+		want[query] = tsdbtest.Vector{}
+	}
+	checkQueries(t, prometheus, start, want)
+}
+
+// TestMovedTag shows why an image that a tag has left must end at once: until it
+// does, `image` names two digests and the queries do not answer at all.
+func TestMovedTag(t *testing.T) {
+	t.Parallel()
+	registry := handWrittenRegistry(t)
+	w := handWrittenWorkload(t, registry)
+	isRunning := func(s tsdbtest.Series) bool { return s.Labels.Get("image") == w.Running.Ref() }
+
+	// The same tag, now on the image that the search pod waits for.
+	moved := slices.Clone(registry)
+	var ended []tsdbtest.Series
+	for i, s := range moved {
+		if !isRunning(s) {
+			continue
+		}
+		ended = append(ended, tsdbtest.Series{Labels: s.Labels, Value: tsdbtest.StaleMarker()})
+		b := labels.NewBuilder(s.Labels)
+		b.Set("digest", w.Waiting.Digest)
+		moved[i].Labels = b.Labels()
+	}
+	if len(ended) == 0 {
+		t.Fatalf("no series of %s", w.Running.Ref())
+	}
+
+	tests := []struct {
+		name   string
+		second []tsdbtest.Series
+		// wantErr is empty if the queries must answer.
+		wantErr string
+	}{
+		{"no staleness marker", moved, "found duplicate series for the match group"},
+		{"staleness marker", slices.Concat(moved, ended), ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			prometheus := tsdbtest.Start(t, tsdbtest.Options{})
+			scrape(t, prometheus, start, scrapeKubeStateMetrics(t, w))
+			push(t, prometheus, start, registry)
+			at := start.Add(2 * time.Minute)
+			push(t, prometheus, at, test.second)
+
+			if test.wantErr == "" {
+				checkQueries(t, prometheus, at, w.queryResults())
+				return
+			}
+			for name, query := range exampleQueries(t) {
+				if got, err := prometheus.Instant(t.Context(), query, at); err == nil || !strings.Contains(err.Error(), test.wantErr) {
+					t.Errorf("%s: %v, %v; want an error with %q", name, got, err, test.wantErr)
+				}
+			}
+		})
+	}
+}
+
+// exampleQueries reads the example queries, by file name without ending.
+func exampleQueries(t *testing.T) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/queries/*.promql")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no example queries: %v", err)
+	}
+	queries := map[string]string{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		queries[strings.TrimSuffix(filepath.Base(path), ".promql")] = string(text)
+	}
+	return queries
+}
+
+// checkQueries evaluates every example query and compares the whole answer.
+func checkQueries(t *testing.T, prometheus *tsdbtest.Prometheus, at time.Time, want map[string]tsdbtest.Vector) {
+	t.Helper()
+	queries := exampleQueries(t)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(queries))); diff != "" {
+		t.Errorf("example queries with an expected answer and those in testdata (-want +got):\n%s", diff)
+	}
+	for name, query := range queries {
+		got, err := prometheus.Instant(t.Context(), query, at)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(want[name], got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
