@@ -1,0 +1,120 @@
+package remotewrite
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// DeliveryError says why a batch, or several in the same way, did not reach
+// the receiver.
+type DeliveryError struct {
+	// URL is where it was sent, without user info and query.
+	URL string
+	// Status is the last HTTP status that came, 0 if none did.
+	Status int
+	// RetryAfter is what the last answer asked to wait, uncapped, 0 if nothing.
+	RetryAfter time.Duration
+	// Body is the start of the last answer's body, at most 1 KiB, with the
+	// credentials of the request blanked out should it repeat them.
+	Body string
+	// Attempts is the number of requests made.
+	Attempts int
+	// Series is the number of series concerned.
+	Series int
+	// Err is what ended the attempts, if it was not the answer: the last network
+	// error, or the deadline.
+	Err error
+}
+
+// Error names the endpoint and the last answer, quoted.
+func (e *DeliveryError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "remote write of %d series to %s", e.Series, e.URL)
+	if e.Attempts > 1 {
+		fmt.Fprintf(&b, ", %d attempts", e.Attempts)
+	}
+	if e.Status != 0 {
+		fmt.Fprintf(&b, ": HTTP %d", e.Status)
+		if e.Body != "" {
+			fmt.Fprintf(&b, " %q", e.Body)
+		}
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns Err.
+func (e *DeliveryError) Unwrap() error { return e.Err }
+
+// same reports whether both failed in the same way.
+func (e *DeliveryError) same(o *DeliveryError) bool {
+	return e.Status == o.Status && e.Body == o.Body && errText(e.Err) == errText(o.Err)
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// maxDeliveries is how many kinds of failure a PushError keeps.
+const maxDeliveries = 3
+
+// PushError is the error of a push of which some series did not arrive.
+type PushError struct {
+	// Deliveries are the first kinds of failure, at most three. Batches that
+	// failed in the same way are added up in one.
+	Deliveries []*DeliveryError
+	// Series is the number of series that did not arrive, for whatever cause.
+	Series int
+	// Batches is the number of batches, or parts of one, that failed.
+	Batches int
+}
+
+// Error names the first kinds of failure and the number of series.
+func (e *PushError) Error() string {
+	var b strings.Builder
+	shown := 0
+	for i, d := range e.Deliveries {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(d.Error())
+		shown += d.Series
+	}
+	if rest := e.Series - shown; rest > 0 {
+		fmt.Fprintf(&b, "; and %d series more in other ways", rest)
+	}
+	return b.String()
+}
+
+// Unwrap returns the delivery errors, so that errors.As finds the first.
+func (e *PushError) Unwrap() []error {
+	errs := make([]error, len(e.Deliveries))
+	for i, d := range e.Deliveries {
+		errs[i] = d
+	}
+	return errs
+}
+
+// add counts e. It reports whether e is kept, as the first of its kind.
+func (e *PushError) add(d *DeliveryError) bool {
+	e.Series += d.Series
+	e.Batches++
+	for _, have := range e.Deliveries {
+		if have.same(d) {
+			have.Series += d.Series
+			have.Attempts = max(have.Attempts, d.Attempts)
+			return false
+		}
+	}
+	if len(e.Deliveries) == maxDeliveries {
+		return false
+	}
+	e.Deliveries = append(e.Deliveries, d)
+	return true
+}

@@ -1,0 +1,152 @@
+package remotewrite
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// at is the timestamp of the tests' runs.
+var at = time.Date(2026, 11, 22, 10, 30, 0, 123_456_789, time.UTC)
+
+var sizeFamily = &metrics.Family{Name: "aws_ecr_image_size_in_bytes", Help: "The size of an image in bytes", Type: "gauge"}
+
+// images yields n series of the shape that this project sends most of. As the
+// contract of metrics.Series has it, the labels are built in place: each series
+// overwrites the one before, the bytes of its strings included.
+func images(n int) iter.Seq[metrics.Series] {
+	return func(yield func(metrics.Series) bool) {
+		labels := make([]metrics.Label, 0, 6)
+		for i := range n {
+			labels = append(labels[:0], imageLabels(i)...)
+			if !yield(metrics.Series{Family: sizeFamily, Labels: labels, Value: float64(i) * 1000}) {
+				return
+			}
+			for k := range labels {
+				labels[k] = metrics.Label{Name: "overwritten", Value: "overwritten"}
+			}
+		}
+	}
+}
+
+func imageLabels(i int) []metrics.Label {
+	repository := fmt.Sprintf("team-%02d/service-%03d", i%7, i/50)
+	tag := fmt.Sprintf("v1.%d.%d", i/100, i%100)
+	return []metrics.Label{
+		{Name: "__name__", Value: sizeFamily.Name},
+		{Name: "digest", Value: fmt.Sprintf("sha256:%064x", i)},
+		{Name: "image", Value: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/" + repository + ":" + tag},
+		{Name: "name", Value: repository},
+		{Name: "registry_id", Value: "123456789012"},
+		{Name: "tag", Value: tag},
+	}
+}
+
+func seq(series ...metrics.Series) iter.Seq[metrics.Series] { return slices.Values(series) }
+
+// gauge is a series of the given names and values.
+func gauge(value float64, namesAndValues ...string) metrics.Series {
+	s := metrics.Series{Family: sizeFamily, Value: value}
+	for i := 0; i < len(namesAndValues); i += 2 {
+		s.Labels = append(s.Labels, metrics.Label{Name: namesAndValues[i], Value: namesAndValues[i+1]})
+	}
+	return s
+}
+
+// newSender returns a Sender to the receiver. Its options may be changed.
+func newSender(t testing.TB, to *remotewritetest.Server, change func(*Options)) *Sender {
+	t.Helper()
+	o := Options{URL: to.URL, Client: &http.Client{Transport: to.Transport}, Version: "1.2.3"}
+	if change != nil {
+		change(&o)
+	}
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// push pushes and checks what must hold of every report.
+func pushTo(t testing.TB, s *Sender, series iter.Seq[metrics.Series]) (Report, error) {
+	t.Helper()
+	r, err := s.Push(t.Context(), at, series, nil)
+	checkReport(t, r, err)
+	checkIdle(t, s)
+	return r, err
+}
+
+// checkReport: every series is accounted for once, and the error says so.
+func checkReport(t testing.TB, r Report, err error) {
+	t.Helper()
+	if sum := r.Accepted + r.DroppedTotal() + r.Refused + r.NotSent; r.Series != sum {
+		t.Errorf("%d series, of which %d are accounted for: %+v", r.Series, sum, r)
+	}
+	if failed := r.Refused+r.NotSent > 0; failed != (err != nil) {
+		t.Errorf("error %v with %+v", err, r)
+	}
+	if err != nil {
+		if e, ok := err.(*PushError); !ok || e.Series != r.Refused+r.NotSent {
+			t.Errorf("error %#v with %+v", err, r)
+		}
+	}
+}
+
+// checkIdle: every batch is back.
+func checkIdle(t testing.TB, s *Sender) {
+	t.Helper()
+	if len(s.free) != cap(s.free) {
+		t.Errorf("%d of %d batches came back", len(s.free), cap(s.free))
+	}
+}
+
+// logs collects log lines.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *logs) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// lines returns what was logged so far.
+func (l *logs) lines(t testing.TB) []map[string]any {
+	t.Helper()
+	var all []map[string]any
+	for line := range strings.Lines(l.String()) {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, m)
+	}
+	return all
+}

@@ -1,0 +1,244 @@
+// Package remotewritetest is a strict Remote-Write 1.0 receiver for tests and
+// local runs.
+//
+// It holds every request against what the specification demands of a sender,
+// with prompb and its own reading of AWS signatures, never with code of the
+// sender. What breaks a rule is answered with the reason and kept as a violation.
+// It hands back what it got, and answers as badly as a test tells it to.
+package remotewritetest
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/golang/snappy"
+	"github.com/prometheus/prometheus/prompb"
+)
+
+// Options are the settings of a Receiver. The zero value is useful.
+type Options struct {
+	// MaxBytes is the largest request body taken, before compression, as AMP and
+	// Cortex count it. A larger one is answered 413. The default is 1,000,000.
+	MaxBytes int
+	// MaxSeries is the largest number of series taken in one request; more are
+	// answered 413. The default is no limit.
+	MaxSeries int
+	// SigV4, if set, is what every request must be signed with.
+	SigV4 *SigV4
+	// ExpectViolations keeps NewServer and NewPipe from failing the test when
+	// there are violations in the end.
+	ExpectViolations bool
+}
+
+// Receiver is a strict remote-write receiver, an http.Handler. It may be used by
+// several goroutines.
+type Receiver struct {
+	opts Options
+
+	mu         sync.Mutex
+	script     []Answer
+	series     map[string]*Series // by key
+	order      []string           // the keys, as they came
+	metadata   map[string]Metadata
+	requests   []Request
+	violations []string
+	active     int
+	maxActive  int
+}
+
+// New returns a Receiver that has nothing yet.
+func New(opts Options) *Receiver {
+	if opts.MaxBytes == 0 {
+		opts.MaxBytes = 1_000_000
+	}
+	return &Receiver{
+		opts:     opts,
+		series:   make(map[string]*Series),
+		metadata: make(map[string]Metadata),
+	}
+}
+
+// Request is what is kept of one request, in the order of arrival.
+type Request struct {
+	// Method, Path and Header are as they came.
+	Method, Path string
+	Header       http.Header
+	// At is when it arrived.
+	At time.Time
+	// Compressed and Raw are the sizes of the body in bytes, before and after
+	// decompression. Raw is 0 if the body could not be read or decompressed.
+	Compressed, Raw int
+	// Sum is the SHA-256 of the body as it came.
+	Sum [sha256.Size]byte
+	// Series and Metadata are the numbers of entries in it.
+	Series, Metadata int
+	// Status is the answer's, 0 if the connection was closed without one.
+	Status int
+	// Violation is the rule that was broken, empty if none.
+	Violation string
+}
+
+// ServeHTTP implements http.Handler. Any path will do.
+func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	rec := Request{Method: req.Method, Path: req.URL.Path, Header: req.Header.Clone(), At: time.Now()}
+	script := r.begin()
+
+	// Kept in any case, also if the script aborts the connection by a panic.
+	index := r.keep(rec)
+	defer func() { r.end(index, rec) }()
+
+	var (
+		data []byte
+		err  error
+	)
+	if !script.unread() {
+		data, err = readBody(req, r.opts.MaxBytes)
+		rec.Compressed, rec.Sum = len(data), sha256.Sum256(data)
+	}
+	status, text := http.StatusNoContent, ""
+	var body prompb.WriteRequest
+	if !script.unread() {
+		body, rec.Raw, err = r.check(req, data, err)
+		rec.Series, rec.Metadata = len(body.Timeseries), len(body.Metadata)
+	}
+	if err == nil && script.stores() {
+		err = r.store(body)
+	}
+	if err != nil {
+		status, text = http.StatusBadRequest, err.Error()
+		var v *violation
+		if errors.As(err, &v) {
+			rec.Violation, status = v.text, v.status
+		}
+		var limit *tooLarge
+		if errors.As(err, &limit) {
+			status = http.StatusRequestEntityTooLarge
+		}
+	}
+	if script != nil {
+		if !script.aborts() {
+			rec.Status = script.Status
+		}
+		if script.answer(w, req) {
+			return
+		}
+	}
+	rec.Status = status
+	if text != "" {
+		http.Error(w, text, status)
+		return
+	}
+	w.WriteHeader(status)
+}
+
+// tooLarge is the error of a request beyond a limit: no rule broken.
+type tooLarge struct{ text string }
+
+func (e *tooLarge) Error() string { return e.text }
+
+func readBody(req *http.Request, limit int) ([]byte, error) {
+	// Compression never makes a block larger than this.
+	limit = snappy.MaxEncodedLen(limit)
+	data, err := io.ReadAll(io.LimitReader(req.Body, int64(limit)+1))
+	if err != nil {
+		return data, fmt.Errorf("reading the request body: %w", err)
+	}
+	if len(data) > limit {
+		return data, &tooLarge{"request body too large"}
+	}
+	return data, nil
+}
+
+func (r *Receiver) begin() *Answer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.active++
+	r.maxActive = max(r.maxActive, r.active)
+	if len(r.script) == 0 {
+		return nil
+	}
+	a := r.script[0]
+	r.script = r.script[1:]
+	return &a
+}
+
+func (r *Receiver) keep(rec Request) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests = append(r.requests, rec)
+	return len(r.requests) - 1
+}
+
+func (r *Receiver) end(index int, rec Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.active--
+	r.requests[index] = rec
+	if rec.Violation != "" {
+		r.violations = append(r.violations, rec.Violation)
+	}
+}
+
+// Answer queues answers: the next request gets the first, and so on. Requests
+// beyond them are answered as they deserve.
+func (r *Receiver) Answer(answers ...Answer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.script = append(r.script, answers...)
+}
+
+// Unused is the number of queued answers that no request has taken yet.
+func (r *Receiver) Unused() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.script)
+}
+
+// Violations are the rules that were broken, in the order of the requests' ends.
+func (r *Receiver) Violations() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.violations)
+}
+
+// Requests are all requests so far, those under way included.
+func (r *Receiver) Requests() []Request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.requests)
+}
+
+// MaxActive is the largest number of requests that were under way at once.
+func (r *Receiver) MaxActive() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.maxActive
+}
+
+// Metadata is HELP and TYPE of one metric family.
+type Metadata struct {
+	// Type is the exposition format's word, such as "gauge".
+	Type, Help, Unit string
+}
+
+// Metadata returns what came last for each family.
+func (r *Receiver) Metadata() map[string]Metadata {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make(map[string]Metadata, len(r.metadata))
+	for name, m := range r.metadata {
+		all[name] = m
+	}
+	return all
+}
+
+func metadataOf(m prompb.MetricMetadata) Metadata {
+	return Metadata{Type: strings.ToLower(m.Type.String()), Help: m.Help, Unit: m.Unit}
+}
