@@ -1,0 +1,122 @@
+package exporter
+
+import (
+	"math"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+)
+
+// Summary is what one run did. It is logged as one line and returned to who
+// invoked the function. All durations are in seconds.
+type Summary struct {
+	// Timestamp is that of every sample of the run.
+	Timestamp time.Time `json:"timestamp"`
+
+	// What the inventory holds after the run.
+	Registry     string `json:"registry"`
+	Repositories int    `json:"repositories"`
+	Images       int    `json:"images"`
+	TaggedImages int    `json:"taggedImages"`
+
+	// What became of the repositories that were due.
+	Due       int `json:"due"`
+	Refreshed int `json:"refreshed"`
+	Gone      int `json:"gone"`
+	Denied    int `json:"denied"`
+	Failed    int `json:"failed"`
+	Left      int `json:"left"`
+	// OldestRecordAge is the age of the oldest listing the series rest on;
+	// absent while some repository was never listed.
+	OldestRecordAge *float64 `json:"oldestRecordAgeSeconds,omitempty"`
+
+	// What became of the series: Series = Accepted + Dropped + Refused + NotSent.
+	Series   int                        `json:"series"`
+	Accepted int                        `json:"accepted"`
+	Dropped  map[remotewrite.Reason]int `json:"dropped,omitempty"`
+	Refused  int                        `json:"refused"`
+	NotSent  int                        `json:"notSent"`
+
+	Batches         int   `json:"batches"`
+	Bytes           int64 `json:"bytes"`
+	BytesCompressed int64 `json:"bytesCompressed"`
+	Retries         int   `json:"retries"`
+
+	// Calls counts requests to AWS by operation, Throttles those answered with
+	// a throttling error.
+	Calls     map[string]int `json:"calls"`
+	Throttles map[string]int `json:"throttles,omitempty"`
+
+	Durations map[string]float64 `json:"durationsSeconds"`
+	// Errors are what failed, by step. The invocation has failed if there are any.
+	Errors map[string]string `json:"errors,omitempty"`
+}
+
+// steps collects what the steps of a run say of themselves.
+type steps struct {
+	at        time.Time
+	refreshed refresh.Result
+	pushed    remotewrite.Report
+	durations map[string]float64
+	failed    map[string]string
+	errs      []error
+}
+
+// do makes one step and notes how long it took and whether it failed.
+func (s *steps) do(name string, step func() error) {
+	if s.durations == nil {
+		s.durations, s.failed = map[string]float64{}, map[string]string{}
+	}
+	start := time.Now()
+	err := step()
+	s.durations[name] = seconds(time.Since(start))
+	if err != nil {
+		s.failed[name] = err.Error()
+		s.errs = append(s.errs, err)
+	}
+}
+
+func (s *steps) summary(registry *inventory.Registry, calls Calls) Summary {
+	all, tagged := registry.ImageCount()
+	summary := Summary{
+		Timestamp: s.at,
+
+		Registry:     registry.ID,
+		Repositories: len(registry.Repositories),
+		Images:       all,
+		TaggedImages: tagged,
+
+		Due:       s.refreshed.Due,
+		Refreshed: s.refreshed.Refreshed,
+		Gone:      s.refreshed.Gone,
+		Denied:    s.refreshed.Denied,
+		Failed:    s.refreshed.Failed,
+		Left:      s.refreshed.Left,
+
+		Series:   s.pushed.Series,
+		Accepted: s.pushed.Accepted,
+		Dropped:  s.pushed.Dropped,
+		Refused:  s.pushed.Refused,
+		NotSent:  s.pushed.NotSent,
+
+		Batches:         s.pushed.Batches,
+		Bytes:           s.pushed.BytesRaw,
+		BytesCompressed: s.pushed.BytesCompressed,
+		Retries:         s.pushed.Retries,
+
+		Durations: s.durations,
+		Errors:    s.failed,
+	}
+	summary.Calls, summary.Throttles = calls.TakeCalls()
+	if oldest := registry.OldestRead(); !oldest.IsZero() {
+		age := seconds(s.at.Sub(oldest.Time()))
+		summary.OldestRecordAge = &age
+	}
+	s.durations["total"] = seconds(time.Since(s.at))
+	return summary
+}
+
+// seconds are rounded to milliseconds: the rest is noise in a log line.
+func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }
