@@ -142,8 +142,10 @@ func decode(r io.Reader) (*Registry, error) {
 	if tail.Images != images {
 		return nil, fmt.Errorf("trailer: %d images, want %d", images, tail.Images)
 	}
-	// The checksum stands behind the last byte of content.
-	if n, err := io.Copy(io.Discard, io.LimitReader(zip, 1)); err != nil || n != 0 {
+	// The checksum stands behind the last byte of content, and is held against it
+	// when the end is read.
+	rest := io.LimitReader(io.MultiReader(items.Buffered(), zip), 1)
+	if n, err := io.Copy(io.Discard, rest); err != nil || n != 0 {
 		return nil, fmt.Errorf("end: %d more bytes, %w", n, cmp.Or(err, errors.New("want none")))
 	}
 	if !registry.sorted() {

@@ -1,0 +1,243 @@
+package inventory_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"testing/iotest"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+)
+
+// sample has every field set somewhere, and left out somewhere else.
+func sample() *inventory.Registry {
+	on, off := true, false
+	return &inventory.Registry{
+		ID: "123456789012", ListedAt: 1_700_000_000_123,
+		Repositories: []*inventory.Repository{
+			{Name: "empty", Images: []inventory.Image{}},
+			{
+				Name: "team/app", ARN: "arn:aws:ecr:eu-west-1:123456789012:repository/team/app", URI: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app",
+				RegistryID: "123456789012", CreatedAt: 1, TagMutability: "MUTABLE", EncryptionType: "KMS", KMSKey: "arn:key", ScanOnPush: &off,
+				ImagesReadAt: 2, TriedAt: 3, Denied: true,
+				Images: []inventory.Image{
+					{Digest: digest(0), SizeBytes: -1},
+					{
+						Digest: digest(1), Tags: []string{"latest", "v1"}, SizeBytes: 1 << 40, PushedAt: 4, PulledAt: 5,
+						MediaType: "m", ArtifactType: "a", Status: inventory.ImageArchived,
+						Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: 6, Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 7}, {Severity: "LOW"}}},
+					},
+					{Digest: digest(2), Scan: &inventory.Scan{}},
+				},
+			},
+			{Name: "z", ScanOnPush: &on, Images: []inventory.Image{}},
+		},
+	}
+}
+
+func encode(tb testing.TB, registry *inventory.Registry) []byte {
+	tb.Helper()
+	var out bytes.Buffer
+	if err := inventory.Encode(&out, registry); err != nil {
+		tb.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestEncodingRoundTrip(t *testing.T) {
+	t.Parallel()
+	for _, want := range []*inventory.Registry{sample(), {}} {
+		got, err := inventory.Decode(bytes.NewReader(encode(t, want)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("decoded (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// A damaged form is never taken for another inventory.
+func TestDecodeDamaged(t *testing.T) {
+	t.Parallel()
+	good := encode(t, sample())
+	for n := range good {
+		if _, err := inventory.Decode(bytes.NewReader(good[:n])); !errors.Is(err, inventory.ErrFormat) {
+			t.Fatalf("cut to %d of %d bytes: error %v, want ErrFormat", n, len(good), err)
+		}
+	}
+	// The bytes of gzip's header after the first four say nothing of the content.
+	const gzipHeader = 10
+	for i := gzipHeader; i < len(good); i++ {
+		bad := bytes.Clone(good)
+		bad[i] ^= 0x10
+		got, err := inventory.Decode(bytes.NewReader(bad))
+		if err == nil && cmp.Equal(got, sample()) {
+			continue // one of the bits that fill up the last byte of the compressed stream
+		}
+		if !errors.Is(err, inventory.ErrFormat) {
+			t.Fatalf("byte %d changed: got %v, error %v, want ErrFormat", i, got, err)
+		}
+	}
+	if _, err := inventory.Decode(bytes.NewReader(append(bytes.Clone(good), good...))); !errors.Is(err, inventory.ErrFormat) {
+		t.Errorf("written twice: error %v, want ErrFormat", err)
+	}
+}
+
+func TestDecodeForeign(t *testing.T) {
+	t.Parallel()
+	zipped := func(items ...any) []byte {
+		var out bytes.Buffer
+		zip := gzip.NewWriter(&out)
+		encoder := cbor.NewEncoder(zip)
+		for _, item := range items {
+			if err := encoder.Encode(item); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := zip.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	type m = map[int]any
+	const name = "ecr-remote-write inventory"
+	for _, c := range []struct {
+		name string
+		text []byte
+	}{
+		{"empty", nil},
+		{"text", []byte("hello")},
+		{"gzip of nothing", zipped()},
+		{"another program's", zipped(m{1: "something else", 2: 1})},
+		{"a later version", zipped(m{1: name, 2: 2, 3: 0}, m{}, m{1: 0})},
+		{"no trailer", zipped(m{1: name, 2: 1, 3: 0}, m{})},
+		{"too few images", zipped(m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: 1}, m{1: 0})},
+		{"a hostile number of images", zipped(m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: 1 << 60})},
+		{"a negative number of images", zipped(m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: -1}, m{1: 0})},
+		{"a null repository", zipped(m{1: name, 2: 1, 3: 1}, m{}, m{1: nil, 2: 0}, m{1: 0})},
+		{"not in order", zipped(m{1: name, 2: 1, 3: 2}, m{}, m{1: m{1: "b"}, 2: 0}, m{1: m{1: "a"}, 2: 0}, m{1: 0})},
+		{"a wrong total", zipped(m{1: name, 2: 1, 3: 0}, m{}, m{1: 5})},
+		{"more behind it", zipped(m{1: name, 2: 1, 3: 0}, m{}, m{1: 0}, "more")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if got, err := inventory.Decode(bytes.NewReader(c.text)); !errors.Is(err, inventory.ErrFormat) {
+				t.Errorf("got %v, error %v, want ErrFormat", got, err)
+			}
+		})
+	}
+}
+
+// A reader's own fault is not the content's: the state must not be set aside for it.
+func TestDecodeReaderFault(t *testing.T) {
+	t.Parallel()
+	fault := errors.New("connection reset")
+	good := encode(t, sample())
+	for n := range good {
+		_, err := inventory.Decode(io.MultiReader(bytes.NewReader(good[:n]), iotest.ErrReader(fault)))
+		if !errors.Is(err, fault) || errors.Is(err, inventory.ErrFormat) {
+			t.Fatalf("fault after %d bytes: error %v", n, err)
+		}
+	}
+}
+
+func TestEncodeWriterFault(t *testing.T) {
+	t.Parallel()
+	if err := inventory.Encode(failingWriter{}, sample()); !errors.Is(err, io.ErrShortWrite) {
+		t.Errorf("error %v", err)
+	}
+}
+
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+func FuzzDecode(f *testing.F) {
+	f.Add(encode(f, sample()))
+	f.Add(encode(f, &inventory.Registry{}))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		registry, err := inventory.Decode(bytes.NewReader(text))
+		if err != nil {
+			return
+		}
+		again, err := inventory.Decode(bytes.NewReader(encode(t, registry)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(registry, again); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// generate makes an inventory of n tagged images, 100 a repository.
+func generate(n int) *inventory.Registry {
+	rng := rand.New(rand.NewPCG(1, 2))
+	registry := &inventory.Registry{ID: "123456789012", ListedAt: 1}
+	for i := range n / 100 {
+		name := fmt.Sprintf("team-%04d/service", i)
+		repo := &inventory.Repository{Name: name, URI: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/" + name, RegistryID: registry.ID, TagMutability: "MUTABLE", EncryptionType: "AES256"}
+		images := make([]inventory.Image, 100)
+		for j := range images {
+			for k := 0; k < len(inventory.Digest{}); k += 8 {
+				binary.LittleEndian.PutUint64(images[j].Digest[k:], rng.Uint64())
+			}
+			images[j].Tags = []string{fmt.Sprintf("v1.%d.%d-%08x", i, j, rng.Uint32())}
+			images[j].SizeBytes = int64(rng.IntN(1 << 30))
+			images[j].PushedAt = inventory.Time(1_700_000_000_000 + rng.Int64N(1e10))
+			images[j].MediaType, images[j].Status = "application/vnd.oci.image.manifest.v1+json", inventory.ImageActive
+		}
+		repo.SetImages(images, 1)
+		registry.Repositories = append(registry.Repositories, repo)
+	}
+	return registry
+}
+
+// BenchmarkDecode shows time and memory of loading an inventory: heap-B/image is
+// what a loaded one takes.
+func BenchmarkDecode(b *testing.B) {
+	const images = 100_000
+	text := encode(b, generate(images))
+	b.ReportAllocs()
+	var registry *inventory.Registry
+	for b.Loop() {
+		var err error
+		if registry, err = inventory.Decode(bytes.NewReader(text)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	runtime.KeepAlive(registry)
+	registry = nil
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	heap := float64(before.HeapAlloc - after.HeapAlloc)
+	b.ReportMetric(heap/images, "heap-B/image")
+	b.ReportMetric(heap/1e6, "heap-MB")
+	b.ReportMetric(float64(len(text))/images, "stored-B/image")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/images, "ns/image")
+}
+
+func BenchmarkEncode(b *testing.B) {
+	const images = 100_000
+	registry := generate(images)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := inventory.Encode(io.Discard, registry); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/images, "ns/image")
+}
