@@ -1,0 +1,251 @@
+package ecrtest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unique"
+)
+
+// Mutate lets the registry age by one small event at a time now, and says in a
+// short sentence what happened: mostly a build is pushed and takes the tag
+// "latest" along, sometimes an old image is deleted, archived, restored or pulled,
+// now and then there is a new repository. The random numbers decide; the same ones
+// do the same to the same registry.
+func (r *Registry) Mutate(rng *rand.Rand, now time.Time) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := mutation{reg: r, rng: rng, now: toMillis(now)}
+	if len(r.names) == 0 {
+		return m.create()
+	}
+	repo := r.repositories[r.names[rng.IntN(len(r.names))]]
+	var did string
+	switch p := rng.IntN(100); {
+	case p < 5:
+		did = m.create()
+	case p < 20:
+		did = m.deleteOldest(repo)
+	case p < 30:
+		did = m.pull(repo)
+	case p < 35:
+		did = m.archive(repo)
+	case p < 38:
+		did = m.restore(repo)
+	}
+	if did == "" { // nothing of that kind could be done, or a push was meant
+		did = m.push(repo)
+	}
+	return did
+}
+
+// mutation is one event. Its methods return "" if they found nothing to do. They
+// run under the registry's lock.
+type mutation struct {
+	reg *Registry
+	rng *rand.Rand
+	now int64
+}
+
+// create makes a repository, with its first image.
+func (m *mutation) create() string {
+	g := generator{rng: m.rng, now: m.now}
+	i := len(m.reg.names)
+	for m.reg.repositories[generatedName(i)] != nil {
+		i++
+	}
+	repo := &repository{Repository: g.settings(m.reg, i)}
+	repo.CreatedAt = fromMillis(m.now)
+	m.reg.insert(repo)
+	return "created " + repo.Name + ", " + m.push(repo)
+}
+
+// push adds a build like the newest one, tagged with what follows that one's tag.
+func (m *mutation) push(repo *repository) string {
+	newest := repo.images.pick(func(a, b *record) bool { return a.pushed > b.pushed }, (*record).live)
+	like := record{
+		tags: []string{"build-0"}, size: int64(120e6 * math.Exp(m.rng.NormFloat64()*0.9)),
+		manifestType: unique.Make(typeOCIManifest), artifactType: unique.Make(typeOCIImage),
+	}
+	if newest != nil {
+		like = *newest
+	}
+	rec := m.build(&like, m.now)
+	if like.manifestType == unique.Make(typeOCIIndex) || like.manifestType == unique.Make(typeDockerList) {
+		m.pushChildren(repo, &rec)
+	}
+	tag := m.nextTag(&repo.images, like.tags)
+	rec.tags = []string{tag}
+	did := "pushed " + repo.Name + ":" + tag
+	if owner, ok := repo.images.tags()["latest"]; ok {
+		rec.tags = []string{tag, "latest"}
+		slices.Sort(rec.tags)
+		did += ", which is latest now"
+		if i, found := repo.images.find(owner); found && len(repo.images.records[i].tags) == 1 {
+			did += " and leaves " + owner.String()[:len(digestPrefix)+8] + " untagged"
+		}
+	} else if repo.TagMutability != "IMMUTABLE" && len(repo.images.records) == 0 {
+		rec.tags = []string{tag, "latest"}
+		slices.Sort(rec.tags)
+	}
+	repo.images.put(rec)
+	return did
+}
+
+// build makes an untagged image like another.
+func (m *mutation) build(like *record, at int64) record {
+	rec := record{
+		digest: madeUpDigest(m.rng, m.rng.Uint64()), size: like.size, pushed: at,
+		manifestType: like.manifestType, artifactType: like.artifactType, status: statusActive,
+	}
+	if rec.size >= 0 {
+		rec.size = int64(float64(rec.size) * (0.95 + 0.1*m.rng.Float64()))
+	}
+	if like.extra != nil && like.extra.scan != nil {
+		rec.extra = &extra{}
+		rec.extra.scan, rec.extra.scanStatus = madeUpScan(m.rng, at)
+	}
+	return rec
+}
+
+// pushChildren makes the two images that an index is of, and gives it the size of
+// the larger.
+func (m *mutation) pushChildren(repo *repository, index *record) {
+	like := *index
+	like.manifestType, like.artifactType = unique.Make(typeOCIManifest), unique.Make(typeOCIImage)
+	if index.manifestType == unique.Make(typeDockerList) {
+		like.manifestType, like.artifactType = unique.Make(typeDockerManifest), unique.Make(typeDockerImage)
+	}
+	index.size = -1
+	for range 2 {
+		child := m.build(&like, m.now)
+		index.size = max(index.size, child.size)
+		repo.images.put(child)
+	}
+}
+
+// trailingNumber finds the number that a tag ends with.
+var trailingNumber = regexp.MustCompile(`^(.*?)([0-9]{1,9})$`)
+
+// nextTag returns a tag that no image has: what comes after one of the given, or
+// a commit.
+func (m *mutation) nextTag(images *imageSet, after []string) string {
+	taken := images.tags()
+	for _, tag := range after {
+		parts := trailingNumber.FindStringSubmatch(tag)
+		if parts == nil || strings.HasPrefix(tag, "sha-") {
+			continue
+		}
+		n, err := strconv.Atoi(parts[2])
+		if err != nil {
+			continue // nine digits always are a number
+		}
+		for ; ; n++ {
+			next := parts[1] + strconv.Itoa(n+1)
+			if _, ok := taken[next]; !ok {
+				return next
+			}
+		}
+	}
+	for {
+		next := fmt.Sprintf("%08x", m.rng.Uint32())
+		if _, ok := taken[next]; !ok {
+			return next
+		}
+	}
+}
+
+// keptImages is how many live images a repository keeps: what nobody deletes.
+const keptImages = 3
+
+func (m *mutation) deleteOldest(repo *repository) string {
+	if repo.images.count((*record).live) <= keptImages {
+		return ""
+	}
+	oldest := repo.images.pick(func(a, b *record) bool { return a.pushed < b.pushed }, (*record).live)
+	did := "deleted " + reference(repo.Name, oldest)
+	if i, found := repo.images.find(oldest.digest); found {
+		repo.images.delete(i)
+	}
+	return did
+}
+
+func (m *mutation) pull(repo *repository) string {
+	rec := repo.images.pick(func(a, b *record) bool { return a.pulled < b.pulled }, (*record).live)
+	if rec == nil {
+		return ""
+	}
+	rec.pulled = m.now
+	return "pulled " + reference(repo.Name, rec)
+}
+
+func (m *mutation) archive(repo *repository) string {
+	if repo.images.count((*record).live) <= keptImages {
+		return ""
+	}
+	rec := repo.images.pick(func(a, b *record) bool { return a.pushed < b.pushed }, (*record).live)
+	x := rec.copyExtra()
+	x.archived = m.now
+	rec.status, rec.extra = statusArchived, x
+	return "archived " + reference(repo.Name, rec)
+}
+
+func (m *mutation) restore(repo *repository) string {
+	rec := repo.images.pick(func(a, b *record) bool { return a.pushed > b.pushed }, func(rec *record) bool { return !rec.status.active() })
+	if rec == nil {
+		return ""
+	}
+	x := rec.copyExtra()
+	x.activated = m.now
+	rec.status, rec.extra = statusActive, x
+	return "restored " + reference(repo.Name, rec)
+}
+
+// reference writes an image as people do: by tag, or by the start of its digest.
+func reference(repository string, rec *record) string {
+	for _, tag := range rec.tags {
+		if tag != "latest" || len(rec.tags) == 1 {
+			return repository + ":" + tag
+		}
+	}
+	return repository + "@" + rec.digest.String()[:len(digestPrefix)+8]
+}
+
+// live reports whether an image is tagged and active.
+func (rec *record) live() bool { return len(rec.tags) > 0 && rec.status.active() }
+
+// copyExtra returns a copy of what is rare about an image, to be changed and put
+// in the place of the old.
+func (rec *record) copyExtra() *extra {
+	if rec.extra == nil {
+		return &extra{}
+	}
+	return new(*rec.extra)
+}
+
+// pick returns the record that comes before all others among those that match, or
+// nil.
+func (s *imageSet) pick(before func(a, b *record) bool, match func(*record) bool) *record {
+	var best *record
+	for i := range s.records {
+		if rec := &s.records[i]; match(rec) && (best == nil || before(rec, best)) {
+			best = rec
+		}
+	}
+	return best
+}
+
+func (s *imageSet) count(match func(*record) bool) int {
+	n := 0
+	for i := range s.records {
+		if match(&s.records[i]) {
+			n++
+		}
+	}
+	return n
+}
