@@ -2,6 +2,7 @@ package remotewrite
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -49,7 +50,7 @@ func imageLabels(i int) []metrics.Label {
 	tag := fmt.Sprintf("v1.%d.%d", i/100, i%100)
 	return []metrics.Label{
 		{Name: "__name__", Value: sizeFamily.Name},
-		{Name: "digest", Value: fmt.Sprintf("sha256:%064x", i)},
+		{Name: "digest", Value: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte{byte(i), byte(i >> 8)}))},
 		{Name: "image", Value: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/" + repository + ":" + tag},
 		{Name: "name", Value: repository},
 		{Name: "registry_id", Value: "123456789012"},
@@ -149,4 +150,11 @@ func (l *logs) lines(t testing.TB) []map[string]any {
 		all = append(all, m)
 	}
 	return all
+}
+
+type series = metrics.Series
+
+var families = []*metrics.Family{
+	sizeFamily,
+	{Name: "aws_ecr_repository_info", Help: "ECR repository information", Type: "gauge"},
 }

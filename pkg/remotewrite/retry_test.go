@@ -1,0 +1,165 @@
+package remotewrite
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestJudge: every status there can be.
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	for status := 100; status <= 999; status++ {
+		want := refused
+		switch {
+		case status >= 200 && status < 300:
+			want = accepted
+		case status == 413:
+			want = tooLarge
+		case status == 429, status >= 500 && status < 600:
+			want = again
+		}
+		if got := judge(status); got != want {
+			t.Errorf("%d: verdict %d, want %d", status, got, want)
+		}
+	}
+}
+
+type permanentError bool
+
+func (e permanentError) Error() string   { return "no credentials" }
+func (e permanentError) Permanent() bool { return bool(e) }
+
+func TestRetryable(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		answer *answer
+		err    error
+		want   bool
+	}{
+		{&answer{status: 200}, nil, false},
+		{&answer{status: 400}, nil, false},
+		{&answer{status: 413}, nil, false},
+		{&answer{status: 429}, nil, true},
+		{&answer{status: 503}, nil, true},
+		{nil, io.ErrUnexpectedEOF, true},
+		{nil, permanentError(false), true},
+		{nil, permanentError(true), false},
+		{nil, fmt.Errorf("signing: %w", permanentError(true)), false},
+		{nil, errors.Join(io.EOF, permanentError(true)), false},
+	} {
+		if got := retryable(tt.answer, tt.err); got != tt.want {
+			t.Errorf("%+v, %v: %v", tt.answer, tt.err, got)
+		}
+	}
+}
+
+func TestParseRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 10, 30, 0, 0, time.UTC)
+	const year = 365 * 24 * time.Hour
+	for _, tt := range []struct {
+		value string
+		want  time.Duration
+	}{
+		{"0", 0},
+		{"1", time.Second},
+		{"120", 2 * time.Minute},
+		{"007", 7 * time.Second},
+		{" 3\t", 3 * time.Second},
+		{"31536000", year},
+		{"31536001", year},
+		{"99999999999999999999999999999999", year},
+		{strings.Repeat("9", 10000), year},
+		{"Sun, 22 Nov 2026 10:30:30 GMT", 30 * time.Second},
+		{"Sunday, 22-Nov-26 10:31:00 GMT", time.Minute},
+		{"Sun Nov 22 10:30:05 2026", 5 * time.Second},
+		{"Sun, 22 Nov 2026 10:30:00 GMT", 0},
+		{"Sun, 22 Nov 2026 10:29:59 GMT", 0},
+		{"Thu, 01 Jan 1970 00:00:00 GMT", 0},
+		{"Fri, 31 Dec 9999 23:59:59 GMT", year},
+
+		{"", 0},
+		{" ", 0},
+		{"-1", 0},
+		{"+1", 0},
+		{"1.5", 0},
+		{"1e3", 0},
+		{"0x10", 0},
+		{"5s", 0},
+		{"5, 6", 0},
+		{"1 2", 0},
+		{"soon", 0},
+		{"５", 0},
+		{"Sun, 22 Nov 2026 10:30:30", 0},
+		{"2026-11-22T10:30:30Z", 0},
+	} {
+		if got := parseRetryAfter(tt.value, now); got != tt.want {
+			t.Errorf("%.40q: %s, want %s", tt.value, got, tt.want)
+		}
+	}
+}
+
+func FuzzParseRetryAfter(f *testing.F) {
+	now := time.Date(2026, 11, 22, 10, 30, 0, 0, time.UTC)
+	for _, s := range []string{"", "0", "5", "-5", "99999999999999999999", "Sun, 22 Nov 2026 10:30:30 GMT", "Mon Jan  1 00:00:00 0001"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := parseRetryAfter(s, now)
+		if got < 0 || got > 365*24*time.Hour {
+			t.Errorf("%q: %s", s, got)
+		}
+		n, err := strconv.ParseUint(strings.Trim(s, " \t"), 10, 16)
+		if err == nil && got != time.Duration(n)*time.Second {
+			t.Errorf("%q: %s", s, got)
+		}
+		if d, err := http.ParseTime(strings.Trim(s, " \t")); err != nil && got != 0 && strings.Trim(s, " \t0123456789") != "" {
+			t.Errorf("%q is neither a number nor a date, and gave %s (%s)", s, got, d)
+		}
+	})
+}
+
+func TestBackoff(t *testing.T) {
+	t.Parallel()
+	b := backoff{min: 30 * time.Millisecond, max: 5 * time.Second, longest: time.Minute}
+	for _, tt := range []struct {
+		attempts   int
+		retryAfter time.Duration
+		low, high  time.Duration
+	}{
+		{1, 0, 15 * time.Millisecond, 30 * time.Millisecond},
+		{2, 0, 30 * time.Millisecond, 60 * time.Millisecond},
+		{3, 0, 60 * time.Millisecond, 120 * time.Millisecond},
+		{8, 0, 1920 * time.Millisecond, 3840 * time.Millisecond},
+		{9, 0, 2500 * time.Millisecond, 5 * time.Second},
+		{10, 0, 2500 * time.Millisecond, 5 * time.Second},
+		{1_000_000, 0, 2500 * time.Millisecond, 5 * time.Second},
+		{1, time.Second, time.Second, time.Second},
+		{1, time.Minute, time.Minute, time.Minute},
+		{1, 365 * 24 * time.Hour, time.Minute, time.Minute},
+		{9, time.Second, 2500 * time.Millisecond, 5 * time.Second},
+		{1, time.Millisecond, 15 * time.Millisecond, 30 * time.Millisecond},
+	} {
+		seen := make(map[time.Duration]bool)
+		for range 200 {
+			got := b.wait(tt.attempts, tt.retryAfter)
+			if got < tt.low || got > tt.high {
+				t.Errorf("after %d attempts and Retry-After %s: %s, want %s to %s", tt.attempts, tt.retryAfter, got, tt.low, tt.high)
+			}
+			seen[got] = true
+		}
+		if tt.low < tt.high && len(seen) < 20 {
+			t.Errorf("after %d attempts: %d different waits of 200, no jitter", tt.attempts, len(seen))
+		}
+	}
+	tiny := backoff{min: 1, max: 1, longest: 1}
+	if got := tiny.wait(5, time.Hour); got != 1 {
+		t.Errorf("the least backoff: %s", got)
+	}
+}
