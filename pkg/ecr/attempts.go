@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ import (
 )
 
 const (
+	minBackoff = 100 * time.Millisecond
 	maxBackoff = 5 * time.Second
 	// throttleException is what the ECR documentation names beside the codes
 	// that the SDK knows.
@@ -27,9 +29,9 @@ const (
 	// slowest is the share of its configured rate that an operation keeps
 	// however often it is throttled.
 	slowest = 1.0 / 32
-	// recovery is the share of its configured rate that an operation gains by
-	// each attempt that is not throttled.
-	recovery = 1.0 / 64
+	// recovery is how long an operation takes to go from nothing to its configured
+	// rate while it is not throttled.
+	recovery = 30 * time.Second
 	// halveEvery bounds how fast the rate falls: the attempts in flight when
 	// throttling begins are all refused, and are one piece of news.
 	halveEvery = time.Second
@@ -51,7 +53,7 @@ func (l *limits) of(operation string) *limit {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.limit[operation] == nil {
-		l.limit[operation] = &limit{full: l.rate, pace: rate.NewLimiter(l.rate, max(1, int(l.rate)))}
+		l.limit[operation] = &limit{full: l.rate, pace: rate.NewLimiter(l.rate, burst(l.rate))}
 	}
 	return l.limit[operation]
 }
@@ -98,15 +100,34 @@ func (l *limit) observe(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls++
+	current := l.pace.Limit()
 	if !isThrottle(err) {
-		l.pace.SetLimit(min(l.full, l.pace.Limit()+l.full*recovery))
+		// So much a second, whatever the number of attempts a second.
+		step := l.full / rate.Limit(recovery.Seconds()) / current
+		if current = min(l.full, current+step); current == l.full {
+			l.pace.SetBurst(burst(l.full))
+		}
+		l.pace.SetLimit(current)
 		return
 	}
 	l.throttled++
 	if now := time.Now(); now.Sub(l.halved) >= halveEvery {
 		l.halved = now
-		l.pace.SetLimit(max(l.full*slowest, l.pace.Limit()/2))
+		l.pace.SetLimit(max(l.full*slowest, current/2))
+		// What was saved up while waiting would be thrown at a bucket that is empty.
+		l.pace.SetBurst(1)
 	}
+}
+
+// burst is how many attempts may be made at once after a pause: a second's worth.
+func burst(limit rate.Limit) int { return max(1, int(limit)) }
+
+// backoff waits longer with each attempt, and never twice the same. The SDK's own
+// begins with up to two seconds, which is to spare a service that limit spares
+// already.
+func backoff(attempt int, _ error) (time.Duration, error) {
+	longest := min(maxBackoff, minBackoff<<min(attempt, 10))
+	return longest/2 + rand.N(longest/2), nil
 }
 
 // throttles is the SDK's judgement; isThrottle adds what it does not know.

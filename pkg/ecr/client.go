@@ -69,7 +69,7 @@ func New(cfg aws.Config, options Options) *Client {
 	c.api = ecr.NewFromConfig(cfg, func(o *ecr.Options) {
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts = maxAttempts
-			o.MaxBackoff = maxBackoff
+			o.Backoff = retry.BackoffDelayerFunc(backoff)
 			o.Retryables = append(o.Retryables,
 				retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}},
 				retry.RetryableErrorCode{Codes: map[string]struct{}{throttleException: {}}})

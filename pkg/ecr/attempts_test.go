@@ -1,0 +1,147 @@
+package ecr_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+)
+
+// Every fault that can pass is tried again, and throttles are told from the rest.
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		fault    ecrtest.Fault
+		throttle bool
+	}{
+		{"ThrottlingException", ecrtest.FaultThrottling, true},
+		{"ThrottleException", ecrtest.FaultThrottle, true},
+		{"TooManyRequestsException", ecrtest.FaultTooManyRequests, true},
+		{"bare 429", ecrtest.FaultBare429, true},
+		{"ServerException", ecrtest.FaultServer, false},
+		{"503", ecrtest.FaultUnavailable, false},
+		{"reset", ecrtest.FaultReset, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				_, server := start(t, 1)
+				server.Fail(ecrtest.Match{Operation: "DescribeImages"}, 3, c.fault)
+				client := newClient(server, ecr.Options{})
+				images, err := all(t.Context(), client, "app")
+				check(t, err)
+				calls, throttles := client.TakeCalls()
+				want := 0
+				if c.throttle {
+					want = 3
+				}
+				if len(images) != 1 || calls["DescribeImages"] != 4 || throttles["DescribeImages"] != want {
+					t.Errorf("%d images, calls %v, throttles %v, want 4 calls and %d throttles", len(images), calls, throttles, want)
+				}
+			})
+		})
+	}
+}
+
+// A call that cannot succeed ends by the deadline and says what the API answered.
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		fault ecrtest.Fault
+		text  string
+	}{
+		{"throttled", ecrtest.FaultThrottling, "Rate exceeded"},
+		{"server fault", ecrtest.FaultServer, "ServerException"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				_, server := start(t, 1)
+				server.Fail(ecrtest.Match{}, ecrtest.Always, c.fault)
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				begun := time.Now()
+				_, err := all(ctx, newClient(server, ecr.Options{}), "app")
+				if took := time.Since(begun); took > 2*time.Second {
+					t.Errorf("it took %v", took)
+				}
+				if err == nil || !strings.Contains(err.Error(), c.text) {
+					t.Errorf("error %v, want one that tells of %q", err, c.text)
+				}
+			})
+		})
+	}
+}
+
+// After maxAttempts the error is the API's.
+func TestAttemptsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, server := start(t, 1)
+		server.Fail(ecrtest.Match{}, ecrtest.Always, ecrtest.FaultServer)
+		client := newClient(server, ecr.Options{})
+		_, err := all(t.Context(), client, "app")
+		if calls, _ := client.TakeCalls(); calls["DescribeImages"] != 8 {
+			t.Errorf("%v calls, want 8", calls)
+		}
+		if err == nil || !strings.Contains(err.Error(), "ServerException") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// perMinute returns how many calls of an operation fit into a minute.
+func perMinute(t *testing.T, client *ecr.Client) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for n := 0; ; n++ {
+		if _, _, err := client.Images(ctx, "app", ""); err != nil {
+			if ctx.Err() == nil && !errors.Is(err, inventory.ErrTime) {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, server := start(t, 0)
+		client := newClient(server, ecr.Options{RequestsPerSecond: 10})
+		// A burst of one second's worth, then 10 a second.
+		if n := perMinute(t, client); n < 600 || n > 610 {
+			t.Errorf("%d calls in a minute, want 10 a second", n)
+		}
+		// Other operations have a bucket of their own.
+		begun := time.Now()
+		if _, err := client.Repositories(t.Context()); err != nil || time.Since(begun) != 0 {
+			t.Errorf("DescribeRepositories waited %v behind DescribeImages, error %v", time.Since(begun), err)
+		}
+	})
+}
+
+// A throttled operation goes slower, and recovers when it is let.
+func TestRateAdapts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, server := start(t, 0)
+		client := newClient(server, ecr.Options{RequestsPerSecond: 40})
+		server.SetRate("DescribeImages", 10, 1)
+		made := perMinute(t, client)
+		calls, throttles := client.TakeCalls()
+		if made < 350 || throttles["DescribeImages"] == 0 || throttles["DescribeImages"] > calls["DescribeImages"]/4 {
+			t.Errorf("at a limit of 10 a second: %d answers, calls %v, throttles %v; want most of 600 and few throttles", made, calls, throttles)
+		}
+		server.SetRate("DescribeImages", 0, 0)
+		if made = perMinute(t, client); made < 1500 {
+			t.Errorf("%d answers in the minute after the limit was lifted, want most of 2400", made)
+		}
+	})
+}

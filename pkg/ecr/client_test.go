@@ -1,0 +1,288 @@
+package ecr_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const account, region = "123456789012", "eu-west-1"
+
+func newClient(server *ecrtest.Server, options ecr.Options) *ecr.Client {
+	return ecr.New(aws.Config{
+		Region:       region,
+		BaseEndpoint: aws.String(server.URL()),
+		HTTPClient:   server.Client(),
+		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+	}, options)
+}
+
+// start serves a registry with one repository, app, that has a number of images.
+func start(t *testing.T, images int) (*ecrtest.Registry, *ecrtest.Server) {
+	t.Helper()
+	registry := ecrtest.NewRegistry(account, region)
+	check(t, registry.PutRepository(ecrtest.Repository{Name: "app"}))
+	for i := range images {
+		check(t, registry.PutImage("app", ecrtest.Image{Digest: ecrtest.Digest(fmt.Sprint(i)), Tags: []string{fmt.Sprint("v", i)}}))
+	}
+	return registry, ecrtest.StartPipe(t, registry)
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// all reads every page of a repository's images.
+func all(ctx context.Context, client *ecr.Client, repository string) ([]inventory.Image, error) {
+	var list []inventory.Image
+	for token := ""; ; {
+		images, next, err := client.Images(ctx, repository, token)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, images...)
+		if token = next; token == "" {
+			return list, nil
+		}
+	}
+}
+
+func TestPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, server := start(t, 2500)
+		images, err := all(t.Context(), newClient(server, ecr.Options{}), "app")
+		check(t, err)
+		distinct := map[inventory.Digest]bool{}
+		for _, image := range images {
+			distinct[image.Digest] = true
+		}
+		if len(images) != 2500 || len(distinct) != 2500 {
+			t.Errorf("%d images, %d distinct, want 2500", len(images), len(distinct))
+		}
+		for _, request := range server.Requests() {
+			if request.MaxResults != 1000 {
+				t.Errorf("maxResults %d, want 1000", request.MaxResults)
+			}
+		}
+		if n := server.Calls()["DescribeImages"]; n != 3 {
+			t.Errorf("%d calls, want 3", n)
+		}
+	})
+}
+
+func TestRepositoryPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry, server := start(t, 0)
+		for i := range 1999 {
+			check(t, registry.PutRepository(ecrtest.Repository{Name: fmt.Sprintf("team/%d", i)}))
+		}
+		client := newClient(server, ecr.Options{})
+		list, err := client.Repositories(t.Context())
+		check(t, err)
+		calls, throttles := client.TakeCalls()
+		if len(list) != 2000 || calls["DescribeRepositories"] != 2 || len(throttles) != 0 {
+			t.Errorf("%d repositories in %v calls, throttles %v", len(list), calls, throttles)
+		}
+		if calls, _ := client.TakeCalls(); len(calls) != 0 {
+			t.Errorf("calls taken twice: %v", calls)
+		}
+	})
+}
+
+func TestRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := ecrtest.NewRegistry(account, region)
+		at := time.Unix(1_700_000_000, 5e8)
+		check(t, registry.PutRepository(ecrtest.Repository{
+			Name: "full", CreatedAt: at, TagMutability: "IMMUTABLE_WITH_EXCLUSION", ExclusionFilters: []string{"dev-*"},
+			Encryption: &ecrtest.Encryption{Type: "KMS", KMSKey: "arn:aws:kms:eu-west-1:123456789012:key/1"}, ScanOnPush: aws.Bool(false),
+		}))
+		check(t, registry.PutRepository(ecrtest.Repository{Name: "bare"}))
+		check(t, registry.PutImage("full", ecrtest.Image{
+			Digest: ecrtest.Digest("a"), Tags: []string{"v2", "v1"}, SizeBytes: aws.Int64(0), PushedAt: at, PulledAt: at.Add(time.Hour),
+			ManifestMediaType: "application/vnd.oci.image.index.v1+json", ArtifactMediaType: "x/y", Status: "ARCHIVED",
+			Scan: &ecrtest.ScanSummary{CompletedAt: at, Counts: map[string]int32{"UNTRIAGED": 2, "CRITICAL": 1}}, ScanStatus: &ecrtest.ScanStatus{Status: "COMPLETE"},
+		}))
+		check(t, registry.PutImage("full", ecrtest.Image{Digest: ecrtest.Digest("b"), Scan: &ecrtest.ScanSummary{Counts: map[string]int32{}}}))
+		check(t, registry.PutImage("full", ecrtest.Image{Digest: ecrtest.Digest("c"), ScanStatus: &ecrtest.ScanStatus{Status: "FAILED"}}))
+		check(t, registry.PutImage("full", ecrtest.Image{Digest: ecrtest.Digest("d")}))
+		client := newClient(ecrtest.StartPipe(t, registry), ecr.Options{})
+
+		repositories, err := client.Repositories(t.Context())
+		check(t, err)
+		const uri, arn = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/", "arn:aws:ecr:eu-west-1:123456789012:repository/"
+		want := []*inventory.Repository{
+			{Name: "bare", URI: uri + "bare", ARN: arn + "bare", RegistryID: account},
+			{
+				Name: "full", URI: uri + "full", ARN: arn + "full", RegistryID: account, CreatedAt: inventory.TimeOf(at),
+				TagMutability: "IMMUTABLE_WITH_EXCLUSION", EncryptionType: "KMS", KMSKey: "arn:aws:kms:eu-west-1:123456789012:key/1", ScanOnPush: aws.Bool(false),
+			},
+		}
+		if diff := cmp.Diff(want, repositories); diff != "" {
+			t.Errorf("repositories (-want +got):\n%s", diff)
+		}
+
+		images, err := all(t.Context(), client, "full")
+		check(t, err)
+		got := map[string]inventory.Image{}
+		for _, image := range images {
+			got[image.Digest.String()] = image
+		}
+		digest := func(s string) inventory.Digest {
+			d, err := inventory.ParseDigest(ecrtest.Digest(s))
+			check(t, err)
+			return d
+		}
+		wantImages := map[string]inventory.Image{
+			ecrtest.Digest("a"): {
+				Digest: digest("a"), Tags: []string{"v1", "v2"}, SizeBytes: 0, PushedAt: inventory.TimeOf(at), PulledAt: inventory.TimeOf(at.Add(time.Hour)),
+				MediaType: "application/vnd.oci.image.index.v1+json", ArtifactType: "x/y", Status: "ARCHIVED",
+				Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: inventory.TimeOf(at), Severities: []inventory.SeverityCount{{Severity: "CRITICAL", Count: 1}, {Severity: "UNTRIAGED", Count: 2}}},
+			},
+			ecrtest.Digest("b"): {Digest: digest("b"), SizeBytes: -1, Scan: &inventory.Scan{Severities: []inventory.SeverityCount{}}},
+			ecrtest.Digest("c"): {Digest: digest("c"), SizeBytes: -1, Scan: &inventory.Scan{Status: "FAILED"}},
+			ecrtest.Digest("d"): {Digest: digest("d"), SizeBytes: -1},
+		}
+		if diff := cmp.Diff(wantImages, got); diff != "" {
+			t.Errorf("images (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A record that cannot be used is skipped and logged, and takes nothing with it.
+func TestBadRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, server := start(t, 0)
+		server.Fail(ecrtest.Match{Operation: "DescribeImages"}, 1, ecrtest.Fault{Body: `{"imageDetails":[
+			{}, {"imageDigest":"sha512:00"}, {"imageDigest":"` + ecrtest.Digest("ok") + `","imageTags":["v1",""],"imageSizeInBytes":-5}, null]}`})
+		server.Fail(ecrtest.Match{Operation: "DescribeRepositories"}, 1, ecrtest.Fault{Body: `{"repositories":[
+			{"repositoryArn":"arn:nameless"}, {"repositoryName":"ok"}]}`})
+		var log bytes.Buffer
+		client := newClient(server, ecr.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		images, err := all(t.Context(), client, "app")
+		check(t, err)
+		if len(images) != 1 || images[0].SizeBytes != -1 || len(images[0].Tags) != 1 {
+			t.Errorf("images %+v", images)
+		}
+		list, err := client.Repositories(t.Context())
+		check(t, err)
+		if len(list) != 1 || list[0].Name != "ok" {
+			t.Errorf("repositories %+v", list)
+		}
+		for _, want := range []string{"sha512:00", "arn:nameless"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("the log does not name %s:\n%s", want, &log)
+			}
+		}
+	})
+}
+
+func TestErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry, server := start(t, 3)
+		policy, err := ecrtest.ParsePolicy([]byte(`{"Version":"2012-10-17","Statement":[
+			{"Effect":"Allow","Action":"ecr:*","Resource":"*"},
+			{"Effect":"Deny","Action":"ecr:DescribeImages","Resource":"` + registry.ARN("secret") + `"}]}`))
+		check(t, err)
+		check(t, registry.PutRepository(ecrtest.Repository{Name: "secret"}))
+		server.SetPolicy(policy)
+		client := newClient(server, ecr.Options{})
+		for _, c := range []struct {
+			repository, token string
+			want              error
+			text              string
+		}{
+			{"nothing", "", inventory.ErrGone, "listing images of repository nothing"},
+			{"secret", "", inventory.ErrDenied, "not authorized to perform: ecr:DescribeImages"},
+			{"app", "no-token-of-ours", inventory.ErrToken, "listing images of repository app"},
+		} {
+			_, _, err := client.Images(t.Context(), c.repository, c.token)
+			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%s: error %v, want %v and %q", c.repository, err, c.want, c.text)
+			}
+		}
+		if n := server.Calls()["DescribeImages"]; n != 3 {
+			t.Errorf("%d calls: errors that are answers were asked again", n)
+		}
+	})
+}
+
+// Only what is declared beside the calls is called.
+func TestPermissions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, server := start(t, 3)
+		var statements []string
+		for _, p := range ecr.Permissions {
+			resource := p.Resource
+			if resource != "*" {
+				resource = "arn:aws:ecr:" + region + ":" + account + ":" + resource
+			}
+			statements = append(statements, fmt.Sprintf(`{"Effect":"Allow","Action":%q,"Resource":%q}`, p.Action, resource))
+		}
+		every := func(ctx context.Context, client *ecr.Client) error {
+			_, err1 := client.RegistryID(ctx)
+			_, err2 := client.Repositories(ctx)
+			_, err3 := all(ctx, client, "app")
+			return errors.Join(err1, err2, err3)
+		}
+		allow := func(statements []string) {
+			policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":[` + strings.Join(statements, ",") + `]}`))
+			check(t, err)
+			server.SetPolicy(policy)
+		}
+		allow(statements)
+		check(t, every(t.Context(), newClient(server, ecr.Options{})))
+		for i, p := range ecr.Permissions {
+			allow(append(append([]string{}, statements[:i]...), statements[i+1:]...))
+			if err := every(t.Context(), newClient(server, ecr.Options{})); !errors.Is(err, inventory.ErrDenied) {
+				t.Errorf("without %s: error %v, want ErrDenied: is it needed?", p.Action, err)
+			}
+		}
+	})
+}
+
+func TestRegistryID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, server := start(t, 0)
+		other := ecrtest.NewRegistry("222222222222", region)
+		check(t, other.PutRepository(ecrtest.Repository{Name: "theirs"}))
+		server.AddRegistry(other)
+
+		own := newClient(server, ecr.Options{})
+		id, err := own.RegistryID(t.Context())
+		check(t, err)
+		client := newClient(server, ecr.Options{RegistryID: "222222222222"})
+		configured, err := client.RegistryID(t.Context())
+		check(t, err)
+		if id != account || configured != "222222222222" || server.Calls()["DescribeRegistry"] != 1 {
+			t.Errorf("registry %s, configured %s, calls %v", id, configured, server.Calls())
+		}
+		list, err := client.Repositories(t.Context())
+		check(t, err)
+		if len(list) != 1 || list[0].Name != "theirs" {
+			t.Errorf("repositories %+v", list)
+		}
+		_, err = all(t.Context(), client, "theirs")
+		check(t, err)
+	})
+}
