@@ -109,7 +109,7 @@ func (c *Config) checkRanges(vars map[string]string, faults *Faults) {
 		if !bounded {
 			continue
 		}
-		if n := number(v); n < bound(low) || n > bound(field.Tag.Get("max")) {
+		if n := number(v); !(n >= bound(low) && n <= bound(field.Tag.Get("max"))) { // so that NaN is out too
 			faults.add(vars, field.Name)
 		}
 	}

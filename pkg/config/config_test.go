@@ -1,0 +1,222 @@
+package config_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/config"
+)
+
+const (
+	ampURL   = "REMOTE_WRITE_URL=https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"
+	plainURL = "REMOTE_WRITE_URL=http://localhost:9090/api/v1/write"
+)
+
+func load(t *testing.T, environ ...string) *config.Config {
+	t.Helper()
+	c, err := config.Load(environ, config.ToSend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	c := load(t, plainURL, "PATH=/bin", "ECR_CONCURRENCY=", "REMOTE_WRITE_AUTH=")
+	if c.RemoteWriteURL.String() != "http://localhost:9090/api/v1/write" {
+		t.Errorf("URL %s", c.RemoteWriteURL)
+	}
+	want := config.Config{
+		RemoteWriteURL: c.RemoteWriteURL, RemoteWriteAuth: config.AuthNone, RemoteWriteTimeout: config.Duration(10 * time.Second),
+		RemoteWriteMaxBytes: 900_000, RemoteWriteMaxSeries: 5_000, RemoteWriteConcurrency: 4,
+		CacheRefreshInterval: config.Duration(30 * time.Minute), ECRConcurrency: 8, ECRRequestsPerSecond: 20,
+		RefreshBudget: config.Duration(time.Minute), LogLevel: c.LogLevel,
+	}
+	if diff := cmp.Diff(want, *c, cmp.AllowUnexported(config.LogLevel{})); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+	if c.LogLevel.Level() != slog.LevelInfo {
+		t.Errorf("log level %v", c.LogLevel.Level())
+	}
+}
+
+func TestValues(t *testing.T) {
+	t.Parallel()
+	c := load(t, plainURL, "CACHE_REFRESH_INTERVAL=90", "REFRESH_BUDGET=1m30s", "REMOTE_WRITE_TIMEOUT=2.5", "REMOTE_WRITE_MAX_BYTES=500000",
+		"ECR_REGISTRY_ID=012345678901", "ECR_REQUESTS_PER_SECOND=0.5", "STATE_URL=file:///tmp/x/../state", "EXTERNAL_LABELS=cluster=prod, env = a=b")
+	type picked struct {
+		Interval, Budget, Timeout time.Duration
+		MaxBytes                  int
+		Registry                  config.AccountID
+		Rate                      float64
+		State                     string
+		Labels                    config.Labels
+	}
+	got := picked{
+		time.Duration(c.CacheRefreshInterval), time.Duration(c.RefreshBudget), time.Duration(c.RemoteWriteTimeout),
+		c.RemoteWriteMaxBytes, c.ECRRegistryID, c.ECRRequestsPerSecond, c.StateURL.Path, c.ExternalLabels,
+	}
+	want := picked{
+		90 * time.Second, 90 * time.Second, 2500 * time.Millisecond, 500_000, "012345678901", 0.5, "/tmp/state",
+		config.Labels{{Name: "cluster", Value: "prod"}, {Name: "env", Value: "a=b"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+}
+
+func TestAuthAndRegion(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		host, auth, region string
+		wantAuth           config.Auth
+		wantRegion         config.Region
+	}{
+		{host: "aps-workspaces.eu-west-1.amazonaws.com", wantAuth: config.AuthSigV4, wantRegion: "eu-west-1"},
+		{host: "APS-Workspaces.us-gov-west-1.amazonaws.com:443", wantAuth: config.AuthSigV4, wantRegion: "us-gov-west-1"},
+		{host: "aps-workspaces-fips.us-east-1.amazonaws.com", wantAuth: config.AuthSigV4, wantRegion: "us-east-1"},
+		{host: "aps-workspaces.ap-southeast-2.api.aws", wantAuth: config.AuthSigV4, wantRegion: "ap-southeast-2"},
+		{host: "vpce-0a1-b2.aps-workspaces.eu-central-1.vpce.amazonaws.com", wantAuth: config.AuthSigV4, wantRegion: "eu-central-1"},
+		{host: "aps-workspaces.cn-north-1.amazonaws.com.cn", wantAuth: config.AuthSigV4, wantRegion: "cn-north-1"},
+		{host: "aps-workspaces.eu-west-1.amazonaws.com", region: "us-east-1", wantAuth: config.AuthSigV4, wantRegion: "us-east-1"},
+		{host: "aps-workspaces.eu-west-1.amazonaws.com", auth: "none", wantAuth: config.AuthNone, wantRegion: "eu-west-1"},
+		{host: "proxy.example", auth: "sigv4", wantAuth: config.AuthSigV4},
+		{host: "aps-workspaces.eu-west-1.amazonaws.com.example", wantAuth: config.AuthNone},
+		{host: "notaps-workspaces.eu-west-1.amazonaws.com", wantAuth: config.AuthNone},
+	} {
+		got := load(t, "REMOTE_WRITE_URL=https://"+c.host+"/api", "REMOTE_WRITE_AUTH="+c.auth, "REMOTE_WRITE_REGION="+c.region)
+		if got.RemoteWriteAuth != c.wantAuth || got.RemoteWriteRegion != c.wantRegion {
+			t.Errorf("%+v: %q in %q", c, got.RemoteWriteAuth, got.RemoteWriteRegion)
+		}
+	}
+}
+
+func TestLogLevel(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		level, lambda string
+		want          slog.Level
+	}{
+		{"", "", slog.LevelInfo},
+		{"debug", "", slog.LevelDebug},
+		{"WARNING", "", slog.LevelWarn}, // the Python exporter's word
+		{"", "TRACE", slog.LevelDebug},
+		{"", "FATAL", slog.LevelError},
+		{"ERROR", "DEBUG", slog.LevelError},
+		{"", "nonsense", slog.LevelInfo},
+	} {
+		if got := load(t, plainURL, "LOG_LEVEL="+c.level, "AWS_LAMBDA_LOG_LEVEL="+c.lambda).LogLevel.Level(); got != c.want {
+			t.Errorf("LOG_LEVEL=%s AWS_LAMBDA_LOG_LEVEL=%s: %v, want %v", c.level, c.lambda, got, c.want)
+		}
+	}
+}
+
+// Each bad setting alone is one fault that names variable, value and rule.
+func TestBadSettings(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{
+		"REMOTE_WRITE_URL=localhost:9090", "REMOTE_WRITE_URL=ftp://host/", "REMOTE_WRITE_URL=https://", "REMOTE_WRITE_URL=/path", "REMOTE_WRITE_URL=http://a b/",
+		"REMOTE_WRITE_AUTH=basic", "REMOTE_WRITE_AUTH=SIGV4",
+		"REMOTE_WRITE_REGION=Ireland", "REMOTE_WRITE_REGION=eu-west",
+		"REMOTE_WRITE_TIMEOUT=0", "REMOTE_WRITE_TIMEOUT=soon", "REMOTE_WRITE_TIMEOUT=-1s", "REMOTE_WRITE_TIMEOUT=10m", "REMOTE_WRITE_TIMEOUT=NaN", "REMOTE_WRITE_TIMEOUT=inf",
+		"REMOTE_WRITE_MAX_BYTES=0", "REMOTE_WRITE_MAX_BYTES=1MB", "REMOTE_WRITE_MAX_BYTES=9e5", "REMOTE_WRITE_MAX_BYTES=99999999999999999999",
+		"REMOTE_WRITE_MAX_SERIES=0", "REMOTE_WRITE_MAX_SERIES=-1",
+		"REMOTE_WRITE_CONCURRENCY=0", "REMOTE_WRITE_CONCURRENCY=65",
+		"CACHE_REFRESH_INTERVAL=0", "CACHE_REFRESH_INTERVAL=30 minutes", "CACHE_REFRESH_INTERVAL=1e99",
+		"ECR_REGISTRY_ID=12345678901", "ECR_REGISTRY_ID=1234567890123", "ECR_REGISTRY_ID=12345678901x",
+		"ECR_CONCURRENCY=0", "ECR_CONCURRENCY=many", "ECR_CONCURRENCY=1.5",
+		"ECR_REQUESTS_PER_SECOND=0", "ECR_REQUESTS_PER_SECOND=fast", "ECR_REQUESTS_PER_SECOND=NaN", "ECR_REQUESTS_PER_SECOND=Inf",
+		"REFRESH_BUDGET=0", "REFRESH_BUDGET=1h",
+		"STATE_URL=disk", "STATE_URL=file://relative", "STATE_URL=file:///", "STATE_URL=file://host/path", "STATE_URL=memory://x", "STATE_URL=file:///p?x=y", "STATE_URL=ftp://x/y", "STATE_URL=file:///dir/",
+		"EXTERNAL_LABELS=a", "EXTERNAL_LABELS==b", "EXTERNAL_LABELS=a=", "EXTERNAL_LABELS=a=1,a=2", "EXTERNAL_LABELS=__name__=x", "EXTERNAL_LABELS=1a=x", "EXTERNAL_LABELS=a=b,", "EXTERNAL_LABELS=a-b=c", "EXTERNAL_LABELS=a=\xff",
+		"LOG_LEVEL=LOUD",
+	} {
+		variable, value, _ := strings.Cut(bad, "=")
+		environ := []string{bad}
+		if variable != "REMOTE_WRITE_URL" {
+			environ = append(environ, plainURL)
+		}
+		_, err := config.Load(environ, config.ToSend)
+		faults, ok := err.(config.Faults) //nolint:errorlint // the documented type
+		if !ok || len(faults) != 1 {
+			t.Errorf("%s: error %v, want one fault", bad, err)
+			continue
+		}
+		if f := faults[0]; f.Variable != variable || f.Rule == "" || variable != "REMOTE_WRITE_URL" && f.Value != value {
+			t.Errorf("%s: fault %+v", bad, f)
+		}
+	}
+}
+
+func TestEveryFaultAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load([]string{"REMOTE_WRITE_AUTH=x", "ECR_CONCURRENCY=0", "LOG_LEVEL=y"}, config.ToSend)
+	const want = `the configuration has faults: ECR_CONCURRENCY="0": want a whole number from 1 to 256; LOG_LEVEL="y": want DEBUG, INFO, WARN or ERROR; REMOTE_WRITE_AUTH="x": want sigv4 or none; REMOTE_WRITE_URL: required: an absolute http or https URL`
+	if err == nil || err.Error() != want {
+		t.Errorf("error\n%v, want\n%s", err, want)
+	}
+}
+
+// Secrets in a URL never reach a fault or a log.
+func TestURLSecrets(t *testing.T) {
+	t.Parallel()
+	const secret = "hunter2"
+	for _, u := range []string{"ftp://me:" + secret + "@host/", "https://me:" + secret + "@ho st/", "ftp://host/?key=" + secret} {
+		if _, err := config.Load([]string{"REMOTE_WRITE_URL=" + u}, config.ToSend); err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: error %v", u, err)
+		}
+	}
+	if _, err := config.Load([]string{"REMOTE_WRITE_URL=https://me:" + secret + "@host/", "REMOTE_WRITE_AUTH=sigv4"}, config.ToSend); err == nil || strings.Contains(err.Error(), secret) {
+		t.Errorf("user info with sigv4: error %v", err)
+	}
+	if c := load(t, "REMOTE_WRITE_URL=https://me:"+secret+"@host/?key="+secret); strings.Contains(c.RemoteWriteURL.String(), secret) {
+		t.Errorf("String() = %s", c.RemoteWriteURL)
+	}
+}
+
+func TestToPrint(t *testing.T) {
+	t.Parallel()
+	if _, err := config.Load(nil, config.ToPrint); err != nil {
+		t.Errorf("without an endpoint: %v", err)
+	}
+	if _, err := config.Load([]string{"ECR_CONCURRENCY=0"}, config.ToPrint); err == nil {
+		t.Error("a fault was overlooked")
+	}
+}
+
+func TestUnknownSettings(t *testing.T) {
+	t.Parallel()
+	c := load(t, plainURL, "REMOTE_WRITE_ULR=x", "ECR_PARALLEL=3", "OTHER=1", "AWS_ECR_X=1")
+	want := []string{"ECR_PARALLEL is no setting of this program and is ignored", "REMOTE_WRITE_ULR is no setting of this program and is ignored"}
+	if diff := cmp.Diff(want, c.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	config.Describe(&out)
+	for _, want := range []string{"REMOTE_WRITE_URL\n", "(required to push)", "CACHE_REFRESH_INTERVAL\n", "(default 1800)"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, &out)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add("https://host/", "30s", "a=b", "file:///x", "1")
+	f.Fuzz(func(t *testing.T, url, duration, labels, state, n string) {
+		c, err := config.Load([]string{
+			"REMOTE_WRITE_URL=" + url, "REFRESH_BUDGET=" + duration, "EXTERNAL_LABELS=" + labels, "STATE_URL=" + state, "ECR_REQUESTS_PER_SECOND=" + n,
+		}, config.ToSend)
+		if (c == nil) == (err == nil) {
+			t.Errorf("config %v, error %v", c, err)
+		}
+	})
+}
