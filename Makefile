@@ -1,0 +1,126 @@
+# Everything that is made lies in .build. Go and make are enough for run, test and
+# build; check, lint and deploy fetch their pinned tools themselves (see .ci).
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The environment of samconfig.toml, and parameters that win over the ones there.
+CONFIG_ENV ?= default
+PARAMETERS ?=
+# What to benchmark, and how often for benchstat to tell noise from difference.
+BENCH ?= .
+COUNT ?= 6
+FUZZTIME ?= 10s
+
+OUT  := .build
+VENV := $(OUT)/venv
+# The module and those nested in it that hold our code.
+MODULES := . $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod))
+# The race detector needs a C compiler.
+RACE := $(if $(shell command -v $$(go env CC)),-race)
+
+GOBUILD := CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags '-s -w -X main.version=$(VERSION)'
+
+export SAM_CLI_TELEMETRY ?= 0
+
+.PHONY: help
+help: ## this help
+	@echo "make TARGET, where TARGET is"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(OUT)/bootstrap $(OUT)/victoria-metrics ## the function against a simulated registry and a store with a UI; ONCE=1 for one push
+	@go build -o $(OUT)/local ./lambda/local
+	@exec $(OUT)/local -bootstrap $(OUT)/bootstrap -victoriametrics $(OUT)/victoria-metrics $(if $(ONCE),-once)
+
+# The end-to-end tests run the built program. What go test caches does not follow from
+# that program, unless they read BOOTSTRAP_ID.
+.PHONY: test
+test: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+test: export BOOTSTRAP := $(CURDIR)/$(OUT)/bootstrap
+test: $(OUT)/bootstrap ## all tests, with the race detector
+	@$(if $(RACE),,echo "no C compiler: without the race detector")
+	@export BOOTSTRAP_ID="$$(go tool buildid $(OUT)/bootstrap)"; \
+	for module in $(MODULES); do go test -C $$module $(RACE) ./... || failed=1; done; test -z "$$failed"
+
+.PHONY: check
+check: $(VENV) test lint generated template ## what CI runs: test, lint, generated files, template
+
+.PHONY: build
+build: $(OUT)/bootstrap build-ExporterFunction ## the program for this machine, and for Lambda (arm64)
+
+.PHONY: $(OUT)/bootstrap
+$(OUT)/bootstrap:
+	@$(GOBUILD) -o $@ ./lambda
+
+# Named by the SAM CLI, which sets ARTIFACTS_DIR.
+.PHONY: build-ExporterFunction
+build-ExporterFunction: ARTIFACTS_DIR ?= $(OUT)/lambda
+build-ExporterFunction:
+	GOOS=linux GOARCH=arm64 $(GOBUILD) -o $(ARTIFACTS_DIR)/bootstrap ./lambda
+
+$(OUT)/victoria-metrics: $(wildcard lambda/local/victoriametrics/go.*)
+	go build -C lambda/local/victoriametrics -o $(CURDIR)/$@ github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
+	@touch $@
+
+.PHONY: bench
+bench: $(OUT)/bin/benchstat ## all benchmarks; BENCH=PATTERN COUNT=6
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee $(OUT)/bench.txt
+	$(OUT)/bin/benchstat -col /path $(OUT)/bench.txt
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for a moment; FUZZTIME=10s
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit; \
+		done; \
+	done
+
+.PHONY: golden
+golden: ## write the golden files anew
+	go test ./pkg/metrics -run TestGolden -update
+
+.PHONY: docs
+docs: ## write the README's generated tables anew
+	go test ./lambda -run TestDocs -update
+
+# A tree may have changes of its own: only what writing anew changes is a fault.
+.PHONY: generated
+generated: ## are golden files and docs up to date?
+	@before="$$(git status --porcelain; git diff HEAD)"; \
+	$(MAKE) --no-print-directory docs golden && \
+	if test "$$before" != "$$(git status --porcelain; git diff HEAD)"; then \
+		git status --short; echo "generated files were out of date: commit what 'make docs golden' changes" >&2; exit 1; \
+	fi
+
+.PHONY: lint
+lint: $(OUT)/bin/golangci-lint ## golangci-lint, as .golangci.yml says
+	@for module in $(MODULES); do \
+		(cd $$module && $(CURDIR)/$< run --config $(CURDIR)/.golangci.yml ./...) || failed=1; \
+	done; test -z "$$failed"
+
+$(OUT)/bin/golangci-lint $(OUT)/bin/benchstat &: $(wildcard .ci/tools/go.*)
+	@mkdir -p $(OUT)/bin
+	go build -C .ci/tools -o $(CURDIR)/$(OUT)/bin/ tool
+	@touch $(OUT)/bin/golangci-lint $(OUT)/bin/benchstat
+
+# sam validate logs the whole template: shown only when it finds something.
+.PHONY: template
+template: export AWS_DEFAULT_REGION ?= us-east-1
+template: $(VENV) ## template.yaml: cfn-lint, sam validate, sam build
+	$(VENV)/bin/cfn-lint template.yaml
+	$(VENV)/bin/sam validate --lint >$(OUT)/sam-validate.log 2>&1 || { cat $(OUT)/sam-validate.log; exit 1; }
+	VERSION='$(VERSION)' $(VENV)/bin/sam build --build-dir $(OUT)/aws-sam/build
+
+SAM ?= $(VENV)/bin/sam
+.PHONY: deploy
+deploy: $(if $(filter $(VENV)/%,$(SAM)),$(VENV)) ## sam build and sam deploy; CONFIG_ENV=default PARAMETERS="WorkspaceId=ws-..."
+	$(SAM) build --config-env $(CONFIG_ENV) --build-dir $(OUT)/aws-sam/build
+	$(SAM) deploy --config-env $(CONFIG_ENV) --template-file $(OUT)/aws-sam/build/template.yaml $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+
+$(VENV): .ci/requirements.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+.PHONY: clean
+clean: ## remove what was made
+	rm -rf $(OUT) .aws-sam
