@@ -16,15 +16,16 @@ import (
 
 type answers = []remotewritetest.Answer
 
-// TestStatuses pushes one batch at every status, once with the status for the
+// TestStatuses pushes one series to each kind of status (TestJudge has them all), once with the status for the
 // first answer only, and once with no other until the deadline.
 func TestStatuses(t *testing.T) {
 	t.Parallel()
-	var statuses []int
-	for s := 200; s <= 599; s++ {
-		statuses = append(statuses, s)
+	statuses := []int{
+		200, 201, 202, 204, 206, 226, 299,
+		300, 301, 302, 303, 304, 305, 307, 308, 399,
+		400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 415, 422, 425, 428, 429, 431, 451, 499,
+		500, 501, 502, 503, 504, 505, 507, 511, 529, 599, 600, 999,
 	}
-	statuses = append(statuses, 600, 999)
 	synctest.Test(t, func(t *testing.T) {
 		for _, status := range statuses {
 			retried := status == 429 || status/100 == 5

@@ -1,0 +1,389 @@
+package remotewrite
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+)
+
+// TestHeaders: these and no others, in every attempt, for series and metadata.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+		to.Answer(remotewritetest.Answer{Status: 500})
+		s := newSender(t, to, nil)
+		if _, err := s.Push(t.Context(), at, images(10), families); err != nil {
+			t.Fatal(err)
+		}
+		all := to.Requests()
+		if len(all) != 3 || all[2].Metadata != 2 {
+			t.Fatalf("requests: %+v", all)
+		}
+		for _, r := range all {
+			want := http.Header{
+				"Accept-Encoding":                   {"identity"},
+				"Content-Encoding":                  {"snappy"},
+				"Content-Length":                    {fmt.Sprint(r.Compressed)},
+				"Content-Type":                      {"application/x-protobuf"},
+				"User-Agent":                        {"ecr-remote-write/1.2.3"},
+				"X-Prometheus-Remote-Write-Version": {"0.1.0"},
+			}
+			if diff := cmp.Diff(want, r.Header); diff != "" {
+				t.Error(diff)
+			}
+			if r.Method != "POST" || r.Path != to.URL.Path {
+				t.Errorf("%s %s", r.Method, r.Path)
+			}
+		}
+	})
+}
+
+// TestRedirects are not followed: a signature is for one host, and a POST may
+// come out as a GET.
+func TestRedirects(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, status := range []int{301, 302, 303, 307, 308} {
+			to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+			to.Answer(remotewritetest.Answer{Status: status, Header: http.Header{"Location": {"/elsewhere"}}, Body: "moved"})
+			client := &http.Client{Transport: to.Transport}
+			report, err := pushTo(t, newSender(t, to, func(o *Options) { o.Client = client }), images(10))
+			var d *DeliveryError
+			if !errors.As(err, &d) || d.Status != status || d.Body != "moved" || report.Refused != 10 || len(to.Requests()) != 1 {
+				t.Errorf("%d: %d requests, %+v, %v", status, len(to.Requests()), report, err)
+			}
+			if client.CheckRedirect != nil {
+				t.Error("the caller's client was changed")
+			}
+		}
+	})
+}
+
+// TestBodies: whatever comes after the status, it is not read for long, neither
+// in bytes nor in time.
+func TestBodies(t *testing.T) {
+	t.Parallel()
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	_, _ = io.CopyN(z, zeros{}, 4<<20)
+	_ = z.Close()
+	const filler = "0123456789abcdef"
+	kib := strings.Repeat(filler, 64)
+	for _, tt := range []struct {
+		name   string
+		answer remotewritetest.Answer
+		body   string
+		most   time.Duration
+	}{
+		{"none", remotewritetest.Answer{}, "", 0},
+		{"1 KiB", remotewritetest.Answer{Body: kib}, kib, 0},
+		{"more than 1 KiB", remotewritetest.Answer{Body: kib + "x"}, kib, 0},
+		{"endless", remotewritetest.Answer{Body: filler, BodySize: 1 << 40}, kib, 0},
+		{"endless, without a length", remotewritetest.Answer{Body: filler, BodySize: 1 << 40, Stall: true}, kib, 0},
+		{"never ends", remotewritetest.Answer{Body: "wait for it", Stall: true}, "wait for it", bodyTime},
+		{"gzip bomb", remotewritetest.Answer{Body: bomb.String(), Header: http.Header{"Content-Encoding": {"gzip"}}}, "", 0},
+		{"less than its length", remotewritetest.Answer{Body: "short", Header: http.Header{"Content-Length": {"1000"}}}, "short", 0},
+		{"binary", remotewritetest.Answer{Body: "\x00\xff\x1b[31m"}, "\x00\xff\x1b[31m", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+				for _, status := range []int{400, 200} {
+					answer := tt.answer
+					answer.Status = status
+					to.Answer(answer)
+					start := time.Now()
+					report, err := pushTo(t, newSender(t, to, nil), images(10))
+					if took := time.Since(start); took > tt.most {
+						t.Errorf("%d: took %s", status, took)
+					}
+					if status == 200 {
+						if err != nil || report.Accepted != 10 {
+							t.Errorf("%d: %+v, %v", status, report, err)
+						}
+						continue
+					}
+					var d *DeliveryError
+					if !errors.As(err, &d) || d.Status != 400 {
+						t.Fatalf("%+v, %v", report, err)
+					}
+					if tt.name == "gzip bomb" {
+						if !strings.HasPrefix(d.Body, "\x1f\x8b") || len(d.Body) > maxErrorBody {
+							t.Errorf("%d bytes, decompressed", len(d.Body))
+						}
+						continue
+					}
+					if d.Body != tt.body {
+						t.Errorf("body of %d bytes %.40q, want %d bytes", len(d.Body), d.Body, len(tt.body))
+					}
+					if strings.ContainsAny(err.Error(), "\x00\xff\x1b") {
+						t.Errorf("not quoted: %q", err)
+					}
+				}
+			})
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestEarlyAnswers: the receiver answers without reading the body, so the
+// transport may still be reading it when the batch is filled anew. Under -race
+// this shows that it does not; without, that no body is mixed up.
+func TestEarlyAnswers(t *testing.T) {
+	t.Parallel()
+	to := remotewritetest.NewServer(t, remotewritetest.Options{})
+	for i := range 120 {
+		a := remotewritetest.Answer{Status: []int{400, 200, 500}[i%3], Unread: true}
+		if i%4 == 0 {
+			a.Unread, a.ReadOnly = false, 1000
+		}
+		to.Answer(a)
+	}
+	s := newSender(t, to, func(o *Options) { o.MaxSeries, o.Concurrency, o.MinBackoff, o.MaxBackoff = 40, 3, 1, 1 })
+	for i := 0; to.Unused() > 0; i++ {
+		if i == 100 {
+			t.Fatal("the script does not end")
+		}
+		report, err := s.Push(t.Context(), at, images(1000), nil)
+		checkReport(t, report, err)
+	}
+	if _, err := pushTo(t, s, images(1000)); err != nil {
+		t.Fatal(err)
+	}
+	checkArrived(t, to, 1000)
+}
+
+// TestLateReader: a transport that goes on reading a body after its answer gets
+// nothing of the next batch.
+func TestLateReader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+		late := make(chan error, 100)
+		ready := make(chan struct{})
+		transport := roundTripper(func(req *http.Request) (*http.Response, error) {
+			first := make([]byte, 10)
+			if _, err := io.ReadFull(req.Body, first); err != nil {
+				return nil, err
+			}
+			go func() {
+				<-ready
+				_, err := req.Body.Read(first)
+				if _, again := req.GetBody(); again == nil {
+					err = errors.New("another copy could be had")
+				}
+				late <- err
+			}()
+			return &http.Response{StatusCode: 204, Body: http.NoBody, Request: req}, nil
+		})
+		s := newSender(t, to, func(o *Options) { o.Client = &http.Client{Transport: transport} })
+		if _, err := pushTo(t, s, images(100)); err != nil {
+			t.Fatal(err)
+		}
+		close(ready)
+		if err := <-late; !errors.Is(err, errLeaseEnded) {
+			t.Errorf("a late read: %v", err)
+		}
+	})
+}
+
+func TestLease(t *testing.T) {
+	t.Parallel()
+	data := []byte(strings.Repeat("snappy", 1000))
+	l := &lease{data: data}
+	one, two := l.body(), l.body()
+	for _, body := range []io.ReadCloser{one, two} {
+		if got, err := io.ReadAll(body); err != nil || !bytes.Equal(got, data) {
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+	}
+	copied, err := l.again()
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := make([]byte, 5)
+	if _, err := io.ReadFull(copied, half); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(one.Close(), copied.Close()); err != nil {
+		t.Fatal(err)
+	}
+	l.end()
+	if _, err := copied.Read(half); !errors.Is(err, errLeaseEnded) {
+		t.Errorf("after the end: %v", err)
+	}
+	// One that has been read to its end is at its end.
+	if n, err := two.Read(half); n != 0 || err != io.EOF {
+		t.Errorf("after the end of both: %d, %v", n, err)
+	}
+	if _, err := l.again(); !errors.Is(err, errLeaseEnded) {
+		t.Errorf("another copy after the end: %v", err)
+	}
+}
+
+// TestSecrets: neither errors nor logs hold what is secret in the URL or in the
+// request's headers, even if the receiver repeats it.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	const (
+		user, password, key = "user-7f3a", "password-9c1d", "query-key-51b2"
+		bearer              = "bearer-token-a9d8f7"
+	)
+	session := "session-token-" + strings.Repeat("0123456789abcdef", 60)
+	secrets := []string{user, password, key, bearer, "session-token"}
+
+	for _, tt := range []struct {
+		name string
+		body string
+		want string
+	}{
+		{"signature mismatch", "The canonical string should have been\nx-amz-security-token:" + session + "\n\nend", "x-amz-security-token:REDACTED\n\nend"},
+		{"repeated", strings.Repeat(bearer+" ", 20) + "end", "REDACTED REDACTED end"},
+		{"with the word before it", "authorization=Bearer " + bearer + "; end", "authorization=REDACTED; end"},
+		{"over the end of what is kept", strings.Repeat("x", maxErrorBody-5) + bearer, "xxREDAC"},
+		{"over the end of what is read", strings.Repeat(session, maxBodyRead/len(session)) + strings.Repeat("x", maxBodyRead%len(session)-20) + session, "xxREDACTED"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+				to.Answer(slices.Repeat(answers{{Status: 500, Body: tt.body}}, 1000)...)
+				u := *to.URL
+				u.User = url.UserPassword(user, password)
+				u.RawQuery = "key=" + key
+				u.Fragment = "frag"
+				// As authentication does it: on a clone.
+				transport := roundTripper(func(req *http.Request) (*http.Response, error) {
+					req = req.Clone(req.Context())
+					req.Header.Set("Authorization", "Bearer "+bearer)
+					req.Header.Set("X-Amz-Security-Token", session)
+					return to.Transport.RoundTrip(req)
+				})
+				var log logs
+				s := newSender(t, to, func(o *Options) {
+					o.URL, o.Client, o.Logger = &u, &http.Client{Transport: transport}, log.logger()
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, err := s.Push(ctx, at, images(3), families)
+				var d *DeliveryError
+				if !errors.As(err, &d) {
+					t.Fatalf("error %v", err)
+				}
+				if !strings.HasSuffix(d.Body, tt.want) || len(d.Body) > maxErrorBody {
+					t.Errorf("body %q", d.Body)
+				}
+				if !strings.Contains(log.String(), "trying again") {
+					t.Error("nothing was logged on the way")
+				}
+				for _, secret := range secrets {
+					if strings.Contains(err.Error(), secret) || strings.Contains(log.String(), secret) {
+						t.Errorf("%s shows in %v\n%s", secret, err, &log.buf)
+					}
+				}
+			})
+		})
+	}
+
+	t.Run("no answer", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+			to.Answer(remotewritetest.Answer{Close: true}, remotewritetest.Answer{Close: true}, remotewritetest.Answer{Close: true})
+			u := *to.URL
+			u.User = url.UserPassword(user, password)
+			u.RawQuery = "key=" + key
+			var log logs
+			s := newSender(t, to, func(o *Options) { o.URL, o.Logger, o.RetryFor = &u, log.logger(), 1 })
+			_, err := s.Push(t.Context(), at, images(3), families)
+			for _, secret := range secrets {
+				if err == nil || strings.Contains(err.Error(), secret) || strings.Contains(log.String(), secret) {
+					t.Errorf("%s shows in %v\n%s", secret, err, &log.buf)
+				}
+			}
+		})
+	})
+}
+
+func TestNewTransport(t *testing.T) {
+	t.Parallel()
+	tr := NewTransport(7)
+	if tr.MaxIdleConnsPerHost != 7 || !tr.DisableCompression || tr.MaxResponseHeaderBytes == 0 || tr.Proxy == nil {
+		t.Errorf("%+v", tr)
+	}
+}
+
+func TestNewErrors(t *testing.T) {
+	t.Parallel()
+	parse := func(s string) *url.URL {
+		u, err := url.Parse(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	good := parse("https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write")
+	for name, tt := range map[string]struct {
+		options Options
+		want    string
+	}{
+		"nothing":            {Options{}, "setting up remote write: no URL"},
+		"no scheme":          {Options{URL: parse("//host/path")}, "setting up remote write: URL //host/path: must be http://HOST… or https://HOST…"},
+		"no host":            {Options{URL: parse("http:///path")}, "setting up remote write: URL http:///path: must be http://HOST… or https://HOST…"},
+		"another scheme":     {Options{URL: parse("ftp://user:secret@host/?key=secret")}, "setting up remote write: URL ftp://host/: must be http://HOST… or https://HOST…"},
+		"all faults at once": {Options{URL: good, Timeout: -1, MaxSeries: -1}, "setting up remote write: Timeout is negative\nMaxSeries is negative"},
+	} {
+		if _, err := New(tt.options); err == nil || err.Error() != tt.want {
+			t.Errorf("%s: %v, want %s", name, err, tt.want)
+		}
+	}
+	s, err := New(Options{URL: good})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintln(s.timeout, s.maxBytes, s.maxSeries, s.workers, cap(s.free), s.userAgent, s.retryFor); got != "10s 900000 5000 4 5 ecr-remote-write/dev 5m0s\n" {
+		t.Errorf("defaults: %s", got)
+	}
+}
+
+// TestTransportReuse: connections are kept, also after an error with a body.
+func TestTransportReuse(t *testing.T) {
+	t.Parallel()
+	to := remotewritetest.NewServer(t, remotewritetest.Options{})
+	to.Answer(answers{{Status: 500, Body: "broken"}, {Status: 400, Body: strings.Repeat("x", 4000)}, {}}...)
+	addresses := make(map[string]bool)
+	transport := roundTripper(func(req *http.Request) (*http.Response, error) { return to.Transport.RoundTrip(req) })
+	s := newSender(t, to, func(o *Options) {
+		o.Concurrency, o.MinBackoff, o.MaxBackoff = 1, 1, 1
+		o.Client = &http.Client{Transport: transport}
+	})
+	for range 4 {
+		_, _ = pushTo(t, s, images(500))
+	}
+	for _, r := range to.Requests() {
+		addresses[r.RemoteAddr] = true
+	}
+	if len(addresses) != 1 || len(to.Requests()) != 5 {
+		t.Errorf("%d requests from %v", len(to.Requests()), slices.Collect(maps.Keys(addresses)))
+	}
+}
