@@ -65,7 +65,7 @@ func Start(ctx context.Context, f Function) (*Environment, error) {
 		exited:   make(chan struct{}),
 	}
 	// The process must outlive ctx, which bounds only its start: so not CommandContext.
-	e.cmd = exec.Command(f.Path, f.Args...) //nolint:gosec,noctx // running what the caller names is the purpose
+	e.cmd = exec.Command(f.Path, f.Args...)
 	e.cmd.Dir = filepath.Dir(f.Path)
 	e.cmd.Env = f.environ(listener.Addr().String())
 	e.cmd.Stdout, e.cmd.Stderr = f.Output, f.Output

@@ -52,7 +52,7 @@ func beFunction(name string) {
 	case "report a failed init":
 		body := `{"errorType":"Extension.ConfigInvalid","errorMessage":"REMOTE_WRITE_URL is missing"}`
 		url := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + apiPath + "init/error"
-		resp, err := http.Post(url, "application/json", strings.NewReader(body)) //nolint:noctx // ends with the process
+		resp, err := http.Post(url, "application/json", strings.NewReader(body))
 		if err != nil || resp.StatusCode != http.StatusAccepted {
 			fmt.Fprintln(os.Stderr, resp, err)
 		}
