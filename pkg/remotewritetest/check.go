@@ -64,14 +64,36 @@ func (r *Receiver) check(req *http.Request, data []byte, readErr error) (body pr
 	if err := body.Unmarshal(decoded); err != nil {
 		return prompb.WriteRequest{}, len(decoded), broken("body is not a prometheus.WriteRequest: %v", err)
 	}
-	// Unknown fields, fields out of order and the like are skipped by Unmarshal.
-	if again, err := body.Marshal(); err != nil || !bytes.Equal(again, decoded) {
+	// Unmarshal puts up with unknown fields, another order and the like.
+	again, err := known(body).Marshal()
+	if err != nil || !bytes.Equal(again, decoded) {
 		return body, len(decoded), broken("body is not what prompb would marshal: it holds something unknown, or in another order")
 	}
 	if r.opts.MaxSeries > 0 && len(body.Timeseries) > r.opts.MaxSeries {
 		return body, len(decoded), &tooLarge{fmt.Sprintf("%d series in a request, at most %d are taken", len(body.Timeseries), r.opts.MaxSeries)}
 	}
 	return body, len(decoded), checkBody(body)
+}
+
+// known copies what a sender of gauges has to say: labels, samples, metadata.
+func known(body prompb.WriteRequest) *prompb.WriteRequest {
+	out := new(prompb.WriteRequest)
+	for _, ts := range body.Timeseries {
+		var k prompb.TimeSeries
+		for _, l := range ts.Labels {
+			k.Labels = append(k.Labels, prompb.Label{Name: l.Name, Value: l.Value})
+		}
+		for _, s := range ts.Samples {
+			k.Samples = append(k.Samples, prompb.Sample{Value: s.Value, Timestamp: s.Timestamp})
+		}
+		out.Timeseries = append(out.Timeseries, k)
+	}
+	for _, m := range body.Metadata {
+		out.Metadata = append(out.Metadata, prompb.MetricMetadata{
+			Type: m.Type, MetricFamilyName: m.MetricFamilyName, Help: m.Help, Unit: m.Unit,
+		})
+	}
+	return out
 }
 
 func (r *Receiver) uncompress(data []byte) ([]byte, error) {
