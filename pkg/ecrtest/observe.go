@@ -57,9 +57,9 @@ type observed struct {
 }
 
 func (o *observed) begin(r Request) *Request {
-	r.At = time.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	r.At = time.Now()
 	if o.calls == nil {
 		o.calls, o.errors = make(map[string]int), make(map[string]int)
 	}

@@ -1,6 +1,8 @@
 package ecrtest
 
 import (
+	"bytes"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +25,27 @@ type link struct {
 	stop     context.CancelFunc
 	served   chan struct{} // closed when the accepting loop has ended
 	handlers sync.WaitGroup
+}
+
+// wholeRequests hands bodies to the transport from memory, which writes them in
+// one piece with the headers. The SDK closes a request's body as soon as the
+// answer's headers are there; to a transport that is still about to see the end of
+// a streamed body that is a failed request, and it closes the connection under the
+// answer. A network is too slow for that, a pipe is not.
+type wholeRequests struct{ *http.Transport }
+
+func (t wholeRequests) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body == nil {
+		return t.Transport.RoundTrip(req)
+	}
+	body, err := io.ReadAll(req.Body)
+	_ = req.Body.Close() // nothing more is read from it
+	if err != nil {
+		return nil, fmt.Errorf("read the request's body: %w", err)
+	}
+	req = req.Clone(req.Context())
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	return t.Transport.RoundTrip(req)
 }
 
 // Start serves a registry on a free port of 127.0.0.1 until the test ends.
@@ -82,11 +105,11 @@ func (l *link) serve(handler http.Handler, listener net.Listener, url string, di
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	l.url, l.stop, l.served = url, stop, make(chan struct{})
-	l.client = &http.Client{Transport: &http.Transport{
+	l.client = &http.Client{Transport: bodyOwner{&http.Transport{
 		DialContext:         dial,
 		MaxIdleConnsPerHost: maxIdle,
 		DisableCompression:  true,
-	}}
+	}}}
 	l.server = &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: time.Minute,
@@ -98,6 +121,28 @@ func (l *link) serve(handler http.Handler, listener net.Listener, url string, di
 		_ = server.Serve(listener) // ends with ErrServerClosed, and only by Close
 	}(l.server, l.served)
 	return nil
+}
+
+// bodyOwner sends requests with bodies that are its own. The SDK closes a request's
+// body once the head of the answer is there. net/http may at that time still be
+// looking whether the body, sent in full, ends; a body that was closed makes it
+// believe that sending failed, and it drops the connection under the answer
+// (safeWriteToReadCloser in smithy-go v1.28 returns io.EOF as an error). Against
+// AWS, milliseconds away, it never comes to that; here it would now and then.
+type bodyOwner struct{ *http.Transport }
+
+func (t bodyOwner) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return t.Transport.RoundTrip(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err = errors.Join(err, r.Body.Close()); err != nil {
+		return nil, fmt.Errorf("read request body: %w", err)
+	}
+	own := r.Clone(r.Context())
+	own.ContentLength = int64(len(body))
+	own.Body = io.NopCloser(bytes.NewReader(body))
+	return t.Transport.RoundTrip(own)
 }
 
 // URL is what to give to a client as its endpoint; empty before Listen.
