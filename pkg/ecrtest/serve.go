@@ -2,7 +2,6 @@ package ecrtest
 
 import (
 	"bytes"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,27 +24,6 @@ type link struct {
 	stop     context.CancelFunc
 	served   chan struct{} // closed when the accepting loop has ended
 	handlers sync.WaitGroup
-}
-
-// wholeRequests hands bodies to the transport from memory, which writes them in
-// one piece with the headers. The SDK closes a request's body as soon as the
-// answer's headers are there; to a transport that is still about to see the end of
-// a streamed body that is a failed request, and it closes the connection under the
-// answer. A network is too slow for that, a pipe is not.
-type wholeRequests struct{ *http.Transport }
-
-func (t wholeRequests) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Body == nil {
-		return t.Transport.RoundTrip(req)
-	}
-	body, err := io.ReadAll(req.Body)
-	_ = req.Body.Close() // nothing more is read from it
-	if err != nil {
-		return nil, fmt.Errorf("read the request's body: %w", err)
-	}
-	req = req.Clone(req.Context())
-	req.Body = io.NopCloser(bytes.NewReader(body))
-	return t.Transport.RoundTrip(req)
 }
 
 // Start serves a registry on a free port of 127.0.0.1 until the test ends.
