@@ -28,6 +28,8 @@ func TestRetries(t *testing.T) {
 		{"ServerException", ecrtest.FaultServer, false},
 		{"503", ecrtest.FaultUnavailable, false},
 		{"reset", ecrtest.FaultReset, false},
+		{"cut off", ecrtest.FaultTruncated, false},
+		{"no JSON", ecrtest.FaultGarbage, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -72,7 +72,8 @@ func New(cfg aws.Config, options Options) *Client {
 			o.Backoff = retry.BackoffDelayerFunc(backoff)
 			o.Retryables = append(o.Retryables,
 				retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}},
-				retry.RetryableErrorCode{Codes: map[string]struct{}{throttleException: {}}})
+				retry.RetryableErrorCode{Codes: map[string]struct{}{throttleException: {}}},
+				retry.IsErrorRetryableFunc(isDamaged))
 			// limits already keeps the pace; the SDK's quota of retries would
 			// end a refresh that only has to be patient.
 			o.RateLimiter = ratelimit.None
@@ -201,6 +202,14 @@ func (c *Client) call(ctx context.Context, operation string, do func(with func(*
 		return fmt.Errorf("%w: %w", inventory.ErrDenied, err)
 	}
 	return err
+}
+
+// isDamaged reports whether an answer could not be read to its end, or not be
+// understood: a connection that broke, or something in between that answered in
+// ECR's place. All calls here only read, and can be made again.
+func isDamaged(err error) aws.Ternary {
+	var damaged *smithy.DeserializationError
+	return aws.BoolTernary(errors.As(err, &damaged))
 }
 
 func isGone(err error) bool {
