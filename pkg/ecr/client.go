@@ -208,8 +208,10 @@ func (c *Client) call(ctx context.Context, operation string, do func(with func(*
 // understood: a connection that broke, or something in between that answered in
 // ECR's place. All calls here only read, and can be made again.
 func isDamaged(err error) aws.Ternary {
-	var damaged *smithy.DeserializationError
-	return aws.BoolTernary(errors.As(err, &damaged))
+	if damaged := (*smithy.DeserializationError)(nil); errors.As(err, &damaged) {
+		return aws.TrueTernary
+	}
+	return aws.UnknownTernary
 }
 
 func isGone(err error) bool {
