@@ -1,16 +1,59 @@
-// Package e2e holds the end-to-end tests. They judge what the function sends by
-// what a real Prometheus then answers. They are a module of their own because
+// Package e2e holds the end-to-end tests. They run the built bootstrap under the
+// Lambda Runtime API against a simulated registry, and judge what it sent by what
+// a real Prometheus then answers. They are a module of their own because
 // Prometheus is heavy, and the function itself must not depend on it.
 package e2e
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// buildDir is where buildOnce puts the bootstrap.
+var buildDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if buildDir, err = os.MkdirTemp("", "ecr-remote-write-e2e-"); err != nil {
+		fmt.Fprintln(os.Stderr, "make a folder for the bootstrap:", err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(buildDir)
+		os.Exit(code)
+	}))
+}
+
+// buildOnce builds the function as it is deployed: without cgo, and without the
+// RPC mode that only the retired go1.x runtime used. It is built in the module of
+// the function, since this module resolves other versions.
+var buildOnce = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(buildDir, "bootstrap")
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", path, "./lambda")
+	cmd.Dir = filepath.Join("..", "..")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the bootstrap: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// bootstrap is the path of the built function.
+func bootstrap(t *testing.T) string {
+	t.Helper()
+	path, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // start is the first push of the tests with hand-written series. It lies in the
 // past because Prometheus refuses samples of the future by the wall clock.

@@ -1,0 +1,201 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/lambdatest"
+)
+
+// region is where the simulated registries and functions are.
+const region = "eu-west-1"
+
+// invocationTimeout is the template's function timeout.
+const invocationTimeout = 110 * time.Second
+
+// summary is what a run says of itself, as far as these tests read it. The names
+// are a contract with those who watch the logs, hence a type of its own.
+type summary struct {
+	Timestamp    time.Time         `json:"timestamp"`
+	Registry     string            `json:"registry"`
+	Repositories int               `json:"repositories"`
+	Images       int               `json:"images"`
+	Due          int               `json:"due"`
+	Refreshed    int               `json:"refreshed"`
+	Denied       int               `json:"denied"`
+	Failed       int               `json:"failed"`
+	Left         int               `json:"left"`
+	Series       int               `json:"series"`
+	Accepted     int               `json:"accepted"`
+	Batches      int               `json:"batches"`
+	Retries      int               `json:"retries"`
+	Calls        map[string]int    `json:"calls"`
+	Errors       map[string]string `json:"errors"`
+}
+
+// function is the built bootstrap in one execution environment.
+type function struct {
+	*lambdatest.Environment
+	log *logLines
+}
+
+// startFunction starts the bootstrap against a simulated ECR and a remote-write
+// endpoint. Of the AWS rates it takes no heed; env adds settings or overrides.
+func startFunction(t *testing.T, server *ecrtest.Server, endpoint string, env ...string) *function {
+	t.Helper()
+	f := &function{log: newLogLines()}
+	var err error
+	f.Environment, err = lambdatest.Start(t.Context(), lambdatest.Function{
+		Path:     bootstrap(t),
+		Region:   region,
+		MemoryMB: 128,
+		Output:   f.log,
+		Env: append([]string{
+			"AWS_ENDPOINT_URL=" + server.URL(),
+			"REMOTE_WRITE_URL=" + endpoint,
+			"ECR_REQUESTS_PER_SECOND=10000",
+			"ECR_CONCURRENCY=16",
+		}, env...),
+	})
+	if err != nil {
+		t.Fatalf("start the function: %v\n%s", err, f.log)
+	}
+	t.Cleanup(func() {
+		f.stop(t)
+		if t.Failed() {
+			t.Logf("the function's log:\n%s", f.log)
+		}
+	})
+	return f
+}
+
+// stop ends the process and tells the most memory it had resident, in bytes.
+func (f *function) stop(t *testing.T) int64 {
+	t.Helper()
+	exit, err := f.Close()
+	if err != nil {
+		t.Errorf("stop the function: %v", err)
+	}
+	return exit.PeakRSS
+}
+
+// invoke makes a run that must succeed.
+func (f *function) invoke(t *testing.T, event string, timeout time.Duration) summary {
+	t.Helper()
+	s, failure := f.try(t, event, timeout)
+	if failure != nil {
+		t.Fatalf("the invocation failed: %v\nerrors: %v", failure, s.Errors)
+	}
+	return s
+}
+
+// try makes a run and returns its summary and its failure, if it failed in part.
+// The summary is the one in the log, because a failed invocation answers with its
+// error; of one that succeeded the answer must be the same.
+func (f *function) try(t *testing.T, event string, timeout time.Duration) (summary, *lambdatest.FunctionError) {
+	t.Helper()
+	payload, err := os.ReadFile(filepath.Join("..", "..", "events", event))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := f.Invoke(t.Context(), payload, timeout)
+	if err != nil {
+		t.Fatalf("invoke: %v", err)
+	}
+	if failure := result.FunctionError; failure != nil && failure.Type == lambdatest.TypeTimedOut {
+		t.Fatalf("invoke: %v", failure)
+	}
+
+	logged := f.log.summary(t, result.RequestID)
+	if result.FunctionError == nil && !sameJSON(t, logged, result.Payload) {
+		t.Errorf("the answer is not the summary that was logged\nanswer: %s\nlogged: %s", result.Payload, logged)
+	}
+	var s summary
+	if err := json.Unmarshal(logged, &s); err != nil {
+		t.Fatalf("read the summary: %v", err)
+	}
+	return s, result.FunctionError
+}
+
+func sameJSON(t *testing.T, a, b []byte) bool {
+	t.Helper()
+	var compact [2]bytes.Buffer
+	for i, text := range [][]byte{a, b} {
+		if err := json.Compact(&compact[i], text); err != nil {
+			t.Errorf("not JSON: %v: %s", err, text)
+		}
+	}
+	return bytes.Equal(compact[0].Bytes(), compact[1].Bytes())
+}
+
+// logLines collects what a function logs. It comes through a pipe, and so may be
+// there later than the function's answer.
+type logLines struct {
+	mu   sync.Mutex
+	more *sync.Cond
+	text bytes.Buffer
+}
+
+func newLogLines() *logLines {
+	l := &logLines{}
+	l.more = sync.NewCond(&l.mu)
+	return l
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.more.Broadcast()
+	return l.text.Write(p)
+}
+
+func (l *logLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// wait waits until what was logged is enough, and reports whether it was in time.
+func (l *logLines) wait(atMost time.Duration, enough func(text []byte) bool) bool {
+	deadline := time.Now().Add(atMost)
+	wake := time.AfterFunc(atMost, l.more.Broadcast)
+	defer wake.Stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for !enough(l.text.Bytes()) {
+		if !time.Now().Before(deadline) {
+			return false
+		}
+		l.more.Wait()
+	}
+	return true
+}
+
+// summary waits for the line with an invocation's summary, and returns that.
+func (l *logLines) summary(t *testing.T, requestID string) json.RawMessage {
+	t.Helper()
+	var found json.RawMessage
+	inTime := l.wait(30*time.Second, func(text []byte) bool {
+		for line := range bytes.Lines(text) {
+			var fields struct {
+				RequestID string          `json:"requestId"`
+				Summary   json.RawMessage `json:"summary"`
+			}
+			if json.Unmarshal(line, &fields) == nil && fields.RequestID == requestID && fields.Summary != nil {
+				found = bytes.Clone(fields.Summary)
+				return true
+			}
+		}
+		return false
+	})
+	if !inTime {
+		t.Fatalf("no summary of %s in the log:\n%s", requestID, l)
+	}
+	return found
+}

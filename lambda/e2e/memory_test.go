@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+)
+
+// TestPeakMemory checks that 50,000 tagged images fit into the smallest function
+// that Lambda offers, while the function lists them first, pushes them, and lists
+// all of them again beside those it knows.
+func TestPeakMemory(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the peak of resident memory is taken from /proc, which is Linux's")
+	}
+	if testing.Short() {
+		t.Skip("a large registry takes some seconds")
+	}
+	t.Parallel()
+	const (
+		tagged = 50_000
+		limit  = 128 << 20
+	)
+	registry := ecrtest.NewRegistry(account, region)
+	if err := registry.Generate(seed, ecrtest.RealisticShape(500, tagged, generatedAt)); err != nil {
+		t.Fatal(err)
+	}
+	want := len(wantSeries(registry))
+	server := ecrtest.Start(t, registry)
+	// A receiver that only reads: what is sent is compared elsewhere.
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Errorf("read what was sent: %v", err)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(receiver.Close)
+
+	run := func(t *testing.T, f *function, refreshed bool) summary {
+		t.Helper()
+		s := f.invoke(t, "schedule-rule.json", invocationTimeout)
+		if s.Accepted != want {
+			t.Fatalf("the run pushed %d series, want %d", s.Accepted, want)
+		}
+		if refreshed != (s.Refreshed == 500) || s.Left > 0 {
+			t.Fatalf("the run refreshed %d of %d repositories, %d are left; want all: %t", s.Refreshed, s.Due, s.Left, refreshed)
+		}
+		return s
+	}
+	check := func(t *testing.T, f *function) {
+		t.Helper()
+		peak := f.stop(t)
+		t.Logf("peak of resident memory: %.1f MB", float64(peak)/(1<<20))
+		if peak <= 0 || peak > limit {
+			t.Errorf("peak of resident memory: %d bytes, want at most %d", peak, limit)
+		}
+	}
+	// Every run finds all due that is older than this.
+	const due = "CACHE_REFRESH_INTERVAL=1s"
+
+	t.Run("memory state", func(t *testing.T) {
+		f := startFunction(t, server, receiver.URL, due)
+		s := run(t, f, true)
+		waitUntilDue(s, time.Second)
+		run(t, f, true)
+		check(t, f)
+	})
+	t.Run("file state", func(t *testing.T) {
+		state := "STATE_URL=file://" + filepath.Join(t.TempDir(), "state")
+		filling := startFunction(t, server, receiver.URL, state)
+		run(t, filling, true)
+		run(t, filling, false)
+		check(t, filling)
+
+		cold := startFunction(t, server, receiver.URL, state)
+		s := run(t, cold, false)
+		check(t, cold)
+
+		waitUntilDue(s, time.Second)
+		refreshing := startFunction(t, server, receiver.URL, state, due)
+		run(t, refreshing, true)
+		check(t, refreshing)
+	})
+}

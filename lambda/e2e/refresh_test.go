@@ -1,0 +1,166 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+)
+
+// describeImages selects the calls that list a repository's images.
+var describeImages = ecrtest.Match{Operation: "DescribeImages"}
+
+// TestResume covers a registry that one invocation's deadline does not suffice
+// for: each invocation goes on where the last one stopped, also in the middle of
+// a repository, and pushes what is known by then.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	const (
+		perPage       = 20
+		perInvocation = 12 // pages that ECR answers before it is slow
+		deadline      = 3 * time.Second
+		// Answers that come sooner than the SDK is done with sending make it lose
+		// a few of them, which it then asks for again.
+		latency = 5 * time.Millisecond
+	)
+	registry := ecrtest.NewRegistry(account, region)
+	addRepository(t, registry, "data/large", 20*perPage)
+	pages := 20
+	for n := range 8 {
+		addRepository(t, registry, fmt.Sprintf("web/small-%d", n), 2*perPage)
+		pages += 2
+	}
+	want := wantSeries(registry)
+	server := ecrtest.Start(t, registry)
+	server.SetPageLimit(describeImages.Operation, perPage)
+	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
+	f := startFunction(t, server, prometheus.URL(), "ECR_CONCURRENCY=2")
+
+	var answered atomic.Int64
+	server.Before(describeImages, ecrtest.Always, func(ecrtest.Request) {
+		if answered.Add(1) > perInvocation {
+			server.SetLatency(describeImages.Operation, time.Hour, 0)
+		}
+	})
+
+	var last summary
+	known := 0
+	read := map[string]bool{}
+	for n := 1; n == 1 || last.Left > 0; n++ {
+		if n > pages {
+			t.Fatalf("not done after %d invocations: %d repositories are left", n-1, last.Left)
+		}
+		answered.Store(0)
+		server.SetLatency(describeImages.Operation, latency, 0)
+		server.ResetObserved()
+		s := f.invoke(t, "schedule-rule.json", deadline)
+		if n > 1 && s.Due != last.Left {
+			t.Errorf("invocation %d: %d repositories were due after %d were left", n, s.Due, last.Left)
+		}
+		if s.Refreshed+s.Left != s.Due {
+			t.Errorf("invocation %d: %d refreshed and %d left, of %d due", n, s.Refreshed, s.Left, s.Due)
+		}
+		if s.Series < known || s.Accepted != s.Series {
+			t.Errorf("invocation %d: %d series, %d accepted, after %d before", n, s.Series, s.Accepted, known)
+		}
+		last, known = s, s.Series
+		for _, page := range answeredPages(server) {
+			if read[page] {
+				t.Errorf("invocation %d: %s had been read before", n, page)
+			}
+			read[page] = true
+		}
+		t.Logf("invocation %d: %d of %d repositories left, %d series", n, s.Left, s.Due, s.Series)
+	}
+	checkPushed(t, prometheus, last, want)
+	if len(read) != pages {
+		t.Errorf("%d pages were read, want %d", len(read), pages)
+	}
+}
+
+// answeredPages are the pages of images that ECR gave since it was last reset,
+// each once.
+func answeredPages(server *ecrtest.Server) []string {
+	pages := map[string]bool{}
+	for _, r := range server.Requests() {
+		if r.Operation == describeImages.Operation && r.Status == http.StatusOK {
+			pages[r.RepositoryName+" at token "+r.NextToken] = true
+		}
+	}
+	return slices.Collect(maps.Keys(pages))
+}
+
+// TestDenied checks that a repository that may no longer be read keeps its last
+// known series, is reported, and holds up nothing else.
+func TestDenied(t *testing.T) {
+	t.Parallel()
+	const denied, other = "payments/vault", "web/frontend"
+	registry := ecrtest.NewRegistry(account, region)
+	addRepository(t, registry, denied, 3)
+	addRepository(t, registry, other, 3)
+	addRepository(t, registry, "web/unchanged", 2)
+	server := ecrtest.Start(t, registry)
+	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
+	f := startFunction(t, server, prometheus.URL(), "CACHE_REFRESH_INTERVAL=1s")
+	first := f.invoke(t, "schedule-rule.json", invocationTimeout)
+	checkPushed(t, prometheus, first, wantSeries(registry))
+
+	policy, err := ecrtest.ParsePolicy(fmt.Appendf(nil, `{"Version": "2012-10-17", "Statement": [
+		{"Effect": "Allow", "Action": "ecr:*", "Resource": "*"},
+		{"Effect": "Deny", "Action": "ecr:DescribeImages", "Resource": %q}]}`, registry.ARN(denied)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.SetPolicy(policy)
+	addImage(t, registry, other, 3)
+	want := wantSeries(registry)
+	addImage(t, registry, denied, 3) // which cannot be seen
+	waitUntilDue(first, time.Second)
+
+	s, failure := f.try(t, "schedule-rule.json", invocationTimeout)
+	checkPushed(t, prometheus, s, want)
+	if s.Denied != 1 || s.Refreshed != 2 || s.Failed+s.Left != 0 {
+		t.Errorf("%d denied, %d refreshed, %d failed, %d left; want 1, 2, 0, 0", s.Denied, s.Refreshed, s.Failed, s.Left)
+	}
+	if failure == nil || !strings.Contains(failure.Message, denied) {
+		t.Errorf("the invocation failed with %v, want an error that names %s", failure, denied)
+	}
+	if !strings.Contains(s.Errors["refresh"], denied) {
+		t.Errorf("the summary's errors %v do not name %s", s.Errors, denied)
+	}
+}
+
+// TestOutage checks that an ECR that answers nothing but errors makes data older,
+// and not absent.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	registry := ecrtest.NewRegistry(account, region)
+	addRepository(t, registry, "payments/api", 3)
+	addRepository(t, registry, "web/frontend", 3)
+	want := wantSeries(registry)
+	server := ecrtest.Start(t, registry)
+	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
+	f := startFunction(t, server, prometheus.URL(), "CACHE_REFRESH_INTERVAL=1s")
+	first := f.invoke(t, "schedule-rule.json", invocationTimeout)
+	checkPushed(t, prometheus, first, want)
+
+	server.Fail(ecrtest.Match{}, ecrtest.Always, ecrtest.FaultUnavailable)
+	waitUntilDue(first, time.Second)
+	s, failure := f.try(t, "schedule-rule.json", 3*time.Second)
+	checkPushed(t, prometheus, s, want)
+	if failure == nil || s.Errors["refresh"] == "" {
+		t.Errorf("the outage was not reported: %v, %v", failure, s.Errors)
+	}
+}
+
+// waitUntilDue waits until all that a run read has to be read again.
+func waitUntilDue(s summary, interval time.Duration) {
+	time.Sleep(time.Until(s.Timestamp.Add(interval)))
+}
