@@ -12,8 +12,8 @@ FUZZTIME ?= 10s
 
 OUT  := .build
 VENV := $(OUT)/venv
-# The module and those nested in it that hold our code.
-MODULES := . $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod))
+# Modules nested in this one that hold code of ours.
+NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod))
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v $$(go env CC)),-race)
 
@@ -31,15 +31,15 @@ run: $(OUT)/bootstrap $(OUT)/victoria-metrics ## the function against a simulate
 	@go build -o $(OUT)/local ./lambda/local
 	@exec $(OUT)/local -bootstrap $(OUT)/bootstrap -victoriametrics $(OUT)/victoria-metrics $(if $(ONCE),-once)
 
-# The end-to-end tests run the built program. What go test caches does not follow from
-# that program, unless they read BOOTSTRAP_ID.
+# The nested modules' tests run the built program. What go test caches does not follow
+# from that program, so they run each time.
 .PHONY: test
 test: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-test: export BOOTSTRAP := $(CURDIR)/$(OUT)/bootstrap
-test: $(OUT)/bootstrap ## all tests, with the race detector
+test: ## all tests, with the race detector
 	@$(if $(RACE),,echo "no C compiler: without the race detector")
-	@export BOOTSTRAP_ID="$$(go tool buildid $(OUT)/bootstrap)"; \
-	for module in $(MODULES); do go test -C $$module $(RACE) ./... || failed=1; done; test -z "$$failed"
+	@go test $(RACE) ./... || failed=1; \
+	for module in $(NESTED); do go test -C $$module $(RACE) -count 1 ./... || failed=1; done; \
+	test -z "$$failed"
 
 .PHONY: check
 check: $(VENV) test lint generated template ## what CI runs: test, lint, generated files, template
@@ -75,15 +75,15 @@ fuzz: ## every fuzz target for a moment; FUZZTIME=10s
 	done
 
 # The packages whose tests write what they compare with, when told to.
-WRITERS = $(addprefix ./,$(sort $(dir $(shell grep -rls --include='*_test.go' 'flag.*"update"' lambda/*_test.go pkg))))
+WRITERS = $(strip $(addprefix ./,$(sort $(dir $(shell grep -rls --include='*_test.go' 'flag.*"update"' lambda/*_test.go pkg)))))
 
 .PHONY: golden
 golden: ## write the golden files anew
-	go test $(WRITERS) -run Golden -update
+	$(if $(WRITERS),go test $(WRITERS) -run Golden -update)
 
 .PHONY: docs
 docs: ## write the README's generated tables anew
-	go test $(WRITERS) -run Docs -update
+	$(if $(WRITERS),go test $(WRITERS) -run Docs -update)
 
 # A tree may have changes of its own: only what writing anew changes is a fault.
 .PHONY: generated
@@ -96,7 +96,7 @@ generated: ## are golden files and docs up to date?
 
 .PHONY: lint
 lint: $(OUT)/bin/golangci-lint ## golangci-lint, as .golangci.yml says
-	@for module in $(MODULES); do \
+	@for module in . $(NESTED); do \
 		(cd $$module && $(CURDIR)/$< run --config $(CURDIR)/.golangci.yml ./...) || failed=1; \
 	done; test -z "$$failed"
 
