@@ -41,7 +41,7 @@ func contentsOf(reg *ecrtest.Registry) contents {
 func TestGenerateExactTotals(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ repositories, tagged int }{
-		{0, 0}, {1, 0}, {1, 1}, {1, 60_000}, {3, 2}, {10, 10}, {40, 41}, {500, 20_000}, {200, 1},
+		{0, 0}, {1, 0}, {1, 1}, {1, 1_000}, {3, 2}, {10, 10}, {40, 41}, {300, 2_000}, {200, 1},
 	} {
 		for _, shape := range []ecrtest.Shape{
 			ecrtest.RealisticShape(tc.repositories, tc.tagged, now),
@@ -56,6 +56,23 @@ func TestGenerateExactTotals(t *testing.T) {
 				t.Errorf("%+v: the parts do not add up: %+v", shape, got)
 			}
 		}
+	}
+}
+
+// No repository grows beyond ECR's quota while the others have room.
+func TestGenerateKeepsToQuota(t *testing.T) {
+	t.Parallel()
+	const tagged = 69_000
+	reg := generate(t, 1, ecrtest.Shape{Repositories: 2, TaggedImages: tagged, Now: now})
+	sizes := 0
+	for _, repo := range reg.Repositories() {
+		n := len(reg.Images(repo.Name))
+		if sizes += n; n > 45_000 {
+			t.Errorf("%s has %d images", repo.Name, n)
+		}
+	}
+	if sizes != tagged {
+		t.Errorf("%d images", sizes)
 	}
 }
 
@@ -76,7 +93,7 @@ func TestGenerateIsDeterministic(t *testing.T) {
 // that a reader of the API may rely on.
 func TestGenerateIsPlausible(t *testing.T) {
 	t.Parallel()
-	shape := ecrtest.RealisticShape(120, 12_000, now)
+	shape := ecrtest.RealisticShape(120, 8_000, now)
 	shape.Scans = 0.5
 	reg := generate(t, 11, shape)
 	all := contentsOf(reg)

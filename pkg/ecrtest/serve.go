@@ -23,6 +23,7 @@ type link struct {
 	server   *http.Server
 	stop     context.CancelFunc
 	served   chan struct{} // closed when the accepting loop has ended
+	conns    sync.WaitGroup
 	handlers sync.WaitGroup
 }
 
@@ -92,6 +93,7 @@ func (l *link) serve(handler http.Handler, listener net.Listener, url string, di
 		Handler:           handler,
 		ReadHeaderTimeout: time.Minute,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnState:         l.track,
 		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are the trade here
 	}
 	go func(server *http.Server, served chan<- struct{}) {
@@ -123,6 +125,16 @@ func (t bodyOwner) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.Transport.RoundTrip(own)
 }
 
+// track counts connections, which net/http's Close does not wait for.
+func (l *link) track(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		l.conns.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		l.conns.Done()
+	}
+}
+
 // URL is what to give to a client as its endpoint; empty before Listen.
 func (s *Server) URL() string {
 	s.link.mu.Lock()
@@ -139,7 +151,7 @@ func (s *Server) Client() *http.Client {
 }
 
 // Close ends serving: requests in flight lose their connection. It returns when
-// none is being answered any more. A second call does nothing.
+// none is being answered any more and all connections are gone. A second call does nothing.
 func (s *Server) Close() {
 	l := &s.link
 	l.mu.Lock()
@@ -154,6 +166,7 @@ func (s *Server) Close() {
 		_ = l.server.Close() // of its listener, which nothing can be done about
 		<-l.served
 		l.client.CloseIdleConnections()
+		l.conns.Wait()
 	}
 	l.handlers.Wait()
 }

@@ -215,14 +215,14 @@ func TestClose(t *testing.T) {
 // Readers, writers and those who give orders at once: for the race detector.
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
-	reg := generate(t, 1, ecrtest.RealisticShape(5, 200, now))
+	reg := generate(t, 1, ecrtest.RealisticShape(4, 60, now))
 	srv := ecrtest.Start(t, reg)
 	client := newClient(srv)
 	policy := parsePolicy(t, `{"Statement": {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}}`)
 	var all sync.WaitGroup
-	for i := range 4 {
+	for i := range 3 {
 		all.Go(func() {
-			for range 10 {
+			for range 4 {
 				for _, repo := range reg.Repositories() {
 					pages := describeAll(t, client, &ecr.DescribeImagesInput{RepositoryName: &repo.Name, MaxResults: aws.Int32(50)}, nil)
 					if len(pages) == 0 {
@@ -233,13 +233,13 @@ func TestConcurrentUse(t *testing.T) {
 		})
 		all.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(i), 0))
-			for range 100 {
+			for range 50 {
 				reg.Mutate(rng, now)
 			}
 		})
 	}
 	all.Go(func() {
-		for range 100 {
+		for range 50 {
 			srv.SetPolicy(policy)
 			srv.SetLatency("", time.Microsecond, time.Microsecond)
 			srv.SetRate("DescribeImages", 1e9, 1e9)
