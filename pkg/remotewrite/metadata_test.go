@@ -103,12 +103,13 @@ func TestMetadataAfterDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := remotewritetest.NewPipe(t, remotewritetest.Options{})
 		to.Answer(answers{{Delay: time.Hour}}...)
-		s := newSender(t, to, nil)
+		var log logs
+		s := newSender(t, to, func(o *Options) { o.Logger = log.logger() })
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		_, err := s.Push(ctx, at, images(10), families)
 		cancel()
-		if err == nil || len(to.Requests()) != 1 {
-			t.Errorf("%d requests, %v", len(to.Requests()), err)
+		if err == nil || len(to.Requests()) != 1 || strings.Contains(log.String(), "metadata") {
+			t.Errorf("%d requests, %v\n%s", len(to.Requests()), err, &log.buf)
 		}
 		if _, err := s.Push(t.Context(), at, images(10), families); err != nil || len(to.Metadata()) != 2 {
 			t.Errorf("metadata %v, %v", to.Metadata(), err)

@@ -9,9 +9,11 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,18 +148,13 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// TestEarlyAnswers: the receiver answers without reading the body, so the
-// transport may still be reading it when the batch is filled anew. Under -race
-// this shows that it does not; without, that no body is mixed up.
+// TestEarlyAnswers: the receiver answers before it has read the body, or without
+// reading it.
 func TestEarlyAnswers(t *testing.T) {
 	t.Parallel()
 	to := remotewritetest.NewServer(t, remotewritetest.Options{})
-	for i := range 120 {
-		a := remotewritetest.Answer{Status: []int{400, 200, 500}[i%3], Unread: true}
-		if i%4 == 0 {
-			a.Unread, a.ReadOnly = false, 1000
-		}
-		to.Answer(a)
+	for i := range 60 {
+		to.Answer(remotewritetest.Answer{Status: []int{500, 200, 400}[i%3], Unread: i%2 == 0, ReadOnly: int64(i % 2 * 1000)})
 	}
 	s := newSender(t, to, func(o *Options) { o.MaxSeries, o.Concurrency, o.MinBackoff, o.MaxBackoff = 40, 3, 1, 1 })
 	for i := 0; to.Unused() > 0; i++ {
@@ -171,6 +168,35 @@ func TestEarlyAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkArrived(t, to, 1000)
+}
+
+// TestReadingOn: a transport that goes on reading after its answer, while the
+// batch is filled anew. Under -race this fails if the bytes are still lent.
+func TestReadingOn(t *testing.T) {
+	t.Parallel()
+	to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+	var readers sync.WaitGroup
+	transport := roundTripper(func(req *http.Request) (*http.Response, error) {
+		started := make(chan struct{})
+		readers.Go(func() {
+			var one [1]byte
+			for n := 0; ; n++ {
+				if _, err := req.Body.Read(one[:]); err != nil {
+					return
+				}
+				if n == 10 {
+					close(started)
+				}
+			}
+		})
+		<-started
+		return &http.Response{StatusCode: 204, Body: http.NoBody, Request: req}, nil
+	})
+	s := newSender(t, to, func(o *Options) { o.Client, o.MaxSeries = &http.Client{Transport: transport}, 50 })
+	if _, err := pushTo(t, s, images(2000)); err != nil {
+		t.Fatal(err)
+	}
+	readers.Wait()
 }
 
 // TestLateReader: a transport that goes on reading a body after its answer gets
@@ -385,5 +411,48 @@ func TestTransportReuse(t *testing.T) {
 	}
 	if len(addresses) != 1 || len(to.Requests()) != 5 {
 		t.Errorf("%d requests from %v", len(to.Requests()), slices.Collect(maps.Keys(addresses)))
+	}
+}
+
+// TestHTTP2: AMP speaks it, and its transport reads bodies in its own way.
+func TestHTTP2(t *testing.T) {
+	t.Parallel()
+	to := remotewritetest.New(remotewritetest.Options{})
+	for i := range 60 {
+		to.Answer(remotewritetest.Answer{Status: []int{500, 200, 400}[i%3], Unread: i%2 == 0, ReadOnly: int64(i % 2 * 1000)})
+	}
+	server := httptest.NewUnstartedServer(to)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Options{
+		URL: u, Client: &http.Client{Transport: server.Client().Transport},
+		MaxSeries: 100, MinBackoff: 1, MaxBackoff: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; to.Unused() > 0; i++ {
+		if i == 100 {
+			t.Fatal("the script does not end")
+		}
+		report, err := s.Push(t.Context(), at, images(1000), nil)
+		checkReport(t, report, err)
+	}
+	if _, err := pushTo(t, s, images(1000)); err != nil {
+		t.Fatal(err)
+	}
+	checkArrived(t, &remotewritetest.Server{Receiver: to}, 1000)
+	for _, r := range to.Requests() {
+		if r.Proto != "HTTP/2.0" {
+			t.Fatal(r.Proto)
+		}
+	}
+	if v := to.Violations(); len(v) != 0 {
+		t.Error(v)
 	}
 }

@@ -67,10 +67,11 @@ func New(opts Options) *Receiver {
 
 // Request is what is kept of one request, in the order of arrival.
 type Request struct {
-	// Method, Path and Header are as they came. RemoteAddr tells connections
-	// apart.
+	// Method, Path and Header are as they came, by the protocol Proto, such as
+	// HTTP/2.0. RemoteAddr tells connections apart.
 	Method, Path string
 	Header       http.Header
+	Proto        string
 	RemoteAddr   string
 	// At is when it arrived.
 	At time.Time
@@ -89,7 +90,7 @@ type Request struct {
 
 // ServeHTTP implements http.Handler. Any path will do.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	rec := Request{Method: req.Method, Path: req.URL.Path, Header: req.Header.Clone(), RemoteAddr: req.RemoteAddr, At: time.Now()}
+	rec := Request{Method: req.Method, Path: req.URL.Path, Header: req.Header.Clone(), Proto: req.Proto, RemoteAddr: req.RemoteAddr, At: time.Now()}
 	script := r.begin()
 
 	// Kept in any case, also if the script aborts the connection by a panic.
