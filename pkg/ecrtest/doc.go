@@ -3,7 +3,7 @@
 // over the wire: awsJson1.1 requests, pages with opaque tokens, modelled errors.
 //
 // A [Registry] is the data: repositories and images that a test puts, changes and
-// deletes while clients read. [Generate] fills one of any size from a seed, and
+// deletes while clients read. [Registry.Generate] fills one of any size from a seed, and
 // [Registry.Mutate] lets it age. A [Server] shows registries to clients and is
 // where trouble is asked for: throttling, faults, latency, an IAM policy.
 //

@@ -79,13 +79,21 @@ func (s *Server) writeFault(w http.ResponseWriter, f *Fault) outcome {
 	if f.Body == "" {
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(status)
-		return outcome{status: status}
+		return outcome{status: status, code: bareCode(status)}
 	}
 	out := s.write(w, status, []byte(f.Body))
-	if status == http.StatusOK {
-		out.code = "damaged"
+	if out.code == "" {
+		out.code = bareCode(status)
 	}
 	return out
+}
+
+// bareCode stands for the error type of an answer that is not of the API.
+func bareCode(status int) string {
+	if status == http.StatusOK {
+		return "damaged"
+	}
+	return "HTTP " + strconv.Itoa(status)
 }
 
 // writeDamaged sends the true answer in the way that a fault says.

@@ -154,12 +154,12 @@ func (g *generator) plan(tagged int) (pushes []kind, children childCounts) {
 			continue
 		}
 		pushes = append(pushes, kindIndex)
-		n := uint8(2)
+		count := uint8(2)
 		if g.rng.IntN(4) == 0 {
-			n = 3
+			count = 3
 		}
-		children.counts = append(children.counts, n)
-		children.total += int(n)
+		children.counts = append(children.counts, count)
+		children.total += int(count)
 	}
 	return pushes, children
 }

@@ -62,12 +62,12 @@ func TestGenerateExactTotals(t *testing.T) {
 // No repository grows beyond ECR's quota while the others have room.
 func TestGenerateKeepsToQuota(t *testing.T) {
 	t.Parallel()
-	const tagged = 69_000
+	const tagged = 40_000
 	reg := generate(t, 1, ecrtest.Shape{Repositories: 2, TaggedImages: tagged, Now: now})
 	sizes := 0
 	for _, repo := range reg.Repositories() {
 		n := len(reg.Images(repo.Name))
-		if sizes += n; n > 45_000 {
+		if sizes += n; n > 25_000 {
 			t.Errorf("%s has %d images", repo.Name, n)
 		}
 	}

@@ -25,8 +25,9 @@ type Request struct {
 	// Status is the answer's HTTP status; 0 while there is none, or if none was
 	// sent.
 	Status int
-	// Code is the type of the error that was answered, or "reset", "damaged" or
-	// "cancelled"; empty for a success and for a fault with a bare status.
+	// Code is the type of the error that was answered; "HTTP 429" and the like for
+	// one that had none; "reset", "damaged" or "cancelled" for what went wrong below
+	// the API; empty for a success.
 	Code string
 }
 

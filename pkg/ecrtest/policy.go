@@ -178,7 +178,8 @@ func anyMatch(patterns []string, s string) bool {
 }
 
 // wildcardMatch reports whether s has the form of a pattern in which * stands for
-// any characters, also none, and ? for one. On a mismatch it goes back to the last
+// any characters, also none, and ? for one. In an ARN, IAM has them stay within a
+// part between colons; no ARN of ECR makes that a difference. On a mismatch it goes back to the last
 // * only, which is enough and keeps the time within len(pattern)×len(s).
 func wildcardMatch(pattern, s string) bool {
 	p, i := 0, 0

@@ -105,9 +105,9 @@ func (r *Registry) Generate(seed uint64, shape Shape) error {
 }
 
 // mostTagged bounds the tagged images of one repository, where the total allows
-// it, so that with all that comes on top it stays below the quota of 100,000
-// images: https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html
-const mostTagged = 45_000
+// it, so that with all that comes on top in a [RealisticShape] it stays below the
+// quota of 100,000 images: https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html
+const mostTagged = 25_000
 
 // spread divides a total over n repositories by Zipf's law, to the last image, in
 // random order.

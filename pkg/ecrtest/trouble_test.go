@@ -51,12 +51,12 @@ func TestFaults(t *testing.T) {
 		{"throttling", ecrtest.FaultThrottling, isAPI("ThrottlingException", 400), ecrtest.Request{Status: 400, Code: "ThrottlingException"}},
 		{"throttle", ecrtest.FaultThrottle, isAPI("ThrottleException", 400), ecrtest.Request{Status: 400, Code: "ThrottleException"}},
 		{"too many requests", ecrtest.FaultTooManyRequests, isAPI("TooManyRequestsException", 429), ecrtest.Request{Status: 429, Code: "TooManyRequestsException"}},
-		{"bare 429", ecrtest.FaultBare429, isStatus(429), ecrtest.Request{Status: 429}},
+		{"bare 429", ecrtest.FaultBare429, isStatus(429), ecrtest.Request{Status: 429, Code: "HTTP 429"}},
 		{"server fault", ecrtest.FaultServer, func(err error) bool {
 			_, ok := errors.AsType[*types.ServerException](err)
 			return ok && isStatus(500)(err)
 		}, ecrtest.Request{Status: 500, Code: "ServerException"}},
-		{"unavailable", ecrtest.FaultUnavailable, isStatus(503), ecrtest.Request{Status: 503}},
+		{"unavailable", ecrtest.FaultUnavailable, isStatus(503), ecrtest.Request{Status: 503, Code: "HTTP 503"}},
 		{"reset", ecrtest.FaultReset, func(err error) bool { return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) }, ecrtest.Request{Code: "reset"}},
 		{"truncated", ecrtest.FaultTruncated, func(err error) bool {
 			return isDecoding(err) && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET))
