@@ -117,7 +117,7 @@ SAM ?= $(VENV)/bin/sam
 .PHONY: deploy
 deploy: $(if $(filter $(VENV)/%,$(SAM)),$(VENV)) ## sam build and sam deploy; CONFIG_ENV=default PARAMETERS="WorkspaceId=ws-..."
 	$(SAM) build --config-env $(CONFIG_ENV) --build-dir $(OUT)/aws-sam/build
-	$(SAM) deploy --config-env $(CONFIG_ENV) --template-file $(OUT)/aws-sam/build/template.yaml $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+	$(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(CONFIG_ENV) --template-file $(OUT)/aws-sam/build/template.yaml $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
 $(VENV): .ci/requirements.txt
 	python3 -m venv --clear $@
