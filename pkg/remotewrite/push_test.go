@@ -2,6 +2,7 @@ package remotewrite
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -126,16 +127,17 @@ func TestPushDrops(t *testing.T) {
 		gauge(1, "__name__", "up", "a-b", "x"),
 		gauge(1, "__name__", "up", "c-d", "x"),
 		large,
+		gauge(1, "__name__", "up", strings.Repeat("n", 1100), "x"),
 		gauge(1, "__name__", "last"),
 	))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[Reason]int{NoMetricName: 1, SeriesTooLarge: 2, InvalidLabelName: 2}
+	want := map[Reason]int{NoMetricName: 1, SeriesTooLarge: 2, InvalidLabelName: 2, LabelNameTooLong: 1}
 	if diff := cmp.Diff(want, report.Dropped); diff != "" {
 		t.Error(diff)
 	}
-	if report.Lost() != 5 || report.DroppedTotal() != 5 || report.Accepted != 2 {
+	if report.Lost() != 6 || report.DroppedTotal() != 6 || report.Accepted != 2 {
 		t.Errorf("%+v", report)
 	}
 	var names []string
@@ -163,6 +165,7 @@ func TestPushDrops(t *testing.T) {
 		line(NoMetricName, 1, 0, "", "__name__"),
 		line(SeriesTooLarge, 2, 3000, "large", ""),
 		line(InvalidLabelName, 2, 3, "up", "a-b"),
+		line(LabelNameTooLong, 1, 1100, "up", strings.Repeat("n", 100)+"…"),
 	}, got); diff != "" {
 		t.Error(diff)
 	}
