@@ -1,0 +1,116 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/aws-exporters/ecr-remote-write"
+
+// arrows are the imports among our packages that may be: a package on the left may
+// import those on the right, and no other of ours.
+var arrows = map[string][]string{
+	"lambda":              {"pkg/auth", "pkg/config", "pkg/ecr", "pkg/exporter", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/state"},
+	"lambda/local":        {"pkg/ecrtest", "pkg/exporter", "pkg/lambdatest"},
+	"pkg/auth":            {},
+	"pkg/config":          {},
+	"pkg/ecr":             {"pkg/inventory"},
+	"pkg/ecrtest":         {},
+	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite"},
+	"pkg/inventory":       {},
+	"pkg/lambdatest":      {},
+	"pkg/metrics":         {"pkg/inventory"},
+	"pkg/refresh":         {"pkg/inventory"},
+	"pkg/remotewrite":     {"pkg/metrics"},
+	"pkg/remotewritetest": {},
+	"pkg/state":           {"pkg/inventory"},
+}
+
+// only says which of our packages may import what is not ours.
+var only = map[string]string{
+	"github.com/aws/aws-sdk-go-v2/service/ecr":   "pkg/ecr",
+	"github.com/aws/aws-sdk-go-v2/aws/signer/v4": "pkg/auth",
+	"github.com/aws/aws-sdk-go-v2/config":        "lambda",
+	"github.com/aws/aws-lambda-go/lambda":        "lambda",
+	"github.com/prometheus/prometheus/prompb":    "pkg/remotewrite pkg/remotewritetest",
+	"github.com/golang/snappy":                   "pkg/remotewrite pkg/remotewritetest",
+	"github.com/caarlos0/env/v11":                "pkg/config",
+	"github.com/fxamacker/cbor/v2":               "pkg/inventory",
+}
+
+type goPackage struct {
+	ImportPath, Dir, Doc string
+	GoFiles, Imports     []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,Doc,GoFiles,Imports", "../...")
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var list []goPackage
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return list
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+}
+
+// The direction of the arrows between packages is the architecture.
+func TestArchitecture(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module+"/")
+		allowed, known := arrows[name]
+		if seen[name] = true; !known {
+			t.Errorf("package %s is in no row of arrows", name)
+		}
+		for _, path := range p.Imports {
+			if ours, ok := strings.CutPrefix(path, module+"/"); ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s, which no arrow allows", name, ours)
+			}
+			if users, limited := only[path]; limited && !slices.Contains(strings.Fields(users), name) {
+				t.Errorf("%s imports %s, which only %q may", name, path, users)
+			}
+		}
+		if comments := packageComments(t, p); len(comments) != 1 {
+			t.Errorf("package %s has package comments in %v, want one", name, comments)
+		}
+	}
+	for name := range arrows {
+		if !seen[name] {
+			t.Errorf("package %s is in a row of arrows and does not exist", name)
+		}
+	}
+}
+
+// packageComments returns the files of a package that have a package comment.
+func packageComments(t *testing.T, p goPackage) []string {
+	t.Helper()
+	var files []string
+	for _, name := range p.GoFiles {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.PackageClauseOnly|parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file.Doc != nil {
+			files = append(files, name)
+		}
+	}
+	return files
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/lambdatest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+)
+
+// BenchmarkRefresh reads 200 repositories of 50 images each from an API that takes
+// 50 ms a call. path=sequential makes the same calls one after the other: the floor
+// of any exporter that does so.
+func BenchmarkRefresh(b *testing.B) {
+	const repositories, images, latency = 200, 50, 50 * time.Millisecond
+	registry := ecrtest.NewRegistry(account, region)
+	for r := range repositories {
+		name := fmt.Sprintf("team/app-%d", r)
+		if err := registry.PutRepository(ecrtest.Repository{Name: name}); err != nil {
+			b.Fatal(err)
+		}
+		for i := range images {
+			if err := registry.PutImage(name, ecrtest.Image{Digest: ecrtest.Digest(fmt.Sprint(r, i)), Tags: []string{fmt.Sprint("v", i)}}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	server := ecrtest.Start(b, registry)
+	server.SetLatency("", latency, 0)
+	source := func(perSecond float64) *ecr.Client {
+		return ecr.New(aws.Config{
+			Region: region, BaseEndpoint: aws.String(server.URL()), HTTPClient: server.Client(),
+			Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		}, ecr.Options{RequestsPerSecond: perSecond})
+	}
+	for _, c := range []struct {
+		name        string
+		perSecond   float64
+		concurrency int
+	}{
+		{"sequential", 1000, 1},
+		{"default", 20, 8}, // ECR_REQUESTS_PER_SECOND=20 is what bounds it
+		{"200-a-second", 200, 8},
+	} {
+		b.Run("path="+c.name, func(b *testing.B) {
+			for b.Loop() {
+				known := &inventory.Registry{}
+				result := refresh.New(source(c.perSecond), refresh.Options{Interval: time.Hour, Concurrency: c.concurrency}).Run(b.Context(), known, time.Now())
+				if result.Err != nil || result.Refreshed != repositories {
+					b.Fatalf("%+v", result)
+				}
+			}
+		})
+	}
+}
+
+// trivial is the least a function can be.
+const trivial = `package main
+
+import "github.com/aws/aws-lambda-go/lambda"
+
+func main() { lambda.Start(func() error { return nil }) }
+`
+
+// BenchmarkInit is the time from the start of the process to its first request for
+// an event, beside a handler that does nothing.
+func BenchmarkInit(b *testing.B) {
+	// Inside the module, for its dependencies.
+	folder, err := os.MkdirTemp(".", "trivial-")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = os.RemoveAll(folder) })
+	if err := os.WriteFile(filepath.Join(folder, "main.go"), []byte(trivial), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []struct{ name, source string }{{"trivial", "./" + folder}, {"bootstrap", "."}} {
+		b.Run("path="+c.name, func(b *testing.B) {
+			program := filepath.Join(b.TempDir(), "bootstrap")
+			build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", program, c.source)
+			if out, err := build.CombinedOutput(); err != nil {
+				b.Fatalf("go build: %v\n%s", err, out)
+			}
+			var total time.Duration
+			b.ResetTimer()
+			for range b.N {
+				total += initDuration(b, program)
+			}
+			b.ReportMetric(0, "ns/op") // with the process's end in it
+			b.ReportMetric(float64(total.Microseconds())/float64(b.N)/1000, "ms/init")
+		})
+	}
+}
+
+func initDuration(b *testing.B, program string) time.Duration {
+	b.Helper()
+	environment, err := lambdatest.Start(context.Background(), lambdatest.Function{
+		Path: program, Env: []string{"REMOTE_WRITE_URL=https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := environment.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return environment.InitDuration()
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+)
+
+const (
+	account = "123456789012"
+	region  = "eu-west-1"
+)
+
+// surroundings are a registry with one repository and image, and a receiver.
+type surroundings struct {
+	registry *ecrtest.Registry
+	server   *ecrtest.Server
+	receiver *remotewritetest.Server
+}
+
+// surround sets the variables that the AWS configuration is loaded from, so tests
+// that use it are not parallel.
+func surround(t *testing.T) *surroundings {
+	t.Helper()
+	s := &surroundings{registry: ecrtest.NewRegistry(account, region)}
+	s.server = ecrtest.Start(t, s.registry)
+	s.server.RequireAccessKey("AKIDEXAMPLE")
+	s.receiver = remotewritetest.NewServer(t, remotewritetest.Options{SigV4: &remotewritetest.SigV4{
+		AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret", Region: region, Service: "aps",
+	}})
+	if err := s.registry.PutRepository(ecrtest.Repository{Name: "app"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.registry.PutImage("app", ecrtest.Image{Digest: ecrtest.Digest("1"), Tags: []string{"v1"}, PushedAt: time.Unix(1, 0)}); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := filepath.Join(t.TempDir(), "none")
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": s.server.URL(), "AWS_REGION": region, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "",
+		"AWS_PROFILE": "", "AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere, "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	return s
+}
+
+// environ is the function's own environment.
+func (s *surroundings) environ(more ...string) []string {
+	return append([]string{"REMOTE_WRITE_URL=" + s.receiver.URL.String(), "REMOTE_WRITE_AUTH=sigv4"}, more...)
+}
+
+func event(t *testing.T, name string) []byte {
+	t.Helper()
+	payload, err := os.ReadFile(filepath.Join("../events", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
+}
+
+func TestHandle(t *testing.T) {
+	s := surround(t)
+	var log bytes.Buffer
+	f := newFunction(s.environ(), &log)
+	for i, name := range []string{"schedule-rule.json", "scheduler.json"} {
+		request := []string{"request-one", "request-two"}[i]
+		ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: request})
+		summary, err := f.handle(ctx, event(t, name))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if summary.Accepted != 4 || summary.Series != 4 || summary.Refreshed != 1-i {
+			t.Errorf("%s: Summary %+v", name, summary)
+		}
+		// The Summary that is returned is the one that is logged.
+		returned, err := json.Marshal(summary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := logged(t, &log)
+		last := lines[len(lines)-1]
+		if string(last.Summary) != string(returned) {
+			t.Errorf("%s: logged %s, returned %s", name, last.Summary, returned)
+		}
+		for _, line := range lines {
+			if line.RequestID != request || line.Timestamp == "" || line.Level == "" || line.Message == "" {
+				t.Errorf("%s: line %+v", name, line)
+			}
+		}
+	}
+	if n := len(s.receiver.All()); n != 4 {
+		t.Errorf("%d series arrived, want 4", n)
+	}
+}
+
+type line struct {
+	Timestamp, Level, Message, RequestID string
+	Error                                string
+	Summary                              json.RawMessage
+}
+
+// logged reads the lines that were logged since it was last called.
+func logged(t *testing.T, log *bytes.Buffer) []line {
+	t.Helper()
+	var lines []line
+	for text := range strings.Lines(log.String()) {
+		var l line
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatalf("line %q: %v", text, err)
+		}
+		lines = append(lines, l)
+	}
+	log.Reset()
+	if len(lines) == 0 {
+		t.Fatal("nothing was logged")
+	}
+	return lines
+}
+
+func TestHandleUnknownEvent(t *testing.T) {
+	s := surround(t)
+	var log bytes.Buffer
+	f := newFunction(s.environ(), &log)
+	for _, payload := range []string{
+		``, ` `, `null`, `[]`, `"x"`, `7`, `{`, `{"source":"aws.s3","detail-type":"Object Created"}`, `{"source":"aws.events","detail-type":"Other"}`,
+		`{"source":7}`, `{"Records":[]}`,
+	} {
+		summary, err := f.handle(t.Context(), []byte(payload))
+		if err == nil || summary != nil || !strings.HasPrefix(err.Error(), "the event is ") || !strings.Contains(err.Error(), `want "Scheduled Event"`) {
+			t.Errorf("%s: Summary %v, error %v", payload, summary, err)
+		}
+		if lines := logged(t, &log); len(lines) != 1 || lines[0].Error != err.Error() {
+			t.Errorf("%s: logged %+v", payload, lines)
+		}
+	}
+	if calls := s.server.Calls(); len(calls) != 0 || len(s.receiver.Requests()) != 0 {
+		t.Errorf("calls %v, %d requests", calls, len(s.receiver.Requests()))
+	}
+}
+
+// A function that cannot work says so at every invocation, and asks nobody.
+func TestHandleBadConfiguration(t *testing.T) {
+	s := surround(t)
+	var log bytes.Buffer
+	f := newFunction([]string{"REMOTE_WRITE_URL=nowhere", "ECR_CONCURRENCY=no"}, &log)
+	const want = `the configuration has faults: ECR_CONCURRENCY="no": want a whole number from 1 to 256; REMOTE_WRITE_URL="nowhere": want an absolute http or https URL`
+	if lines := logged(t, &log); len(lines) != 1 || lines[0].Error != want {
+		t.Errorf("logged %+v", lines)
+	}
+	for range 2 {
+		if _, err := f.handle(t.Context(), []byte("{}")); err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+	if len(s.server.Calls()) != 0 {
+		t.Error("AWS was called")
+	}
+}
+
+func TestHandleFailure(t *testing.T) {
+	s := surround(t)
+	s.receiver.Answer(remotewritetest.Answer{Status: 403, Body: "not allowed"})
+	var log bytes.Buffer
+	f := newFunction(s.environ(), &log)
+	summary, err := f.handle(t.Context(), []byte("{}"))
+	if err == nil || !strings.Contains(err.Error(), "not allowed") || summary != nil {
+		t.Errorf("Summary %+v, error %v", summary, err)
+	}
+	lines := logged(t, &log)
+	var last exporter.Summary
+	if err := json.Unmarshal(lines[len(lines)-1].Summary, &last); err != nil {
+		t.Fatal(err)
+	}
+	if lines[len(lines)-1].Level != "ERROR" || last.Refused != 4 || last.Errors["push"] == "" {
+		t.Errorf("logged %+v, Summary %+v", lines, last)
+	}
+}
+
+func TestLogSettings(t *testing.T) {
+	s := surround(t)
+	for _, c := range []struct {
+		name    string
+		environ []string
+		want    func(text string) bool
+	}{
+		{"text", []string{"AWS_LAMBDA_LOG_FORMAT=Text"}, func(text string) bool { return strings.HasPrefix(text, "timestamp=") }},
+		{"only errors", []string{"AWS_LAMBDA_LOG_LEVEL=ERROR"}, func(text string) bool { return text == "" }},
+		{"LOG_LEVEL wins", []string{"AWS_LAMBDA_LOG_LEVEL=ERROR", "LOG_LEVEL=INFO"}, func(text string) bool { return strings.Contains(text, "run done") }},
+		{"a misspelt setting", []string{"REMOTE_WRITE_ULR=x"}, func(text string) bool { return strings.Contains(text, "REMOTE_WRITE_ULR is no setting") }},
+	} {
+		var log bytes.Buffer
+		f := newFunction(s.environ(c.environ...), &log)
+		if _, err := f.handle(t.Context(), []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+		if !c.want(log.String()) {
+			t.Errorf("%s: logged\n%s", c.name, &log)
+		}
+	}
+}
+
+// Without a Region that could sign, the function says so instead of guessing one.
+func TestNoRegion(t *testing.T) {
+	s := surround(t)
+	t.Setenv("AWS_REGION", "")
+	t.Setenv("AWS_DEFAULT_REGION", "")
+	f := newFunction(s.environ(), &bytes.Buffer{})
+	if _, err := f.handle(t.Context(), []byte("{}")); err == nil || !strings.Contains(err.Error(), "no AWS Region") {
+		t.Errorf("error %v", err)
+	}
+}

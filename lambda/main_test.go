@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// The AWS SDK and the sender keep connections for the next run.
+		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),
+		goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name           string
+		args, environ  []string
+		code           int
+		stdout, stderr string
+	}{
+		{"no flag", nil, nil, 2, "", "outside Lambda a flag\nsays what to do"},
+		{"help", []string{"-help"}, nil, 0, "", "REMOTE_WRITE_URL"},
+		{"version", []string{"-version"}, nil, 0, "ecr-remote-write ", ""},
+		{"unknown flag", []string{"-twice"}, nil, 2, "", "-twice"},
+		{"argument", []string{"-once", "now"}, nil, 2, "", `unexpected argument "now"`},
+		{"both", []string{"-once", "-dry-run"}, nil, 2, "", "give one of them"},
+		{"bad configuration", []string{"-once"}, []string{"ECR_CONCURRENCY=0"}, 2, "", "ECR_CONCURRENCY=\"0\": want a whole number from 1 to 256; REMOTE_WRITE_URL: required"},
+		{"event that is not there", []string{"-event", "no/such/file"}, []string{"REMOTE_WRITE_URL=http://127.0.0.1:1"}, 1, "", "reading the event"},
+		{"unknown event", []string{"-event", "main_test.go"}, []string{"REMOTE_WRITE_URL=http://127.0.0.1:1"}, 1, "", "the event is no JSON object"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			if code := run(c.args, c.environ, &stdout, &stderr); code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			if !strings.Contains(stdout.String(), c.stdout) || (c.stdout == "") != (stdout.Len() == 0) {
+				t.Errorf("standard output\n%s\nwant %q", &stdout, c.stdout)
+			}
+			if !strings.Contains(stderr.String(), c.stderr) || (c.stderr == "") != (stderr.Len() == 0) {
+				t.Errorf("standard error\n%s\nwant %q", &stderr, c.stderr)
+			}
+		})
+	}
+}
+
+func TestOnce(t *testing.T) {
+	for _, args := range [][]string{{"-once"}, {"-event", "../events/schedule-rule.json"}} {
+		s := surround(t)
+		var stdout, stderr bytes.Buffer
+		if code := run(args, s.environ(), &stdout, &stderr); code != 0 {
+			t.Fatalf("%v: exit code %d\n%s", args, code, &stderr)
+		}
+		var summary exporter.Summary
+		if err := json.Unmarshal(stdout.Bytes(), &summary); err != nil {
+			t.Fatalf("%v: standard output\n%s\n%v", args, &stdout, err)
+		}
+		if summary.Accepted != 4 || len(s.receiver.All()) != 4 {
+			t.Errorf("%v: Summary %+v", args, summary)
+		}
+	}
+}
+
+func TestOnceFails(t *testing.T) {
+	s := surround(t)
+	s.server.RequireAccessKey("another")
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"-once"}, s.environ(), &stdout, &stderr); code != 1 || !strings.Contains(stderr.String(), "listing repositories") {
+		t.Errorf("exit code %d\n%s", code, &stderr)
+	}
+}
+
+// The dry run needs no endpoint; what it prints can be piped.
+func TestDryRun(t *testing.T) {
+	surround(t)
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"-dry-run"}, nil, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, &stderr)
+	}
+	if !strings.HasPrefix(stdout.String(), "# HELP aws_ecr_repository_count ") || strings.Count(stdout.String(), "\naws_ecr_") != 4 {
+		t.Errorf("standard output\n%s", &stdout)
+	}
+	if !strings.Contains(stderr.String(), `"series": 4`) {
+		t.Errorf("standard error\n%s", &stderr)
+	}
+}
+
+// The state of one run is there for the next.
+func TestOnceWithFile(t *testing.T) {
+	s := surround(t)
+	path := filepath.Join(t.TempDir(), "state")
+	for i, calls := range []int{2, 0} {
+		s.server.ResetObserved()
+		var stdout, stderr bytes.Buffer
+		if code := run([]string{"-once"}, s.environ("STATE_URL=file://"+path), &stdout, &stderr); code != 0 {
+			t.Fatalf("exit code %d\n%s", code, &stderr)
+		}
+		if got := len(s.server.Requests()); got != calls {
+			t.Errorf("run %d: %d calls, want %d", i, got, calls)
+		}
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
