@@ -62,6 +62,8 @@ $(OUT)/victoria-metrics: $(wildcard lambda/local/victoriametrics/go.*)
 	@touch $@
 
 .PHONY: bench
+bench: SHELL := bash
+bench: .SHELLFLAGS := -o pipefail -c
 bench: $(OUT)/bin/benchstat ## all benchmarks; BENCH=PATTERN COUNT=6
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./... | tee $(OUT)/bench.txt
 	$(OUT)/bin/benchstat -col /path $(OUT)/bench.txt
