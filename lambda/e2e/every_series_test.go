@@ -15,7 +15,7 @@ import (
 // users ask. Prometheus is as strict as Amazon Managed Service for Prometheus.
 func TestEverySeries(t *testing.T) {
 	t.Parallel()
-	registry := generatedRegistry(t, 500, 5_000)
+	registry := generatedRegistry(t, 500, 3_000)
 	w := cast(t, registry)
 	want := wantSeries(registry)
 	checkRealistic(t, registry, want)
