@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
@@ -43,7 +44,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	for _, warning := range c.Warnings {
 		w.log.Warn(warning)
 	}
-	awsCfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithHTTPClient(
+	awsCfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithLogger(sdkLogger(w.log)), awsconfig.WithHTTPClient(
 		awshttp.NewBuildableClient().WithTimeout(awsTimeout).WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConnsPerHost = c.ECRConcurrency
 		})))
@@ -83,6 +84,17 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 		}
 	}
 	return exporter.New(options), nil
+}
+
+// sdkLogger puts what the AWS SDK logs among the program's own lines.
+func sdkLogger(log *slog.Logger) logging.Logger {
+	return logging.LoggerFunc(func(class logging.Classification, format string, v ...any) {
+		level := slog.LevelDebug
+		if class == logging.Warn {
+			level = slog.LevelWarn
+		}
+		log.Log(context.Background(), level, "AWS SDK: "+fmt.Sprintf(format, v...))
+	})
 }
 
 func newSender(c *config.Config, awsCfg aws.Config, log *slog.Logger) (*remotewrite.Sender, error) {

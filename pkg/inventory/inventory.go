@@ -224,12 +224,12 @@ func (r *Repository) FindImage(d Digest) *Image {
 }
 
 // ImageCount returns the number of images in all repositories, and how many of
-// them have a tag.
+// them are active and have a tag, which are those the families show.
 func (r *Registry) ImageCount() (all, tagged int) {
 	for _, repo := range r.Repositories {
 		all += len(repo.Images)
 		for i := range repo.Images {
-			if len(repo.Images[i].Tags) > 0 {
+			if image := &repo.Images[i]; image.Active() && len(image.Tags) > 0 {
 				tagged++
 			}
 		}
