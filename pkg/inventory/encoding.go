@@ -27,8 +27,10 @@ const (
 type header struct {
 	Name    string `cbor:"1,keyasint"`
 	Version int    `cbor:"2,keyasint"`
-	// Repositories is how many follow the registry.
+	// Repositories is how many follow the registry, and Ended how many former
+	// ones follow them.
 	Repositories int `cbor:"3,keyasint"`
+	Ended        int `cbor:"4,keyasint,omitempty"`
 }
 
 // repositoryItem is a repository and the number of image items that follow it.
@@ -58,14 +60,16 @@ func Encode(w io.Writer, registry *Registry) error {
 			err = items.Encode(item)
 		}
 	}
-	write(header{formatName, formatVersion, len(registry.Repositories)})
+	write(header{formatName, formatVersion, len(registry.Repositories), len(registry.Ended)})
 	write(registry)
-	for _, repository := range registry.Repositories {
-		write(repositoryItem{repository, len(repository.Images)})
-		for i := range repository.Images {
-			write(&repository.Images[i])
+	for _, list := range [][]*Repository{registry.Repositories, registry.Ended} {
+		for _, repository := range list {
+			write(repositoryItem{repository, len(repository.Images)})
+			for i := range repository.Images {
+				write(&repository.Images[i])
+			}
+			images += len(repository.Images)
 		}
-		images += len(repository.Images)
 	}
 	write(trailer{images})
 	if err == nil {
@@ -127,13 +131,17 @@ func decode(r io.Reader) (*Registry, error) {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	images := 0
-	for i := range head.Repositories {
+	for i := range head.Repositories + head.Ended {
 		repository, err := decodeRepository(items)
 		if err != nil {
-			return nil, fmt.Errorf("repository %d of %d: %w", i+1, head.Repositories, err)
+			return nil, fmt.Errorf("repository %d of %d and %d: %w", i+1, head.Repositories, head.Ended, err)
 		}
 		images += len(repository.Images)
-		registry.Repositories = append(registry.Repositories, repository)
+		if i < head.Repositories {
+			registry.Repositories = append(registry.Repositories, repository)
+		} else {
+			registry.Ended = append(registry.Ended, repository)
+		}
 	}
 	var tail trailer
 	if err := items.Decode(&tail); err != nil {

@@ -22,19 +22,20 @@ import (
 func sample() *inventory.Registry {
 	on, off := true, false
 	return &inventory.Registry{
-		ID: "123456789012", ListedAt: 1_700_000_000_123,
+		ID: "123456789012", ListedAt: 1_700_000_000_123, PushedAt: 1_700_000_000_124, ScanSource: inventory.ScansFromInspector, ScansListedAt: 1, ScansPending: 2, ScansOldest: 3,
+		Ended: []*inventory.Repository{{Name: "a", Images: []inventory.Image{{Digest: digest(9), Tags: []string{"v1"}}}}, {Name: "a", URI: "x", Images: []inventory.Image{}}},
 		Repositories: []*inventory.Repository{
 			{Name: "empty", Images: []inventory.Image{}},
 			{
 				Name: "team/app", ARN: "arn:aws:ecr:eu-west-1:123456789012:repository/team/app", URI: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app",
 				RegistryID: "123456789012", CreatedAt: 1, TagMutability: "MUTABLE", EncryptionType: "KMS", KMSKey: "arn:key", ScanOnPush: &off,
-				ImagesReadAt: 2, TriedAt: 3, Denied: true,
+				ImagesReadAt: 2, TriedAt: 3, Denied: true, Due: true,
 				Images: []inventory.Image{
 					{Digest: digest(0), SizeBytes: -1},
 					{
 						Digest: digest(1), Tags: []string{"latest", "v1"}, SizeBytes: 1 << 40, PushedAt: 4, PulledAt: 5,
 						MediaType: "m", ArtifactType: "a", Status: inventory.ImageArchived,
-						Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: 6, Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 7}, {Severity: "LOW"}}},
+						Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: 6, AskedAt: 7, Unfinished: 1, Partial: true, Total: 8, InUseCount: 9, LastInUseAt: 10, Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 7}, {Severity: "LOW"}}},
 					},
 					{Digest: digest(2), Scan: &inventory.Scan{}},
 				},
@@ -197,7 +198,7 @@ func generate(n int) *inventory.Registry {
 			images[j].PushedAt = inventory.Time(1_700_000_000_000 + rng.Int64N(1e10))
 			images[j].MediaType, images[j].Status = "application/vnd.oci.image.manifest.v1+json", inventory.ImageActive
 		}
-		repo.SetImages(images, 1)
+		registry.SetImages(repo, images, 1)
 		registry.Repositories = append(registry.Repositories, repo)
 	}
 	return registry

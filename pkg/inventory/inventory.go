@@ -9,7 +9,6 @@
 package inventory
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -54,7 +53,34 @@ type Registry struct {
 	ListedAt Time `cbor:"2,keyasint,omitempty"`
 	// Repositories are sorted by name.
 	Repositories []*Repository `cbor:"-"`
+
+	// PushedAt is the timestamp of the last push that arrived, at least in part.
+	// What was known by then has series that a receiver holds to be alive.
+	PushedAt Time `cbor:"3,keyasint,omitempty"`
+	// Ended are former records of repositories and images, of which a push has
+	// told and some series are no more. They stay until a push has sent these
+	// series' staleness markers. Sorted by name; their images are a selection.
+	Ended []*Repository `cbor:"-"`
+
+	// ScanSource says where scan results come from at present: one of the Scan…
+	// words below. Empty means that no run has settled it.
+	ScanSource string `cbor:"4,keyasint,omitempty"`
+	// ScansListedAt is when Inspector's lists of the whole registry were last
+	// read to the end.
+	ScansListedAt Time `cbor:"5,keyasint,omitempty"`
+	// ScansPending is the number of images, of those whose scan is asked for,
+	// that have no final answer. ScansOldest is the time of the oldest answer.
+	ScansPending int  `cbor:"6,keyasint,omitempty"`
+	ScansOldest  Time `cbor:"7,keyasint,omitempty"`
 }
+
+// Where scan results come from (see Registry.ScanSource).
+const (
+	ScansFromFindings  = "findings"  // DescribeImageScanFindings, one call an image
+	ScansFromInspector = "inspector" // Inspector's lists, and findings where these are not exact
+	ScansFromSummary   = "summary"   // what DescribeImages tells, if anything
+	ScansFromNowhere   = "none"
+)
 
 // Repository is one repository and its images.
 type Repository struct {
@@ -78,57 +104,12 @@ type Repository struct {
 	// TriedAt is when a listing was last begun, whatever became of it. Work is
 	// ordered by it, so that a repository that fails does not hold up the rest.
 	TriedAt Time `cbor:"11,keyasint,omitempty"`
+	// Due is set when an event told of a change that is not in Images yet.
+	Due bool `cbor:"13,keyasint,omitempty"`
 	// Denied is set while the last listing was refused for want of a permission.
 	Denied bool `cbor:"12,keyasint,omitempty"`
 	// Images are sorted by digest and hold untagged ones too.
 	Images []Image `cbor:"-"`
-}
-
-// Image status values as the API writes them.
-const (
-	ImageActive     = "ACTIVE"
-	ImageArchived   = "ARCHIVED"
-	ImageActivating = "ACTIVATING"
-)
-
-// Image is one manifest of a repository.
-type Image struct {
-	Digest Digest `cbor:"1,keyasint,omitempty"`
-	// Tags are sorted; an untagged image has none.
-	Tags []string `cbor:"2,keyasint,omitempty"`
-	// SizeBytes is -1 when the API gave none. An index has the size of its
-	// largest child.
-	SizeBytes    int64  `cbor:"3,keyasint,omitempty"`
-	PushedAt     Time   `cbor:"4,keyasint,omitempty"`
-	PulledAt     Time   `cbor:"5,keyasint,omitempty"` // lastRecordedPullTime, which ECR refreshes about daily
-	MediaType    string `cbor:"6,keyasint,omitempty"` // of the manifest
-	ArtifactType string `cbor:"7,keyasint,omitempty"` // artifactMediaType
-	// Status is ImageActive, ImageArchived or ImageActivating; empty, from an
-	// API that does not know it, counts as active.
-	Status string `cbor:"8,keyasint,omitempty"`
-	// Scan is nil while nothing is known, which is not the same as no findings.
-	Scan *Scan `cbor:"9,keyasint,omitempty"`
-}
-
-// Active reports whether the image can be pulled now. Archived images, and those
-// on their way back, cannot, and no family of the contract shows them.
-func (i *Image) Active() bool { return i.Status == "" || i.Status == ImageActive }
-
-// Scan is what is known of an image's vulnerability scan.
-type Scan struct {
-	// Status is the API's own word (COMPLETE, ACTIVE, FAILED, …); empty when a
-	// summary came without one.
-	Status string `cbor:"1,keyasint,omitempty"`
-	// CompletedAt is when the findings were made; zero when unknown.
-	CompletedAt Time `cbor:"2,keyasint,omitempty"`
-	// Severities are sorted by name and hold only what the API reported.
-	Severities []SeverityCount `cbor:"3,keyasint,omitempty"`
-}
-
-// SeverityCount is the number of findings of one severity.
-type SeverityCount struct {
-	Severity string `cbor:"1,keyasint"` // the API's upper-case word
-	Count    int32  `cbor:"2,keyasint"`
 }
 
 // Find returns the repository of that name, or nil.
@@ -140,78 +121,6 @@ func (r *Registry) Find(name string) *Repository {
 		return nil
 	}
 	return r.Repositories[i]
-}
-
-// SetRepositories replaces the list of repositories by a new, complete one read
-// at a moment. A repository that was known keeps its images and their freshness;
-// one that is not in the list is gone. One that was deleted and made again, or
-// that is of another registry, has a name in common with the known one and no
-// more. Of two records of one name the later in the list wins: pages of a listing
-// may overlap.
-func (r *Registry) SetRepositories(list []*Repository, at Time) {
-	byName := make(map[string]*Repository, len(list))
-	for _, repo := range list {
-		byName[repo.Name] = repo
-	}
-	next := make([]*Repository, 0, len(byName))
-	for _, repo := range byName {
-		if old := r.Find(repo.Name); old != nil && old.URI == repo.URI && old.CreatedAt == repo.CreatedAt {
-			repo.ImagesReadAt, repo.TriedAt, repo.Denied = old.ImagesReadAt, old.TriedAt, old.Denied
-			repo.Images = old.Images
-		}
-		next = append(next, repo)
-		if repo.RegistryID != "" {
-			r.ID = repo.RegistryID
-		}
-	}
-	slices.SortFunc(next, func(a, b *Repository) int { return strings.Compare(a.Name, b.Name) })
-	r.Repositories = next
-	r.ListedAt = at
-}
-
-// Remove forgets a repository, which the API said does not exist.
-func (r *Registry) Remove(name string) {
-	r.Repositories = slices.DeleteFunc(r.Repositories, func(e *Repository) bool { return e.Name == name })
-}
-
-// SetImages replaces the images by a new, complete listing that began at a
-// moment. An image that was known keeps its scan unless the listing brought one.
-//
-// Images are made distinct by digest, and a tag is left on one image only, the
-// one pushed last: pages of one listing are read one after the other, and a tag
-// that moves in between is seen on both images.
-func (r *Repository) SetImages(list []Image, at Time) {
-	slices.SortFunc(list, func(a, b Image) int { return a.Digest.Compare(b.Digest) })
-	list = slices.CompactFunc(list, func(a, b Image) bool { return a.Digest == b.Digest })
-	owner := make(map[string]int, len(list))
-	for i := range list {
-		slices.Sort(list[i].Tags)
-		for _, tag := range list[i].Tags {
-			if j, taken := owner[tag]; !taken || newer(&list[i], &list[j]) {
-				owner[tag] = i
-			}
-		}
-	}
-	for i := range list {
-		image := &list[i]
-		image.Tags = slices.Clip(slices.DeleteFunc(slices.Compact(image.Tags), func(tag string) bool { return owner[tag] != i }))
-		if image.Scan == nil {
-			if old := r.FindImage(image.Digest); old != nil {
-				image.Scan = old.Scan
-			}
-		}
-	}
-	r.Images = slices.Clip(list)
-	r.ImagesReadAt, r.TriedAt, r.Denied = at, max(at, r.TriedAt), false
-}
-
-// newer reports whether a has a better claim to a tag than b: pulled from the
-// shelf of active images first, then the later push.
-func newer(a, b *Image) bool {
-	if a.Active() != b.Active() {
-		return a.Active()
-	}
-	return cmp.Compare(a.PushedAt, b.PushedAt) > 0
 }
 
 // FindImage returns the image of that digest, or nil.
@@ -261,5 +170,5 @@ func (r *Registry) sorted() bool {
 			}
 		}
 	}
-	return true
+	return slices.IsSortedFunc(r.Ended, byRepositoryName)
 }

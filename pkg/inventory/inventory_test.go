@@ -103,7 +103,7 @@ func TestSetImages(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			repo := &inventory.Repository{Images: known, TriedAt: 5, Denied: true}
-			repo.SetImages(c.listing, 100)
+			(&inventory.Registry{}).SetImages(repo, c.listing, 100)
 			if diff := cmp.Diff(c.want, repo.Images); diff != "" {
 				t.Errorf("images (-want +got):\n%s", diff)
 			}

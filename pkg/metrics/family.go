@@ -41,6 +41,7 @@ const (
 
 // subject is what one series is about. Levels fill it from the top down.
 type subject struct {
+	options    *Options
 	registry   *inventory.Registry
 	repository *inventory.Repository
 	image      *inventory.Image
@@ -108,6 +109,49 @@ var contract = []Family{
 	},
 }
 
+// further are the families beyond the contract.
+var further = []Family{
+	{
+		Name: "aws_ecr_image_scan_status", Help: "The status of an image's vulnerability scan, as ECR words it", Type: gauge,
+		Labels: []string{"digest", "image", "name", "registry_id", "status", "tag"}, Unit: "always 1; `SCAN_NOT_FOUND` where ECR knows no scan",
+		per:   perTag,
+		value: func(s *subject) (float64, bool) { return 1, s.image.Scan != nil && s.image.Scan.Status != "" },
+	},
+	{
+		Name: "aws_ecr_exporter_images_scan_pending", Help: "Images whose scan results are asked for and not, or not wholly, known", Type: gauge,
+		Labels: []string{"registry_id"}, Unit: "images",
+		per:   perRegistry,
+		value: func(s *subject) (float64, bool) { return float64(s.registry.ScansPending), asksForScans(s.registry) },
+	},
+	{
+		Name: "aws_ecr_exporter_scan_oldest_answer_age_seconds", Help: "The age of the oldest scan result that is shown", Type: gauge,
+		Labels: []string{"registry_id"}, Unit: "seconds",
+		per: perRegistry,
+		value: func(s *subject) (float64, bool) {
+			oldest := s.registry.ScansOldest
+			return s.options.At.Sub(oldest.Time()).Seconds(), asksForScans(s.registry) && !oldest.IsZero()
+		},
+	},
+	{
+		Name: "aws_ecr_exporter_state_available", Help: "Whether the durable state could be loaded and saved", Type: gauge,
+		Unit: "1, or 0 while the inventory is in memory only",
+		per:  perExporter,
+		value: func(s *subject) (float64, bool) {
+			if s.options.StateAvailable == nil {
+				return 0, false
+			} else if *s.options.StateAvailable {
+				return 1, true
+			}
+			return 0, true
+		},
+	},
+}
+
+// asksForScans reports whether scan results are asked for, image by image.
+func asksForScans(registry *inventory.Registry) bool {
+	return registry.ScanSource == inventory.ScansFromFindings || registry.ScanSource == inventory.ScansFromInspector
+}
+
 func seconds(t inventory.Time) (float64, bool) {
 	return float64(t.Seconds()), !t.IsZero()
 }
@@ -137,13 +181,14 @@ var labelValues = map[string]func(*subject) string{
 		}
 	},
 	"severity":       func(s *subject) string { return s.severity.Severity },
+	"status":         func(s *subject) string { return s.image.Scan.Status },
 	"tag":            func(s *subject) string { return s.tag },
 	"tag_mutability": func(s *subject) string { return s.repository.TagMutability },
 }
 
-// Families returns the table's rows in their order.
+// Families returns the table's rows in their order, those of the contract first.
 func Families() []*Family {
-	rows := slices.Clone(contract)
+	rows := slices.Concat(contract, further)
 	list := make([]*Family, len(rows))
 	for i := range rows {
 		list[i] = &rows[i]

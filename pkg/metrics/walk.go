@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
@@ -16,6 +17,12 @@ type Options struct {
 	// External are put on every series. A family's own label of the same name
 	// wins, as with Prometheus's external_labels.
 	External []Label
+	// At is the moment that ages are told for.
+	At time.Time
+	// StateAvailable says whether the durable state is; nil where there is none.
+	StateAvailable *bool
+	// RepositoriesOnly leaves out the families that are not about a repository.
+	RepositoriesOnly bool
 }
 
 // All yields every series of a registry, family by family in the table's order,
@@ -25,8 +32,11 @@ type Options struct {
 // The registry must not change while the iterator is in use.
 func All(registry *inventory.Registry, families []*Family, options Options) iter.Seq[Series] {
 	return func(yield func(Series) bool) {
-		w := walker{subject: subject{registry: registry}, yield: yield}
+		w := walker{subject: subject{options: &options, registry: registry}, yield: yield}
 		for _, family := range families {
+			if options.RepositoriesOnly && family.per < perRepository {
+				continue
+			}
 			w.begin(family, options.External)
 			if !w.family() {
 				return

@@ -178,7 +178,7 @@ func (r *Refresher) due(registry *inventory.Registry, now time.Time) []*listing 
 		if repository.Denied {
 			asked = repository.TriedAt
 		}
-		if !r.stale(asked, now) {
+		if !repository.Due && !r.stale(asked, now) {
 			continue
 		}
 		job := &listing{repository: repository.Name, tried: repository.TriedAt}
@@ -202,7 +202,7 @@ func (r *Refresher) settle(ctx context.Context, registry *inventory.Registry, jo
 	repository := registry.Find(job.repository)
 	switch {
 	case job.err == nil:
-		repository.SetImages(job.images, job.begunAt)
+		registry.SetImages(repository, job.images, job.begunAt)
 		result.Refreshed++
 		return nil
 	case errors.Is(job.err, inventory.ErrGone):
