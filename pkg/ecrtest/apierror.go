@@ -64,6 +64,12 @@ func repositoryNotFound(name, registryID string) *apiError {
 		"The repository with name '%s' does not exist in the registry with id '%s'", name, registryID)
 }
 
+func imageNotFound(id *wireImageID, repository, registryID string) *apiError {
+	return newError("ImageNotFoundException",
+		"The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist within the repository with name '%s' in the registry with id '%s'",
+		orNull(id.Digest), orNull(id.Tag), repository, registryID)
+}
+
 func accessDenied(user, action, resource, why string) *apiError {
 	return newError("AccessDeniedException",
 		"User: %s is not authorized to perform: %s on resource: %s %s", user, action, resource, why)

@@ -12,8 +12,8 @@ type describeImagesInput struct {
 }
 
 type wireImageID struct {
-	Digest *string `json:"imageDigest"`
-	Tag    *string `json:"imageTag"`
+	Digest *string `json:"imageDigest,omitempty"`
+	Tag    *string `json:"imageTag,omitempty"`
 }
 
 type wireImageQuery struct {
@@ -117,9 +117,7 @@ func describeImagesByID(c *call, reg *Registry, name string, in *describeImagesI
 		return nil, repositoryNotFound(name, reg.id)
 	}
 	if missing != nil {
-		return nil, newError("ImageNotFoundException",
-			"The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist within the repository with name '%s' in the registry with id '%s'",
-			orNull(missing.Digest), orNull(missing.Tag), name, reg.id)
+		return nil, imageNotFound(missing, name, reg.id)
 	}
 	found := records[:0]
 	for i := range records {

@@ -14,18 +14,18 @@ type describeRepositoriesOutput struct {
 
 // wireRepository is the Repository of the service model.
 type wireRepository struct {
-	ARN              string                `json:"repositoryArn"`
-	RegistryID       string                `json:"registryId"`
-	Name             string                `json:"repositoryName"`
-	URI              string                `json:"repositoryUri"`
-	CreatedAt        float64               `json:"createdAt,omitempty"`
-	TagMutability    string                `json:"imageTagMutability,omitempty"`
-	ExclusionFilters []wireExclusionFilter `json:"imageTagMutabilityExclusionFilters,omitempty"`
-	Scanning         *wireScanning         `json:"imageScanningConfiguration,omitempty"`
-	Encryption       *wireEncryption       `json:"encryptionConfiguration,omitempty"`
+	ARN              string          `json:"repositoryArn"`
+	RegistryID       string          `json:"registryId"`
+	Name             string          `json:"repositoryName"`
+	URI              string          `json:"repositoryUri"`
+	CreatedAt        float64         `json:"createdAt,omitempty"`
+	TagMutability    string          `json:"imageTagMutability,omitempty"`
+	ExclusionFilters []wireWildcard  `json:"imageTagMutabilityExclusionFilters,omitempty"`
+	Scanning         *wireScanning   `json:"imageScanningConfiguration,omitempty"`
+	Encryption       *wireEncryption `json:"encryptionConfiguration,omitempty"`
 }
 
-type wireExclusionFilter struct {
+type wireWildcard struct {
 	Type   string `json:"filterType"`
 	Filter string `json:"filter"`
 }
@@ -112,7 +112,7 @@ func (r *Registry) wireRepository(repo *Repository) wireRepository {
 		TagMutability: repo.TagMutability,
 	}
 	for _, filter := range repo.ExclusionFilters {
-		w.ExclusionFilters = append(w.ExclusionFilters, wireExclusionFilter{Type: "WILDCARD", Filter: filter})
+		w.ExclusionFilters = append(w.ExclusionFilters, wireWildcard{Type: "WILDCARD", Filter: filter})
 	}
 	if repo.ScanOnPush != nil {
 		w.Scanning = &wireScanning{ScanOnPush: *repo.ScanOnPush}

@@ -14,6 +14,9 @@ type imageSet struct {
 	// byTag finds the one image that has a tag. It is built when first asked for:
 	// most repositories of a large generated registry never need it.
 	byTag map[string]digest
+	// scans is what the registry was told of scans, of few images or none: what is
+	// made up takes no room.
+	scans map[digest]history
 }
 
 func (s *imageSet) find(d digest) (i int, found bool) {
@@ -77,6 +80,7 @@ func (s *imageSet) delete(i int) {
 	for _, tag := range s.records[i].tags {
 		delete(tags, tag)
 	}
+	delete(s.scans, s.records[i].digest)
 	s.records = slices.Delete(s.records, i, i+1)
 }
 

@@ -12,7 +12,7 @@ import (
 type Request struct {
 	// ID is what the client got as x-amzn-RequestId.
 	ID string
-	// At is when it had arrived.
+	// At is when it had arrived, by the server's clock.
 	At time.Time
 	// Operation is the name of the operation; of a request that names none that
 	// the server knows, what it named instead.
@@ -60,7 +60,6 @@ type observed struct {
 func (o *observed) begin(r Request) *Request {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	r.At = time.Now()
 	if o.calls == nil {
 		o.calls, o.errors = make(map[string]int), make(map[string]int)
 	}

@@ -27,6 +27,8 @@ var operations = []operation{
 	ecrOperation("DescribeRegistry", describeRegistry),
 	ecrOperation("DescribeRepositories", describeRepositories),
 	ecrOperation("DescribeImages", describeImages),
+	ecrOperation("DescribeImageScanFindings", describeImageScanFindings),
+	ecrOperation("GetRegistryScanningConfiguration", getRegistryScanningConfiguration),
 }
 
 // targetPrefix names the service and its API version in X-Amz-Target.
@@ -94,18 +96,23 @@ func (c *call) registry(id *string, name string) (*Registry, error) {
 
 // authorize holds the call against the server's policy, if it has one.
 func (c *call) authorize(resource string) error {
+	return c.authorizeAction(c.op.action, resource)
+}
+
+// authorizeAction does the same for an action that the operation needs besides its own.
+func (c *call) authorizeAction(action, resource string) error {
 	policy := c.server.currentPolicy()
 	if policy == nil {
 		return nil
 	}
-	switch policy.decide(c.op.action, resource) {
+	switch policy.decide(action, resource) {
 	case allowed:
 		return nil
 	case explicitlyDenied:
-		return accessDenied(c.server.user(), c.op.action, resource, "with an explicit deny in an identity-based policy")
+		return accessDenied(c.server.user(), action, resource, "with an explicit deny in an identity-based policy")
 	default:
-		return accessDenied(c.server.user(), c.op.action, resource,
-			"because no identity-based policy allows the "+c.op.action+" action")
+		return accessDenied(c.server.user(), action, resource,
+			"because no identity-based policy allows the "+action+" action")
 	}
 }
 

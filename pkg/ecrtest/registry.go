@@ -24,6 +24,7 @@ type Registry struct {
 	// names are the keys of repositories, sorted: pages are cut by name.
 	names        []string
 	repositories map[string]*repository
+	scanning     Scanning
 }
 
 // repository is a Repository with its images.
@@ -62,7 +63,7 @@ type Encryption struct {
 // NewRegistry returns an empty registry. The id is an AWS account, twelve digits;
 // the region, such as "eu-west-1", shows in ARNs and repository URIs.
 func NewRegistry(id, region string) *Registry {
-	return &Registry{id: id, region: region, repositories: make(map[string]*repository)}
+	return &Registry{id: id, region: region, repositories: make(map[string]*repository), scanning: Scanning{Type: basic}}
 }
 
 // ID returns the AWS account that the registry belongs to.

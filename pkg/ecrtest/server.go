@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // Server shows registries to clients as the ECR API. It is an [http.Handler];
@@ -25,6 +26,7 @@ type Server struct {
 	others    map[string]*Registry
 	policy    *Policy
 	accessKey string
+	clock     func() time.Time
 }
 
 // New returns a server of a registry, answering at once and without a fault.
@@ -99,6 +101,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if op != nil {
 		seen = newRequest(id, op, body)
 	}
+	seen.At = s.now()
 	rec := s.observed.begin(seen)
 	var out outcome
 	defer func() { s.observed.end(rec, out) }()
