@@ -1,5 +1,5 @@
-// Package ecr reads a registry from the Amazon ECR API: its paging, a rate limit
-// for each operation, retries, and which errors mean that a thing is gone.
+// Package ecr reads a registry from the Amazon ECR API: its paging, its records,
+// and which errors mean that a thing is gone.
 //
 // It is the only package that knows the ECR client.
 package ecr
@@ -9,35 +9,27 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
-	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 )
 
 // pageSize is the most that DescribeRepositories and DescribeImages give at once
 // (API_DescribeImages, maxResults).
 const pageSize = 1000
 
-// maxAttempts is how often one call is tried, as long as its context lasts. The
-// SDK's three are too few for an account that is throttled by others.
-const maxAttempts = 8
-
 // Options configure a Client.
 type Options struct {
 	// RegistryID is the account whose registry is read; empty means the
 	// caller's own.
 	RegistryID string
-	// RequestsPerSecond bounds the attempts of each operation, since ECR
-	// throttles each operation apart. Zero means 20.
-	RequestsPerSecond float64
+	// Pace is at which the operations are called; nil means 20 times a second each.
+	Pace *pace.Pace
 	// Logger is told of records that cannot be used; nil discards.
 	Logger *slog.Logger
 }
@@ -46,39 +38,27 @@ type Options struct {
 type Client struct {
 	api        *ecr.Client
 	registryID *string
-	limits     *limits
+	pace       *pace.Pace
 	log        *slog.Logger
 }
 
 // New returns a client for the registry that cfg's credentials and Region lead
 // to. It makes no call.
 func New(cfg aws.Config, options Options) *Client {
-	if options.RequestsPerSecond <= 0 {
-		options.RequestsPerSecond = 20
+	if options.Pace == nil {
+		options.Pace = pace.New(20)
 	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{
-		limits: newLimits(options.RequestsPerSecond),
-		log:    options.Logger,
+		pace: options.Pace,
+		log:  options.Logger,
 	}
 	if options.RegistryID != "" {
 		c.registryID = aws.String(options.RegistryID)
 	}
-	c.api = ecr.NewFromConfig(cfg, func(o *ecr.Options) {
-		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
-			o.MaxAttempts = maxAttempts
-			o.Backoff = retry.BackoffDelayerFunc(backoff)
-			o.Retryables = append(o.Retryables,
-				retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}},
-				retry.RetryableErrorCode{Codes: map[string]struct{}{throttleException: {}}},
-				retry.IsErrorRetryableFunc(isDamaged))
-			// limits already keeps the pace; the SDK's quota of retries would
-			// end a refresh that only has to be patient.
-			o.RateLimiter = ratelimit.None
-		})
-	})
+	c.api = ecr.NewFromConfig(cfg, func(o *ecr.Options) { o.Retryer = pace.Retryer() })
 	return c
 }
 
@@ -93,6 +73,10 @@ type Permission struct {
 // Permissions are the IAM actions this package calls (Service Authorization
 // Reference, Amazon Elastic Container Registry). Each is declared beside its call.
 var Permissions = []Permission{describeRegistry, describeRepositories, describeImages}
+
+// ScanPermissions are those that reading scan results needs on top. An enhanced
+// registry's results are Inspector's, which has to be permitted too.
+var ScanPermissions = []Permission{scanningConfiguration, scanFindings, listFindings}
 
 var describeRegistry = Permission{"ecr:DescribeRegistry", "*"}
 
@@ -139,6 +123,25 @@ func (c *Client) Repositories(ctx context.Context) ([]*inventory.Repository, err
 	}
 }
 
+// Repository returns one repository of the registry, without images. The error
+// matches inventory.ErrGone if there is none of that name.
+func (c *Client) Repository(ctx context.Context, name string) (*inventory.Repository, error) {
+	var out *ecr.DescribeRepositoriesOutput
+	err := c.call(ctx, "DescribeRepositories", func(with func(*ecr.Options)) (err error) {
+		out, err = c.api.DescribeRepositories(ctx, &ecr.DescribeRepositoriesInput{RegistryId: c.registryID, RepositoryNames: []string{name}}, with)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("describing repository %s: %w", name, err)
+	}
+	for i := range out.Repositories {
+		if repository := c.repository(&out.Repositories[i]); repository != nil && repository.Name == name {
+			return repository, nil
+		}
+	}
+	return nil, fmt.Errorf("describing repository %s: %w: the answer does not name it", name, inventory.ErrGone)
+}
+
 var describeImages = Permission{"ecr:DescribeImages", "repository/*"}
 
 // Images returns one page of a repository's images, archived and untagged ones
@@ -182,49 +185,13 @@ func (c *Client) Images(ctx context.Context, repository, token string) ([]invent
 	return images, next, nil
 }
 
-// call makes one call of an operation, at the operation's pace, and classifies
-// its error.
+// call makes one call of an operation, at its pace, and tells what is gone.
 func (c *Client) call(ctx context.Context, operation string, do func(with func(*ecr.Options)) error) error {
-	attempts := &attempts{limit: c.limits.of(operation)}
-	err := do(func(o *ecr.Options) { o.APIOptions = append(o.APIOptions, attempts.register) })
-	if err == nil {
-		return nil
-	}
-	// Waiting for the next attempt ends with the context; what the API said
-	// before tells more than that.
-	if last := attempts.last; last != nil && ctx.Err() != nil && !errors.Is(err, last) {
-		err = fmt.Errorf("%w (the last answer was: %w)", err, last)
-	}
-	switch {
-	case isGone(err):
+	err := c.pace.Call(ctx, operation, func(register func(*middleware.Stack) error) error {
+		return do(func(o *ecr.Options) { o.APIOptions = append(o.APIOptions, register) })
+	})
+	if gone := (*types.RepositoryNotFoundException)(nil); errors.As(err, &gone) {
 		return fmt.Errorf("%w: %w", inventory.ErrGone, err)
-	case isDenied(err):
-		return fmt.Errorf("%w: %w", inventory.ErrDenied, err)
 	}
 	return err
-}
-
-// isDamaged reports whether an answer could not be read to its end, or not be
-// understood: a connection that broke, or something in between that answered in
-// ECR's place. All calls here only read, and can be made again.
-func isDamaged(err error) aws.Ternary {
-	if damaged := (*smithy.DeserializationError)(nil); errors.As(err, &damaged) {
-		return aws.TrueTernary
-	}
-	return aws.UnknownTernary
-}
-
-func isGone(err error) bool {
-	var gone *types.RepositoryNotFoundException
-	return errors.As(err, &gone)
-}
-
-// isDenied reports whether IAM, or a repository's policy, refused the call. The
-// ECR model has no such error: it is one of those common to all services.
-func isDenied(err error) bool {
-	if api := smithy.APIError(nil); errors.As(err, &api) && api.ErrorCode() == "AccessDeniedException" {
-		return true
-	}
-	var response *awshttp.ResponseError
-	return errors.As(err, &response) && response.HTTPStatusCode() == http.StatusForbidden
 }

@@ -86,13 +86,18 @@ func scan(in *types.ImageDetail) *inventory.Scan {
 	}
 	if summary := in.ImageScanFindingsSummary; summary != nil {
 		out.CompletedAt = inventory.TimeOf(aws.ToTime(summary.ImageScanCompletedAt))
-		out.Severities = make([]inventory.SeverityCount, 0, len(summary.FindingSeverityCounts))
-		for severity, count := range summary.FindingSeverityCounts {
-			if severity != "" && count >= 0 {
-				out.Severities = append(out.Severities, inventory.SeverityCount{Severity: shared(severity), Count: count})
-			}
-		}
-		slices.SortFunc(out.Severities, func(a, b inventory.SeverityCount) int { return strings.Compare(a.Severity, b.Severity) })
+		out.Severities = severities(summary.FindingSeverityCounts)
 	}
 	return out
+}
+
+func severities(counts map[string]int32) []inventory.SeverityCount {
+	list := make([]inventory.SeverityCount, 0, len(counts))
+	for severity, count := range counts {
+		if severity != "" && count >= 0 {
+			list = append(list, inventory.SeverityCount{Severity: shared(severity), Count: count})
+		}
+	}
+	slices.SortFunc(list, func(a, b inventory.SeverityCount) int { return strings.Compare(a.Severity, b.Severity) })
+	return list
 }

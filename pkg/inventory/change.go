@@ -61,7 +61,7 @@ func (r *Registry) describe(repo *Repository) *Repository {
 		r.end(old, nil) // the series of its images go on
 	}
 	repo.ImagesReadAt, repo.TriedAt, repo.Denied, repo.Due = old.ImagesReadAt, old.TriedAt, old.Denied, old.Due
-	repo.Images = old.Images
+	repo.Images, repo.ScansDueSince = old.Images, old.ScansDueSince
 	return repo
 }
 

@@ -72,3 +72,10 @@ type SeverityCount struct {
 	Severity string `cbor:"1,keyasint"` // the API's upper-case word
 	Count    int32  `cbor:"2,keyasint"`
 }
+
+// ScanAnswer is what a list of scans tells of one image.
+type ScanAnswer struct {
+	Repository string
+	Digest     Digest
+	Scan       Scan
+}

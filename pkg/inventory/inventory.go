@@ -106,6 +106,9 @@ type Repository struct {
 	TriedAt Time `cbor:"11,keyasint,omitempty"`
 	// Due is set when an event told of a change that is not in Images yet.
 	Due bool `cbor:"13,keyasint,omitempty"`
+	// ScansDueSince is when an event told that scan results changed: answers from
+	// before are asked for again.
+	ScansDueSince Time `cbor:"14,keyasint,omitempty"`
 	// Denied is set while the last listing was refused for want of a permission.
 	Denied bool `cbor:"12,keyasint,omitempty"`
 	// Images are sorted by digest and hold untagged ones too.

@@ -3,13 +3,10 @@
 package refresh
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,27 +14,43 @@ import (
 )
 
 // Source is where a registry is read from. Its errors match inventory.ErrGone,
-// inventory.ErrDenied and inventory.ErrToken where these apply.
+// inventory.ErrDenied, inventory.ErrToken and inventory.ErrTime where these apply.
 type Source interface {
 	// RegistryID returns the account of the registry.
 	RegistryID(ctx context.Context) (string, error)
 	// Repositories returns every repository, without images.
 	Repositories(ctx context.Context) ([]*inventory.Repository, error)
+	// Repository returns one repository, without images.
+	Repository(ctx context.Context, name string) (*inventory.Repository, error)
 	// Images returns a page of a repository's images and the next page's token.
 	Images(ctx context.Context, repository, token string) ([]inventory.Image, string, error)
+	// EnhancedScanning reports whether Inspector scans the registry's images.
+	EnhancedScanning(ctx context.Context) (bool, error)
+	// Scan returns what is known now of an image's scan. That there is none, or no
+	// such image, is an answer: see inventory.ScanNotFound.
+	Scan(ctx context.Context, repository string, digest inventory.Digest) (*inventory.Scan, error)
+}
+
+// Inspector is where the scans of a whole registry are read from in bulk.
+type Inspector interface {
+	// Scans returns a page of answers and the next page's token. Several answers
+	// about one image add up, see inventory.ScanAnswer.
+	Scans(ctx context.Context, token string) ([]inventory.ScanAnswer, string, error)
 }
 
 // Options configure a Refresher.
 type Options struct {
 	// Interval is how long a listing stays fresh.
 	Interval time.Duration
-	// Concurrency is how many repositories are listed at once; at least 1.
+	// Concurrency is how many calls are under way at once; at least 1.
 	Concurrency int
 	// Logger is told of each repository that failed; nil discards.
 	Logger *slog.Logger
-	// Progress, if set, is called after each repository with how many of those
-	// due are done.
-	Progress func(done, due int)
+	// Progress, if set, is called after each repository, and after each scan, with
+	// how many of those due are done.
+	Progress func(what string, done, due int)
+	// Scans says where scan results come from, and how often.
+	Scans ScanOptions
 }
 
 // Refresher asks a source for what is due. It keeps listings that a run could not
@@ -47,6 +60,7 @@ type Refresher struct {
 	source     Source
 	options    Options
 	unfinished map[string]*listing
+	scans      scanMemory
 }
 
 // New returns a Refresher.
@@ -55,7 +69,14 @@ func New(source Source, options Options) *Refresher {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Refresher{source: source, options: options, unfinished: map[string]*listing{}}
+	if options.Progress == nil {
+		options.Progress = func(string, int, int) {}
+	}
+	return &Refresher{
+		source: source, options: options,
+		unfinished: map[string]*listing{},
+		scans:      newScanMemory(),
+	}
 }
 
 // Result says what a run of a Refresher did.
@@ -68,46 +89,86 @@ type Result struct {
 	// not exist any more, Denied and Failed how many kept their last known
 	// records, Left how many the time did not suffice for.
 	Refreshed, Gone, Denied, Failed, Left int
+	// Scans says the same of scan results.
+	Scans ScanResult
 	// Err joins what failed, a few repositories at most.
 	Err error
 }
 
 // Changed reports whether the inventory is another than before.
 func (r *Result) Changed() bool {
-	return r.Listed || r.Refreshed+r.Gone+r.Denied+r.Failed > 0
+	return r.Listed || r.Refreshed+r.Gone+r.Denied+r.Failed > 0 || r.Scans.Answered > 0 || r.Scans.Listed
+}
+
+// Finished reports whether the run did something and left nothing due.
+func (r *Result) Finished() bool {
+	return r.Changed() && r.Left == 0 && r.Scans.Left == 0
 }
 
 // maxErrors bounds how many repositories' errors are told one by one.
 const maxErrors = 5
+
+// failures collects errors, a few of them at most.
+type failures struct {
+	errs []error
+	more int
+}
+
+func (f *failures) add(err error) {
+	switch {
+	case err == nil:
+	case len(f.errs) < maxErrors:
+		f.errs = append(f.errs, err)
+	default:
+		f.more++
+	}
+}
+
+func (f *failures) err() error {
+	if f.more > 0 {
+		return errors.Join(append(f.errs, fmt.Errorf("%d more of the kind", f.more))...)
+	}
+	return errors.Join(f.errs...)
+}
 
 // Run asks for everything that is due at now, oldest first, until ctx ends, and
 // changes the registry accordingly. A part that cannot be read keeps its last
 // known records.
 func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now time.Time) Result {
 	var result Result
-	var errs []error
-	if at := inventory.TimeOf(now); r.stale(registry.ListedAt, now) {
-		if err := r.list(ctx, registry, at); err != nil {
-			errs = append(errs, err)
-		} else {
-			result.Listed = true
-		}
+	var failed failures
+	listing, cancel := r.share(ctx)
+	if r.stale(registry.ListedAt, now) {
+		err := r.list(listing, registry, now)
+		failed.add(err)
+		result.Listed = err == nil
+		failed.add(r.settleScanSource(listing, registry))
 	}
-	errs = append(errs, r.images(ctx, registry, now, &result)...)
-	if more := len(errs) - maxErrors; more > 0 {
-		errs = append(errs[:maxErrors], fmt.Errorf("%d more of the kind", more))
-	}
-	result.Err = errors.Join(errs...)
+	r.images(listing, registry, r.due(registry, now), now, &result, &failed)
+	cancel()
+	r.refreshScans(ctx, registry, &result, &failed)
+	result.Err = failed.err()
 	return result
 }
 
+// share is the part of the time in which repositories and images are listed: half,
+// where scan results are asked for one by one. These are so many more calls that
+// neither must wait for the other to be done.
+func (r *Refresher) share(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, bounded := ctx.Deadline()
+	if !bounded || !r.options.Scans.Source.asks() {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, time.Now().Add(time.Until(deadline)/2))
+}
+
 // list reads the list of repositories.
-func (r *Refresher) list(ctx context.Context, registry *inventory.Registry, at inventory.Time) error {
+func (r *Refresher) list(ctx context.Context, registry *inventory.Registry, now time.Time) error {
 	repositories, err := r.source.Repositories(ctx)
 	if err != nil {
 		return err
 	}
-	registry.SetRepositories(repositories, at)
+	registry.SetRepositories(repositories, inventory.TimeOf(now))
 	if registry.ID != "" {
 		return nil
 	}
@@ -116,115 +177,42 @@ func (r *Refresher) list(ctx context.Context, registry *inventory.Registry, at i
 	return err
 }
 
-// images lists the images of the repositories that are due.
-func (r *Refresher) images(ctx context.Context, registry *inventory.Registry, now time.Time, result *Result) []error {
-	due := r.due(registry, now)
-	result.Due = len(due)
-	jobs, outcomes := make(chan *listing), make(chan *listing)
+func (r *Refresher) stale(readAt inventory.Time, now time.Time) bool {
+	return readAt.IsZero() || !now.Before(readAt.Time().Add(r.options.Interval))
+}
+
+// each works on jobs, a number of them at once, until ctx ends. As each is done it
+// is settled, one after the other, by the caller's goroutine. It returns how many
+// were done.
+func each[T any](ctx context.Context, atOnce int, jobs []T, work, settle func(T)) int {
+	next, done := make(chan T), make(chan T)
 	go func() {
-		defer close(jobs)
-		for _, job := range due {
+		defer close(next)
+		for _, job := range jobs {
 			select {
-			case jobs <- job:
+			case next <- job:
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
 	var workers sync.WaitGroup
-	for range min(r.options.Concurrency, len(due)) {
+	for range min(atOnce, len(jobs)) {
 		workers.Go(func() {
-			for job := range jobs {
-				job.read(ctx, r.source, now)
-				outcomes <- job
+			for job := range next {
+				work(job)
+				done <- job
 			}
 		})
 	}
 	go func() {
 		workers.Wait()
-		close(outcomes)
+		close(done)
 	}()
-	clear(r.unfinished)
-	var errs []error
-	var stuck error
-	done, advanced := 0, false
-	for job := range outcomes {
-		advanced = advanced || job.advanced
-		stuck = job.err
-		if err := r.settle(ctx, registry, job, result); err != nil {
-			errs = append(errs, err)
-		}
-		done++
-		if r.options.Progress != nil {
-			r.options.Progress(done, len(due))
-		}
+	n := 0
+	for job := range done {
+		settle(job)
+		n++
 	}
-	result.Left += len(due) - done
-	if len(errs) == 0 && done > 0 && !advanced && result.Left > 0 {
-		// Running out of time is ordinary while something comes in. When nothing
-		// does, what stands in the way is to be told.
-		errs = append(errs, fmt.Errorf("no answer within the time for asking: %w", stuck))
-	}
-	return errs
-}
-
-// due returns the listings to make, the one tried longest ago first. One that a
-// permission is missing for is asked again after a whole interval: a policy is
-// not mended by asking.
-func (r *Refresher) due(registry *inventory.Registry, now time.Time) []*listing {
-	var due []*listing
-	for _, repository := range registry.Repositories {
-		asked := repository.ImagesReadAt
-		if repository.Denied {
-			asked = repository.TriedAt
-		}
-		if !repository.Due && !r.stale(asked, now) {
-			continue
-		}
-		job := &listing{repository: repository.Name, tried: repository.TriedAt}
-		if begun := r.unfinished[repository.Name]; begun != nil && !r.stale(begun.begunAt, now) {
-			job.images, job.token, job.begunAt = begun.images, begun.token, begun.begunAt
-		}
-		due = append(due, job)
-	}
-	slices.SortStableFunc(due, func(a, b *listing) int {
-		return cmp.Or(cmp.Compare(a.tried, b.tried), strings.Compare(a.repository, b.repository))
-	})
-	return due
-}
-
-func (r *Refresher) stale(readAt inventory.Time, now time.Time) bool {
-	return readAt.IsZero() || !now.Before(readAt.Time().Add(r.options.Interval))
-}
-
-// settle puts what became of a listing into the registry.
-func (r *Refresher) settle(ctx context.Context, registry *inventory.Registry, job *listing, result *Result) error {
-	repository := registry.Find(job.repository)
-	switch {
-	case job.err == nil:
-		registry.SetImages(repository, job.images, job.begunAt)
-		result.Refreshed++
-		return nil
-	case errors.Is(job.err, inventory.ErrGone):
-		registry.Remove(job.repository)
-		result.Gone++
-		r.options.Logger.InfoContext(ctx, "repository is gone", slog.String("repository", job.repository))
-		return nil
-	case ctx.Err() != nil || errors.Is(job.err, inventory.ErrTime):
-		r.unfinished[job.repository] = job
-		result.Left++
-		return nil
-	}
-	repository.TriedAt = job.begunAt
-	repository.Denied = errors.Is(job.err, inventory.ErrDenied)
-	if repository.Denied {
-		result.Denied++
-	} else {
-		result.Failed++
-	}
-	if result.Denied+result.Failed <= maxErrors {
-		r.options.Logger.WarnContext(ctx, "repository keeps its last known records",
-			slog.String("repository", job.repository), slog.Any("error", job.err))
-	}
-	return job.err
+	return n
 }

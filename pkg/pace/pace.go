@@ -1,4 +1,7 @@
-package ecr
+// Package pace makes calls to AWS APIs at a pace they bear: a rate limit for each
+// operation that is halved when throttled and grows back, retries that last as long
+// as the context, and a count of it all.
+package pace
 
 import (
 	"cmp"
@@ -11,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -21,8 +25,11 @@ import (
 )
 
 const (
-	minBackoff = 100 * time.Millisecond
-	maxBackoff = 5 * time.Second
+	// maxAttempts is how often one call is tried, as long as its context lasts.
+	// The SDK's three are too few for an account that is throttled by others.
+	maxAttempts = 8
+	minBackoff  = 100 * time.Millisecond
+	maxBackoff  = 5 * time.Second
 	// throttleException is what the ECR documentation names beside the codes
 	// that the SDK knows.
 	throttleException = "ThrottleException"
@@ -37,34 +44,44 @@ const (
 	halveEvery = time.Second
 )
 
-// limits holds a rate limit for each operation: ECR's token buckets are per
-// operation, account and Region.
-type limits struct {
-	rate  rate.Limit
-	mu    sync.Mutex
-	limit map[string]*limit
+// Pace holds a rate limit for each operation: the token buckets of AWS are per
+// operation, account and Region. It is safe for concurrent use.
+type Pace struct {
+	perSecond float64
+	mu        sync.Mutex
+	limit     map[string]*limit
 }
 
-func newLimits(perSecond float64) *limits {
-	return &limits{rate: rate.Limit(perSecond), limit: map[string]*limit{}}
+// New returns a Pace at which each operation may be attempted so often a second.
+func New(perSecond float64) *Pace {
+	return &Pace{perSecond: perSecond, limit: map[string]*limit{}}
 }
 
-func (l *limits) of(operation string) *limit {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.limit[operation] == nil {
-		l.limit[operation] = &limit{full: l.rate, pace: rate.NewLimiter(l.rate, burst(l.rate))}
+// Set gives operations a rate of their own, in place of the common one.
+func (p *Pace) Set(perSecond float64, operations ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, operation := range operations {
+		p.limit[operation] = newLimit(perSecond)
 	}
-	return l.limit[operation]
+}
+
+func (p *Pace) of(operation string) *limit {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.limit[operation] == nil {
+		p.limit[operation] = newLimit(p.perSecond)
+	}
+	return p.limit[operation]
 }
 
 // TakeCalls returns the requests by operation, each attempt one, and how many of
 // them were throttled, since it was last called.
-func (c *Client) TakeCalls() (calls, throttles map[string]int) {
-	c.limits.mu.Lock()
-	defer c.limits.mu.Unlock()
+func (p *Pace) TakeCalls() (calls, throttles map[string]int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	calls, throttles = map[string]int{}, map[string]int{}
-	for operation, limit := range c.limits.limit {
+	for operation, limit := range p.limit {
 		made, throttled := limit.take()
 		if made > 0 {
 			calls[operation] = made
@@ -76,6 +93,64 @@ func (c *Client) TakeCalls() (calls, throttles map[string]int) {
 	return calls, throttles
 }
 
+// Retryer returns how the SDK's clients are to try again: what the SDK's standard
+// retryer knows, ECR's ThrottleException, a bare 429 and answers that were cut off.
+// All calls made through this package only read, and can be made again.
+func Retryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = maxAttempts
+		o.Backoff = retry.BackoffDelayerFunc(backoff)
+		o.Retryables = append(o.Retryables,
+			retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}},
+			retry.RetryableErrorCode{Codes: map[string]struct{}{throttleException: {}}},
+			retry.IsErrorRetryableFunc(isDamaged))
+		// The limits already keep the pace; the SDK's quota of retries would end a
+		// refresh that only has to be patient.
+		o.RateLimiter = ratelimit.None
+	})
+}
+
+// Call makes one call of an operation. do has to make it with the given function
+// among the client's APIOptions.
+//
+// The error matches inventory.ErrDenied if a permission is missing, and
+// inventory.ErrTime if the call could not have started before ctx's deadline. One
+// that ended with ctx tells what the API answered last.
+func (p *Pace) Call(ctx context.Context, operation string, do func(register func(*middleware.Stack) error) error) error {
+	attempts := &attempts{limit: p.of(operation)}
+	err := do(attempts.register)
+	if err == nil {
+		return nil
+	}
+	if last := attempts.last; last != nil && ctx.Err() != nil && !errors.Is(err, last) {
+		err = fmt.Errorf("%w (the last answer was: %w)", err, last)
+	}
+	if isDenied(err) {
+		return fmt.Errorf("%w: %w", inventory.ErrDenied, err)
+	}
+	return err
+}
+
+// isDenied reports whether IAM, or a resource's policy, refused the call. It is
+// one of the errors common to all services, and in no service's model.
+func isDenied(err error) bool {
+	if api := smithy.APIError(nil); errors.As(err, &api) && api.ErrorCode() == "AccessDeniedException" {
+		return true
+	}
+	var response *awshttp.ResponseError
+	return errors.As(err, &response) && response.HTTPStatusCode() == http.StatusForbidden
+}
+
+// isDamaged reports whether an answer could not be read to its end, or not be
+// understood: a connection that broke, or something in between that answered in
+// the API's place.
+func isDamaged(err error) aws.Ternary {
+	if damaged := (*smithy.DeserializationError)(nil); errors.As(err, &damaged) {
+		return aws.TrueTernary
+	}
+	return aws.UnknownTernary
+}
+
 // limit is the pace of one operation: halved when throttled, growing back with
 // each attempt that is not.
 type limit struct {
@@ -85,6 +160,11 @@ type limit struct {
 	mu               sync.Mutex
 	halved           time.Time
 	calls, throttled int
+}
+
+func newLimit(perSecond float64) *limit {
+	full := rate.Limit(perSecond)
+	return &limit{full: full, pace: rate.NewLimiter(full, burst(full))}
 }
 
 func (l *limit) take() (calls, throttled int) {
