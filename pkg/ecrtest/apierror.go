@@ -2,12 +2,11 @@ package ecrtest
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 )
 
 // apiError is an error as the API models it: a type and a message under an HTTP
-// status, 400 unless it says otherwise.
+// status, which is the protocol's for the type unless it says otherwise.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/CommonErrors.html
 type apiError struct {
 	status  int
@@ -18,7 +17,7 @@ type apiError struct {
 func (e *apiError) Error() string { return e.code + ": " + e.message }
 
 func newError(code, format string, args ...any) *apiError {
-	return &apiError{status: http.StatusBadRequest, code: code, message: fmt.Sprintf(format, args...)}
+	return &apiError{code: code, message: fmt.Sprintf(format, args...)}
 }
 
 // invalid is InvalidParameterException in the one form that ECR words it.

@@ -61,7 +61,7 @@ func (f *Fault) answers() bool {
 }
 
 // writeFault answers in place of the operation.
-func (s *Server) writeFault(w http.ResponseWriter, f *Fault) outcome {
+func (p protocol) writeFault(w http.ResponseWriter, f *Fault) outcome {
 	if f.Reset {
 		breakConnection(w)
 		return outcome{code: "reset"}
@@ -74,14 +74,14 @@ func (s *Server) writeFault(w http.ResponseWriter, f *Fault) outcome {
 		status = http.StatusOK
 	}
 	if f.Code != "" {
-		return s.writeError(w, &apiError{status: status, code: f.Code, message: f.Message})
+		return p.writeError(w, &apiError{status: status, code: f.Code, message: f.Message})
 	}
 	if f.Body == "" {
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(status)
 		return outcome{status: status, code: bareCode(status)}
 	}
-	out := s.write(w, status, []byte(f.Body))
+	out := p.write(w, status, []byte(f.Body))
 	if out.code == "" {
 		out.code = bareCode(status)
 	}
@@ -97,14 +97,14 @@ func bareCode(status int) string {
 }
 
 // writeDamaged sends the true answer in the way that a fault says.
-func (s *Server) writeDamaged(ctx context.Context, w http.ResponseWriter, text []byte, f *Fault) outcome {
+func (p protocol) writeDamaged(ctx context.Context, w http.ResponseWriter, text []byte, f *Fault) outcome {
 	for name, values := range f.Header {
 		w.Header()[name] = values
 	}
 	if !f.Truncate && f.BodyDelay == 0 {
-		return s.write(w, http.StatusOK, text)
+		return p.write(w, http.StatusOK, text)
 	}
-	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Type", p.contentType())
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(http.StatusOK)
 	half := len(text) / 2

@@ -23,10 +23,15 @@ const (
 
 var now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
-// newClient returns the SDK's own client, which tries once: what the server
-// answers is to be seen, not what retries make of it.
+// newClient returns the SDK's own client.
 func newClient(srv *ecrtest.Server, change ...func(*ecr.Options)) *ecr.Client {
-	cfg := aws.Config{
+	return ecr.NewFromConfig(newConfig(srv), change...)
+}
+
+// newConfig configures clients that try once: what the server answers is to be seen,
+// not what retries make of it.
+func newConfig(srv *ecrtest.Server) aws.Config {
+	return aws.Config{
 		Region:           region,
 		BaseEndpoint:     aws.String(srv.URL()),
 		HTTPClient:       srv.Client(),
@@ -35,7 +40,6 @@ func newClient(srv *ecrtest.Server, change ...func(*ecr.Options)) *ecr.Client {
 			return aws.Credentials{AccessKeyID: key, SecretAccessKey: "secret"}, nil
 		}),
 	}
-	return ecr.NewFromConfig(cfg, change...)
 }
 
 // start serves a registry in which the given repositories exist.

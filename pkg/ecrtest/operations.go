@@ -3,6 +3,7 @@ package ecrtest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 )
@@ -10,6 +11,7 @@ import (
 // operation is one row of the API: how a request names it, how it is authorised,
 // and the one function that answers it.
 type operation struct {
+	protocol protocol
 	// service is the name that requests are signed for.
 	service string
 	// route is how a request names the operation: for awsJson the value of
@@ -29,6 +31,8 @@ var operations = []operation{
 	ecrOperation("DescribeImages", describeImages),
 	ecrOperation("DescribeImageScanFindings", describeImageScanFindings),
 	ecrOperation("GetRegistryScanningConfiguration", getRegistryScanningConfiguration),
+	inspectorOperation("ListFindingAggregations", "/findings/aggregation/list", listFindingAggregations),
+	inspectorOperation("ListCoverage", "/coverage/list", listCoverage),
 }
 
 // targetPrefix names the service and its API version in X-Amz-Target.
@@ -40,14 +44,39 @@ func ecrOperation[In any](name string, answer func(*call, *In) (any, error)) ope
 		route:   targetPrefix + name,
 		name:    name,
 		action:  "ecr:" + name,
-		answer: func(c *call, body []byte) (any, error) {
-			in := new(In)
-			if err := json.Unmarshal(body, in); err != nil {
-				return nil, serializationError(err)
-			}
-			return answer(c, in)
-		},
+		answer:  decoded(answer),
 	}
+}
+
+// inspectorOperation is a row of Amazon Inspector's API, which the same server answers.
+func inspectorOperation[In any](name, path string, answer func(*call, *In) (any, error)) operation {
+	return operation{
+		protocol: restJSON,
+		service:  "inspector2",
+		route:    http.MethodPost + " " + path,
+		name:     name,
+		action:   "inspector2:" + name,
+		answer:   decoded(answer),
+	}
+}
+
+// decoded makes an answer to a body of an answer to an input.
+func decoded[In any](answer func(*call, *In) (any, error)) func(*call, []byte) (any, error) {
+	return func(c *call, body []byte) (any, error) {
+		in := new(In)
+		if err := json.Unmarshal(body, in); err != nil {
+			return nil, serializationError(err)
+		}
+		return answer(c, in)
+	}
+}
+
+// protocolOf is the protocol of an operation, or of one that is not known.
+func protocolOf(op *operation) protocol {
+	if op == nil {
+		return awsJSON
+	}
+	return op.protocol
 }
 
 // serializationError is what AWS answers to a body that is not JSON, or is of
@@ -116,7 +145,7 @@ func (c *call) authorizeAction(action, resource string) error {
 	}
 }
 
-// The page sizes of the service model: MaxResults is 1 to 1000, 100 if absent.
+// The page sizes of ECR's service model: MaxResults is 1 to 1000, 100 if absent.
 const (
 	defaultPage = 100
 	maxPage     = 1000
@@ -127,12 +156,21 @@ const (
 func (c *call) page(maxResults *int32, token *string, scope []byte) (limit int, cursor string, err error) {
 	limit = defaultPage
 	if maxResults != nil {
-		switch limit = int(*maxResults); {
-		case limit < 1:
-			return 0, "", invalid("maxResults", "Member must have value greater than or equal to 1")
-		case limit > maxPage:
-			return 0, "", invalid("maxResults", "Member must have value less than or equal to 1000")
-		}
+		limit = int(*maxResults)
+	}
+	return c.pageOf(limit, maxPage, token, scope, invalid)
+}
+
+// pageOf is page for an operation with other limits than ECR's, and another error for
+// what is wrong with a parameter.
+func (c *call) pageOf(
+	limit, most int, token *string, scope []byte, invalid func(parameter, constraint string) *apiError,
+) (allowed int, cursor string, err error) {
+	switch {
+	case limit < 1:
+		return 0, "", invalid("maxResults", "Member must have value greater than or equal to 1")
+	case limit > most:
+		return 0, "", invalid("maxResults", fmt.Sprintf("Member must have value less than or equal to %d", most))
 	}
 	limit = c.server.pageLimit(c.op.name, limit)
 	if token == nil {

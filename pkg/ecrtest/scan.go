@@ -26,8 +26,8 @@ type ScanState struct {
 	// At is when the API begins to answer so. Times are cut to the millisecond.
 	At time.Time
 	// Status is a word of the API, such as PENDING or COMPLETE. Empty stands for a
-	// scan that is done, which is COMPLETE in a registry with basic scanning and
-	// ACTIVE in one with enhanced scanning.
+	// scan that is done, which is ACTIVE where the registry scans continuously and
+	// COMPLETE elsewhere.
 	Status string
 	// Description is said with the status; empty for what AWS says.
 	Description string
@@ -193,10 +193,7 @@ func (r *Registry) scanAt(repo *repository, rec *record, at time.Time) (ScanStat
 		}
 	}
 	if state.Status == "" {
-		state.Status = scanComplete
-		if r.scanning.Type == enhanced {
-			state.Status = scanActive
-		}
+		state.Status = r.scanning.done(repo.Name)
 	}
 	state.Description = cmp.Or(state.Description, scanWords[state.Status])
 	return state, true

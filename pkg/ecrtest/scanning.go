@@ -84,6 +84,14 @@ func (s *Scanning) frequency(repository string) string {
 	return found
 }
 
+// done is the status of an image of a repository when its scan is done.
+func (s *Scanning) done(repository string) string {
+	if s.Type == enhanced && s.frequency(repository) == "CONTINUOUS_SCAN" {
+		return scanActive
+	}
+	return scanComplete
+}
+
 type getRegistryScanningConfigurationInput struct{}
 
 type getRegistryScanningConfigurationOutput struct {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -107,9 +106,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() { s.observed.end(rec, out) }()
 	switch {
 	case err != nil:
-		out = s.writeError(w, newError("SerializationException", ""))
+		out = protocolOf(op).writeError(w, newError("SerializationException", ""))
 	case op == nil:
-		out = s.writeError(w, newError("UnknownOperationException", ""))
+		out = protocolOf(op).writeError(w, newError("UnknownOperationException", ""))
 	default:
 		out = s.serve(w, r, op, rec, body)
 	}
@@ -123,37 +122,37 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, re
 		return cancelled
 	}
 	if err := s.authenticate(r, op.service); err != nil {
-		return s.writeError(w, err)
+		return op.protocol.writeError(w, err)
 	}
 	s.trouble.runHooks(rec)
 	fault := s.trouble.next(rec)
 	if fault != nil && !fault.answers() {
-		return s.writeFault(w, fault)
+		return op.protocol.writeFault(w, fault)
 	}
 	if !s.trouble.admit(op.name) {
-		return s.writeError(w, newError("ThrottlingException", "Rate exceeded"))
+		return op.protocol.writeError(w, newError("ThrottlingException", "Rate exceeded"))
 	}
 	answer, err := op.answer(&call{server: s, op: op}, body)
 	if err != nil {
-		return s.writeError(w, asAPIError(err))
+		return op.protocol.writeError(w, op.protocol.asAPIError(err))
 	}
 	text, err := json.Marshal(answer)
 	if err != nil {
-		return s.writeError(w, asAPIError(err))
+		return op.protocol.writeError(w, op.protocol.asAPIError(err))
 	}
 	if fault != nil {
-		return s.writeDamaged(r.Context(), w, text, fault)
+		return op.protocol.writeDamaged(r.Context(), w, text, fault)
 	}
-	return s.write(w, http.StatusOK, text)
+	return op.protocol.write(w, http.StatusOK, text)
 }
 
 // asAPIError turns an error that is not the API's own into the one that AWS
 // shows for a fault of its own.
-func asAPIError(err error) *apiError {
+func (p protocol) asAPIError(err error) *apiError {
 	if modelled, ok := errors.AsType[*apiError](err); ok {
 		return modelled
 	}
-	return &apiError{status: http.StatusInternalServerError, code: "ServerException", message: err.Error()}
+	return &apiError{status: http.StatusInternalServerError, code: p.fault(), message: err.Error()}
 }
 
 // outcome is what became of a request.
@@ -165,33 +164,3 @@ type outcome struct {
 // cancelled is the outcome of a request whose client, or whose server, did not
 // wait for the answer.
 var cancelled = outcome{code: "cancelled"}
-
-const contentType = "application/x-amz-json-1.1"
-
-func (s *Server) write(w http.ResponseWriter, status int, text []byte) outcome {
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-	w.WriteHeader(status)
-	if _, err := w.Write(text); err != nil {
-		return cancelled
-	}
-	return outcome{status: status}
-}
-
-// wireError is the body of an error. AWS leaves the message out where it has none.
-type wireError struct {
-	Type    string `json:"__type"`
-	Message string `json:"message,omitempty"`
-}
-
-func (s *Server) writeError(w http.ResponseWriter, e *apiError) outcome {
-	text, err := json.Marshal(wireError{Type: e.code, Message: e.message})
-	if err != nil {
-		text = nil // two strings always encode
-	}
-	out := s.write(w, e.status, text)
-	if out.status != 0 {
-		out.code = e.code
-	}
-	return out
-}

@@ -104,8 +104,13 @@ func FuzzRequest(f *testing.F) {
 		`{}`, `null`, `[]`, `{"repositoryName":"app"}`, `{"repositoryName":"app","maxResults":0,"nextToken":""}`,
 		`{"repositoryNames":[],"registryId":"1"}`, `{"repositoryName":"app","imageIds":[{}],"filter":{"imageStatus":"ANY"}}`,
 		`{"repositoryName":"app","imageIds":[{"imageDigest":"sha256:","imageTag":"v1"}]}`, `{"repositoryNames":["a/b","\u0000"]}`,
+		`{"repositoryName":"payments/api","imageId":{"imageTag":"latest"},"maxResults":1}`, `{"filterCriteria":{"resourceType":[{"comparison":"EQUALS"}]}}`,
+		`{"aggregationType":"AWS_ECR_CONTAINER","aggregationRequest":{"awsEcrContainerAggregation":{"repositories":[{"comparison":"PREFIX","value":"a"}]}}}`,
 	} {
-		for _, op := range []string{"DescribeRegistry", "DescribeRepositories", "DescribeImages"} {
+		for _, op := range []string{
+			"DescribeRegistry", "DescribeRepositories", "DescribeImages", "DescribeImageScanFindings", "GetRegistryScanningConfiguration",
+			"/findings/aggregation/list", "/coverage/list",
+		} {
 			f.Add(op, []byte(body))
 		}
 	}
@@ -113,10 +118,17 @@ func FuzzRequest(f *testing.F) {
 	if err := reg.Generate(1, ecrtest.RealisticShape(5, 20, now)); err != nil {
 		f.Fatal(err)
 	}
+	if err := reg.SetScanning(ecrtest.Scanning{Type: "ENHANCED"}); err != nil {
+		f.Fatal(err)
+	}
 	srv := ecrtest.New(reg)
 	f.Fuzz(func(t *testing.T, op string, body []byte) {
 		req := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
-		req.Header.Set("X-Amz-Target", targetPrefix+op)
+		if strings.HasPrefix(op, "/") {
+			req.URL.Path = op
+		} else {
+			req.Header.Set("X-Amz-Target", targetPrefix+op)
+		}
 		rec := httptest.NewRecorder()
 		srv.ServeHTTP(rec, req)
 		var answer struct {
@@ -124,6 +136,9 @@ func FuzzRequest(f *testing.F) {
 		}
 		if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
 			t.Fatalf("%d: not JSON: %q", rec.Code, rec.Body)
+		}
+		if code := rec.Header().Get("X-Amzn-Errortype"); code != "" {
+			answer.Type = code
 		}
 		if ok := rec.Code == http.StatusOK && answer.Type == "" || rec.Code == http.StatusBadRequest && answer.Type != ""; !ok {
 			t.Fatalf("%d: %q", rec.Code, rec.Body)
