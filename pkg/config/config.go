@@ -43,6 +43,14 @@ type Config struct {
 	ECRConcurrency int `env:"ECR_CONCURRENCY" envDefault:"8" rule:"a whole number from 1 to 256" min:"1" max:"256"`
 	// The most requests a second to each operation of the ECR API. It is halved when ECR throttles, and grows back.
 	ECRRequestsPerSecond float64 `env:"ECR_REQUESTS_PER_SECOND" envDefault:"20" rule:"a number from 0.1 to 10000" min:"0.1" max:"10000"`
+	// Where scan results come from: `auto` looks at the registry's scanning configuration and takes `findings` for basic scanning, `inspector` for enhanced; `findings` makes one ECR call an image; `inspector` reads Amazon Inspector's lists, and findings where these are not exact; `summary` takes what comes with the list of images; `none` asks for nothing.
+	ScanSource ScanSource `env:"SCAN_SOURCE" envDefault:"auto" rule:"auto, findings, inspector, summary or none"`
+	// How long the result of a finished scan stays fresh, in seconds or as a Go duration. An event that tells of a scan counts at once.
+	ScanRefreshInterval Duration `env:"SCAN_REFRESH_INTERVAL" rule:"from 1m to 720h, as a Go duration or in seconds" note:"24h for basic scanning, 6h for enhanced" min:"1m" max:"720h"`
+	// The most requests a second that ask for scan results. It is halved when AWS throttles, and grows back.
+	ScanRequestsPerSecond float64 `env:"SCAN_REQUESTS_PER_SECOND" envDefault:"10" rule:"a number from 0.1 to 10000" min:"0.1" max:"10000"`
+	// How many images of a repository are asked for scan results, the newest tagged ones; 0 means all.
+	ScanImagesPerRepository int `env:"SCAN_IMAGES_PER_REPOSITORY" envDefault:"0" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
 	// How much of an invocation may be spent on asking ECR; what is due beyond it waits for the next one. `-once` and `-dry-run` take as long as they need.
 	RefreshBudget Duration `env:"REFRESH_BUDGET" envDefault:"60s" rule:"from 1s to 15m, as a Go duration or in seconds" min:"1s" max:"15m"`
 	// Where the inventory rests between cold starts: `memory:` (nowhere) or `file:///path`.
@@ -101,12 +109,13 @@ func Load(environ []string, use Use) (*Config, error) {
 	return c, nil
 }
 
-// checkRanges holds numbers and durations against their tags.
+// checkRanges holds numbers and durations against their tags. One that is not set
+// and has no default of its own stays zero: what uses it knows its defaults.
 func (c *Config) checkRanges(vars map[string]string, faults *Faults) {
 	value := reflect.ValueOf(c).Elem()
 	for field, v := range value.Fields() {
 		low, bounded := field.Tag.Lookup("min")
-		if !bounded {
+		if !bounded || v.IsZero() && vars[field.Tag.Get("env")] == "" {
 			continue
 		}
 		if n := number(v); !(n >= bound(low) && n <= bound(field.Tag.Get("max"))) { // so that NaN is out too
@@ -160,6 +169,9 @@ func (c *Config) resolve(vars map[string]string, use Use, faults *Faults) {
 	}
 }
 
+// prefixes are those of our variables that hardly anything else has.
+var prefixes = []string{"REMOTE_WRITE_", "ECR_", "SCAN_", "STATE_"}
+
 // unknown names variables with a prefix of ours that mean nothing.
 func unknown(vars map[string]string) []string {
 	known := map[string]bool{}
@@ -168,7 +180,7 @@ func unknown(vars map[string]string) []string {
 	}
 	var warnings []string
 	for name := range vars {
-		ours := strings.HasPrefix(name, "REMOTE_WRITE_") || strings.HasPrefix(name, "ECR_")
+		ours := slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 		if ours && !known[name] {
 			warnings = append(warnings, name+" is no setting of this program and is ignored")
 		}

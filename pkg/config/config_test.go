@@ -35,6 +35,7 @@ func TestDefaults(t *testing.T) {
 		RemoteWriteURL: c.RemoteWriteURL, RemoteWriteAuth: config.AuthNone, RemoteWriteTimeout: config.Duration(10 * time.Second),
 		RemoteWriteMaxBytes: 900_000, RemoteWriteMaxSeries: 5_000, RemoteWriteConcurrency: 4,
 		CacheRefreshInterval: config.Duration(30 * time.Minute), ECRConcurrency: 8, ECRRequestsPerSecond: 20,
+		ScanSource: config.ScanAuto, ScanRequestsPerSecond: 10,
 		RefreshBudget: config.Duration(time.Minute), LogLevel: c.LogLevel,
 	}
 	if diff := cmp.Diff(want, *c, cmp.AllowUnexported(config.LogLevel{})); diff != "" {
@@ -48,21 +49,28 @@ func TestDefaults(t *testing.T) {
 func TestValues(t *testing.T) {
 	t.Parallel()
 	c := load(t, plainURL, "CACHE_REFRESH_INTERVAL=90", "REFRESH_BUDGET=1m30s", "REMOTE_WRITE_TIMEOUT=2.5", "REMOTE_WRITE_MAX_BYTES=500000",
-		"ECR_REGISTRY_ID=012345678901", "ECR_REQUESTS_PER_SECOND=0.5", "STATE_URL=file:///tmp/x/../state", "EXTERNAL_LABELS=cluster=prod, env = a=b")
+		"ECR_REGISTRY_ID=012345678901", "ECR_REQUESTS_PER_SECOND=0.5",
+		"SCAN_SOURCE=inspector", "SCAN_REFRESH_INTERVAL=3600", "SCAN_REQUESTS_PER_SECOND=2.5", "SCAN_IMAGES_PER_REPOSITORY=100", "STATE_URL=file:///tmp/x/../state", "EXTERNAL_LABELS=cluster=prod, env = a=b")
 	type picked struct {
 		Interval, Budget, Timeout time.Duration
 		MaxBytes                  int
 		Registry                  config.AccountID
 		Rate                      float64
+		Scans                     config.ScanSource
+		ScanInterval              time.Duration
+		ScanRate                  float64
+		ScanImages                int
 		State                     string
 		Labels                    config.Labels
 	}
 	got := picked{
 		time.Duration(c.CacheRefreshInterval), time.Duration(c.RefreshBudget), time.Duration(c.RemoteWriteTimeout),
-		c.RemoteWriteMaxBytes, c.ECRRegistryID, c.ECRRequestsPerSecond, c.StateURL.Path, c.ExternalLabels,
+		c.RemoteWriteMaxBytes, c.ECRRegistryID, c.ECRRequestsPerSecond,
+		c.ScanSource, time.Duration(c.ScanRefreshInterval), c.ScanRequestsPerSecond, c.ScanImagesPerRepository, c.StateURL.Path, c.ExternalLabels,
 	}
 	want := picked{
-		90 * time.Second, 90 * time.Second, 2500 * time.Millisecond, 500_000, "012345678901", 0.5, "/tmp/state",
+		90 * time.Second, 90 * time.Second, 2500 * time.Millisecond, 500_000, "012345678901", 0.5,
+		config.ScanInspector, time.Hour, 2.5, 100, "/tmp/state",
 		config.Labels{{Name: "cluster", Value: "prod"}, {Name: "env", Value: "a=b"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -131,6 +139,10 @@ func TestBadSettings(t *testing.T) {
 		"ECR_REGISTRY_ID=12345678901", "ECR_REGISTRY_ID=1234567890123", "ECR_REGISTRY_ID=12345678901x",
 		"ECR_CONCURRENCY=0", "ECR_CONCURRENCY=many", "ECR_CONCURRENCY=1.5",
 		"ECR_REQUESTS_PER_SECOND=0", "ECR_REQUESTS_PER_SECOND=fast", "ECR_REQUESTS_PER_SECOND=NaN", "ECR_REQUESTS_PER_SECOND=Inf",
+		"SCAN_SOURCE=clair", "SCAN_SOURCE=Auto",
+		"SCAN_REFRESH_INTERVAL=0", "SCAN_REFRESH_INTERVAL=59s", "SCAN_REFRESH_INTERVAL=721h", "SCAN_REFRESH_INTERVAL=daily",
+		"SCAN_REQUESTS_PER_SECOND=0", "SCAN_REQUESTS_PER_SECOND=10001", "SCAN_REQUESTS_PER_SECOND=NaN", "SCAN_REQUESTS_PER_SECOND=ten",
+		"SCAN_IMAGES_PER_REPOSITORY=-1", "SCAN_IMAGES_PER_REPOSITORY=100001", "SCAN_IMAGES_PER_REPOSITORY=all",
 		"REFRESH_BUDGET=0", "REFRESH_BUDGET=1h",
 		"STATE_URL=disk", "STATE_URL=file://relative", "STATE_URL=file:///", "STATE_URL=file://host/path", "STATE_URL=memory://x", "STATE_URL=file:///p?x=y", "STATE_URL=ftp://x/y", "STATE_URL=file:///dir/",
 		"EXTERNAL_LABELS=a", "EXTERNAL_LABELS==b", "EXTERNAL_LABELS=a=", "EXTERNAL_LABELS=a=1,a=2", "EXTERNAL_LABELS=__name__=x", "EXTERNAL_LABELS=1a=x", "EXTERNAL_LABELS=a=b,", "EXTERNAL_LABELS=a-b=c", "EXTERNAL_LABELS=a=\xff",
@@ -191,8 +203,11 @@ func TestToPrint(t *testing.T) {
 
 func TestUnknownSettings(t *testing.T) {
 	t.Parallel()
-	c := load(t, plainURL, "REMOTE_WRITE_ULR=x", "ECR_PARALLEL=3", "OTHER=1", "AWS_ECR_X=1")
-	want := []string{"ECR_PARALLEL is no setting of this program and is ignored", "REMOTE_WRITE_ULR is no setting of this program and is ignored"}
+	c := load(t, plainURL, "REMOTE_WRITE_ULR=x", "ECR_PARALLEL=3", "SCAN_SORUCE=none", "STATE_URI=memory:", "OTHER=1", "AWS_ECR_X=1")
+	var want []string
+	for _, name := range []string{"ECR_PARALLEL", "REMOTE_WRITE_ULR", "SCAN_SORUCE", "STATE_URI"} {
+		want = append(want, name+" is no setting of this program and is ignored")
+	}
 	if diff := cmp.Diff(want, c.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}

@@ -54,6 +54,28 @@ func (a *Auth) UnmarshalText(text []byte) error {
 	return must(*a == AuthSigV4 || *a == AuthNone)
 }
 
+// ScanSource is where scan results come from.
+type ScanSource string
+
+// The sources of scan results.
+const (
+	ScanAuto      ScanSource = "auto"
+	ScanFindings  ScanSource = "findings"
+	ScanInspector ScanSource = "inspector"
+	ScanSummary   ScanSource = "summary"
+	ScanNone      ScanSource = "none"
+)
+
+// UnmarshalText reads one of the sources.
+func (s *ScanSource) UnmarshalText(text []byte) error {
+	*s = ScanSource(text)
+	switch *s {
+	case ScanAuto, ScanFindings, ScanInspector, ScanSummary, ScanNone:
+		return nil
+	}
+	return errRule
+}
+
 // Region is the name of an AWS Region.
 type Region string
 
