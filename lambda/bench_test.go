@@ -16,6 +16,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/lambdatest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
@@ -42,7 +43,7 @@ func BenchmarkRefresh(b *testing.B) {
 		return ecr.New(aws.Config{
 			Region: region, BaseEndpoint: aws.String(server.URL()), HTTPClient: server.Client(),
 			Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-		}, ecr.Options{RequestsPerSecond: perSecond})
+		}, ecr.Options{Pace: pace.New(perSecond)})
 	}
 	for _, c := range []struct {
 		name        string

@@ -49,8 +49,8 @@ func (p *progress) Write(b []byte) (int, error) {
 	return p.w.Write(b)
 }
 
-// show says how many of the due repositories are done.
-func (p *progress) show(done, due int) {
+// show says how many repositories or scans of those due are done.
+func (p *progress) show(what string, done, due int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -58,7 +58,7 @@ func (p *progress) show(done, due int) {
 		return
 	}
 	p.shown, p.line = now, done < due
-	fmt.Fprintf(p.w, "%srefreshing: %d of %d repositories", eraseLine, done, due)
+	fmt.Fprintf(p.w, "%srefreshing: %d of %d %s", eraseLine, done, due, what)
 	if done == due {
 		fmt.Fprintln(p.w)
 	}

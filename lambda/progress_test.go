@@ -13,16 +13,16 @@ func TestProgress(t *testing.T) {
 		var out strings.Builder
 		p := newProgress(&out)
 		p.terminal = true
-		p.show(1, 9) // too early
+		p.show("repositories", 1, 9) // too early
 		time.Sleep(progressAfter)
-		p.show(2, 9)
-		p.show(3, 9) // too soon after the last
+		p.show("repositories", 2, 9)
+		p.show("repositories", 3, 9) // too soon after the last
 		if _, err := p.Write([]byte("a log line\n")); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(progressEvery)
-		p.show(4, 9)
-		p.show(9, 9)
+		p.show("repositories", 4, 9)
+		p.show("repositories", 9, 9)
 		want := eraseLine + "refreshing: 2 of 9 repositories" + eraseLine + "a log line\n" +
 			eraseLine + "refreshing: 4 of 9 repositories" + eraseLine + "refreshing: 9 of 9 repositories\n"
 		if out.String() != want {
@@ -37,7 +37,7 @@ func TestNoProgress(t *testing.T) {
 	var out strings.Builder
 	p := newProgress(&out)
 	p.begun = time.Now().Add(-time.Hour)
-	p.show(1, 9)
+	p.show("repositories", 1, 9)
 	if _, err := p.Write([]byte("a log line\n")); err != nil || out.String() != "a log line\n" {
 		t.Errorf("got %q, %v", out.String(), err)
 	}

@@ -18,7 +18,9 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
@@ -31,13 +33,21 @@ type wiring struct {
 	budget bool
 	// print leaves the sender out.
 	print bool
-	// progress, if set, is told of each repository.
-	progress func(done, due int)
+	// progress, if set, is told of each repository and scan.
+	progress func(what string, done, due int)
 }
 
 // awsTimeout bounds one request to an AWS API. A page of 1,000 images takes about
 // a second; a connection that died must not take the invocation with it.
 const awsTimeout = 20 * time.Second
+
+// How long a scan result stays fresh unless SCAN_REFRESH_INTERVAL says otherwise:
+// ECR scans an image once a day at most, Inspector whenever it learns of a
+// vulnerability.
+const (
+	basicScanInterval    = 24 * time.Hour
+	enhancedScanInterval = 6 * time.Hour
+)
 
 // wire turns the configuration into an exporter. It makes no AWS call.
 func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, error) {
@@ -54,11 +64,9 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if awsCfg.Region == "" {
 		return nil, errors.New("no AWS Region: set AWS_REGION, or a region in the AWS configuration")
 	}
-	source := ecr.New(awsCfg, ecr.Options{
-		RegistryID:        string(c.ECRRegistryID),
-		RequestsPerSecond: c.ECRRequestsPerSecond,
-		Logger:            w.log,
-	})
+	at := pace.New(c.ECRRequestsPerSecond)
+	at.Set(c.ScanRequestsPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
+	source := ecr.New(awsCfg, ecr.Options{RegistryID: string(c.ECRRegistryID), Pace: at, Logger: w.log})
 	options := exporter.Options{
 		Store: newStore(c, w.log),
 		Refresher: refresh.New(source, refresh.Options{
@@ -66,8 +74,16 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Concurrency: c.ECRConcurrency,
 			Logger:      w.log,
 			Progress:    w.progress,
+			Scans: refresh.ScanOptions{
+				Source:    refresh.ScanSource(c.ScanSource),
+				Inspector: inspector.New(awsCfg, string(c.ECRRegistryID), at),
+				Basic:     cmp.Or(time.Duration(c.ScanRefreshInterval), basicScanInterval),
+				Enhanced:  cmp.Or(time.Duration(c.ScanRefreshInterval), enhancedScanInterval),
+				Newest:    c.ScanImagesPerRepository,
+				PerSecond: c.ScanRequestsPerSecond,
+			},
 		}),
-		Calls:      source,
+		Calls:      at,
 		Families:   metrics.Families(),
 		RegistryID: string(c.ECRRegistryID),
 		Logger:     w.log,

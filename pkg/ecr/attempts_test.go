@@ -11,6 +11,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 )
 
 // Every fault that can pass is tried again, and throttles are told from the rest.
@@ -100,7 +101,7 @@ func TestAttemptsEnd(t *testing.T) {
 }
 
 // perTwentySeconds returns how many calls of an operation fit into twenty seconds.
-func perTwentySeconds(t *testing.T, client *ecr.Client) int {
+func perTwentySeconds(t *testing.T, client paced) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -117,7 +118,7 @@ func perTwentySeconds(t *testing.T, client *ecr.Client) int {
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, 0)
-		client := newClient(server, ecr.Options{RequestsPerSecond: 10})
+		client := newClient(server, ecr.Options{Pace: pace.New(10)})
 		// A burst of one second's worth, then 10 a second.
 		if n := perTwentySeconds(t, client); n < 200 || n > 210 {
 			t.Errorf("%d calls in 20 s, want 10 a second", n)
@@ -134,7 +135,7 @@ func TestRateLimit(t *testing.T) {
 func TestRateAdapts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, 0)
-		client := newClient(server, ecr.Options{RequestsPerSecond: 40})
+		client := newClient(server, ecr.Options{Pace: pace.New(40)})
 		server.SetRate("DescribeImages", 10, 1)
 		made := perTwentySeconds(t, client)
 		calls, throttles := client.TakeCalls()

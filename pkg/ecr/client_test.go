@@ -19,19 +19,29 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const account, region = "123456789012", "eu-west-1"
 
-func newClient(server *ecrtest.Server, options ecr.Options) *ecr.Client {
-	return ecr.New(aws.Config{
+// paced is a client and the pace it keeps.
+type paced struct {
+	*ecr.Client
+	*pace.Pace
+}
+
+func newClient(server *ecrtest.Server, options ecr.Options) paced {
+	if options.Pace == nil {
+		options.Pace = pace.New(20)
+	}
+	return paced{ecr.New(aws.Config{
 		Region:       region,
 		BaseEndpoint: aws.String(server.URL()),
 		HTTPClient:   server.Client(),
 		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-	}, options)
+	}, options), options.Pace}
 }
 
 // start serves a registry with one repository, app, that has a number of images.
@@ -53,7 +63,7 @@ func check(t *testing.T, err error) {
 }
 
 // all reads every page of a repository's images.
-func all(ctx context.Context, client *ecr.Client, repository string) ([]inventory.Image, error) {
+func all(ctx context.Context, client paced, repository string) ([]inventory.Image, error) {
 	var list []inventory.Image
 	for token := ""; ; {
 		images, next, err := client.Images(ctx, repository, token)
@@ -239,7 +249,7 @@ func TestPermissions(t *testing.T) {
 			}
 			statements = append(statements, fmt.Sprintf(`{"Effect":"Allow","Action":%q,"Resource":%q}`, p.Action, resource))
 		}
-		every := func(ctx context.Context, client *ecr.Client) error {
+		every := func(ctx context.Context, client paced) error {
 			_, err1 := client.RegistryID(ctx)
 			_, err2 := client.Repositories(ctx)
 			_, err3 := all(ctx, client, "app")

@@ -29,6 +29,10 @@ func (c *Client) EnhancedScanning(ctx context.Context) (bool, error) {
 	return out.ScanningConfiguration != nil && out.ScanningConfiguration.ScanType == types.ScanTypeEnhanced, nil
 }
 
+// ScanOperation is the call that asks for one image's scan: the one there are by far
+// the most of.
+const ScanOperation = "DescribeImageScanFindings"
+
 var (
 	scanFindings = Permission{"ecr:DescribeImageScanFindings", "repository/*"}
 	// With enhanced scanning the same call reads findings of Inspector.
@@ -47,7 +51,7 @@ const countsSettle = time.Minute
 // can be asked for.
 func (c *Client) Scan(ctx context.Context, repository string, digest inventory.Digest) (*inventory.Scan, error) {
 	var out *ecr.DescribeImageScanFindingsOutput
-	err := c.call(ctx, "DescribeImageScanFindings", func(with func(*ecr.Options)) (err error) {
+	err := c.call(ctx, ScanOperation, func(with func(*ecr.Options)) (err error) {
 		out, err = c.api.DescribeImageScanFindings(ctx, &ecr.DescribeImageScanFindingsInput{
 			RegistryId: c.registryID, RepositoryName: aws.String(repository), MaxResults: aws.Int32(1),
 			ImageId: &types.ImageIdentifier{ImageDigest: aws.String(digest.String())},

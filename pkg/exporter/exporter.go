@@ -19,7 +19,8 @@ import (
 
 // Store keeps the inventory between runs.
 type Store interface {
-	// Load returns what was saved last; nil if there is nothing.
+	// Load returns what was saved last; nil if there is nothing. With an error it
+	// returns what is known all the same, if anything is.
 	Load(ctx context.Context) (*inventory.Registry, error)
 	// Save keeps the registry.
 	Save(ctx context.Context, registry *inventory.Registry) error
@@ -34,7 +35,14 @@ type Calls interface {
 
 // Options are the parts of an Exporter.
 type Options struct {
-	Store     Store
+	Store Store
+	// Durable is set if the store outlives the execution environment: then whether
+	// it could be reached is a metric.
+	Durable bool
+	// SaveInterval is how long what was learned may wait to be saved, unless a
+	// refresh is finished.
+	SaveInterval time.Duration
+
 	Refresher *refresh.Refresher
 	Sender    *remotewrite.Sender // may be nil for dry runs
 	Calls     Calls
@@ -53,7 +61,9 @@ type Options struct {
 // Exporter makes runs, one at a time.
 type Exporter struct {
 	Options
-	last time.Time // timestamp of the last run's samples
+	last    time.Time // timestamp of the last run's samples
+	saved   time.Time // when the store last took the inventory
+	unsaved bool      // the inventory has something that the store has not
 }
 
 // New returns an Exporter.
@@ -72,73 +82,183 @@ const (
 	keptForReport = 3 * time.Second
 )
 
-// Run makes one run within ctx's deadline, if it has one. Whatever fails, every
-// later step is still made; the error joins what failed, and is not nil if
-// anything that was due was lost.
+// Run makes one run within ctx's deadline, if it has one: it refreshes what is due
+// and pushes every series. Whatever fails, every later step is still made; the
+// error joins what failed, and is not nil if anything that was due was lost.
 func (e *Exporter) Run(ctx context.Context) (Summary, error) {
-	return e.run(ctx, func(ctx context.Context, at time.Time, series iter.Seq[metrics.Series]) (remotewrite.Report, error) {
-		report, err := e.Sender.Push(ctx, at, series, e.Families)
-		if dropped := report.DroppedTotal(); err == nil && dropped > 0 {
-			err = fmt.Errorf("%d of %d series could not be sent: %v", dropped, report.Series, report.Dropped)
-		}
-		return report, err
-	}, e.Store.Save)
+	return e.run(ctx, run{
+		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.NoticeResult {
+			return refresh.NoticeResult{Result: e.Refresher.Run(ctx, registry, at)}
+		},
+		push: e.push,
+	})
+}
+
+// Apply makes a run for what events tell: it refreshes and pushes the repositories
+// that they name, and nothing else.
+func (e *Exporter) Apply(ctx context.Context, notices []refresh.Notice) (Summary, error) {
+	return e.run(ctx, run{
+		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.NoticeResult {
+			return e.Refresher.Apply(ctx, registry, notices, at)
+		},
+		push:    e.push,
+		partial: true,
+	})
 }
 
 // Print makes a run that writes the series as exposition text instead of pushing
 // them, and saves nothing.
 func (e *Exporter) Print(ctx context.Context, w io.Writer) (Summary, error) {
-	return e.run(ctx, func(_ context.Context, _ time.Time, series iter.Seq[metrics.Series]) (report remotewrite.Report, err error) {
-		counted := func(yield func(metrics.Series) bool) {
-			for s := range series {
-				report.Series++
+	return e.run(ctx, run{
+		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.NoticeResult {
+			return refresh.NoticeResult{Result: e.Refresher.Run(ctx, registry, at)}
+		},
+		push: func(_ context.Context, _ time.Time, series iter.Seq[metrics.Series]) (report remotewrite.Report, err error) {
+			err = metrics.WriteText(w, count(series, &report.Series))
+			return report, err
+		},
+		dry: true,
+	})
+}
+
+// run is what the kinds of runs differ in.
+type run struct {
+	refresh func(context.Context, *inventory.Registry, time.Time) refresh.NoticeResult
+	push    func(context.Context, time.Time, iter.Seq[metrics.Series]) (remotewrite.Report, error)
+	// partial is set if only the repositories that the refresh names are pushed.
+	partial bool
+	// dry is set if nothing is pushed, and so nothing saved.
+	dry bool
+}
+
+// run makes one run, in order.
+func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
+	steps := steps{at: e.timestamp()}
+	available := true
+
+	var registry *inventory.Registry
+	steps.try("load", func() (err error) {
+		registry, err = e.load(ctx)
+		available = err == nil
+		return err
+	}, e.degraded(ctx))
+
+	steps.do("refresh", func() error {
+		asking, cancel := e.asking(ctx, steps.at)
+		defer cancel()
+		steps.refreshed = run.refresh(asking, registry, steps.at)
+		return steps.refreshed.Err
+	})
+	e.unsaved = e.unsaved || steps.refreshed.Changed()
+
+	steps.do("push", func() (err error) {
+		pushing, cancel := before(ctx, keptForReport)
+		defer cancel()
+		options := metrics.Options{External: e.External, At: steps.at}
+		if e.Durable {
+			options.StateAvailable = &available
+		}
+		view := registry
+		if run.partial {
+			view, options.RepositoriesOnly = metrics.Some(registry, steps.refreshed.Repositories), true
+		}
+		alive := metrics.All(view, e.Families, options)
+		if run.dry {
+			steps.pushed, err = run.push(pushing, steps.at, alive)
+			return err
+		}
+		ended := count(metrics.Ended(view, e.Families, options), &steps.ended)
+		steps.pushed, err = run.push(pushing, steps.at, concat(alive, ended))
+		e.settlePush(registry, view, run, &steps)
+		return err
+	})
+
+	if !run.dry && e.unsaved && e.saveNow(steps.at, &steps.refreshed.Result) {
+		steps.try("save", func() error {
+			// An interrupted run keeps what it learned.
+			saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.saveTime(ctx))
+			defer cancel()
+			err := e.Store.Save(saving, registry)
+			if err == nil {
+				e.saved, e.unsaved = steps.at, false
+			}
+			return err
+		}, e.degraded(ctx))
+	}
+	summary := steps.summary(registry, e.Calls)
+	return summary, errors.Join(steps.errs...)
+}
+
+// degraded says that the state is in memory only for the time being. Nothing is
+// lost by that while the execution environment lives.
+func (e *Exporter) degraded(ctx context.Context) func(error) {
+	return func(err error) {
+		e.Logger.WarnContext(ctx, "the state cannot be reached: the inventory is in memory only", slog.Any("error", err))
+	}
+}
+
+// push sends the series. One that is dropped before sending is lost too.
+func (e *Exporter) push(ctx context.Context, at time.Time, series iter.Seq[metrics.Series]) (remotewrite.Report, error) {
+	report, err := e.Sender.Push(ctx, at, series, e.Families)
+	if dropped := report.DroppedTotal(); err == nil && dropped > 0 {
+		err = fmt.Errorf("%d of %d series could not be sent: %v", dropped, report.Series, report.Dropped)
+	}
+	return report, err
+}
+
+// settlePush notes in the inventory what receivers now know of it.
+func (e *Exporter) settlePush(registry, view *inventory.Registry, run run, steps *steps) {
+	report := steps.pushed
+	if report.Accepted == 0 {
+		return
+	}
+	whole, at := report.Refused+report.NotSent == 0, inventory.TimeOf(steps.at)
+	// The first push, and one that told of ends, are worth saving.
+	e.unsaved = e.unsaved || registry.PushedAt.IsZero() || whole && len(view.Ended) > 0
+	if run.partial {
+		registry.PushedRepositories(at, whole, steps.refreshed.Repositories...)
+	} else {
+		registry.Pushed(at, whole)
+	}
+}
+
+// saveNow reports whether a save is due.
+func (e *Exporter) saveNow(at time.Time, refreshed *refresh.Result) bool {
+	return refreshed.Finished() || e.saved.IsZero() || at.Sub(e.saved) >= e.SaveInterval
+}
+
+// saveTime is how long saving may take: what is left of the invocation, less what
+// reporting takes.
+func (e *Exporter) saveTime(ctx context.Context) time.Duration {
+	deadline, bounded := ctx.Deadline()
+	if !bounded {
+		return time.Minute
+	}
+	return max(time.Until(deadline)-keptForReport/6, keptForReport/6)
+}
+
+// count counts the series that pass.
+func count(series iter.Seq[metrics.Series], n *int) iter.Seq[metrics.Series] {
+	return func(yield func(metrics.Series) bool) {
+		for s := range series {
+			*n++
+			if !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+func concat(parts ...iter.Seq[metrics.Series]) iter.Seq[metrics.Series] {
+	return func(yield func(metrics.Series) bool) {
+		for _, part := range parts {
+			for s := range part {
 				if !yield(s) {
 					return
 				}
 			}
 		}
-		err = metrics.WriteText(w, counted)
-		return report, err
-	}, func(context.Context, *inventory.Registry) error { return nil })
-}
-
-// run is one run, in order.
-func (e *Exporter) run(
-	ctx context.Context,
-	push func(context.Context, time.Time, iter.Seq[metrics.Series]) (remotewrite.Report, error),
-	save func(context.Context, *inventory.Registry) error,
-) (Summary, error) {
-	steps := steps{at: e.timestamp()}
-
-	var registry *inventory.Registry
-	steps.do("load", func() (err error) {
-		registry, err = e.load(ctx)
-		return err
-	})
-
-	steps.do("refresh", func() error {
-		asking, cancel := e.asking(ctx, steps.at)
-		defer cancel()
-		steps.refreshed = e.Refresher.Run(asking, registry, steps.at)
-		return steps.refreshed.Err
-	})
-
-	steps.do("push", func() (err error) {
-		pushing, cancel := before(ctx, keptForReport)
-		defer cancel()
-		series := metrics.All(registry, e.Families, metrics.Options{External: e.External})
-		steps.pushed, err = push(pushing, steps.at, series)
-		return err
-	})
-
-	if steps.refreshed.Changed() {
-		steps.do("save", func() error {
-			// An interrupted run keeps what it learned.
-			return save(context.WithoutCancel(ctx), registry)
-		})
 	}
-	summary := steps.summary(registry, e.Calls)
-	return summary, errors.Join(steps.errs...)
 }
 
 // timestamp is the run's: the present, and later than the last run's, since a

@@ -28,12 +28,18 @@ type Summary struct {
 	Denied    int `json:"denied"`
 	Failed    int `json:"failed"`
 	Left      int `json:"left"`
+	// Scans says what became of the scan results that were due.
+	Scans Scans `json:"scans"`
+	// Notices says what events came to, in a run for events.
+	Notices *Notices `json:"notices,omitempty"`
 	// OldestRecordAge is the age of the oldest listing the series rest on;
 	// absent while some repository was never listed.
 	OldestRecordAge *float64 `json:"oldestRecordAgeSeconds,omitempty"`
 
 	// What became of the series: Series = Accepted + Dropped + Refused + NotSent.
+	// Ended are those among them that are staleness markers.
 	Series   int                        `json:"series"`
+	Ended    int                        `json:"ended"`
 	Accepted int                        `json:"accepted"`
 	Dropped  map[remotewrite.Reason]int `json:"dropped,omitempty"`
 	Refused  int                        `json:"refused"`
@@ -50,22 +56,49 @@ type Summary struct {
 	Throttles map[string]int `json:"throttles,omitempty"`
 
 	Durations map[string]float64 `json:"durationsSeconds"`
-	// Errors are what failed, by step. The invocation has failed if there are any.
+	// Errors are what failed, by step. Those of refresh and push have failed the
+	// invocation; without load and save it goes on in memory.
 	Errors map[string]string `json:"errors,omitempty"`
+}
+
+// Scans is the part of a Summary about scan results.
+type Scans struct {
+	// Source is where they come from.
+	Source   string `json:"source"`
+	Due      int    `json:"due"`
+	Answered int    `json:"answered"`
+	Failed   int    `json:"failed"`
+	Left     int    `json:"left"`
+	// Pending is the number of images without a final answer.
+	Pending int `json:"pending"`
+}
+
+// Notices is the part of a Summary about events.
+type Notices struct {
+	Repositories []string `json:"repositories"`
+	// Ignored counts events that told of what was known.
+	Ignored int `json:"ignored"`
 }
 
 // steps collects what the steps of a run say of themselves.
 type steps struct {
 	at        time.Time
-	refreshed refresh.Result
+	refreshed refresh.NoticeResult
 	pushed    remotewrite.Report
+	ended     int
 	durations map[string]float64
 	failed    map[string]string
 	errs      []error
 }
 
-// do makes one step and notes how long it took and whether it failed.
+// do makes one step and notes how long it took and whether it failed, which fails
+// the run.
 func (s *steps) do(name string, step func() error) {
+	s.try(name, step, func(err error) { s.errs = append(s.errs, err) })
+}
+
+// try makes one step whose failure is for failed to judge.
+func (s *steps) try(name string, step func() error, failed func(error)) {
 	if s.durations == nil {
 		s.durations, s.failed = map[string]float64{}, map[string]string{}
 	}
@@ -74,7 +107,7 @@ func (s *steps) do(name string, step func() error) {
 	s.durations[name] = seconds(time.Since(start))
 	if err != nil {
 		s.failed[name] = err.Error()
-		s.errs = append(s.errs, err)
+		failed(err)
 	}
 }
 
@@ -95,7 +128,17 @@ func (s *steps) summary(registry *inventory.Registry, calls Calls) Summary {
 		Failed:    s.refreshed.Failed,
 		Left:      s.refreshed.Left,
 
+		Scans: Scans{
+			Source:   registry.ScanSource,
+			Due:      s.refreshed.Scans.Due,
+			Answered: s.refreshed.Scans.Answered,
+			Failed:   s.refreshed.Scans.Failed,
+			Left:     s.refreshed.Scans.Left,
+			Pending:  registry.ScansPending,
+		},
+
 		Series:   s.pushed.Series,
+		Ended:    s.ended,
 		Accepted: s.pushed.Accepted,
 		Dropped:  s.pushed.Dropped,
 		Refused:  s.pushed.Refused,
@@ -108,6 +151,9 @@ func (s *steps) summary(registry *inventory.Registry, calls Calls) Summary {
 
 		Durations: s.durations,
 		Errors:    s.failed,
+	}
+	if s.refreshed.Repositories != nil {
+		summary.Notices = &Notices{s.refreshed.Repositories, s.refreshed.Ignored}
 	}
 	summary.Calls, summary.Throttles = calls.TakeCalls()
 	if oldest := registry.OldestRead(); !oldest.IsZero() {

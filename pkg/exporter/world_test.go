@@ -17,6 +17,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
@@ -58,10 +59,11 @@ func newWorld(t *testing.T, change ...func(*exporter.Options)) *world {
 func (w *world) restart(change ...func(*exporter.Options)) {
 	w.Helper()
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
+	at := pace.New(1000)
 	source := ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-	}, ecr.Options{RequestsPerSecond: 1000, Logger: log})
+	}, ecr.Options{Pace: at, Logger: log})
 	sender, err := remotewrite.New(remotewrite.Options{
 		URL: w.receiver.URL, Client: &http.Client{Transport: w.receiver.Transport}, MaxSeries: 10, Logger: log,
 	})
@@ -69,7 +71,7 @@ func (w *world) restart(change ...func(*exporter.Options)) {
 	options := exporter.Options{
 		Store:     w.store,
 		Refresher: refresh.New(source, refresh.Options{Interval: interval, Concurrency: 4, Logger: log}),
-		Sender:    sender, Calls: source, Families: metrics.Families(), RefreshBudget: time.Minute, Logger: log,
+		Sender:    sender, Calls: at, Families: metrics.Families(), RefreshBudget: time.Minute, Logger: log,
 	}
 	for _, f := range change {
 		f(&options)

@@ -20,6 +20,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
@@ -59,7 +60,7 @@ func (w *world) restart() {
 	client := ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-	}, ecr.Options{RequestsPerSecond: 1000, Logger: log})
+	}, ecr.Options{Pace: pace.New(1000), Logger: log})
 	w.refresher = refresh.New(client, refresh.Options{Interval: interval, Concurrency: 4, Logger: log})
 }
 
@@ -230,7 +231,7 @@ func (w *world) source() refresh.Source {
 	return ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-	}, ecr.Options{RequestsPerSecond: 1000})
+	}, ecr.Options{Pace: pace.New(1000)})
 }
 
 func TestBudget(t *testing.T) {
@@ -339,7 +340,7 @@ func TestConcurrency(t *testing.T) {
 		w := newWorld(t, 40, 1)
 		w.server.SetLatency("DescribeImages", time.Second, time.Second)
 		var done []int
-		w.refresher = refresh.New(w.source(), refresh.Options{Interval: interval, Concurrency: 7, Progress: func(n, due int) {
+		w.refresher = refresh.New(w.source(), refresh.Options{Interval: interval, Concurrency: 7, Progress: func(_ string, n, due int) {
 			if done = append(done, n); due != 40 {
 				t.Errorf("progress says %d are due, want 40", due)
 			}
