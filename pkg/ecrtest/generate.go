@@ -58,6 +58,9 @@ const (
 // repository makes up the i-th repository, with a number of tagged images.
 func (g *generator) repository(r *Registry, i, tagged int) *repository {
 	repo := &repository{Repository: g.settings(r, i)}
+	if g.shape.Scanned > 0 {
+		repo.scans = &scanShares{scanned: g.shape.Scanned, rescanned: g.shape.Rescanned}
+	}
 	if tagged == 0 {
 		return repo
 	}

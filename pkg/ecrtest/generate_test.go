@@ -302,7 +302,7 @@ func TestMutate(t *testing.T) {
 		verb, _, _ := strings.Cut(sentence, " ")
 		first[verb]++
 	}
-	for _, verb := range []string{"pushed", "deleted", "created", "pulled", "archived", "restored"} {
+	for _, verb := range []string{"pushed", "deleted", "created", "pulled", "archived", "restored", "rescanned"} {
 		if first[verb] == 0 {
 			t.Errorf("in %d steps nothing was %s: %v", len(said), verb, first)
 		}

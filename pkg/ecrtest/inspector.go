@@ -124,7 +124,7 @@ func (r *Registry) coveredAfter(cursor string, at time.Time, want func(repositor
 			if row.state, ok = r.scanAt(repo, row.rec, at); !ok {
 				continue
 			}
-			row.use = repo.images.inUse(row.rec, at)
+			row.use = repo.inUse(row.rec, at)
 			if !yield(&row) {
 				return
 			}
@@ -138,7 +138,15 @@ type inUse struct {
 	count int64
 }
 
-func (s *imageSet) inUse(rec *record, _ time.Time) inUse {
-	h := s.scans[rec.digest]
-	return inUse{at: toMillis(h.LastInUseAt), count: h.InUseCount}
+func (repo *repository) inUse(rec *record, at time.Time) inUse {
+	h, known := repo.images.scans[rec.digest]
+	if known && h.alone || repo.scans == nil {
+		return inUse{at: toMillis(h.LastInUseAt), count: h.InUseCount}
+	}
+	life := repo.scans.madeUp(rec)
+	used := fromMillis(rec.pushed).Add(life.usedAfter)
+	if life.usedAfter == 0 || used.After(at) {
+		return inUse{}
+	}
+	return inUse{at: toMillis(used), count: life.used}
 }

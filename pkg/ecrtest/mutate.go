@@ -14,8 +14,9 @@ import (
 
 // Mutate lets the registry age by one small event at a time now, and says in a
 // short sentence what happened: mostly a build is pushed and takes the tag
-// "latest" along, sometimes an old image is deleted, archived, restored or pulled,
-// now and then there is a new repository. The random numbers decide; the same ones
+// "latest" along, sometimes an old image is deleted, archived, restored, pulled or
+// scanned again, now and then there is a new repository. Where scans are made up, those
+// of pushed images begin, go on and are done as time passes. The random numbers decide; the same ones
 // do the same to the same registry.
 func (r *Registry) Mutate(rng *rand.Rand, now time.Time) string {
 	r.mu.Lock()
@@ -37,6 +38,8 @@ func (r *Registry) Mutate(rng *rand.Rand, now time.Time) string {
 		did = m.archive(repo)
 	case p < 38:
 		did = m.restore(repo)
+	case p < 45:
+		did = m.rescan(repo)
 	}
 	if did == "" { // nothing of that kind could be done, or a push was meant
 		did = m.push(repo)
@@ -61,6 +64,9 @@ func (m *mutation) create() string {
 	}
 	repo := &repository{Repository: g.settings(m.reg, i)}
 	repo.CreatedAt = fromMillis(m.now)
+	if len(m.reg.names) > 0 {
+		repo.scans = m.reg.repositories[m.reg.names[0]].scans
+	}
 	m.reg.insert(repo)
 	return "created " + repo.Name + ", " + m.push(repo)
 }

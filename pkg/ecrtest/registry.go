@@ -31,6 +31,8 @@ type Registry struct {
 type repository struct {
 	Repository
 	images imageSet
+	// scans is set in a generated repository, whose scans are made up.
+	scans *scanShares
 }
 
 // Repository is what DescribeRepositories tells of a repository, less what

@@ -131,7 +131,8 @@ func (r *Registry) SetScan(repository, digest string, scan Scan) error {
 }
 
 // Rescan adds states to the history of an image's scans; they have to be later than
-// those that SetScan and Rescan gave it before.
+// those that SetScan and Rescan gave it before. Before the first of them, an image of a
+// generated repository still has the scan that was made up for it.
 func (r *Registry) Rescan(repository, digest string, states ...ScanState) error {
 	return r.editScan(repository, digest, func(h *history) { h.States = slices.Concat(h.States, cloneStates(states)) })
 }
@@ -148,12 +149,17 @@ func (r *Registry) editScan(repository, dig string, change func(*history)) error
 		if err := checkStates(h.States); err != nil {
 			return fmt.Errorf("image %s: %w", dig, err)
 		}
-		if s.scans == nil {
-			s.scans = make(map[digest]history)
-		}
-		s.scans[d] = h
+		s.tell(d, h)
 		return nil
 	})
+}
+
+// tell stores the history of an image's scans.
+func (s *imageSet) tell(d digest, h history) {
+	if s.scans == nil {
+		s.scans = make(map[digest]history)
+	}
+	s.scans[d] = h
 }
 
 // Scan returns what the API answers at a time about the scan of the image that has a
@@ -182,7 +188,11 @@ func (r *Registry) Scan(repository, reference string, at time.Time) (ScanState, 
 // scanAt is Scan for one who holds the lock. The result shares its counts with the
 // registry, which never changes them.
 func (r *Registry) scanAt(repo *repository, rec *record, at time.Time) (ScanState, bool) {
-	state, ok := repo.images.told(rec, at)
+	h, known := repo.images.scans[rec.digest]
+	state, ok := h.stateAt(at)
+	if !ok && !(known && h.alone) && repo.scans != nil {
+		state, ok = repo.scans.madeUpState(rec, r.scanning.Type, at)
+	}
 	if !ok {
 		return ScanState{}, false
 	}
@@ -199,9 +209,8 @@ func (r *Registry) scanAt(repo *repository, rec *record, at time.Time) (ScanStat
 	return state, true
 }
 
-// told returns the state in which an image's history is at a time.
-func (s *imageSet) told(rec *record, at time.Time) (ScanState, bool) {
-	h := s.scans[rec.digest]
+// stateAt returns the state in which a history is at a time.
+func (h *history) stateAt(at time.Time) (ScanState, bool) {
 	for _, state := range slices.Backward(h.States) {
 		if !state.At.After(at) {
 			return state, true

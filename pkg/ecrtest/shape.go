@@ -37,11 +37,22 @@ type Shape struct {
 	// registries with Clair scanning had them; one in five is clean. Indexes never
 	// do.
 	Scans float64
+
+	// Scanned is the share of images that have a scan, as DescribeImageScanFindings and
+	// Inspector tell it; the others answer ScanNotFoundException. What is pushed to a
+	// generated repository later is scanned likewise, within two minutes of its push.
+	// Of what a scanner can look at, about one in five is clean, a few are unsupported or
+	// failed; indexes are unsupported. See [Registry.Scan] for each.
+	Scanned float64
+	// Rescanned is the share of scanned images that are scanned again every day, each
+	// time with another result; the others keep their first.
+	Rescanned float64
 }
 
 // RealisticShape returns the shape of a registry of today: a third of the builds
-// multi-architecture, many images whose tag moved on, some in the archive, and no
-// scan summaries, which DescribeImages has not sent since February 2026.
+// multi-architecture, many images whose tag moved on, some in the archive, most scanned,
+// and no scan summaries, which DescribeImages has not sent since February 2026. No image is
+// scanned a second time: results change only as a test, or Mutate, says.
 func RealisticShape(repositories, taggedImages int, now time.Time) Shape {
 	return Shape{
 		Repositories: repositories,
@@ -52,6 +63,7 @@ func RealisticShape(repositories, taggedImages int, now time.Time) Shape {
 		Untagged:     0.3,
 		Archived:     0.05,
 		MissingSizes: 0.01,
+		Scanned:      0.95,
 	}
 }
 
@@ -65,7 +77,7 @@ func (s *Shape) check() error {
 	if s.Now.IsZero() {
 		return errors.New("Now is not set")
 	}
-	for _, share := range []float64{s.MoreTags, s.Indexes, s.Untagged, s.Archived, s.MissingSizes, s.Scans} {
+	for _, share := range []float64{s.MoreTags, s.Indexes, s.Untagged, s.Archived, s.MissingSizes, s.Scans, s.Scanned, s.Rescanned} {
 		if !(share >= 0 && share <= 1) { // so that NaN is refused
 			return fmt.Errorf("share %v is not between 0 and 1", share)
 		}
