@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // SetRepositories replaces the list of repositories by a new, complete one read
@@ -19,6 +20,7 @@ func (r *Registry) SetRepositories(list []*Repository, at Time) {
 	}
 	for _, old := range r.Repositories {
 		if byName[old.Name] == nil {
+			r.remove(old, at)
 			r.end(old, old.Images)
 		}
 	}
@@ -32,6 +34,7 @@ func (r *Registry) SetRepositories(list []*Repository, at Time) {
 	slices.SortFunc(next, byRepositoryName)
 	r.Repositories = next
 	r.ListedAt = at
+	r.Removed = stillNeeded(r.Removed, at)
 }
 
 // SetRepository puts one repository's record in the list, as SetRepositories does.
@@ -79,9 +82,10 @@ func (r *Repository) sameSeries(other *Repository) bool {
 		r.EncryptionType == other.EncryptionType && onPush(r) == onPush(other)
 }
 
-// Remove forgets a repository, which the API said does not exist.
+// Remove forgets a repository, which the API has just said does not exist.
 func (r *Registry) Remove(name string) {
 	if old := r.Find(name); old != nil {
+		r.remove(old, TimeOf(time.Now()))
 		r.end(old, old.Images)
 	}
 	r.Repositories = slices.DeleteFunc(r.Repositories, func(e *Repository) bool { return e.Name == name })

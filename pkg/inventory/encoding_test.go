@@ -23,13 +23,14 @@ func sample() *inventory.Registry {
 	on, off := true, false
 	return &inventory.Registry{
 		ID: "123456789012", ListedAt: 1_700_000_000_123, PushedAt: 1_700_000_000_124, ScanSource: inventory.ScansFromInspector, ScansListedAt: 1, ScansPending: 2, ScansOldest: 3,
+		Removed: []inventory.Removal{{Name: "old", CreatedAt: 4, At: 5}},
 		Ended: []*inventory.Repository{{Name: "a", Images: []inventory.Image{{Digest: digest(9), Tags: []string{"v1"}}}}, {Name: "a", URI: "x", Images: []inventory.Image{}}},
 		Repositories: []*inventory.Repository{
 			{Name: "empty", Images: []inventory.Image{}},
 			{
 				Name: "team/app", ARN: "arn:aws:ecr:eu-west-1:123456789012:repository/team/app", URI: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app",
 				RegistryID: "123456789012", CreatedAt: 1, TagMutability: "MUTABLE", EncryptionType: "KMS", KMSKey: "arn:key", ScanOnPush: &off,
-				ImagesReadAt: 2, TriedAt: 3, Denied: true, Due: true,
+				ImagesReadAt: 2, TriedAt: 3, Denied: true, Due: true, ScansDueSince: 4,
 				Images: []inventory.Image{
 					{Digest: digest(0), SizeBytes: -1},
 					{

@@ -14,9 +14,13 @@ import "slices"
 // end keeps a former record of a repository, with some of its images, until a push
 // has told of its end. Before the first push nothing has begun that could end.
 func (r *Registry) end(old *Repository, images []Image) {
-	if r.PushedAt.IsZero() {
-		return
+	if !r.PushedAt.IsZero() {
+		r.keepFormer(old, images)
 	}
+}
+
+// keepFormer is end for what is known to have been pushed.
+func (r *Registry) keepFormer(old *Repository, images []Image) {
 	i, _ := slices.BinarySearchFunc(r.Ended, old, byRepositoryName)
 	for ; i < len(r.Ended) && r.Ended[i].Name == old.Name; i++ {
 		if r.Ended[i].sameSeries(old) {
@@ -32,6 +36,25 @@ func (r *Registry) end(old *Repository, images []Image) {
 		if image.Active() && len(image.Tags) > 0 {
 			r.Ended[i].Images = append(r.Ended[i].Images, image)
 		}
+	}
+}
+
+// compactEnded leaves out former records of images that have no series which
+// another one has not: merging with the same copy again must not let them grow.
+func (r *Registry) compactEnded() {
+	for _, former := range r.Ended {
+		slices.SortStableFunc(former.Images, func(a, b Image) int { return a.Digest.Compare(b.Digest) })
+		kept := former.Images[:0]
+		for _, image := range former.Images {
+			known := false
+			for i := len(kept) - 1; i >= 0 && kept[i].Digest == image.Digest && !known; i-- {
+				known = !imageEnds(&image, &kept[i])
+			}
+			if !known {
+				kept = append(kept, image)
+			}
+		}
+		former.Images = kept
 	}
 }
 

@@ -61,6 +61,8 @@ type Registry struct {
 	// told and some series are no more. They stay until a push has sent these
 	// series' staleness markers. Sorted by name; their images are a selection.
 	Ended []*Repository `cbor:"-"`
+	// Removed are the repositories that were found gone lately, for Merge.
+	Removed []Removal `cbor:"8,keyasint,omitempty"`
 
 	// ScanSource says where scan results come from at present: one of the Scan…
 	// words below. Empty means that no run has settled it.

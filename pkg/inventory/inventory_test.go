@@ -129,7 +129,7 @@ func TestSetRepositories(t *testing.T) {
 		{Name: "moved", URI: "2/moved", CreatedAt: 1},
 	}, 100)
 	want := &inventory.Registry{
-		ID: "123456789012", ListedAt: 100,
+		ID: "123456789012", ListedAt: 100, Removed: []inventory.Removal{{Name: "gone", CreatedAt: 1, At: 100}},
 		Repositories: []*inventory.Repository{
 			{Name: "kept", URI: "1/kept", CreatedAt: 1, TagMutability: "after", ImagesReadAt: 50, TriedAt: 60, Images: images},
 			{Name: "moved", URI: "2/moved", CreatedAt: 1},

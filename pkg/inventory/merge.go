@@ -1,87 +1,140 @@
 package inventory
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
 
-// Merge takes over from another copy of the inventory what it knows better: of
-// each repository and each scan the record read last wins. Two execution
-// environments that work on one stored state so lose nothing of each other's.
+// Merge takes over from another copy of the inventory what it knows better: of the
+// list of repositories, of each repository's images and of each scan, what was read
+// last wins. Two execution environments that work on one stored state so lose
+// nothing of each other's. What either has pushed and the outcome no longer yields
+// goes into Ended. Records of the other copy are taken over as they are: it must not
+// be used afterwards.
 //
-// A copy of another registry is not merged.
-func (r *Registry) Merge(other *Registry) {
+// A copy of another registry is not merged, and false is returned.
+func (r *Registry) Merge(other *Registry) bool {
 	if r.ID != "" && other.ID != "" && r.ID != other.ID {
-		return
+		return false
 	}
-	if r.ID == "" {
-		r.ID = other.ID
-	}
-	later := other.ListedAt > r.ListedAt
+	m := merging{r, other, other.ListedAt > r.ListedAt}
 	var merged []*Repository
-	for _, repo := range r.Repositories {
-		if theirs := other.Find(repo.Name); theirs != nil {
-			merged = append(merged, r.mergeRepository(repo, theirs, later))
-		} else if !later || repo.ImagesReadAt > other.ListedAt {
-			merged = append(merged, repo)
-		} else {
-			r.end(repo, repo.Images)
+	for ours, theirs := range both(r.Repositories, other.Repositories, byRepositoryName) {
+		switch {
+		case theirs == nil:
+			if other.outlived(*ours, r.ListedAt) {
+				r.end(*ours, (*ours).Images)
+			} else {
+				merged = append(merged, *ours)
+			}
+		case ours == nil:
+			if r.outlived(*theirs, other.ListedAt) {
+				m.endTheirs(*theirs, (*theirs).Images)
+			} else {
+				merged = append(merged, *theirs)
+			}
+		default:
+			merged = append(merged, m.repository(*ours, *theirs))
 		}
 	}
-	for _, theirs := range other.Repositories {
-		// A repository that only they know of is new to us, or gone.
-		if r.Find(theirs.Name) == nil && (later || theirs.ImagesReadAt > r.ListedAt) {
-			merged = append(merged, theirs)
-		}
-	}
-	slices.SortFunc(merged, byRepositoryName)
+	r.ID = cmp.Or(r.ID, other.ID)
 	r.Repositories = merged
-	if later {
-		r.ListedAt, r.ScanSource = other.ListedAt, other.ScanSource
+	if m.later {
+		r.ListedAt = other.ListedAt
+		r.ScanSource = cmp.Or(other.ScanSource, r.ScanSource)
+		r.ScansPending, r.ScansOldest = other.ScansPending, other.ScansOldest
+	} else {
+		r.ScanSource = cmp.Or(r.ScanSource, other.ScanSource)
 	}
 	r.PushedAt = max(r.PushedAt, other.PushedAt)
 	r.ScansListedAt = max(r.ScansListedAt, other.ScansListedAt)
-	for _, ended := range other.Ended {
-		r.end(ended, ended.Images)
+	r.Removed = stillNeeded(append(r.Removed, other.Removed...), r.ListedAt)
+	for _, former := range other.Ended {
+		r.keepFormer(former, former.Images)
+	}
+	r.compactEnded()
+	return true
+}
+
+// merging is a merge under way.
+type merging struct {
+	r, other *Registry
+	// later says that the other copy's list of repositories is the newer one.
+	later bool
+}
+
+// endTheirs is Registry.end for records of the other copy, which a receiver knows of
+// if that copy's environment has pushed.
+func (m *merging) endTheirs(old *Repository, images []Image) {
+	if !m.other.PushedAt.IsZero() {
+		m.r.keepFormer(old, images)
 	}
 }
 
-// mergeRepository returns ours with what theirs knows better; later says that
-// their list of repositories is the newer one.
-func (r *Registry) mergeRepository(ours, theirs *Repository, later bool) *Repository {
+// repository makes one record of two of the same name.
+func (m *merging) repository(ours, theirs *Repository) *Repository {
 	if ours.URI != theirs.URI || ours.CreatedAt != theirs.CreatedAt {
-		if !later {
-			return ours
+		// Not the same repository: it was deleted and made again.
+		if theirs.CreatedAt > ours.CreatedAt || theirs.CreatedAt == ours.CreatedAt && m.later {
+			m.r.end(ours, ours.Images)
+			return theirs
 		}
-		r.end(ours, ours.Images)
-		return theirs
-	}
-	if theirs.ImagesReadAt > ours.ImagesReadAt {
-		scans := Repository{Images: ours.Images}
-		list := theirs.Images
-		for i := range list {
-			if old := scans.FindImage(list[i].Digest); old != nil {
-				list[i].Scan = newerScan(list[i].Scan, old.Scan)
-			}
-		}
-		r.endImages(ours, list)
-		ours.Images, ours.ImagesReadAt, ours.Due = list, theirs.ImagesReadAt, theirs.Due
-	} else {
-		for i := range ours.Images {
-			image := &ours.Images[i]
-			if theirs := theirs.FindImage(image.Digest); theirs != nil {
-				if scan := newerScan(image.Scan, theirs.Scan); scan != image.Scan {
-					r.SetScan(ours, image, scan)
-				}
-			}
-		}
-	}
-	if theirs.TriedAt > ours.TriedAt {
-		ours.TriedAt, ours.Denied = theirs.TriedAt, theirs.Denied
-	}
-	if !later {
+		m.endTheirs(theirs, theirs.Images)
 		return ours
 	}
-	// Their description of the repository is the newer one.
-	described := *theirs
-	return r.describe(&described)
+	merged := *ours
+	if m.later {
+		merged = *theirs
+	}
+	var oursEnded, theirsEnded []Image
+	if theirs.ImagesReadAt > ours.ImagesReadAt {
+		theirsEnded, oursEnded = mergeImages(theirs.Images, ours.Images)
+		merged.Images, merged.ImagesReadAt = theirs.Images, theirs.ImagesReadAt
+	} else {
+		oursEnded, theirsEnded = mergeImages(ours.Images, theirs.Images)
+		merged.Images, merged.ImagesReadAt = ours.Images, ours.ImagesReadAt
+	}
+	merged.TriedAt, merged.Denied = ours.TriedAt, ours.Denied
+	if theirs.TriedAt > ours.TriedAt {
+		merged.TriedAt, merged.Denied = theirs.TriedAt, theirs.Denied
+	}
+	// When an event made it due is not known: one listing too many does no harm, one
+	// too few would.
+	merged.Due = ours.Due || theirs.Due
+	merged.ScansDueSince = max(ours.ScansDueSince, theirs.ScansDueSince)
+
+	if len(oursEnded) > 0 || !ours.sameSeries(&merged) {
+		m.r.end(ours, oursEnded)
+	}
+	if len(theirsEnded) > 0 || !theirs.sameSeries(&merged) {
+		m.endTheirs(theirs, theirsEnded)
+	}
+	return &merged
+}
+
+// mergeImages puts into a newer list of a repository's images what an older one
+// knows better of their scans. It returns those former records of either that had
+// series which the newer list does not yield now.
+func mergeImages(newer, older []Image) (newerEnded, olderEnded []Image) {
+	for now, old := range both(newer, older, func(a, b Image) int { return a.Digest.Compare(b.Digest) }) {
+		switch {
+		case old == nil:
+		case now == nil:
+			olderEnded = append(olderEnded, *old)
+		default:
+			before := *now
+			now.Scan = newerScan(now.Scan, old.Scan)
+			if imageEnds(&before, now) {
+				newerEnded = append(newerEnded, before)
+			}
+			if imageEnds(old, now) {
+				olderEnded = append(olderEnded, *old)
+			}
+		}
+	}
+	return newerEnded, olderEnded
 }
 
 // newerScan returns the answer that was got last; of two as old as each other, a.
@@ -93,4 +146,81 @@ func newerScan(a, b *Scan) *Scan {
 		return a
 	}
 	return b
+}
+
+// both walks two lists, each sorted and without doubles, side by side: it yields
+// what is in both as a pair, and what is in one with nil for the other.
+func both[T any](a, b []T, compare func(a, b T) int) func(yield func(a, b *T) bool) {
+	return func(yield func(a, b *T) bool) {
+		for i, j := 0, 0; i < len(a) || j < len(b); {
+			order := 0
+			switch {
+			case i == len(a):
+				order = 1
+			case j == len(b):
+				order = -1
+			default:
+				order = compare(a[i], b[j])
+			}
+			var x, y *T
+			if order <= 0 {
+				x = &a[i]
+				i++
+			}
+			if order >= 0 {
+				y = &b[j]
+				j++
+			}
+			if !yield(x, y) {
+				return
+			}
+		}
+	}
+}
+
+// Removal says that a repository was deleted, for copies of the inventory that still
+// have a record of it.
+type Removal struct {
+	Name string `cbor:"1,keyasint"`
+	// CreatedAt tells it from one of the same name that was made later.
+	CreatedAt Time `cbor:"2,keyasint,omitempty"`
+	// At is when it was known to be gone.
+	At Time `cbor:"3,keyasint,omitempty"`
+}
+
+// removalHolds is for how long after a repository was found gone nothing that is
+// read of it is believed. Records carry the time at which a listing began, by the
+// clock of who made it: what was read last need not have the latest time.
+const removalHolds = Time(5 * time.Minute / time.Millisecond)
+
+// remove notes that a repository is gone.
+func (r *Registry) remove(repo *Repository, at Time) {
+	r.Removed = append(r.Removed, Removal{repo.Name, repo.CreatedAt, at})
+}
+
+// outlived reports whether the registry, which has no record of a repository, knows
+// that it is gone. The repository is of another copy, whose list of repositories was
+// read at a moment.
+func (r *Registry) outlived(repo *Repository, listedAt Time) bool {
+	seenAt := max(listedAt, repo.ImagesReadAt, repo.CreatedAt)
+	if r.ListedAt > seenAt {
+		return true
+	}
+	return slices.ContainsFunc(r.Removed, func(gone Removal) bool {
+		return gone.Name == repo.Name && gone.CreatedAt >= repo.CreatedAt && gone.At+removalHolds >= seenAt
+	})
+}
+
+// stillNeeded sorts removals and leaves out doubles, and those that a list of
+// repositories made since tells as well.
+func stillNeeded(removals []Removal, listedAt Time) []Removal {
+	removals = slices.DeleteFunc(removals, func(gone Removal) bool { return gone.At+removalHolds < listedAt })
+	slices.SortFunc(removals, func(a, b Removal) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(b.CreatedAt, a.CreatedAt), cmp.Compare(b.At, a.At))
+	})
+	removals = slices.CompactFunc(removals, func(a, b Removal) bool { return a.Name == b.Name && a.CreatedAt == b.CreatedAt })
+	if len(removals) == 0 {
+		return nil
+	}
+	return removals
 }
