@@ -136,8 +136,9 @@ func newer(a, b *Image) bool {
 
 // SetScan replaces what is known of an image's scan.
 func (r *Registry) SetScan(repo *Repository, image *Image, scan *Scan) {
-	if scanEnds(image.Scan, scan) {
-		r.end(repo, []Image{*image})
-	}
+	old := *image
 	image.Scan = scan
+	if imageEnds(&old, image) {
+		r.end(repo, []Image{old})
+	}
 }

@@ -65,7 +65,7 @@ func (r *Registry) endImages(repo *Repository, list []Image) {
 	var ended []Image
 	for i := range repo.Images {
 		old := &repo.Images[i]
-		if now := next.FindImage(old.Digest); now == nil || imageEnds(old, now) {
+		if imageEnds(old, next.FindImage(old.Digest)) {
 			ended = append(ended, *old)
 		}
 	}
@@ -75,12 +75,12 @@ func (r *Registry) endImages(repo *Repository, list []Image) {
 }
 
 // imageEnds reports whether a record of an image has a series that the next record
-// of it has not.
+// of it, nil if there is none, has not.
 func imageEnds(old, next *Image) bool {
-	if !old.Active() {
+	if !old.Active() || len(old.Tags) == 0 {
 		return false
 	}
-	if !next.Active() || old.SizeBytes >= 0 && next.SizeBytes < 0 || !old.PushedAt.IsZero() && next.PushedAt.IsZero() {
+	if next == nil || !next.Active() || old.SizeBytes >= 0 && next.SizeBytes < 0 || !old.PushedAt.IsZero() && next.PushedAt.IsZero() {
 		return true
 	}
 	for _, tag := range old.Tags {

@@ -119,19 +119,18 @@ func (m *merging) repository(ours, theirs *Repository) *Repository {
 // series which the newer list does not yield now.
 func mergeImages(newer, older []Image) (newerEnded, olderEnded []Image) {
 	for now, old := range both(newer, older, func(a, b Image) int { return a.Digest.Compare(b.Digest) }) {
-		switch {
-		case old == nil:
-		case now == nil:
-			olderEnded = append(olderEnded, *old)
-		default:
+		if old == nil {
+			continue
+		}
+		if now != nil {
 			before := *now
 			now.Scan = newerScan(now.Scan, old.Scan)
 			if imageEnds(&before, now) {
 				newerEnded = append(newerEnded, before)
 			}
-			if imageEnds(old, now) {
-				olderEnded = append(olderEnded, *old)
-			}
+		}
+		if imageEnds(old, now) {
+			olderEnded = append(olderEnded, *old)
 		}
 	}
 	return newerEnded, olderEnded
