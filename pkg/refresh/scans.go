@@ -128,10 +128,11 @@ func (r *Refresher) refreshScans(ctx context.Context, registry *inventory.Regist
 	if registry.ScanSource == inventory.ScansFromInspector {
 		r.readInspector(ctx, registry, result, failed)
 	}
-	if registry.ScanSource == inventory.ScansFromFindings || registry.ScanSource == inventory.ScansFromInspector {
-		r.askScans(ctx, registry, r.dueScans(ctx, registry, &result.Scans), result, failed)
-	}
 	registry.ScansPending, registry.ScansOldest = 0, 0
+	if registry.ScanSource != inventory.ScansFromFindings && registry.ScanSource != inventory.ScansFromInspector {
+		return
+	}
+	r.askScans(ctx, registry, r.dueScans(ctx, registry, &result.Scans), result, failed)
 	r.eachScanned(registry, func(_ *inventory.Repository, image *inventory.Image) {
 		if !image.Scan.Final() {
 			registry.ScansPending++
