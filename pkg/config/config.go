@@ -53,8 +53,10 @@ type Config struct {
 	ScanImagesPerRepository int `env:"SCAN_IMAGES_PER_REPOSITORY" envDefault:"0" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
 	// How much of an invocation may be spent on asking ECR; what is due beyond it waits for the next one. `-once` and `-dry-run` take as long as they need.
 	RefreshBudget Duration `env:"REFRESH_BUDGET" envDefault:"60s" rule:"from 1s to 15m, as a Go duration or in seconds" min:"1s" max:"15m"`
-	// Where the inventory rests between cold starts: `memory:` (nowhere) or `file:///path`.
-	StateURL StateURL `env:"STATE_URL" envDefault:"memory:" rule:"memory: or file:///path"`
+	// Where the inventory rests between cold starts: `memory:` (nowhere), `file:///path` or `s3://bucket/key`.
+	StateURL StateURL `env:"STATE_URL" envDefault:"memory:" rule:"memory:, file:///path or s3://bucket/key"`
+	// How long what a run learned may wait before the state is saved. A run that finished a refresh saves at once.
+	StateSaveInterval Duration `env:"STATE_SAVE_INTERVAL" envDefault:"5m" rule:"from 0s to 24h, as a Go duration or in seconds" min:"0s" max:"24h"`
 	// Labels put on every series, as `name=value,name=value`. A family's own label of the same name wins.
 	ExternalLabels Labels `env:"EXTERNAL_LABELS" rule:"name=value pairs separated by commas; names match [a-zA-Z_][a-zA-Z0-9_]* and do not begin with __; values have 1 to 2048 bytes"`
 	// The least severe log lines that are shown: `DEBUG`, `INFO`, `WARN` or `ERROR`.

@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 		RemoteWriteMaxBytes: 900_000, RemoteWriteMaxSeries: 5_000, RemoteWriteConcurrency: 4,
 		CacheRefreshInterval: config.Duration(30 * time.Minute), ECRConcurrency: 8, ECRRequestsPerSecond: 20,
 		ScanSource: config.ScanAuto, ScanRequestsPerSecond: 10,
-		RefreshBudget: config.Duration(time.Minute), LogLevel: c.LogLevel,
+		RefreshBudget: config.Duration(time.Minute), StateSaveInterval: config.Duration(5 * time.Minute), LogLevel: c.LogLevel,
 	}
 	if diff := cmp.Diff(want, *c, cmp.AllowUnexported(config.LogLevel{})); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -144,7 +144,11 @@ func TestBadSettings(t *testing.T) {
 		"SCAN_REQUESTS_PER_SECOND=0", "SCAN_REQUESTS_PER_SECOND=10001", "SCAN_REQUESTS_PER_SECOND=NaN", "SCAN_REQUESTS_PER_SECOND=ten",
 		"SCAN_IMAGES_PER_REPOSITORY=-1", "SCAN_IMAGES_PER_REPOSITORY=100001", "SCAN_IMAGES_PER_REPOSITORY=all",
 		"REFRESH_BUDGET=0", "REFRESH_BUDGET=1h",
-		"STATE_URL=disk", "STATE_URL=file://relative", "STATE_URL=file:///", "STATE_URL=file://host/path", "STATE_URL=memory://x", "STATE_URL=file:///p?x=y", "STATE_URL=ftp://x/y", "STATE_URL=file:///dir/",
+		"STATE_URL=disk", "STATE_URL=file://relative", "STATE_URL=file:///", "STATE_URL=file://host/path", "STATE_URL=memory://x", "STATE_URL=file:///p?x=y", "STATE_URL=ftp://x/y", "STATE_URL=s3://", "STATE_URL=s3://bucket", "STATE_URL=s3://bucket/", "STATE_URL=s3:///key", "STATE_URL=S3://bucket/key",
+		"STATE_URL=s3://Bucket/key", "STATE_URL=s3://ab/key", "STATE_URL=s3://a..b/key", "STATE_URL=s3://-ab/key", "STATE_URL=s3://ab-/key", "STATE_URL=s3://192.168.1.1/key", "STATE_URL=s3://a_b/key", "STATE_URL=s3://" + strings.Repeat("a", 64) + "/key", "STATE_URL=s3://me:pw@bucket/key",
+		"STATE_URL=s3://bucket/a?b", "STATE_URL=s3://bucket/a#b", "STATE_URL=s3://bucket/folder/", "STATE_URL=s3://bucket//a", "STATE_URL=s3://bucket/../a", "STATE_URL=s3://bucket/a\n", "STATE_URL=s3://bucket/\xff", "STATE_URL=s3://bucket/" + strings.Repeat("k", 1017),
+		"STATE_SAVE_INTERVAL=-1s", "STATE_SAVE_INTERVAL=25h", "STATE_SAVE_INTERVAL=often",
+		"STATE_URL=file:///dir/",
 		"EXTERNAL_LABELS=a", "EXTERNAL_LABELS==b", "EXTERNAL_LABELS=a=", "EXTERNAL_LABELS=a=1,a=2", "EXTERNAL_LABELS=__name__=x", "EXTERNAL_LABELS=1a=x", "EXTERNAL_LABELS=a=b,", "EXTERNAL_LABELS=a-b=c", "EXTERNAL_LABELS=a=\xff",
 		"LOG_LEVEL=LOUD",
 	} {
@@ -224,8 +228,26 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
+func TestStateURL(t *testing.T) {
+	t.Parallel()
+	longest := "s3://bucket/" + strings.Repeat("k", 1016)
+	for text, want := range map[string]config.StateURL{
+		"memory:":                       {},
+		"file:///var/lib/ecr%20state":   {Path: "/var/lib/ecr state"},
+		"s3://my.bucket-1/state":        {Bucket: "my.bucket-1", Key: "state"},
+		"s3://bucket/a folder/b%20c+d=": {Bucket: "bucket", Key: "a folder/b%20c+d="},
+		longest:                         {Bucket: "bucket", Key: longest[len("s3://bucket/"):]},
+	} {
+		got := load(t, plainURL, "STATE_URL="+text).StateURL
+		if got != want || got.String() != text {
+			t.Errorf("%s: %+v, and back %s", text, got, got)
+		}
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	f.Add("https://host/", "30s", "a=b", "file:///x", "1")
+	f.Add("https://host/", "0", "a=b", "s3://bucket/key", "1")
 	f.Fuzz(func(t *testing.T, url, duration, labels, state, n string) {
 		c, err := config.Load([]string{
 			"REMOTE_WRITE_URL=" + url, "REFRESH_BUDGET=" + duration, "EXTERNAL_LABELS=" + labels, "STATE_URL=" + state, "ECR_REQUESTS_PER_SECOND=" + n,

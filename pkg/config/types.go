@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
-	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -114,28 +113,6 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 // String prints the duration as Go does.
 func (d Duration) String() string { return time.Duration(d).String() }
-
-// StateURL says where the inventory rests between runs.
-type StateURL struct {
-	// Path is the file; empty for memory.
-	Path string
-}
-
-// UnmarshalText reads "memory:" or "file:///path".
-func (s *StateURL) UnmarshalText(text []byte) error {
-	u, err := url.Parse(string(text))
-	if err != nil {
-		return errRule
-	}
-	switch {
-	case u.Scheme == "memory":
-		return must(u.Host+u.Path+u.Opaque+u.RawQuery == "")
-	case u.Scheme == "file":
-		s.Path = path.Clean(u.Path)
-		return must(u.Host == "" && path.IsAbs(u.Path) && !strings.HasSuffix(u.Path, "/") && u.RawQuery+u.Fragment == "")
-	}
-	return errRule
-}
 
 // Label is a name and a value put on every series.
 type Label struct{ Name, Value string }
