@@ -232,14 +232,14 @@ func clamp(n *int64) int32 { return int32(min(max(aws.ToInt64(n), 0), 1<<31-1)) 
 // word translates Inspector's status to ECR's words, which users know; a reason
 // that ECR has no word for stays as it is.
 func word(status *types.ScanStatus) (_ string, unfinished bool) {
-	if status.StatusCode == types.ScanStatusCodeActive {
-		return "ACTIVE", false
-	}
 	switch reason := status.Reason; {
+	// An image that waits for its first scan is ACTIVE already.
 	case reason == types.ScanStatusReasonPendingInitialScan, reason == types.ScanStatusReasonPendingRevivalScan:
 		return "PENDING", true
 	case reason == types.ScanStatusReasonScanInProgress:
 		return "IN_PROGRESS", true
+	case status.StatusCode == types.ScanStatusCodeActive:
+		return "ACTIVE", false
 	case reason == types.ScanStatusReasonInternalError:
 		return "FAILED", false
 	case reason == types.ScanStatusReasonImageSizeExceeded:

@@ -36,6 +36,7 @@ type world struct {
 	refresher *refresh.Refresher
 	known     *inventory.Registry
 	log       bytes.Buffer
+	atOnce    int // calls that a refresher of scanning makes; 0 means 4
 }
 
 // newWorld has a number of repositories, repo-0 and so on, with images each.

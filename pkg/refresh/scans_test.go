@@ -1,0 +1,476 @@
+package refresh_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+)
+
+const (
+	findings     = "DescribeImageScanFindings"
+	coverage     = "ListCoverage"
+	aggregations = "ListFindingAggregations"
+)
+
+// scanning makes the world's refresher ask for scans, ten a second.
+func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.ScanOptions)) {
+	config := aws.Config{
+		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+	}
+	at := pace.New(1000)
+	at.Set(10, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
+	options := refresh.ScanOptions{
+		Source: source, Inspector: inspector.New(config, "", at),
+		Basic: 24 * time.Hour, Enhanced: 6 * time.Hour, PerSecond: 10,
+	}
+	for _, f := range change {
+		f(&options)
+	}
+	if w.atOnce == 0 {
+		w.atOnce = 4
+	}
+	log := slog.New(slog.NewTextHandler(&w.log, nil))
+	w.refresher = refresh.New(ecr.New(config, ecr.Options{Pace: at, Logger: log}), refresh.Options{
+		Interval: interval, Concurrency: w.atOnce, Logger: log, Scans: options,
+	})
+}
+
+func (w *world) enhanced() { w.check(w.registry.SetScanning(ecrtest.Scanning{Type: "ENHANCED"})) }
+
+func (w *world) scan(repository, tag string, states ...ecrtest.ScanState) {
+	w.Helper()
+	w.check(w.registry.SetScan(repository, ecrtest.Digest(repository+tag), ecrtest.Scan{States: states}))
+}
+
+// done is a state of a scan with counts, made of words and numbers in turn.
+func done(at time.Time, counts ...any) ecrtest.ScanState {
+	state := ecrtest.ScanState{At: at, CompletedAt: at, Counts: map[string]int32{}}
+	for i := 0; i < len(counts); i += 2 {
+		state.Counts[counts[i].(string)] = int32(counts[i+1].(int))
+	}
+	return state
+}
+
+// known tells what is known of an image's scan, as one word and its counts.
+func (w *world) knownScan(repository, tag string) string {
+	w.Helper()
+	digest, err := inventory.ParseDigest(ecrtest.Digest(repository + tag))
+	w.check(err)
+	image := w.known.Find(repository).FindImage(digest)
+	if image == nil {
+		return "no image"
+	}
+	if image.Scan == nil {
+		return "unknown"
+	}
+	words := []string{image.Scan.Status}
+	for _, s := range image.Scan.Severities {
+		words = append(words, fmt.Sprint(s.Severity, "=", s.Count))
+	}
+	if !image.Scan.Final() {
+		words = append(words, "…")
+	}
+	return strings.Join(words, " ")
+}
+
+func (w *world) wantScan(repository, tag, want string) {
+	w.Helper()
+	if got := w.knownScan(repository, tag); got != want {
+		w.Errorf("%s:%s is %q, want %q", repository, tag, got, want)
+	}
+}
+
+// calls returns the calls of an operation since it was last asked.
+func (w *world) calls(operation string) int {
+	n := w.server.Calls()[operation]
+	w.server.ResetObserved()
+	return n
+}
+
+func TestBasicScans(t *testing.T) {
+	t.Parallel()
+	bubble(t, "asked once, and again after a day", func(t *testing.T) {
+		w := newWorld(t, 1, 5)
+		before := time.Now().Add(-time.Hour)
+		w.scan("repo-0", "v0", done(before, "CRITICAL", 1, "UNTRIAGED", 2))
+		w.scan("repo-0", "v1", done(before))
+		w.scan("repo-0", "v2", ecrtest.ScanState{At: before, Status: "UNSUPPORTED_IMAGE"})
+		w.scan("repo-0", "v3", ecrtest.ScanState{At: before, Status: "FAILED"})
+		w.scanning(refresh.ScanAuto)
+		result := w.run(0)
+		if diff := cmp.Diff(refresh.ScanResult{Due: 5, Answered: 5}, result.Scans); diff != "" || result.Err != nil {
+			t.Errorf("result (-want +got):\n%s%v", diff, result.Err)
+		}
+		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=1 UNTRIAGED=2")
+		w.wantScan("repo-0", "v1", "COMPLETE")
+		w.wantScan("repo-0", "v2", "UNSUPPORTED_IMAGE")
+		w.wantScan("repo-0", "v3", "FAILED")
+		w.wantScan("repo-0", "v4", inventory.ScanNotFound)
+		if w.known.ScanSource != inventory.ScansFromFindings || w.known.ScansPending != 0 || w.known.ScansOldest.Time().IsZero() {
+			t.Errorf("source %s, %d pending, oldest %v", w.known.ScanSource, w.known.ScansPending, w.known.ScansOldest)
+		}
+		w.calls(findings)
+		for range 47 { // half an hour each
+			time.Sleep(interval)
+			w.run(time.Minute)
+		}
+		if n := w.calls(findings); n != 0 {
+			t.Errorf("%d calls within a day of a final answer", n)
+		}
+		w.check(w.registry.Rescan("repo-0", ecrtest.Digest("repo-0v0"), done(time.Now(), "HIGH", 3)))
+		time.Sleep(interval)
+		w.run(time.Minute)
+		if n := w.calls(findings); n != 5 {
+			t.Errorf("%d calls after a day, want 5", n)
+		}
+		w.wantScan("repo-0", "v0", "COMPLETE HIGH=3")
+	})
+	bubble(t, "unfinished: asked again after 1, 2, 4 minutes, and the last result stays", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		now := time.Now()
+		w.scan("repo-0", "v0",
+			done(now.Add(-time.Hour), "LOW", 1),
+			ecrtest.ScanState{At: now.Add(25 * time.Hour), Status: "IN_PROGRESS"},
+			ecrtest.ScanState{At: now.Add(25*time.Hour + 5*time.Minute), Status: "COMPLETE"}, // the counts are not there yet
+			done(now.Add(25*time.Hour+6*time.Minute), "HIGH", 2))
+		w.scanning(refresh.ScanFindings)
+		w.run(0)
+		time.Sleep(25*time.Hour + time.Second)
+		var asked []int
+		for minute := range 16 {
+			w.run(0)
+			if w.calls(findings) > 0 {
+				asked = append(asked, minute)
+				if len(asked) < 4 {
+					w.wantScan("repo-0", "v0", []string{"IN_PROGRESS", "IN_PROGRESS", "IN_PROGRESS"}[len(asked)-1]+" LOW=1 …")
+				}
+			}
+			time.Sleep(time.Minute)
+		}
+		if diff := cmp.Diff([]int{0, 1, 3, 7}, asked); diff != "" {
+			t.Errorf("asked in minutes (-want +got):\n%s", diff)
+		}
+		w.wantScan("repo-0", "v0", "COMPLETE HIGH=2")
+	})
+	bubble(t, "a clean result right after the scan is not believed yet", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		now := time.Now()
+		early, late := done(now), done(now.Add(5*time.Second), "CRITICAL", 9)
+		late.CompletedAt = now
+		w.scan("repo-0", "v0", early, late)
+		w.scanning(refresh.ScanFindings)
+		w.run(0)
+		w.wantScan("repo-0", "v0", "COMPLETE …")
+		time.Sleep(time.Minute)
+		w.run(0)
+		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=9")
+	})
+	bubble(t, "never asked first and of these the newest push, then the oldest answer", func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		for i := range 6 {
+			w.put("repo-0", fmt.Sprint("v", i))
+			time.Sleep(time.Second)
+		}
+		w.server.SetLatency(findings, 50*time.Millisecond, 0)
+		w.atOnce = 1
+		w.scanning(refresh.ScanFindings)
+		w.run(0)
+		ages := func() (tags []string) {
+			repository := w.known.Find("repo-0")
+			images := slices.Clone(repository.Images)
+			slices.SortStableFunc(images, func(a, b inventory.Image) int { return int(a.Scan.AskedAt - b.Scan.AskedAt) })
+			for _, image := range images {
+				tags = append(tags, image.Tags...)
+			}
+			return tags
+		}
+		if diff := cmp.Diff([]string{"v5", "v4", "v3", "v2", "v1", "v0"}, ages()); diff != "" {
+			t.Errorf("first order (-want +got):\n%s", diff)
+		}
+		time.Sleep(23*time.Hour + 30*time.Minute)
+		w.put("repo-0", "late")
+		time.Sleep(time.Second)
+		w.put("repo-0", "later")
+		time.Sleep(time.Hour)
+		w.run(0)
+		if diff := cmp.Diff([]string{"later", "late", "v5", "v4", "v3", "v2", "v1", "v0"}, ages()); diff != "" {
+			t.Errorf("second order (-want +got):\n%s", diff)
+		}
+	})
+	bubble(t, "one digest in two repositories is asked for in each", func(t *testing.T) {
+		w := newWorld(t, 2, 0)
+		for _, name := range []string{"repo-0", "repo-1"} {
+			w.check(w.registry.PutImage(name, ecrtest.Image{Digest: ecrtest.Digest("same"), Tags: []string{"a", "b"}}))
+		}
+		w.scanning(refresh.ScanFindings)
+		w.run(0)
+		if n := w.calls(findings); n != 2 {
+			t.Errorf("%d calls, want one a repository, whatever the number of tags", n)
+		}
+	})
+	bubble(t, "the newest N of each repository, tagged and active", func(t *testing.T) {
+		w := newWorld(t, 2, 0)
+		for i := range 10 {
+			w.put("repo-0", fmt.Sprint("v", i))
+			time.Sleep(time.Second)
+		}
+		w.put("repo-1", "only")
+		w.check(w.registry.PutImage("repo-1", ecrtest.Image{Digest: ecrtest.Digest("untagged")}))
+		w.check(w.registry.PutImage("repo-1", ecrtest.Image{Digest: ecrtest.Digest("archived"), Tags: []string{"x"}, Status: "ARCHIVED"}))
+		w.scanning(refresh.ScanFindings, func(o *refresh.ScanOptions) { o.Newest = 3 })
+		result := w.run(0)
+		if result.Scans.Answered != 4 || w.known.ScansPending != 0 {
+			t.Errorf("%+v, %d pending", result.Scans, w.known.ScansPending)
+		}
+		w.wantScan("repo-0", "v9", inventory.ScanNotFound)
+		w.wantScan("repo-0", "v6", "unknown")
+	})
+	bubble(t, "more than fits: after the predictable number of runs all is known", func(t *testing.T) {
+		w := newWorld(t, 10, 200)
+		w.scanning(refresh.ScanFindings)
+		const budget = 30 * time.Second
+		// Listing has half the time at most, and takes next to none; the rest makes
+		// ten calls a second and a second's worth at once.
+		runs := 0
+		for w.known.ListedAt.IsZero() || w.known.ScansPending > 0 {
+			result := w.run(budget)
+			if runs++; runs > 10 {
+				t.Fatalf("after %d runs %d are pending", runs, w.known.ScansPending)
+			}
+			if result.Scans.Left != w.known.ScansPending {
+				t.Errorf("%d left, %d pending", result.Scans.Left, w.known.ScansPending)
+			}
+			time.Sleep(2*time.Minute - budget)
+		}
+		if want := 7; runs != want { // 2000 ÷ (30 s × 10 + 10)
+			t.Errorf("%d runs, want %d", runs, want)
+		}
+		if n := w.calls(findings); n != 2000 {
+			t.Errorf("%d calls for 2000 images", n)
+		}
+	})
+	bubble(t, "listing leaves half of the time to scans", func(t *testing.T) {
+		w := newWorld(t, 100, 5)
+		w.server.SetLatency("DescribeImages", 2*time.Second, 0)
+		w.scanning(refresh.ScanFindings)
+		result := w.run(20 * time.Second)
+		if result.Left == 0 || result.Refreshed == 0 || result.Scans.Answered < 90 {
+			t.Errorf("%+v", result)
+		}
+	})
+}
+
+func TestScanFaults(t *testing.T) {
+	t.Parallel()
+	policy := func(w *world, denied string) {
+		p, err := ecrtest.ParsePolicy([]byte(`{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny",` + denied + `}]}`))
+		w.check(err)
+		w.server.SetPolicy(p)
+	}
+	bubble(t, "findings are denied: the summary, and one warning", func(t *testing.T) {
+		w := newWorld(t, 3, 5)
+		policy(w, `"Action":"ecr:DescribeImageScanFindings","Resource":"*"`)
+		w.scanning(refresh.ScanAuto)
+		for range 3 {
+			result := w.run(time.Minute)
+			if result.Err != nil || w.known.ScanSource != inventory.ScansFromSummary {
+				t.Errorf("error %v, source %s", result.Err, w.known.ScanSource)
+			}
+			time.Sleep(interval)
+		}
+		if n := strings.Count(w.log.String(), "want of a permission"); n != 1 {
+			t.Errorf("%d warnings, want 1:\n%s", n, &w.log)
+		}
+		// Each refresh tries, with about as many calls as are made at once.
+		if n := w.calls(findings); n > 3*2*4 {
+			t.Errorf("%d calls", n)
+		}
+	})
+	bubble(t, "one repository is denied: the others are known", func(t *testing.T) {
+		w := newWorld(t, 3, 5)
+		policy(w, `"Action":"ecr:DescribeImageScanFindings","Resource":"`+w.registry.ARN("repo-1")+`"`)
+		w.scanning(refresh.ScanAuto, func(o *refresh.ScanOptions) {})
+		w.scan("repo-0", "v0", done(time.Now().Add(-time.Hour), "LOW", 1))
+		w.check(w.registry.Tag("repo-0", ecrtest.Digest("repo-0v0"), "zz"))
+		result := w.run(0)
+		if result.Scans.Answered != 10 || result.Scans.Failed != 5 {
+			t.Errorf("%+v", result.Scans)
+		}
+		w.calls(findings)
+		if result = w.run(0); w.calls(findings) != 0 || result.Scans.Due != 0 {
+			t.Errorf("asked again at once: %+v", result.Scans)
+		}
+	})
+	bubble(t, "errors put an image off, and are told", func(t *testing.T) {
+		w := newWorld(t, 1, 2)
+		w.scanning(refresh.ScanFindings)
+		w.server.Fail(ecrtest.Match{Operation: findings}, 16, ecrtest.FaultServer)
+		result := w.run(0)
+		if result.Scans.Failed != 2 || result.Err == nil || w.known.ScansPending != 2 {
+			t.Errorf("%+v, error %v, %d pending", result.Scans, result.Err, w.known.ScansPending)
+		}
+		time.Sleep(10 * time.Minute)
+		if result = w.run(0); result.Scans.Answered != 2 || result.Err != nil {
+			t.Errorf("%+v, error %v", result.Scans, result.Err)
+		}
+	})
+	bubble(t, "throttled: slower, and nothing lost", func(t *testing.T) {
+		w := newWorld(t, 1, 60)
+		w.scanning(refresh.ScanFindings)
+		w.server.SetRate(findings, 4, 1)
+		result := w.run(0)
+		if result.Scans.Answered != 60 || result.Err != nil {
+			t.Errorf("%+v, error %v", result.Scans, result.Err)
+		}
+	})
+	bubble(t, "the scanning configuration is denied: findings", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		policy(w, `"Action":"ecr:GetRegistryScanningConfiguration","Resource":"*"`)
+		w.scanning(refresh.ScanAuto)
+		if result := w.run(0); result.Err != nil || w.known.ScanSource != inventory.ScansFromFindings || result.Scans.Answered != 1 {
+			t.Errorf("%+v, source %s", result, w.known.ScanSource)
+		}
+	})
+	bubble(t, "Inspector is denied: findings", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		w.enhanced()
+		policy(w, `"Action":["inspector2:ListCoverage","inspector2:ListFindingAggregations"],"Resource":"*"`)
+		w.scanning(refresh.ScanAuto)
+		if result := w.run(0); result.Err != nil || w.known.ScanSource != inventory.ScansFromFindings || result.Scans.Answered != 1 {
+			t.Errorf("%+v, source %s", result, w.known.ScanSource)
+		}
+		if n := strings.Count(w.log.String(), "want of a permission"); n != 1 {
+			t.Errorf("%d warnings:\n%s", n, &w.log)
+		}
+	})
+	for _, source := range []refresh.ScanSource{refresh.ScanNone, refresh.ScanSummary} {
+		bubble(t, "nothing is asked: "+string(source), func(t *testing.T) {
+			w := newWorld(t, 1, 3)
+			w.scanning(source)
+			result := w.run(time.Minute)
+			if result.Err != nil || w.calls(findings) != 0 || w.known.ScansPending != 0 || w.known.ScanSource != string(source) {
+				t.Errorf("%+v, %s, %d pending", result, w.known.ScanSource, w.known.ScansPending)
+			}
+		})
+	}
+	bubble(t, "a summary that is there is not asked for again", func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.check(w.registry.PutImage("repo-0", ecrtest.Image{
+			Digest: ecrtest.Digest("repo-0v0"), Tags: []string{"v0"}, Scan: &ecrtest.ScanSummary{CompletedAt: time.Now(), Counts: map[string]int32{"LOW": 4}},
+		}))
+		w.scanning(refresh.ScanAuto)
+		w.run(0)
+		if n := w.calls(findings); n != 0 {
+			t.Errorf("%d calls", n)
+		}
+		w.wantScan("repo-0", "v0", " LOW=4")
+	})
+}
+
+func TestEnhancedScans(t *testing.T) {
+	t.Parallel()
+	bubble(t, "in bulk, completed where the split is missing", func(t *testing.T) {
+		w := newWorld(t, 4, 150)
+		w.enhanced()
+		before := time.Now().Add(-time.Hour)
+		for r := range 4 {
+			for i := range 150 {
+				state := done(before, "CRITICAL", 1, "HIGH", i%3)
+				if i%3 == 0 {
+					delete(state.Counts, "HIGH")
+				}
+				if i < 10 {
+					state.Counts["LOW"] = 5
+				}
+				w.scan(fmt.Sprint("repo-", r), fmt.Sprint("v", i), state)
+			}
+		}
+		w.scanning(refresh.ScanAuto)
+		result := w.run(0)
+		if result.Err != nil || !result.Scans.Listed || w.known.ScanSource != inventory.ScansFromInspector || w.known.ScansPending != 0 {
+			t.Fatalf("%+v, source %s, %d pending", result, w.known.ScanSource, w.known.ScansPending)
+		}
+		calls := w.server.Calls()
+		if calls[coverage] != 3 || calls[aggregations] != 6 || calls[findings] != 40 {
+			t.Errorf("calls %v, want 600÷200, 600÷100, and 40 images with LOW", calls)
+		}
+		w.wantScan("repo-0", "v0", "ACTIVE CRITICAL=1 LOW=5")
+		w.wantScan("repo-3", "v11", "ACTIVE CRITICAL=1 HIGH=2")
+
+		// After six hours the lists are read again; only what changed is asked for.
+		w.check(w.registry.Rescan("repo-1", ecrtest.Digest("repo-1v3"), done(time.Now(), "CRITICAL", 1, "LOW", 7)))
+		w.check(w.registry.Rescan("repo-1", ecrtest.Digest("repo-1v20"), done(time.Now(), "MEDIUM", 2)))
+		w.server.ResetObserved()
+		time.Sleep(6 * time.Hour)
+		w.run(0)
+		if calls = w.server.Calls(); calls[coverage] != 3 || calls[aggregations] != 6 || calls[findings] != 1 {
+			t.Errorf("calls %v, want the lists and one image", calls)
+		}
+		w.wantScan("repo-1", "v3", "ACTIVE CRITICAL=1 LOW=7")
+		w.wantScan("repo-1", "v20", "ACTIVE MEDIUM=2")
+	})
+	bubble(t, "clean, never scanned, pending, new since the lists", func(t *testing.T) {
+		w := newWorld(t, 1, 3)
+		w.enhanced()
+		now := time.Now()
+		w.scan("repo-0", "v0", done(now.Add(-time.Hour)))
+		w.scan("repo-0", "v2", ecrtest.ScanState{At: now.Add(-time.Minute), Status: "PENDING"}, done(now.Add(90*time.Second), "HIGH", 1))
+		w.scanning(refresh.ScanAuto)
+		w.run(0)
+		w.wantScan("repo-0", "v0", "ACTIVE")
+		w.wantScan("repo-0", "v1", inventory.ScanNotFound)
+		w.wantScan("repo-0", "v2", "PENDING …")
+		time.Sleep(3 * time.Minute)
+		w.run(0)
+		w.wantScan("repo-0", "v2", "ACTIVE HIGH=1")
+		w.put("repo-0", "new")
+		w.scan("repo-0", "new", done(time.Now(), "LOW", 1))
+		w.calls(findings)
+		time.Sleep(interval)
+		w.run(0)
+		w.wantScan("repo-0", "new", "ACTIVE LOW=1")
+		if n := w.calls(findings); n != 1 {
+			t.Errorf("%d calls for one new image", n)
+		}
+	})
+	bubble(t, "lists that take more than one run", func(t *testing.T) {
+		w := newWorld(t, 1, 900)
+		w.enhanced()
+		for i := range 900 {
+			w.scan("repo-0", fmt.Sprint("v", i), done(time.Now(), "CRITICAL", 1))
+		}
+		w.server.SetLatency(coverage, 2*time.Second, 0)
+		w.scanning(refresh.ScanAuto)
+		listed := 0
+		for range 3 {
+			ctx, cancel := context.WithTimeout(w.Context(), 5*time.Second)
+			if w.refresher.Run(ctx, w.known, time.Now()).Scans.Listed {
+				listed++
+			}
+			cancel()
+			time.Sleep(time.Minute)
+		}
+		if listed != 1 || w.known.ScansPending != 0 {
+			t.Errorf("listed %d times, %d pending", listed, w.known.ScansPending)
+		}
+		if n := w.server.Calls()[findings]; n != 0 {
+			t.Errorf("%d calls for findings, which the lists tell of", n)
+		}
+	})
+}
