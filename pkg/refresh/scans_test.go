@@ -261,7 +261,8 @@ func TestBasicScans(t *testing.T) {
 		if want := 7; runs != want { // 2000 ÷ (30 s × 10 + 10)
 			t.Errorf("%d runs, want %d", runs, want)
 		}
-		if n := w.calls(findings); n != 2000 {
+		// The end of a run may cut a call off.
+		if n := w.calls(findings); n < 2000 || n > 2000+runs {
 			t.Errorf("%d calls for 2000 images", n)
 		}
 	})

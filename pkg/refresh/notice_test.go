@@ -1,0 +1,214 @@
+package refresh_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+)
+
+func (w *world) apply(notices ...refresh.Notice) refresh.NoticeResult {
+	w.Helper()
+	return w.refresher.Apply(w.Context(), w.known, notices, time.Now())
+}
+
+func (w *world) digest(text string) inventory.Digest {
+	w.Helper()
+	d, err := inventory.ParseDigest(ecrtest.Digest(text))
+	w.check(err)
+	return d
+}
+
+// changed is the notice of a change to a repository's images just now.
+func changed(repository string) refresh.Notice {
+	return refresh.Notice{Repository: repository, At: time.Now().Truncate(time.Second), Images: true}
+}
+
+func (w *world) wantCalls(want map[string]int) {
+	w.Helper()
+	if diff := cmp.Diff(want, w.server.Calls(), cmpopts.EquateEmpty()); diff != "" {
+		w.Errorf("calls (-want +got):\n%s", diff)
+	}
+	w.server.ResetObserved()
+}
+
+func TestApply(t *testing.T) {
+	t.Parallel()
+	bubble(t, "an image was pushed", func(t *testing.T) {
+		w := newWorld(t, 3, 1)
+		w.run(0)
+		w.server.ResetObserved()
+		time.Sleep(5 * time.Minute)
+		w.put("repo-1", "new")
+		w.put("repo-2", "unseen")
+		result := w.apply(changed("repo-1"))
+		if diff := cmp.Diff([]string{"repo-1"}, result.Repositories); diff != "" || result.Err != nil {
+			t.Errorf("repositories (-want +got):\n%s%v", diff, result.Err)
+		}
+		w.wantCalls(map[string]int{"DescribeImages": 1})
+		if len(w.tags("repo-1")) != 2 || len(w.tags("repo-2")) != 1 {
+			t.Errorf("tags %v and %v", w.tags("repo-1"), w.tags("repo-2"))
+		}
+	})
+	bubble(t, "many events of one repository cost one listing", func(t *testing.T) {
+		w := newWorld(t, 2, 1)
+		w.run(0)
+		w.server.ResetObserved()
+		time.Sleep(5 * time.Minute)
+		burst := []refresh.Notice{changed("repo-1"), changed("repo-0"), changed("repo-1"), changed("repo-1")}
+		time.Sleep(2 * time.Second)
+		w.apply(burst...)
+		w.wantCalls(map[string]int{"DescribeImages": 2})
+		// The rest of the burst comes with the next batch, when all is known.
+		time.Sleep(2 * time.Second)
+		result := w.apply(burst...)
+		w.wantCalls(nil)
+		if result.Ignored != 4 {
+			t.Errorf("%d ignored, want 4", result.Ignored)
+		}
+	})
+	bubble(t, "in the second of the listing an event may be of after it", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		time.Sleep(500 * time.Millisecond)
+		w.run(0)
+		w.server.ResetObserved()
+		time.Sleep(200 * time.Millisecond)
+		w.put("repo-0", "new")
+		w.apply(changed("repo-0")) // its time is the second's, before the listing's
+		w.wantCalls(map[string]int{"DescribeImages": 1})
+		if len(w.tags("repo-0")) != 2 {
+			t.Errorf("tags %v", w.tags("repo-0"))
+		}
+	})
+	bubble(t, "of a repository that is not known yet", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		w.run(0)
+		w.server.ResetObserved()
+		w.check(w.registry.PutRepository(ecrtest.Repository{Name: "brand/new", TagMutability: "IMMUTABLE"}))
+		w.put("brand/new", "v1")
+		result := w.apply(changed("brand/new"))
+		w.wantCalls(map[string]int{"DescribeRepositories": 1, "DescribeImages": 1})
+		if result.Err != nil || len(w.tags("brand/new")) != 1 || w.known.Find("brand/new").TagMutability != "IMMUTABLE" {
+			t.Errorf("%+v, tags %v", result, w.tags("brand/new"))
+		}
+	})
+	bubble(t, "of a repository that is gone", func(t *testing.T) {
+		w := newWorld(t, 2, 1)
+		w.run(0)
+		w.known.Pushed(inventory.TimeOf(time.Now()), true)
+		time.Sleep(time.Minute)
+		w.registry.DeleteRepository("repo-1")
+		result := w.apply(changed("repo-1"), changed("never-was"))
+		if result.Err != nil || w.known.Find("repo-1") != nil || len(w.known.Ended) != 1 {
+			t.Errorf("%+v, ended %v", result, w.known.Ended)
+		}
+	})
+	bubble(t, "what cannot be read now stays due", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		w.run(0)
+		time.Sleep(time.Minute)
+		w.put("repo-0", "new")
+		w.server.Fail(ecrtest.Match{Operation: "DescribeImages"}, 8, ecrtest.FaultServer)
+		if result := w.apply(changed("repo-0")); result.Err == nil || !w.known.Find("repo-0").Due {
+			t.Errorf("%+v", result)
+		}
+		time.Sleep(time.Minute)
+		w.want(w.run(0), refresh.Result{Due: 1, Refreshed: 1}, "")
+		if len(w.tags("repo-0")) != 2 || w.known.Find("repo-0").Due {
+			t.Errorf("tags %v", w.tags("repo-0"))
+		}
+	})
+	bubble(t, "settings changed, and with them what is scanned", func(t *testing.T) {
+		w := newWorld(t, 1, 2)
+		w.scanning(refresh.ScanFindings)
+		w.run(0)
+		w.server.ResetObserved()
+		time.Sleep(5 * time.Minute)
+		w.check(w.registry.PutRepository(ecrtest.Repository{Name: "repo-0", CreatedAt: time.Unix(1, 0), TagMutability: "IMMUTABLE"}))
+		w.apply(refresh.Notice{Repository: "repo-0", At: time.Now(), Settings: true, Scans: true})
+		w.wantCalls(map[string]int{"DescribeRepositories": 1})
+		if w.known.Find("repo-0").TagMutability != "IMMUTABLE" || len(w.tags("repo-0")) != 2 {
+			t.Errorf("known %+v", w.known.Find("repo-0"))
+		}
+		time.Sleep(2 * time.Minute)
+		w.run(0)
+		w.wantCalls(map[string]int{"DescribeImageScanFindings": 2})
+	})
+}
+
+func TestApplyScans(t *testing.T) {
+	t.Parallel()
+	told := func(at time.Time, tag string, scan inventory.Scan) refresh.Notice {
+		d, err := inventory.ParseDigest(ecrtest.Digest("repo-0" + tag))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return refresh.Notice{Repository: "repo-0", At: at, Digest: d, Scan: &scan}
+	}
+	critical := inventory.Scan{Status: "COMPLETE", Severities: []inventory.SeverityCount{{Severity: "CRITICAL", Count: 3}}}
+	bubble(t, "counts are used at once, and nothing is asked", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		w.scanning(refresh.ScanFindings)
+		w.run(0)
+		w.server.ResetObserved()
+		time.Sleep(5 * time.Minute)
+		at := time.Now()
+		result := w.apply(told(at, "v0", critical))
+		w.wantCalls(nil)
+		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=3")
+		if scan := w.known.Find("repo-0").Images[0].Scan; scan.CompletedAt != inventory.TimeOf(at) || result.Ignored != 0 {
+			t.Errorf("scan %+v, result %+v", scan, result)
+		}
+		// The same event again, and an older one.
+		older := critical
+		older.Severities = nil
+		if result = w.apply(told(at, "v0", older), told(at.Add(-time.Minute), "v0", older)); result.Ignored != 2 {
+			t.Errorf("%+v", result)
+		}
+		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=3")
+		time.Sleep(23 * time.Hour)
+		w.known.ListedAt, w.known.Find("repo-0").ImagesReadAt = inventory.TimeOf(time.Now()), inventory.TimeOf(time.Now())
+		w.run(0)
+		w.wantCalls(nil)
+	})
+	bubble(t, "of an image that is not known yet", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		w.run(0)
+		w.server.ResetObserved()
+		time.Sleep(time.Minute)
+		w.put("repo-0", "new")
+		w.apply(told(time.Now(), "new", critical))
+		w.wantCalls(map[string]int{"DescribeImages": 1})
+		w.wantScan("repo-0", "new", "COMPLETE CRITICAL=3")
+	})
+	bubble(t, "of an image that is gone", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		w.run(0)
+		time.Sleep(time.Minute)
+		if result := w.apply(told(time.Now(), "never", critical)); result.Err != nil {
+			t.Errorf("%+v", result)
+		}
+	})
+	bubble(t, "Inspector's are partial, and completed when the time is there", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		w.enhanced()
+		w.scan("repo-0", "v0", done(time.Now(), "CRITICAL", 3, "LOW", 2))
+		w.scanning(refresh.ScanAuto)
+		w.run(0)
+		time.Sleep(time.Minute)
+		partial := inventory.Scan{Status: "ACTIVE", Severities: critical.Severities, Partial: true, Total: 9}
+		w.apply(told(time.Now(), "v0", partial))
+		if got := w.knownScan("repo-0", "v0"); !strings.HasSuffix(got, "…") || !strings.Contains(got, "CRITICAL=3") {
+			t.Errorf("scan %q", got)
+		}
+		time.Sleep(time.Minute)
+		w.run(0)
+		w.wantScan("repo-0", "v0", "ACTIVE CRITICAL=3 LOW=2")
+	})
+}
