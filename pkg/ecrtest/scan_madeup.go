@@ -104,19 +104,18 @@ func (p *scanShares) madeUpState(rec *record, scanType string, at time.Time) (Sc
 
 // rescan is the state of an image that is scanned once a day, after its first result.
 func (l *madeUpLife) rescan(scanType string, pushed time.Time, age time.Duration) (ScanState, bool) {
-	days := (age - l.completed) / day
-	since := (age - l.completed) % day
-	completed := pushed.Add(l.completed + days*day)
+	later := (age - l.completed).Truncate(day) // than the first
+	completed := pushed.Add(l.completed + later)
 	waits := l.counted - l.completed
-	if days > 0 && since < waits && scanType == basic {
-		return ScanState{At: completed, CompletedAt: completed}, true
-	}
-	if days > 0 {
-		l.rng = rand.New(rand.NewPCG(l.rng.Uint64(), uint64(days)))
+	if later > 0 {
+		if scanType == basic && age-l.completed-later < waits {
+			return ScanState{At: completed, CompletedAt: completed}, true
+		}
+		l.rng = rand.New(rand.NewPCG(l.rng.Uint64(), uint64(later)))
 	}
 	state := l.result(scanType, completed)
 	state.At = completed
-	if days == 0 || scanType == basic {
+	if later == 0 || scanType == basic {
 		state.At = completed.Add(waits)
 	}
 	return state, true
