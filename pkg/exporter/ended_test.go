@@ -1,0 +1,224 @@
+package exporter_test
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+)
+
+// stale says of each series of a tag whether its last sample is a marker.
+func (w *world) stale(tag string) (stale, alive int) {
+	w.Helper()
+	for _, series := range w.receiver.All() {
+		if series.Labels["tag"] != tag {
+			continue
+		}
+		for i, sample := range series.Samples {
+			if i > 0 && sample.Timestamp <= series.Samples[i-1].Timestamp {
+				w.Errorf("%v: samples %v are not in order", series, series.Samples)
+			}
+		}
+		if math.Float64bits(series.Last().Value) == 0x7ff0000000000002 {
+			stale++
+		} else {
+			alive++
+		}
+	}
+	return stale, alive
+}
+
+func (w *world) wantStale(tag string, stale, alive int) {
+	w.Helper()
+	if s, a := w.stale(tag); s != stale || a != alive {
+		w.Errorf("tag %s: %d series ended and %d alive, want %d and %d", tag, s, a, stale, alive)
+	}
+}
+
+func TestMarkers(t *testing.T) {
+	t.Parallel()
+	bubble(t, "an image is deleted: its series end, once", func(t *testing.T) {
+		w := newWorld(t)
+		w.put("app", images(3)...)
+		_, err := w.run(time.Minute)
+		w.check(err)
+		w.check(w.registry.DeleteImage("app", ecrtest.Digest("1")))
+		for i, want := range []int{0, 1, 0} {
+			time.Sleep(interval / 2)
+			summary, err := w.run(time.Minute)
+			w.check(err)
+			if summary.Ended != want {
+				t.Errorf("run %d: %d markers, want %d", i, summary.Ended, want)
+			}
+		}
+		w.wantStale("v1", 1, 0)
+		w.wantStale("v2", 0, 1)
+	})
+	bubble(t, "also across a cold start", func(t *testing.T) {
+		w := newWorld(t)
+		w.put("app", images(3)...)
+		_, err := w.run(time.Minute)
+		w.check(err)
+		w.check(w.registry.DeleteImage("app", ecrtest.Digest("1")))
+		w.registry.DeleteRepository("nothing")
+		time.Sleep(interval)
+		w.restart()
+		_, err = w.run(time.Minute)
+		w.check(err)
+		w.wantStale("v1", 1, 0)
+	})
+	bubble(t, "a push that fails leaves them to the next", func(t *testing.T) {
+		w := newWorld(t)
+		w.put("app", images(3)...)
+		_, err := w.run(time.Minute)
+		w.check(err)
+		w.check(w.registry.DeleteImage("app", ecrtest.Digest("1")))
+		time.Sleep(interval)
+		w.receiver.Answer(remotewritetest.Answer{Status: http.StatusForbidden})
+		if _, err := w.run(time.Minute); err == nil {
+			t.Error("no error")
+		}
+		w.wantStale("v1", 0, 1)
+		time.Sleep(2 * time.Minute)
+		w.restart()
+		summary, err := w.run(time.Minute)
+		w.check(err)
+		if w.wantStale("v1", 1, 0); summary.Ended != 1 {
+			t.Errorf("%d markers", summary.Ended)
+		}
+	})
+	bubble(t, "nothing ends that could not be read", func(t *testing.T) {
+		w := newWorld(t)
+		w.put("app", images(3)...)
+		w.put("other", images(1)...)
+		_, err := w.run(time.Minute)
+		w.check(err)
+		time.Sleep(interval)
+		w.server.Fail(ecrtest.Match{RepositoryName: "app"}, ecrtest.Always, ecrtest.FaultServer)
+		summary, err := w.run(2 * time.Minute)
+		if err == nil || summary.Ended != 0 {
+			t.Errorf("error %v, %d markers", err, summary.Ended)
+		}
+		w.wantStale("v1", 0, 1)
+	})
+	bubble(t, "a tag moves: the old image's series end, the new one's are alive", func(t *testing.T) {
+		w := newWorld(t)
+		w.put("app", images(2)...)
+		w.check(w.registry.Tag("app", ecrtest.Digest("0"), "latest"))
+		_, err := w.run(time.Minute)
+		w.check(err)
+		w.check(w.registry.Tag("app", ecrtest.Digest("1"), "latest"))
+		time.Sleep(interval)
+		_, err = w.run(time.Minute)
+		w.check(err)
+		w.wantStale("latest", 1, 1)
+	})
+}
+
+// An event pushes the series of what it names, and no other.
+func TestApply(t *testing.T) {
+	t.Parallel()
+	bubble(t, "one repository of three", func(t *testing.T) {
+		w := newWorld(t)
+		for _, name := range []string{"app-a", "app-b", "app-c"} {
+			w.put(name, images(3)...)
+		}
+		_, err := w.run(time.Minute)
+		w.check(err)
+		time.Sleep(time.Minute)
+		w.put("app-b", ecrtest.Image{Digest: ecrtest.Digest("new"), Tags: []string{"new"}, SizeBytes: new(int64)})
+		w.check(w.registry.DeleteImage("app-b", ecrtest.Digest("2")))
+		w.check(w.registry.DeleteImage("app-c", ecrtest.Digest("2")))
+		summary, err := w.exporter.Apply(t.Context(), []refresh.Notice{{Repository: "app-b", At: time.Now(), Images: true}})
+		w.check(err)
+		if summary.Series != 1+3+1 || summary.Ended != 1 || summary.Accepted != 5 {
+			t.Errorf("Summary %+v, want info, three images and a marker", summary)
+		}
+		w.wantStale("new", 0, 1)
+		w.wantStale("v2", 1, 2)
+		// What else has ended is told when it is refreshed.
+		time.Sleep(interval)
+		_, err = w.run(time.Minute)
+		w.check(err)
+		w.wantStale("v2", 2, 1)
+	})
+	bubble(t, "a repository is deleted", func(t *testing.T) {
+		w := newWorld(t)
+		w.put("app-a", images(3)...)
+		_, err := w.run(time.Minute)
+		w.check(err)
+		time.Sleep(time.Minute)
+		w.registry.DeleteRepository("app-a")
+		summary, err := w.exporter.Apply(t.Context(), []refresh.Notice{{Repository: "app-a", At: time.Now(), Images: true}})
+		w.check(err)
+		if summary.Series != 4 || summary.Ended != 4 || summary.Repositories != 0 {
+			t.Errorf("Summary %+v", summary)
+		}
+	})
+}
+
+// Saving costs a whole upload: it is done when a refresh is finished, and
+// otherwise now and then.
+func TestSaves(t *testing.T) {
+	t.Parallel()
+	bubble(t, "not more often than the interval", func(t *testing.T) {
+		saves := &savesCounted{}
+		w := newWorld(t, func(o *exporter.Options) { o.Store, o.SaveInterval, o.Durable = saves, 5*time.Minute, true })
+		w.put("app", images(3)...)
+		run := func(want int, why string) {
+			t.Helper()
+			_, _ = w.run(time.Minute)
+			if saves.n != want {
+				t.Errorf("%s: %d saves, want %d", why, saves.n, want)
+			}
+		}
+		run(1, "a finished refresh")
+		time.Sleep(2 * time.Minute)
+		run(1, "nothing changed")
+		// A run that leaves something due is not finished.
+		w.put("app2", images(1)...)
+		w.server.SetLatency("DescribeImages", time.Hour, 0)
+		time.Sleep(interval)
+		run(2, "the first change in a while")
+		time.Sleep(2 * time.Minute)
+		run(2, "nothing new in this run")
+		w.server.SetLatency("DescribeImages", 0, 0)
+		time.Sleep(time.Minute)
+		run(3, "finished")
+		if len(w.receiver.Find("aws_ecr_exporter_state_available")) != 1 {
+			t.Error("no aws_ecr_exporter_state_available")
+		}
+	})
+	bubble(t, "a store out of reach is a metric", func(t *testing.T) {
+		w := newWorld(t, func(o *exporter.Options) { o.Store, o.Durable = brokenStore{}, true })
+		_, err := w.run(time.Minute)
+		w.check(err)
+		if s := w.receiver.Find("aws_ecr_exporter_state_available"); len(s) != 1 || s[0].Last().Value != 0 {
+			t.Errorf("series %v", s)
+		}
+		if !strings.Contains(w.log.String(), "level=WARN") {
+			t.Errorf("log:\n%s", &w.log)
+		}
+	})
+}
+
+type savesCounted struct {
+	registry *inventory.Registry
+	n        int
+}
+
+func (s *savesCounted) Load(context.Context) (*inventory.Registry, error) { return s.registry, nil }
+
+func (s *savesCounted) Save(_ context.Context, registry *inventory.Registry) error {
+	s.registry = registry
+	s.n++
+	return nil
+}
