@@ -14,16 +14,21 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// File keeps the inventory in a file, and the newest copy of it in memory too.
+// File keeps the inventory in a file.
+//
+// What another process wrote is merged before the file is replaced. There is no
+// lock: of two that replace it in the same instant, one's last run is forgotten by
+// the file, though not by that process, whose next save brings it back.
 type File struct {
 	path string
 	log  *slog.Logger
 
-	registry *inventory.Registry
-	version  fileVersion // of the file that registry equals
+	registry *inventory.Registry // the copy in memory, nil if there is none
+	version  fileVersion         // of the file whose content registry has
 }
 
-// fileVersion tells whether somebody else wrote the file in the meantime.
+// fileVersion tells whether somebody else wrote the file in the meantime. It is zero
+// for no file.
 type fileVersion struct {
 	modified time.Time
 	size     int64
@@ -38,40 +43,66 @@ func NewFile(path string, log *slog.Logger) *File {
 	return &File{path: path, log: log}
 }
 
-// Load returns the stored inventory; nil if there is none. A file that cannot be
-// understood is set aside under another name, logged, and counts as none: the
-// inventory is rebuilt from ECR.
+// Load returns the newest inventory: the copy in memory, with what the file knows
+// better if it changed; nil if there is neither. A file that cannot be understood is
+// set aside under another name, logged, and counts as none: the inventory is rebuilt
+// from ECR. With an error the copy in memory is returned, if there is one.
 func (f *File) Load(ctx context.Context) (*inventory.Registry, error) {
-	file, err := os.Open(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	if err := f.pull(ctx); err != nil {
+		return f.registry, fmt.Errorf("loading the state: %w", err)
+	}
+	return f.registry, nil
+}
+
+// Read returns what the file holds and changes nothing: nil if there is no file, an
+// error that matches inventory.ErrFormat if it cannot be understood.
+func (f *File) Read(context.Context) (*inventory.Registry, error) {
+	registry, _, err := f.read(fileVersion{})
+	if err != nil {
+		return nil, fmt.Errorf("reading the state: %w", err)
+	}
+	return registry, nil
+}
+
+// pull takes over into the copy in memory what the file knows better.
+func (f *File) pull(ctx context.Context) error {
+	stored, version, err := f.read(f.version)
+	if errors.Is(err, inventory.ErrFormat) {
+		err = f.setAside(ctx, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("loading the state: %w", err)
+		return err
+	}
+	f.registry, f.version = merged(ctx, f.registry, stored, f.log), version
+	return nil
+}
+
+// read returns the file's content and version; no content if there is no file, or if
+// its version is the known one.
+func (f *File) read(known fileVersion) (*inventory.Registry, fileVersion, error) {
+	file, err := os.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fileVersion{}, nil
+	}
+	if err != nil {
+		return nil, fileVersion{}, err
 	}
 	defer file.Close()
 	version, err := versionOf(file)
-	if err != nil {
-		return nil, fmt.Errorf("loading the state: %w", err)
-	}
-	if f.registry != nil && version == f.version {
-		return f.registry, nil
+	if err != nil || version == known {
+		return nil, version, err
 	}
 	registry, err := inventory.Decode(bufio.NewReader(file))
-	if errors.Is(err, inventory.ErrFormat) {
-		return nil, f.setAside(ctx, err)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("loading the state %s: %w", f.path, err)
+		return nil, fileVersion{}, fmt.Errorf("%s: %w", f.path, err)
 	}
-	f.registry, f.version = registry, version
-	return registry, nil
+	return registry, version, nil
 }
 
 // setAside moves a file that is not ours, or not whole, out of the way. Only the
 // newest such file is kept.
 func (f *File) setAside(ctx context.Context, cause error) error {
-	aside := f.path + ".damaged"
+	aside := f.path + damagedSuffix
 	if err := os.Rename(f.path, aside); err != nil {
 		return fmt.Errorf("setting the state aside, which cannot be used (%w): %w", cause, err)
 	}
@@ -80,13 +111,19 @@ func (f *File) setAside(ctx context.Context, cause error) error {
 	return nil
 }
 
-// Save replaces the file as a whole: a crash leaves the old one or the new one.
-func (f *File) Save(_ context.Context, registry *inventory.Registry) (err error) {
+// Save makes the registry the copy in memory and writes it to the file, after
+// merging into it what another process wrote since. The file is replaced as a whole:
+// a crash leaves the old one or the new one.
+func (f *File) Save(ctx context.Context, registry *inventory.Registry) (err error) {
+	f.registry = registry
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("saving the state: %w", err)
 		}
 	}()
+	if err := f.pull(ctx); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
 		return err
 	}
@@ -96,11 +133,7 @@ func (f *File) Save(_ context.Context, registry *inventory.Registry) (err error)
 	}
 	defer os.Remove(file.Name()) // fails after the rename, which is well
 	defer file.Close()
-	out := bufio.NewWriter(file)
-	if err := inventory.Encode(out, registry); err != nil {
-		return err
-	}
-	if err := out.Flush(); err != nil {
+	if err := encode(file, registry); err != nil {
 		return err
 	}
 	if err := file.Sync(); err != nil {
@@ -113,8 +146,17 @@ func (f *File) Save(_ context.Context, registry *inventory.Registry) (err error)
 	if err := os.Rename(file.Name(), f.path); err != nil {
 		return err
 	}
-	f.registry, f.version = registry, version
+	f.version = version
 	return nil
+}
+
+// encode writes the stored form to a file.
+func encode(file *os.File, registry *inventory.Registry) error {
+	out := bufio.NewWriter(file)
+	if err := inventory.Encode(out, registry); err != nil {
+		return err
+	}
+	return out.Flush()
 }
 
 func versionOf(file *os.File) (fileVersion, error) {

@@ -67,12 +67,32 @@ func TestFile(t *testing.T) {
 	if diff := cmp.Diff(want, load(t, state.NewFile(path, nil))); diff != "" {
 		t.Errorf("after a cold start (-want +got):\n%s", diff)
 	}
-	// What another process wrote is newer than what is in memory.
-	other := registry("22")
+	// What another process wrote is merged into what is in memory, which may have
+	// something that was not saved.
+	want.Repositories = append(want.Repositories, &inventory.Repository{Name: "unsaved", ImagesReadAt: 9})
+	other := registry("1")
+	other.ListedAt, other.Repositories[0].ImagesReadAt, other.Repositories[0].Images[0].Tags[0] = 2, 2, "v2"
 	save(t, state.NewFile(path, nil), other)
-	if diff := cmp.Diff(other, load(t, file)); diff != "" {
-		t.Errorf("after another process saved (-want +got):\n%s", diff)
+	if got := load(t, file); got != want || got.Repositories[0].Images[0].Tags[0] != "v2" || got.Find("unsaved") == nil {
+		t.Errorf("after another process saved: %s", cmp.Diff(other, got))
 	}
+	// So it is when saving.
+	other.ListedAt, other.Repositories[0].ImagesReadAt, other.Repositories[0].Images[0].Tags[0] = 3, 3, "v3"
+	save(t, state.NewFile(path, nil), other)
+	save(t, file, want)
+	for name, got := range map[string]*inventory.Registry{"in memory": load(t, file), "in the file": load(t, state.NewFile(path, nil))} {
+		if got.Repositories[0].Images[0].Tags[0] != "v3" || got.Find("unsaved") == nil {
+			t.Errorf("%s after both saved: %s", name, cmp.Diff(other, got))
+		}
+	}
+	// Without the file, memory is left.
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if got := load(t, file); got != want {
+		t.Errorf("after the file was removed: %v", got)
+	}
+	save(t, file, want)
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil || len(entries) != 1 {
 		t.Errorf("left in the folder: %v, %v", entries, err)

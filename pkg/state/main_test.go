@@ -1,0 +1,205 @@
+package state_test
+
+import (
+	"context"
+	"encoding/xml"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.Cleanup(func(code int) {
+			moto.stop()
+			os.Exit(code)
+		}),
+		// Connections that are kept for the next request.
+		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),
+		goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
+}
+
+// moto is Moto's server, a foreign fake of AWS, started by the first test that needs
+// it and stopped after the last.
+var moto motoServer
+
+type motoServer struct {
+	once    sync.Once
+	command *exec.Cmd
+	url     string
+	missing string // why there is none
+}
+
+// motoAddress is how the server tells where it listens.
+var motoAddress = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
+
+func (m *motoServer) start() {
+	path, err := exec.LookPath("moto_server")
+	if err != nil {
+		// Where the CI script installs it.
+		path, err = exec.LookPath(filepath.Join("..", "..", ".build", "venv", "bin", "moto_server"))
+	}
+	if err != nil {
+		m.missing = "no moto_server in PATH or .build/venv/bin: pip install 'moto[server]'"
+		return
+	}
+	m.missing = "moto_server did not start"
+	out, err := os.CreateTemp("", "moto-*.log")
+	if err != nil {
+		return
+	}
+	defer os.Remove(out.Name())
+	defer out.Close()
+	command := exec.Command(path, "-H", "127.0.0.1", "-p", "0") //nolint:noctx // it lives longer than the test that starts it
+	command.Stdout, command.Stderr = out, out
+	// What is in PATH may be a script in front of the server: a group of its own
+	// lets both be stopped.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if command.Start() != nil {
+		return
+	}
+	m.command = command
+	for range 600 {
+		text, err := os.ReadFile(out.Name())
+		if match := motoAddress.FindSubmatch(text); err == nil && match != nil {
+			m.url, m.missing = string(match[1]), ""
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (m *motoServer) stop() {
+	if m.command != nil {
+		_ = syscall.Kill(-m.command.Process.Pid, syscall.SIGKILL)
+		_ = m.command.Wait() // it was killed, and says so
+	}
+}
+
+// bucket is a bucket in Moto, and a proxy in front of Moto that can answer in its
+// place.
+type bucket struct {
+	name, url string
+	client    *s3.Client
+	proxy     *httputil.ReverseProxy
+	serial    sync.Mutex
+
+	mu sync.Mutex
+	// answer, if set, sees each request first. It returns true if it answered.
+	answer func(http.ResponseWriter, *http.Request) bool
+	// requests are those that came in: the method and the key.
+	requests []string
+}
+
+var notInName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// newBucket makes a bucket for a test. Without Moto the test is skipped, but not in
+// CI, where it has to be installed.
+func newBucket(tb testing.TB) *bucket {
+	tb.Helper()
+	moto.once.Do(moto.start)
+	if moto.missing != "" {
+		if os.Getenv("CI") != "" {
+			tb.Fatal(moto.missing)
+		}
+		tb.Skip(moto.missing)
+	}
+	target, err := url.Parse(moto.url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(tb.Name()), "-"), "-")
+	b := &bucket{name: name[max(0, len(name)-50):] + "-b", proxy: &httputil.ReverseProxy{
+		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}}
+	b.name = strings.TrimLeft(b.name, "-")
+	server := httptest.NewServer(b)
+	tb.Cleanup(server.Close)
+	b.url = server.URL
+	b.client = s3.NewFromConfig(config(b.url), func(o *s3.Options) { o.UsePathStyle = true })
+	if _, err := b.client.CreateBucket(tb.Context(), &s3.CreateBucketInput{Bucket: &b.name}); err != nil {
+		tb.Fatal(err)
+	}
+	b.requests = nil
+	return b
+}
+
+// config is an AWS configuration for an endpoint.
+func config(endpoint string) aws.Config {
+	return aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String(endpoint),
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+	}
+}
+
+func (b *bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	answer := b.answer
+	b.requests = append(b.requests, r.Method+" "+strings.TrimPrefix(r.URL.Path, "/"+b.name+"/"))
+	b.mu.Unlock()
+	if answer != nil && answer(w, r) {
+		return
+	}
+	// Moto checks a condition and then writes, which S3 does in one.
+	b.serial.Lock()
+	defer b.serial.Unlock()
+	b.proxy.ServeHTTP(w, r)
+}
+
+// intercept puts an answer in front of Moto; nil takes it away.
+func (b *bucket) intercept(answer func(http.ResponseWriter, *http.Request) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answer, b.requests = answer, nil
+}
+
+// took returns the requests that came in since it, or intercept, was last called.
+func (b *bucket) took() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	requests := b.requests
+	b.requests = nil
+	return requests
+}
+
+// put writes an object past the store.
+func (b *bucket) put(t *testing.T, key string, content []byte) {
+	t.Helper()
+	if _, err := b.client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: strings.NewReader(string(content))}); err != nil {
+		t.Fatal(err)
+	}
+	b.took()
+}
+
+// remove deletes an object past the store.
+func (b *bucket) remove(ctx context.Context, key string) error {
+	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key})
+	return err
+}
+
+// refuse answers as S3 does when it refuses a request.
+func refuse(w http.ResponseWriter, status int, code string) {
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	type problem struct {
+		XMLName       xml.Name `xml:"Error"`
+		Code, Message string
+	}
+	_ = xml.NewEncoder(w).Encode(problem{Code: code, Message: "told to"}) // the client is there, or the test fails
+}
