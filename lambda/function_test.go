@@ -59,7 +59,7 @@ func (s *surroundings) environ(more ...string) []string {
 	return append([]string{"REMOTE_WRITE_URL=" + s.receiver.URL.String(), "REMOTE_WRITE_AUTH=sigv4"}, more...)
 }
 
-func event(t *testing.T, name string) []byte {
+func sample(t *testing.T, name string) []byte {
 	t.Helper()
 	payload, err := os.ReadFile(filepath.Join("../events", name))
 	if err != nil {
@@ -75,9 +75,13 @@ func TestHandle(t *testing.T) {
 	for i, name := range []string{"schedule-rule.json", "scheduler.json"} {
 		request := []string{"request-one", "request-two"}[i]
 		ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: request})
-		summary, err := f.handle(ctx, event(t, name))
+		answer, err := f.handle(ctx, sample(t, name))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
+		}
+		summary, ok := answer.(*exporter.Summary)
+		if !ok {
+			t.Fatalf("%s: answer %v", name, answer)
 		}
 		if summary.Accepted != 4 || summary.Series != 4 || summary.Refreshed != 1-i {
 			t.Errorf("%s: Summary %+v", name, summary)
@@ -133,7 +137,7 @@ func TestHandleUnknownEvent(t *testing.T) {
 	f := newFunction(s.environ(), &log)
 	for _, payload := range []string{
 		``, ` `, `null`, `[]`, `"x"`, `7`, `{`, `{"source":"aws.s3","detail-type":"Object Created"}`, `{"source":"aws.events","detail-type":"Other"}`,
-		`{"source":7}`, `{"Records":[]}`,
+		`{"source":7}`, `{"records":[]}`,
 	} {
 		summary, err := f.handle(t.Context(), []byte(payload))
 		if err == nil || summary != nil || !strings.HasPrefix(err.Error(), "the event is ") || !strings.Contains(err.Error(), `want "Scheduled Event"`) {

@@ -1,0 +1,423 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+)
+
+const sampleDigest = "sha256:93e138b7daa421c3fa96332f8264fa61bf07dbb36d172d682b89e1090fe5e8ef"
+
+func digestOf(t testing.TB, s string) inventory.Digest {
+	t.Helper()
+	d, err := inventory.ParseDigest(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func timeOf(t testing.TB, s string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// Every event in events/ is understood, and there is none that this table leaves out.
+func TestParseSamples(t *testing.T) {
+	t.Parallel()
+	scannedAt, inspectedAt, changedAt := timeOf(t, "2026-11-20T09:15:02Z"), timeOf(t, "2026-11-20T09:15:04Z"), timeOf(t, "2026-11-20T08:30:00Z")
+	want := map[string]event{
+		"scheduler.json":     {run: true},
+		"schedule-rule.json": {name: "Scheduled Event", run: true},
+		"image-push.json": {name: "ECR Image Action", notices: []refresh.Notice{
+			{Repository: "payments/api", At: timeOf(t, "2026-11-20T09:14:33Z"), Images: true}}},
+		"image-delete.json": {name: "ECR Image Action", notices: []refresh.Notice{
+			{Repository: "payments/api", At: timeOf(t, "2026-11-20T09:20:00Z"), Images: true}}},
+		"image-update-storage-class.json": {name: "ECR Image Action", notices: []refresh.Notice{
+			{Repository: "platform/base", At: timeOf(t, "2026-11-20T03:00:12Z"), Images: true}}},
+		"replication.json": {name: "ECR Replication Action", notices: []refresh.Notice{
+			{Repository: "payments/api", At: timeOf(t, "2026-11-20T09:14:51Z"), Images: true}}},
+		"pull-through-cache.json": {name: "ECR Pull Through Cache Action", notices: []refresh.Notice{
+			{Repository: "docker-hub/library/alpine", At: timeOf(t, "2026-11-20T10:02:07Z"), Images: true}}},
+		"scan-resource-change.json": {name: "ECR Scan Resource Change", notices: []refresh.Notice{
+			{Repository: "docker-hub/library/alpine", At: changedAt, Settings: true, Scans: true},
+			{Repository: "payments/api", At: changedAt, Settings: true, Scans: true},
+			{Repository: "payments/worker", At: changedAt, Settings: true, Scans: true}}},
+		"image-scan.json": {name: "ECR Image Scan", notices: []refresh.Notice{{
+			Repository: "payments/api", At: scannedAt, Digest: digestOf(t, sampleDigest),
+			Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: inventory.TimeOf(scannedAt), Severities: []inventory.SeverityCount{
+				{Severity: "CRITICAL", Count: 1}, {Severity: "HIGH", Count: 4}, {Severity: "LOW", Count: 23}, {Severity: "MEDIUM", Count: 11}}}}}},
+		"inspector2-scan.json": {name: "Inspector2 Scan", notices: []refresh.Notice{{
+			Repository: "payments/api", At: inspectedAt, Digest: digestOf(t, sampleDigest),
+			Scan: &inventory.Scan{Status: "ACTIVE", CompletedAt: inventory.TimeOf(inspectedAt), Partial: true, Total: 39, Severities: []inventory.SeverityCount{
+				{Severity: "CRITICAL", Count: 1}, {Severity: "HIGH", Count: 4}, {Severity: "MEDIUM", Count: 11}}}}}},
+	}
+	files, err := os.ReadDir("../events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != len(want) {
+		t.Errorf("%d files in events/, %d are expected", len(files), len(want))
+	}
+	var records []map[string]string
+	var notices []refresh.Notice
+	for _, file := range files {
+		payload := sample(t, file.Name())
+		got, err := parseEvent(payload)
+		if err != nil {
+			t.Errorf("%s: %v", file.Name(), err)
+			continue
+		}
+		if diff := diffEvents(want[file.Name()], got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file.Name(), diff)
+		}
+		records = append(records, map[string]string{"eventSource": "aws:sqs", "messageId": file.Name(), "body": string(payload)})
+		notices = append(notices, got.notices...)
+	}
+	// The same, as SQS delivers them.
+	payload, err := json.Marshal(map[string]any{"Records": records})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parseEvent(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := diffEvents(event{run: true, notices: notices}, event{run: got.run, notices: got.notices}); diff != "" {
+		t.Errorf("batch (-want +got):\n%s", diff)
+	}
+	for i, m := range got.batch.messages {
+		if m.id != files[i].Name() || m.err != nil {
+			t.Errorf("message %d is %s (error %v), want %s", i, m.id, m.err, files[i].Name())
+		} else if diff := diffEvents(want[m.id], m.event); diff != "" {
+			t.Errorf("%s in a batch (-want +got):\n%s", m.id, diff)
+		}
+	}
+}
+
+func diffEvents(want, got event) string {
+	return cmp.Diff(want, got, cmp.AllowUnexported(event{}, batch{}, message{}))
+}
+
+// notification is an event of ECR or Inspector; %s stands for its detail.
+func notification(source, detailType, detail string) string {
+	return fmt.Sprintf(`{"source":%q,"detail-type":%q,"time":"2026-11-20T09:15:02Z","detail":%s}`, source, detailType, detail)
+}
+
+func ecrEvent(detailType, detail string) string { return notification("aws.ecr", detailType, detail) }
+
+func scanEvent(detail string) string {
+	return ecrEvent("ECR Image Scan", fmt.Sprintf(`{"repository-name":"app","image-digest":%q,%s}`, sampleDigest, detail))
+}
+
+func inspectorEvent(detail string) string {
+	return notification("aws.inspector2", "Inspector2 Scan", fmt.Sprintf(`{"scan-status":"INITIAL_SCAN_COMPLETE","repository-name":"arn:aws:ecr:eu-west-1:123456789012:repository/app","image-digest":%q,%s}`, sampleDigest, detail))
+}
+
+// What did not happen, or concerns nobody here, is known and asks for nothing.
+func TestParseNothing(t *testing.T) {
+	t.Parallel()
+	for name, payload := range map[string]string{
+		"failed push":            ecrEvent("ECR Image Action", `{"result":"FAILED","action-type":"PUSH","repository-name":"app"}`),
+		"action of the future":   ecrEvent("ECR Image Action", `{"result":"SUCCESS","action-type":"PULL","repository-name":"app"}`),
+		"failed replication":     ecrEvent("ECR Replication Action", `{"result":"FAILED","repository-name":"app"}`),
+		"failed pull through":    ecrEvent("ECR Pull Through Cache Action", `{"sync-status":"FAILURE","repository-name":"app","failure-code":"x"}`),
+		"images of enhanced":     ecrEvent("ECR Scan Resource Change", `{"resource-type":"IMAGE","repositories":[{"repository-name":"app"}]}`),
+		"signature restored":     ecrEvent("ECR Referrer Action", `{"result":"SUCCESS","action-type":"UPDATE_STORAGE_CLASS","repository-name":"sbom"}`),
+		"scan of an instance":    notification("aws.inspector2", "Inspector2 Scan", `{"scan-status":"INITIAL_SCAN_COMPLETE","instance-id":"i-087d63509b8c97098","finding-severity-counts":{"CRITICAL":0,"TOTAL":0}}`),
+		"no message in a batch":  `{"Records":[]}`,
+		"failed push in a batch": `{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":` + fmt.Sprintf("%q", ecrEvent("ECR Image Action", `{"result":"FAILED","action-type":"PUSH","repository-name":"app"}`)) + `}]}`,
+	} {
+		switch e, err := parseEvent([]byte(payload)); {
+		case err != nil:
+			t.Errorf("%s: %v", name, err)
+		case e.asks():
+			t.Errorf("%s: asks for something: %+v", name, e)
+		case (e.batch != nil) != strings.Contains(name, "batch"):
+			t.Errorf("%s: batch %v", name, e.batch)
+		}
+	}
+}
+
+// What an event tells of a scan: nothing that it does not say.
+func TestParseScans(t *testing.T) {
+	t.Parallel()
+	at := inventory.TimeOf(timeOf(t, "2026-11-20T09:15:02Z"))
+	for _, c := range []struct {
+		name, payload string
+		want          inventory.Scan
+	}{
+		{"clean", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{}`), inventory.Scan{Status: "COMPLETE", CompletedAt: at, Severities: []inventory.SeverityCount{}}},
+		{"a count of 0 that is there", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"LOW":0,"HIGH":2}`), inventory.Scan{Status: "COMPLETE", CompletedAt: at,
+			Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 2}, {Severity: "LOW", Count: 0}}}},
+		{"null is absent", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"LOW":null,"":1}`), inventory.Scan{Status: "COMPLETE", CompletedAt: at, Severities: []inventory.SeverityCount{}}},
+		{"without counts", scanEvent(`"scan-status":"COMPLETE"`), inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
+		{"null counts", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":null`), inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
+		{"a count beyond what is held", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"LOW":9000000000000000000}`), inventory.Scan{Status: "COMPLETE", CompletedAt: at,
+			Severities: []inventory.SeverityCount{{Severity: "LOW", Count: 2147483647}}}},
+		{"failed", scanEvent(`"scan-status":"FAILED","finding-severity-counts":{"LOW":1}`), inventory.Scan{Status: "FAILED"}},
+		{"under way", scanEvent(`"scan-status":"IN_PROGRESS"`), inventory.Scan{Status: "IN_PROGRESS", Unfinished: 1}},
+		{"waiting", scanEvent(`"scan-status":"PENDING"`), inventory.Scan{Status: "PENDING", Unfinished: 1}},
+		{"status of the future", scanEvent(`"scan-status":"PONDERING","finding-severity-counts":{"LOW":1}`), inventory.Scan{Status: "PONDERING"}},
+
+		{"Inspector, exact", inspectorEvent(`"finding-severity-counts":{"CRITICAL":0,"HIGH":1,"MEDIUM":6,"TOTAL":7}`), inventory.Scan{Status: "ACTIVE", CompletedAt: at, Total: 7,
+			Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 1}, {Severity: "MEDIUM", Count: 6}}}},
+		{"Inspector, more below", inspectorEvent(`"finding-severity-counts":{"CRITICAL":0,"HIGH":1,"MEDIUM":6,"TOTAL":10}`), inventory.Scan{Status: "ACTIVE", CompletedAt: at, Total: 10, Partial: true,
+			Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 1}, {Severity: "MEDIUM", Count: 6}}}},
+		{"Inspector, clean", inspectorEvent(`"finding-severity-counts":{"CRITICAL":0,"HIGH":0,"MEDIUM":0,"TOTAL":0}`), inventory.Scan{Status: "ACTIVE", CompletedAt: at, Severities: []inventory.SeverityCount{}}},
+		{"Inspector, all below", inspectorEvent(`"finding-severity-counts":{"TOTAL":3}`), inventory.Scan{Status: "ACTIVE", CompletedAt: at, Total: 3, Partial: true, Severities: []inventory.SeverityCount{}}},
+		{"Inspector, total unknown", inspectorEvent(`"finding-severity-counts":{"HIGH":3}`), inventory.Scan{Status: "ACTIVE", CompletedAt: at, Partial: true, Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 3}}}},
+		{"Inspector, nothing counted", inspectorEvent(`"finding-severity-counts":{}`), inventory.Scan{Status: "ACTIVE", CompletedAt: at, Partial: true, Severities: []inventory.SeverityCount{}}},
+		{"Inspector, total too small", inspectorEvent(`"finding-severity-counts":{"HIGH":3,"TOTAL":1}`), inventory.Scan{Status: "ACTIVE", CompletedAt: at, Total: 1, Partial: true, Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 3}}}},
+		{"Inspector, without counts", inspectorEvent(`"image-tags":[]`), inventory.Scan{Status: "ACTIVE", Unfinished: 1}},
+	} {
+		e, err := parseEvent([]byte(c.payload))
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		want := []refresh.Notice{{Repository: "app", At: at.Time().UTC(), Digest: digestOf(t, sampleDigest), Scan: &c.want}}
+		if diff := cmp.Diff(want, e.notices); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+func TestRepositoryName(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"app":            "app",
+		"a-b/c_d/e.f__g": "a-b/c_d/e.f__g",
+		"arn:aws:ecr:eu-west-1:123456789012:repository/team/app":      "team/app",
+		"arn:aws-cn:ecr:cn-north-1:123456789012:repository/app":       "app",
+		"arn:aws-us-gov:ecr:us-gov-west-1:123456789012:repository/a1": "a1",
+		"arn:aws:ecr:::repository/app":                                "app",
+		"":                                                            "",
+		"a":                                                           "",
+		"App":                                                         "",
+		"app/":                                                        "",
+		"a//b":                                                        "",
+		"app\n":                                                       "",
+		"../app":                                                      "",
+		strings.Repeat("a", 257):                                      "",
+		"arn:aws:ecr:eu-west-1:123456789012:repository/":             "",
+		"arn:aws:ecr:eu-west-1:123456789012":                         "",
+		"arn:aws:s3:eu-west-1:123456789012:repository/app":           "",
+		"arn:aws:ecr:eu-west-1:123456789012:repository/app/sha256:0": "",
+	} {
+		got, err := repositoryName(in)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("repositoryName(%q) = %q, %v, want %q", in, got, err, want)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ payload, want string }{
+		{"", "the event is empty: want \"Scheduled Event\" of aws.events"},
+		{" \n", "the event is empty"},
+		{"null", "the event is null"},
+		{`"run"`, "the event is no JSON object"},
+		{"[]", "the event is no JSON object"},
+		{"{", "the event is no JSON object"},
+		{`{"a":1}{}`, "the event is no JSON object"},
+		{`{"source":1}`, "the event is no EventBridge event"},
+		{`{"source":"aws.ecr"}`, `the event is unknown (source "aws.ecr", detail-type ""): want "Scheduled Event" of aws.events, "ECR Image Action", "ECR Image Scan", "ECR Replication Action", "ECR Pull Through Cache Action", "ECR Scan Resource Change", "ECR Referrer Action" of aws.ecr, "Inspector2 Scan" of aws.inspector2, {} as EventBridge Scheduler sends it, or a batch of them from SQS`},
+		{notification("aws.inspector2", "Inspector2 Finding", "{}"), "the event is unknown"},
+		{notification("me", "ECR Image Action", "{}"), "the event is unknown"},
+		{ecrEvent("AWS API Call via CloudTrail", "{}"), "the event is unknown"},
+		{`{"` + strings.Repeat("x", 300) + `":{}}`, "the event is unknown"},
+
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","detail":{}}`, `reading the event "ECR Image Action" of aws.ecr: it has no time`},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":null,"detail":{}}`, "it has no time"},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":"yesterday","detail":{}}`, `reading the event "ECR Image Action" of aws.ecr: parsing time`},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":1795166073,"detail":{}}`, "Time.UnmarshalJSON"},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":"2026-11-20T09:15:02Z"}`, "it has no detail"},
+		{ecrEvent("ECR Image Action", "null"), "it has no action-type"},
+		{ecrEvent("ECR Image Action", `"PUSH"`), "cannot unmarshal"},
+		{ecrEvent("ECR Image Action", `{"action-type":"PUSH"}`), "it has no result"},
+		{ecrEvent("ECR Image Action", `{"action-type":"PUSH","result":"SUCCESS"}`), "it has no repository-name"},
+		{ecrEvent("ECR Image Action", `{"action-type":"PUSH","result":"SUCCESS","repository-name":"No Such"}`), `repository-name "No Such": want a name`},
+		{ecrEvent("ECR Image Action", `{"action-type":"PUSH","result":"SUCCESS","repository-name":["app"]}`), "cannot unmarshal"},
+		{ecrEvent("ECR Replication Action", `{"repository-name":"app"}`), "it has no result"},
+		{ecrEvent("ECR Replication Action", `[]`), "cannot unmarshal"},
+		{ecrEvent("ECR Pull Through Cache Action", `{"repository-name":"app"}`), "it has no sync-status"},
+		{ecrEvent("ECR Pull Through Cache Action", `1`), "cannot unmarshal"},
+		{ecrEvent("ECR Scan Resource Change", `{"repositories":[{"repository-name":"app"}]}`), "it has no resource-type"},
+		{ecrEvent("ECR Scan Resource Change", `{"resource-type":"REPOSITORY"}`), "it has no repositories"},
+		{ecrEvent("ECR Scan Resource Change", `{"resource-type":"REPOSITORY","repositories":[{}]}`), "it has no repository-name"},
+		{ecrEvent("ECR Scan Resource Change", `{"resource-type":"REPOSITORY","repositories":{}}`), "cannot unmarshal"},
+		{ecrEvent("ECR Image Scan", `""`), "cannot unmarshal"},
+		{ecrEvent("ECR Image Scan", `{"scan-status":"COMPLETE"}`), "it has no repository-name"},
+		{ecrEvent("ECR Image Scan", `{"scan-status":"COMPLETE","repository-name":"app"}`), `image digest "": want sha256:`},
+		{ecrEvent("ECR Image Scan", `{"scan-status":"COMPLETE","repository-name":"app","image-digest":"sha256:7f5bEXAMPLE"}`), "want sha256: and 64"},
+		{scanEvent(`"image-tags":[]`), "it has no scan-status"},
+		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":[]`), "cannot unmarshal"},
+		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":-1}`), `finding-severity-counts: "HIGH" is -1, want 0 or more`},
+		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":1.5}`), "cannot unmarshal"},
+		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":"1"}`), "cannot unmarshal"},
+		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":99999999999999999999}`), "cannot unmarshal"},
+		{notification("aws.inspector2", "Inspector2 Scan", `[]`), "cannot unmarshal"},
+		{notification("aws.inspector2", "Inspector2 Scan", `{"repository-name":"app"}`), "it has no scan-status"},
+		{notification("aws.inspector2", "Inspector2 Scan", `{"repository-name":"app","scan-status":"INITIAL_SCAN_COMPLETE"}`), "image digest"},
+		{inspectorEvent(`"finding-severity-counts":{"TOTAL":-1}`), `"TOTAL" is -1`},
+		{inspectorEvent(`"finding-severity-counts":{"HIGH":-1,"TOTAL":1}`), `"HIGH" is -1`},
+
+		{`{"Records":null}`, "reading a batch of SQS messages: it has no Records"},
+		{`{"Records":{}}`, "reading a batch of SQS messages: json: cannot unmarshal"},
+		{`{"Records":[null]}`, `record 0 of a batch is of "", want aws:sqs`},
+		{`{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":"{}"},{"eventSource":"aws:s3"}]}`, `record 1 of a batch is of "aws:s3"`},
+		{`{"Records":[{"eventSource":"aws:sqs","body":"{}"}]}`, "record 0 of a batch of SQS messages has no messageId"},
+		{`{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":{}}]}`, "cannot unmarshal"},
+	} {
+		e, err := parseEvent([]byte(c.payload))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%.200s: error %v, want %q", c.payload, err, c.want)
+		}
+		if e.asks() || e.batch != nil {
+			t.Errorf("%.200s: %+v beside the error", c.payload, e)
+		}
+	}
+}
+
+// batchOf is what SQS delivers; the messages' ids are their numbers.
+func batchOf(t testing.TB, bodies ...string) []byte {
+	t.Helper()
+	records := []map[string]any{}
+	for i, body := range bodies {
+		records = append(records, map[string]any{
+			"eventSource": "aws:sqs", "messageId": fmt.Sprint(i), "body": body,
+			"attributes": map[string]string{"MessageGroupId": "registry", "ApproximateReceiveCount": "1"},
+		})
+	}
+	payload, err := json.Marshal(map[string]any{"Records": records})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
+}
+
+func push(repository string) string {
+	return ecrEvent("ECR Image Action", fmt.Sprintf(`{"action-type":"PUSH","result":"SUCCESS","repository-name":%q}`, repository))
+}
+
+// A message that is not understood is dropped; the others are handled in order.
+func TestParseBatch(t *testing.T) {
+	t.Parallel()
+	e, err := parseEvent(batchOf(t, push("one"), "garbage", push("two"), string(batchOf(t, push("nested"))), "", push("BAD"), push("one")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := timeOf(t, "2026-11-20T09:15:02Z")
+	want := []refresh.Notice{{Repository: "one", At: at, Images: true}, {Repository: "two", At: at, Images: true}, {Repository: "one", At: at, Images: true}}
+	if diff := cmp.Diff(want, e.notices); diff != "" || e.run {
+		t.Errorf("run %v, notices (-want +got):\n%s", e.run, diff)
+	}
+	var bad []string
+	for _, m := range e.batch.messages {
+		if m.err != nil {
+			bad = append(bad, m.id)
+			if m.event.asks() {
+				t.Errorf("message %s asks for something beside its error %v", m.id, m.err)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{"1", "3", "4", "5"}, bad); diff != "" {
+		t.Errorf("not understood (-want +got):\n%s", diff)
+	}
+	if e, err := parseEvent(batchOf(t, push("one"), string(sample(t, "schedule-rule.json")))); err != nil || !e.run || len(e.notices) != 1 {
+		t.Errorf("a schedule within a batch: %+v, error %v", e, err)
+	}
+}
+
+// The first message that failed and all after it come again, in the form that Lambda
+// takes.
+func TestBatchResponse(t *testing.T) {
+	t.Parallel()
+	about := func(repository string) func(event) bool {
+		return func(e event) bool {
+			return slices.ContainsFunc(e.notices, func(n refresh.Notice) bool { return n.Repository == repository })
+		}
+	}
+	failed := ecrEvent("ECR Image Action", `{"action-type":"PUSH","result":"FAILED","repository-name":"app"}`)
+	e, err := parseEvent(batchOf(t, "garbage", failed, push("one"), push("two"), "garbage", push("one")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		failed func(event) bool
+		want   string
+	}{
+		{"none failed", nil, `{"batchItemFailures":[]}`},
+		{"none of these failed", about("three"), `{"batchItemFailures":[]}`},
+		{"all failed", event.asks, `{"batchItemFailures":[{"itemIdentifier":"2"},{"itemIdentifier":"3"},{"itemIdentifier":"4"},{"itemIdentifier":"5"}]}`},
+		{"one failed", about("two"), `{"batchItemFailures":[{"itemIdentifier":"3"},{"itemIdentifier":"4"},{"itemIdentifier":"5"}]}`},
+	} {
+		got, err := json.Marshal(e.batch.response(c.failed))
+		if err != nil || string(got) != c.want {
+			t.Errorf("%s: %s, %v, want %s", c.name, got, err, c.want)
+		}
+	}
+}
+
+func FuzzParseEvent(f *testing.F) {
+	files, err := os.ReadDir("../events")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		payload, err := os.ReadFile("../events/" + file.Name())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(payload)
+		f.Add(batchOf(f, string(payload), "garbage"))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		e, err := parseEvent(payload)
+		if err != nil {
+			if e.asks() || e.batch != nil {
+				t.Errorf("%+v beside the error %v", e, err)
+			}
+			return
+		}
+		for _, n := range e.notices {
+			if name, err := repositoryName(n.Repository); name != n.Repository || err != nil || n.At.IsZero() {
+				t.Errorf("notice %+v: %v", n, err)
+			}
+			if told := n.Images || n.Settings || n.Scans; told == (n.Scan != nil) {
+				t.Errorf("notice %+v is not of one thing", n)
+			}
+			if n.Scan != nil && (n.Scan.Total < 0 || slices.ContainsFunc(n.Scan.Severities, func(s inventory.SeverityCount) bool { return s.Count < 0 || s.Severity == "" })) {
+				t.Errorf("scan %+v", n.Scan)
+			}
+		}
+		if e.batch == nil {
+			return
+		}
+		notices := 0
+		for _, m := range e.batch.messages {
+			if notices += len(m.event.notices); m.id == "" || m.err != nil && m.event.asks() {
+				t.Errorf("message %+v", m)
+			}
+		}
+		if failures := e.batch.response(event.asks).BatchItemFailures; notices != len(e.notices) || len(failures) > len(e.batch.messages) || (len(failures) > 0) != e.asks() {
+			t.Errorf("%d notices of %d, %d failures of %d messages", notices, len(e.notices), len(failures), len(e.batch.messages))
+		}
+	})
+}
