@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
@@ -41,29 +42,74 @@ func newFunction(environ []string, stdout io.Writer) *function {
 	return f
 }
 
-// handle handles one invocation. The Summary is logged too: Lambda keeps what an
+// handle handles one invocation and returns its Summary, or for a batch of SQS
+// messages what to deliver again. The Summary is logged too: Lambda keeps what an
 // asynchronous invocation returns for nobody.
-func (f *function) handle(ctx context.Context, payload json.RawMessage) (*exporter.Summary, error) {
+func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, error) {
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		f.request.set(lc.AwsRequestID)
 	}
 	if f.broken != nil {
 		return nil, f.broken
 	}
-	if err := checkEvent(payload); err != nil {
+	e, err := parseEvent(payload)
+	if err != nil {
 		f.log.ErrorContext(ctx, "event refused", slog.Any("error", err))
 		return nil, err
 	}
-	summary, err := f.exporter.Run(ctx)
-	level, message := slog.LevelInfo, "run done"
-	if err != nil {
-		level, message = slog.LevelError, "run failed in part"
+	if e.batch != nil {
+		return f.handleBatch(ctx, e), nil
 	}
-	f.log.Log(ctx, level, message, slog.Any("summary", summary))
+	summary, err := act(ctx, f.exporter, e)
+	f.report(ctx, summary, err)
 	if err != nil {
 		return nil, err
 	}
-	return &summary, nil
+	return summary, nil
+}
+
+// handleBatch handles what SQS delivered at once. What is not understood is dropped:
+// the schedule makes up for it. If what is understood fails, it is delivered again.
+func (f *function) handleBatch(ctx context.Context, e event) events.SQSEventResponse {
+	for _, m := range e.batch.messages {
+		if m.err != nil {
+			f.log.ErrorContext(ctx, "message dropped", slog.String("message", m.id), slog.Any("error", m.err))
+		}
+	}
+	summary, err := act(ctx, f.exporter, e)
+	f.report(ctx, summary, err)
+	if err == nil {
+		return e.batch.response(nil)
+	}
+	return e.batch.response(event.asks)
+}
+
+func (f *function) report(ctx context.Context, summary *exporter.Summary, err error) {
+	switch {
+	case err != nil:
+		f.log.ErrorContext(ctx, "run failed in part", slog.Any("summary", summary))
+	case summary == nil:
+		f.log.InfoContext(ctx, "nothing to do for the event")
+	default:
+		f.log.InfoContext(ctx, "run done", slog.Any("summary", summary))
+	}
+}
+
+// act does what an event asks for. The Summary is nil if that is nothing.
+func act(ctx context.Context, export *exporter.Exporter, e event) (*exporter.Summary, error) {
+	if !e.asks() {
+		return nil, nil //nolint:nilnil // nothing was done, and nothing failed
+	}
+	if !e.run {
+		summary, err := export.Apply(ctx, e.notices)
+		return &summary, err
+	}
+	var applied error
+	if len(e.notices) > 0 {
+		_, applied = export.Apply(ctx, e.notices)
+	}
+	summary, err := export.Run(ctx)
+	return &summary, errors.Join(applied, err)
 }
 
 // runOnce makes one run outside Lambda, without the refresh budget unless it is
@@ -78,12 +124,13 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 	if err != nil {
 		return err
 	}
+	asked := event{run: true}
 	if o.event != "" {
 		payload, err := readEvent(o.event)
 		if err != nil {
 			return err
 		}
-		if err := checkEvent(payload); err != nil {
+		if asked, err = parseEvent(payload); err != nil {
 			return err
 		}
 	}
@@ -93,13 +140,14 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 	if err != nil {
 		return err
 	}
-	var summary exporter.Summary
+	var summary *exporter.Summary
 	out := stdout
 	if o.dryRun {
-		summary, err = export.Print(ctx, stdout)
-		out = progress
+		var printed exporter.Summary
+		printed, err = export.Print(ctx, stdout)
+		summary, out = &printed, progress
 	} else {
-		summary, err = export.Run(ctx)
+		summary, err = act(ctx, export, asked)
 	}
 	text, jsonErr := json.MarshalIndent(summary, "", "  ")
 	fmt.Fprintln(out, string(text))

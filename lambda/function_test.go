@@ -56,7 +56,7 @@ func surround(t *testing.T) *surroundings {
 
 // environ is the function's own environment.
 func (s *surroundings) environ(more ...string) []string {
-	return append([]string{"REMOTE_WRITE_URL=" + s.receiver.URL.String(), "REMOTE_WRITE_AUTH=sigv4"}, more...)
+	return append([]string{"REMOTE_WRITE_URL=" + s.receiver.URL.String(), "REMOTE_WRITE_AUTH=sigv4", "SCAN_SOURCE=none"}, more...)
 }
 
 func sample(t *testing.T, name string) []byte {

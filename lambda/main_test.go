@@ -84,7 +84,7 @@ func TestOnceFails(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	surround(t)
 	var stdout, stderr bytes.Buffer
-	if code := run([]string{"-dry-run"}, nil, &stdout, &stderr); code != 0 {
+	if code := run([]string{"-dry-run"}, []string{"SCAN_SOURCE=none"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, &stderr)
 	}
 	if !strings.HasPrefix(stdout.String(), "# HELP aws_ecr_repository_count ") || strings.Count(stdout.String(), "\naws_ecr_") != 4 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -54,21 +55,17 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	for _, warning := range c.Warnings {
 		w.log.Warn(warning)
 	}
-	awsCfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithLogger(sdkLogger(w.log)), awsconfig.WithHTTPClient(
-		awshttp.NewBuildableClient().WithTimeout(awsTimeout).WithTransportOptions(func(t *http.Transport) {
-			t.MaxIdleConnsPerHost = c.ECRConcurrency
-		})))
+	awsCfg, err := awsConfig(ctx, c, w.log)
 	if err != nil {
-		return nil, fmt.Errorf("loading the AWS configuration: %w", err)
-	}
-	if awsCfg.Region == "" {
-		return nil, errors.New("no AWS Region: set AWS_REGION, or a region in the AWS configuration")
+		return nil, err
 	}
 	at := pace.New(c.ECRRequestsPerSecond)
 	at.Set(c.ScanRequestsPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	source := ecr.New(awsCfg, ecr.Options{RegistryID: string(c.ECRRegistryID), Pace: at, Logger: w.log})
 	options := exporter.Options{
-		Store: newStore(c, w.log),
+		Store:        newStore(c, awsCfg, w.log),
+		Durable:      c.StateURL != (config.StateURL{}),
+		SaveInterval: time.Duration(c.StateSaveInterval),
 		Refresher: refresh.New(source, refresh.Options{
 			Interval:    time.Duration(c.CacheRefreshInterval),
 			Concurrency: c.ECRConcurrency,
@@ -87,6 +84,9 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 		Families:   metrics.Families(),
 		RegistryID: string(c.ECRRegistryID),
 		Logger:     w.log,
+
+		Durable:      c.StateURL != (config.StateURL{}),
+		SaveInterval: time.Duration(c.StateSaveInterval),
 	}
 	for _, label := range c.ExternalLabels {
 		options.External = append(options.External, metrics.Label(label))
@@ -100,6 +100,21 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 		}
 	}
 	return exporter.New(options), nil
+}
+
+// awsConfig loads the AWS configuration of the environment.
+func awsConfig(ctx context.Context, c *config.Config, log *slog.Logger) (aws.Config, error) {
+	awsCfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithLogger(sdkLogger(log)), awsconfig.WithHTTPClient(
+		awshttp.NewBuildableClient().WithTimeout(awsTimeout).WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConnsPerHost = c.ECRConcurrency
+		})))
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("loading the AWS configuration: %w", err)
+	}
+	if awsCfg.Region == "" {
+		return aws.Config{}, errors.New("no AWS Region: set AWS_REGION, or a region in the AWS configuration")
+	}
+	return awsCfg, nil
 }
 
 // sdkLogger puts what the AWS SDK logs among the program's own lines.
@@ -137,9 +152,25 @@ func newSender(c *config.Config, awsCfg aws.Config, log *slog.Logger) (*remotewr
 	})
 }
 
-func newStore(c *config.Config, log *slog.Logger) exporter.Store {
-	if c.StateURL.Path != "" {
-		return state.NewFile(c.StateURL.Path, log)
+// dialTimeout bounds the time to reach S3, which is near: in a VPC without a way to
+// it, loading must not use up the invocation.
+const dialTimeout = 3 * time.Second
+
+func newStore(c *config.Config, awsCfg aws.Config, log *slog.Logger) exporter.Store {
+	switch at := c.StateURL; {
+	case at.Path != "":
+		return state.NewFile(at.Path, log)
+	case at.Bucket != "":
+		// A large object takes longer than an answer of an API: until it begins
+		// is bounded, and then by the invocation.
+		if client, ok := awsCfg.HTTPClient.(*awshttp.BuildableClient); ok {
+			awsCfg.HTTPClient = client.WithTimeout(0).WithDialerOptions(func(d *net.Dialer) {
+				d.Timeout = dialTimeout
+			}).WithTransportOptions(func(t *http.Transport) {
+				t.ResponseHeaderTimeout = awsTimeout
+			})
+		}
+		return state.NewS3(awsCfg, at.Bucket, at.Key, log)
 	}
 	return &state.Memory{}
 }

@@ -61,9 +61,10 @@ type Options struct {
 // Exporter makes runs, one at a time.
 type Exporter struct {
 	Options
-	last    time.Time // timestamp of the last run's samples
-	saved   time.Time // when the store last took the inventory
-	unsaved bool      // the inventory has something that the store has not
+	registry *inventory.Registry // of the last run
+	last     time.Time           // timestamp of the last run's samples
+	saved    time.Time           // when the store last took the inventory
+	unsaved  bool                // the inventory has something that the store has not
 }
 
 // New returns an Exporter.
@@ -142,6 +143,7 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 		available = err == nil
 		return err
 	}, e.degraded(ctx))
+	e.registry = registry
 
 	steps.do("refresh", func() error {
 		asking, cancel := e.asking(ctx, steps.at)
@@ -276,6 +278,9 @@ func (e *Exporter) timestamp() time.Time {
 // none, or none of the registry that is configured.
 func (e *Exporter) load(ctx context.Context) (*inventory.Registry, error) {
 	registry, err := e.Store.Load(ctx)
+	if registry == nil {
+		registry = e.registry // a store that cannot be reached has none
+	}
 	switch {
 	case registry == nil:
 		return &inventory.Registry{}, err
