@@ -49,31 +49,36 @@ var passed = []string{
 // startFunction starts the function and waits until it asks for its first event.
 func startFunction(ctx context.Context, setup functionSetup) (*function, error) {
 	f := &function{event: setup.event, out: &output{also: setup.log}}
-	env := []string{
-		"AWS_ENDPOINT_URL=" + setup.registry.server.URL(),
-		"REMOTE_WRITE_URL=" + setup.remoteWrite,
-		// Every push is to show what has changed since the one before.
-		"CACHE_REFRESH_INTERVAL=1s",
-		// A simulated registry need not be spared.
-		"ECR_REQUESTS_PER_SECOND=1000",
-	}
-	for _, variable := range setup.environ {
-		if name, _, _ := strings.Cut(variable, "="); slices.Contains(passed, name) {
-			env = append(env, variable)
-		}
-	}
 	var err error
 	f.environment, err = lambdatest.Start(ctx, lambdatest.Function{
 		Path:      setup.path,
 		Region:    setup.registry.Region(),
 		AccountID: setup.registry.ID(),
-		Env:       env,
+		Env:       setup.env(),
 		Output:    f.out,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the function: %w; it wrote:\n%s", err, f.out)
 	}
 	return f, nil
+}
+
+// env is what the function finds in its environment besides what Lambda sets.
+func (s *functionSetup) env() []string {
+	env := []string{
+		"AWS_ENDPOINT_URL=" + s.registry.server.URL(),
+		"REMOTE_WRITE_URL=" + s.remoteWrite,
+		// Every push is to show what has changed since the one before.
+		"CACHE_REFRESH_INTERVAL=1s",
+		// A simulated registry need not be spared.
+		"ECR_REQUESTS_PER_SECOND=1000",
+	}
+	for _, variable := range s.environ {
+		if name, _, _ := strings.Cut(variable, "="); slices.Contains(passed, name) {
+			env = append(env, variable)
+		}
+	}
+	return env
 }
 
 // summary is what a run says of itself, as far as it is shown here. The names are a

@@ -53,7 +53,7 @@ func writeSummary(w io.Writer, s summary) {
 	}
 	var steps []string
 	for _, step := range []string{"load", "refresh", "push", "save"} {
-		if duration, ok := s.Durations[step]; ok {
+		if duration := s.Durations[step]; duration > 0 {
 			steps = append(steps, step+" "+took(duration))
 		}
 	}

@@ -37,10 +37,16 @@ func (s *session) show(ctx context.Context) error {
 		}
 	}()
 	writeStarted(s.stdout, s)
-	if err := s.firstPush(ctx); err != nil || s.once {
+	err := s.firstPush(ctx)
+	if err == nil && !s.once {
+		err = s.goOn(ctx)
+	}
+	select {
+	case <-s.store.exited: // which is why, whatever else failed
+		return s.store.ended()
+	default:
 		return err
 	}
-	return s.goOn(ctx)
 }
 
 // start starts the registry, the store and the function, in the order of who needs
@@ -53,7 +59,7 @@ func (s *session) start(ctx context.Context) error {
 	if s.registry, err = startRegistry(time.Now()); err != nil {
 		return err
 	}
-	if s.store, err = startStore(ctx, s.victoriaMetrics, questions); err != nil {
+	if s.store, err = startStore(ctx, s.victoriaMetrics, questions, storeStart); err != nil {
 		return err
 	}
 	var log io.Writer

@@ -20,10 +20,11 @@ import (
 const remoteWritePath = "/api/v1/write"
 
 // How long VictoriaMetrics has to start, which takes it a fifth of a second on an
-// idle machine, and to stop.
+// idle machine, to answer, and to stop.
 const (
-	storeStart = 30 * time.Second
-	storeStop  = 2 * time.Second
+	storeStart   = 30 * time.Second
+	queryTimeout = 30 * time.Second
+	storeStop    = 2 * time.Second
 )
 
 // store is VictoriaMetrics as a process of ours, with its data in a temporary folder.
@@ -35,11 +36,12 @@ type store struct {
 	cmd    *exec.Cmd
 	out    *output
 	exited chan struct{} // closed when the process has ended
+	grace  time.Duration // that it has to stop
 }
 
-// startStore starts VictoriaMetrics and waits until it serves. The questions become
-// the dashboard of its UI.
-func startStore(ctx context.Context, path string, questions []question) (*store, error) {
+// startStore starts VictoriaMetrics and waits until it serves, which may take so long
+// at most. The questions become the dashboard of its UI.
+func startStore(ctx context.Context, path string, questions []question, atMost time.Duration) (*store, error) {
 	folder, err := os.MkdirTemp("", "ecr-remote-write-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for VictoriaMetrics: %w", err)
@@ -51,9 +53,10 @@ func startStore(ctx context.Context, path string, questions []question) (*store,
 	serving := make(chan string, 1)
 	s := &store{
 		folder: folder,
-		client: &http.Client{Transport: &http.Transport{}, Timeout: storeStart},
+		client: &http.Client{Transport: &http.Transport{}, Timeout: queryTimeout},
 		out:    &output{line: func(line []byte) { noteServing(line, serving) }},
 		exited: make(chan struct{}),
+		grace:  storeStop,
 	}
 	// Not CommandContext: the process is stopped by stop, after the function, which
 	// may be pushing to it until then.
@@ -80,7 +83,7 @@ func startStore(ctx context.Context, path string, questions []question) (*store,
 		defer close(s.exited)
 		_ = s.cmd.Wait() // what there is to know is in ProcessState
 	}()
-	if err := s.await(ctx, serving, storeStart); err != nil {
+	if err := s.await(ctx, serving, atMost); err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
 	return s, nil
@@ -131,7 +134,7 @@ func (s *store) stop() error {
 	s.client.CloseIdleConnections()
 	// A process that has ended cannot be signalled, and need not be.
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	timer := time.NewTimer(storeStop)
+	timer := time.NewTimer(s.grace)
 	defer timer.Stop()
 	select {
 	case <-s.exited:
