@@ -200,6 +200,8 @@ func (r *Refresher) stale(readAt inventory.Time, now time.Time) bool {
 // settle puts what became of a listing into the registry.
 func (r *Refresher) settle(ctx context.Context, registry *inventory.Registry, job *listing, result *Result) error {
 	repository := registry.Find(job.repository)
+	// Not a fault of the repository: the listing goes on in the next run.
+	outOfTime := ctx.Err() != nil || errors.Is(job.err, inventory.ErrTime)
 	switch {
 	case job.err == nil:
 		repository.SetImages(job.images, job.begunAt)
@@ -210,7 +212,7 @@ func (r *Refresher) settle(ctx context.Context, registry *inventory.Registry, jo
 		result.Gone++
 		r.options.Logger.InfoContext(ctx, "repository is gone", slog.String("repository", job.repository))
 		return nil
-	case ctx.Err() != nil || errors.Is(job.err, inventory.ErrTime):
+	case outOfTime:
 		r.unfinished[job.repository] = job
 		result.Left++
 		return nil

@@ -94,7 +94,7 @@ func (f *File) Save(_ context.Context, registry *inventory.Registry) (err error)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // fails after the rename, which is well
+	defer func() { _ = os.Remove(file.Name()) }() // fails after the rename, which is well
 	defer file.Close()
 	out := bufio.NewWriter(file)
 	if err := inventory.Encode(out, registry); err != nil {
