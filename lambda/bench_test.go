@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -65,27 +64,10 @@ func BenchmarkRefresh(b *testing.B) {
 	}
 }
 
-// trivial is the least a function can be.
-const trivial = `package main
-
-import "github.com/aws/aws-lambda-go/lambda"
-
-func main() { lambda.Start(func() error { return nil }) }
-`
-
 // BenchmarkInit is the time from the start of the process to its first request for
 // an event, beside a handler that does nothing.
 func BenchmarkInit(b *testing.B) {
-	// Inside the module, for its dependencies.
-	folder, err := os.MkdirTemp(".", "trivial-")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = os.RemoveAll(folder) })
-	if err := os.WriteFile(filepath.Join(folder, "main.go"), []byte(trivial), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	for _, c := range []struct{ name, source string }{{"trivial", "./" + folder}, {"bootstrap", "."}} {
+	for _, c := range []struct{ name, source string }{{"trivial", "./testdata/trivial"}, {"bootstrap", "."}} {
 		b.Run("path="+c.name, func(b *testing.B) {
 			program := filepath.Join(b.TempDir(), "bootstrap")
 			build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", program, c.source)
