@@ -22,8 +22,8 @@ func main() {
 	// SIGHUP is a terminal that was closed, SIGPIPE a reader of our output that has
 	// gone (make run | head). Dying of either would leave a process and a folder.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
-	defer stop()
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
 	switch {
 	case err == nil:
 	case errors.Is(err, flag.ErrHelp):
