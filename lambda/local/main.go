@@ -25,9 +25,8 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	switch {
-	case err == nil:
-	case errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errUsage): // the flag package, or parse, said what is wrong
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage): // which parse has explained
 		os.Exit(2)
 	default:
 		fmt.Fprintf(os.Stderr, "\nfailed: %v\n", err)
