@@ -46,8 +46,13 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 		return
 	}
-	// Written first, so that whoever sees the part at work finds its process id.
-	if err := os.WriteFile(os.Args[0]+".pid", []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+	// Written first, so that whoever sees the part at work finds its process id; and
+	// renamed, so that whoever sees the file finds it whole.
+	pid := os.Args[0] + ".pid"
+	if err := os.WriteFile(pid+".tmp", []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		panic(err)
+	}
+	if err := os.Rename(pid+".tmp", pid); err != nil {
 		panic(err)
 	}
 	part()
