@@ -2,7 +2,7 @@
 # build; check, lint and deploy fetch their pinned tools themselves (see .ci).
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-# The environment of samconfig.toml, and parameters that win over the ones there.
+# The environment of samconfig.toml, and parameters instead of all that it lists.
 CONFIG_ENV ?= default
 PARAMETERS ?=
 # What to benchmark, and how often for benchstat to tell noise from difference.
