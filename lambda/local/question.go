@@ -20,9 +20,9 @@ type question struct {
 }
 
 // questions are the three that are asked. An image is one digest, however many tags
-// it has, hence the inner aggregation of the first two. In the second it also keeps
-// apart the two images that are the latest for a moment when that tag moves: a
-// series that is no longer pushed can be seen a while longer.
+// it has, hence the inner aggregations. They also keep apart the two images that both
+// seem to have a tag for a moment when it moves: a series that is no longer pushed can
+// be seen a while longer.
 var questions = []question{
 	{
 		title:  "Largest repositories",
@@ -35,9 +35,9 @@ var questions = []question{
 		labels: []string{"name"}, unit: "findings",
 	},
 	{
-		title:  "Most tags pushed in the last seven days",
-		promQL: `topk(5, count by (name) (time() - aws_ecr_image_pushed_at_timestamp_seconds < 7 * 86400))`,
-		labels: []string{"name"}, unit: "tags",
+		title:  "Most images pushed in the last seven days",
+		promQL: `topk(5, count by (name) (max by (name, digest) (aws_ecr_image_pushed_at_timestamp_seconds) > time() - 7 * 86400))`,
+		labels: []string{"name"}, unit: "images",
 	},
 }
 

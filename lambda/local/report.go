@@ -79,7 +79,7 @@ func writeChecked(w io.Writer, have map[string]total) {
 
 // writeGoingOn says how it goes on, and where to look meanwhile.
 func writeGoingOn(w io.Writer, s *session) {
-	headline(w, "The same as graphs (at the top right they can be told to follow), and any other query")
+	headline(w, "As graphs, and any other query (refresh is \"Off\" at first: top right)")
 	writeLines(w, [][]string{
 		{"dashboard", s.store.dashboardURL()},
 		{"query", s.store.queryURL(questions[0].promQL)},
