@@ -2,7 +2,7 @@
 # build; check, lint and deploy fetch their pinned tools themselves (see .ci).
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-# The environment of samconfig.toml, and parameters that win over the ones there.
+# The environment of samconfig.toml, and parameters instead of all that it lists.
 CONFIG_ENV ?= default
 PARAMETERS ?=
 # What to benchmark, and how often for benchstat to tell noise from difference.
@@ -17,6 +17,7 @@ NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod))
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v $$(go env CC)),-race)
 
+# One set of flags for all programs, so that the standard library is compiled once.
 GOBUILD := CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags '-s -w -X main.version=$(VERSION)'
 
 export SAM_CLI_TELEMETRY ?= 0
@@ -28,7 +29,7 @@ help: ## this help
 
 .PHONY: run
 run: $(OUT)/bootstrap $(OUT)/victoria-metrics ## the function against a simulated registry and a store with a UI; ONCE=1 for one push
-	@go build -o $(OUT)/local ./lambda/local
+	@$(GOBUILD) -o $(OUT)/local ./lambda/local
 	@exec $(OUT)/local -bootstrap $(OUT)/bootstrap -victoriametrics $(OUT)/victoria-metrics $(if $(ONCE),-once)
 
 # The nested modules' tests run the built program. What go test caches does not follow
@@ -49,6 +50,7 @@ build: $(OUT)/bootstrap build-ExporterFunction ## the program for this machine, 
 
 .PHONY: $(OUT)/bootstrap
 $(OUT)/bootstrap:
+	@echo "building the function"
 	@$(GOBUILD) -o $@ ./lambda
 
 # Named by the SAM CLI, which sets ARTIFACTS_DIR.
@@ -58,7 +60,8 @@ build-ExporterFunction:
 	GOOS=linux GOARCH=arm64 $(GOBUILD) -o $(ARTIFACTS_DIR)/bootstrap ./lambda
 
 $(OUT)/victoria-metrics: $(wildcard lambda/local/victoriametrics/go.*)
-	go build -C lambda/local/victoriametrics -o $(CURDIR)/$@ github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
+	@echo "building VictoriaMetrics: once, for a minute or so"
+	@cd lambda/local/victoriametrics && $(GOBUILD) -o $(CURDIR)/$@ github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
 	@touch $@
 
 .PHONY: bench

@@ -63,9 +63,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	at.Set(c.ScanRequestsPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	source := ecr.New(awsCfg, ecr.Options{RegistryID: string(c.ECRRegistryID), Pace: at, Logger: w.log})
 	options := exporter.Options{
-		Store:        newStore(c, awsCfg, w.log),
-		Durable:      c.StateURL != (config.StateURL{}),
-		SaveInterval: time.Duration(c.StateSaveInterval),
+		Store: newStore(c, awsCfg, w.log),
 		Refresher: refresh.New(source, refresh.Options{
 			Interval:    time.Duration(c.CacheRefreshInterval),
 			Concurrency: c.ECRConcurrency,

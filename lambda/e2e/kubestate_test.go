@@ -6,7 +6,7 @@ import (
 	"text/template"
 
 	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 )
 
 // image is one tag of an image, in the terms of both worlds: ours and that of
@@ -62,7 +62,7 @@ func scrapeKubeStateMetrics(t *testing.T, w workload) []tsdbtest.Series {
 func stopContainers(scraped []tsdbtest.Series) []tsdbtest.Series {
 	var stopped []tsdbtest.Series
 	for _, s := range scraped {
-		if s.Labels.Get(labels.MetricName) == "kube_pod_container_status_running" {
+		if s.Labels.Get(model.MetricNameLabel) == "kube_pod_container_status_running" {
 			s.Value = 0
 		}
 		stopped = append(stopped, s)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -53,7 +54,7 @@ func TestExampleQueriesWithoutScans(t *testing.T) {
 	registry := handWrittenRegistry(t)
 	w := handWrittenWorkload(t, registry)
 	registry = slices.DeleteFunc(registry, func(s tsdbtest.Series) bool {
-		return strings.HasPrefix(s.Labels.Get(labels.MetricName), "aws_ecr_image_scan_")
+		return strings.HasPrefix(s.Labels.Get(model.MetricNameLabel), "aws_ecr_image_scan_")
 	})
 
 	push(t, prometheus, start, registry)

@@ -75,7 +75,7 @@ func (s *Shape) check() error {
 		return errors.New("images need a repository")
 	}
 	if s.Now.IsZero() {
-		return errors.New("Now is not set")
+		return errors.New("the time Now is not set")
 	}
 	for _, share := range []float64{s.MoreTags, s.Indexes, s.Untagged, s.Archived, s.MissingSizes, s.Scans, s.Scanned, s.Rescanned} {
 		if !(share >= 0 && share <= 1) { // so that NaN is refused

@@ -221,8 +221,7 @@ func BenchmarkDecode(b *testing.B) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	runtime.KeepAlive(registry)
-	registry = nil
+	runtime.KeepAlive(registry) // and no longer
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	heap := float64(before.HeapAlloc - after.HeapAlloc)

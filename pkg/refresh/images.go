@@ -75,6 +75,8 @@ func (r *Refresher) images(ctx context.Context, registry *inventory.Registry, du
 // settle puts what became of a listing into the registry.
 func (r *Refresher) settle(ctx context.Context, registry *inventory.Registry, job *listing, result *Result) error {
 	repository := registry.Find(job.repository)
+	// Not a fault of the repository: the listing goes on in the next run.
+	outOfTime := ctx.Err() != nil || errors.Is(job.err, inventory.ErrTime)
 	switch {
 	case job.err == nil:
 		registry.SetImages(repository, job.images, job.begunAt)
@@ -85,7 +87,7 @@ func (r *Refresher) settle(ctx context.Context, registry *inventory.Registry, jo
 		result.Gone++
 		r.options.Logger.InfoContext(ctx, "repository is gone", slog.String("repository", job.repository))
 		return nil
-	case ctx.Err() != nil || errors.Is(job.err, inventory.ErrTime):
+	case outOfTime:
 		r.unfinished[job.repository] = job
 		result.Left++
 		return nil

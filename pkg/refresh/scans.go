@@ -292,9 +292,10 @@ var errRefused = errors.New("scan results may not be asked for")
 
 // settleScan puts an answer into the registry.
 func (r *Refresher) settleScan(ctx context.Context, registry *inventory.Registry, job *scanJob, result *ScanResult) error {
+	outOfTime := ctx.Err() != nil || errors.Is(job.err, inventory.ErrTime)
 	switch {
 	case job.err == nil:
-	case ctx.Err() != nil || errors.Is(job.err, inventory.ErrTime):
+	case outOfTime:
 		return nil
 	case errors.Is(job.err, inventory.ErrGone):
 		result.Failed++ // the next listing will tell

@@ -101,7 +101,9 @@ func (e *PushError) Unwrap() []error {
 	return errs
 }
 
-// add counts e. It reports whether e is kept, as the first of its kind.
+// add counts d. It reports whether d is the first of its kind that is kept. What
+// is kept is a copy, since d goes to the log, which may still be reading it while
+// further batches are added up.
 func (e *PushError) add(d *DeliveryError) bool {
 	e.Series += d.Series
 	e.Batches++
@@ -115,6 +117,7 @@ func (e *PushError) add(d *DeliveryError) bool {
 	if len(e.Deliveries) == maxDeliveries {
 		return false
 	}
-	e.Deliveries = append(e.Deliveries, d)
+	sum := *d
+	e.Deliveries = append(e.Deliveries, &sum)
 	return true
 }

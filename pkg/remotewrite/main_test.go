@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -102,7 +103,8 @@ func checkReport(t testing.TB, r Report, err error) {
 		t.Errorf("error %v with %+v", err, r)
 	}
 	if err != nil {
-		if e, ok := err.(*PushError); !ok || e.Series != r.Refused+r.NotSent {
+		var e *PushError
+		if !errors.As(err, &e) || e.Series != r.Refused+r.NotSent {
 			t.Errorf("error %#v with %+v", err, r)
 		}
 	}

@@ -27,15 +27,20 @@ func (v1) contentType() string { return "application/x-protobuf" }
 func (v1) version() string     { return "0.1.0" }
 func (v1) newMessage() message { return new(messageV1) }
 
-// Keys of the protobuf fields above: field number << 3 | wire type.
+// The wire types of protobuf that occur here, and the keys of the fields above:
+// field number << 3 | wire type.
 const (
-	keySeries    = 1<<3 | 2
-	keyLabel     = 1<<3 | 2
-	keySample    = 2<<3 | 2
-	keyName      = 1<<3 | 2
-	keyLabelVal  = 2<<3 | 2
-	keySampleVal = 1<<3 | 1
-	keyTimestamp = 2<<3 | 0
+	wireVarint  = 0
+	wireFixed64 = 1
+	wireBytes   = 2
+
+	keySeries    = 1<<3 | wireBytes
+	keyLabel     = 1<<3 | wireBytes
+	keySample    = 2<<3 | wireBytes
+	keyName      = 1<<3 | wireBytes
+	keyLabelVal  = 2<<3 | wireBytes
+	keySampleVal = 1<<3 | wireFixed64
+	keyTimestamp = 2<<3 | wireVarint
 )
 
 type messageV1 struct {
@@ -86,7 +91,8 @@ func (m *messageV1) add(labels []metrics.Label, _ *metrics.Family, value float64
 		b = append(b, keySampleVal)
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(value))
 	}
-	m.buf = append(b, m.stamp...)
+	b = append(b, m.stamp...)
+	m.buf = b
 	return true
 }
 

@@ -184,7 +184,10 @@ func withoutSecrets(u *url.URL) string {
 // there are requests at once, header sizes are bounded, and answers are not
 // decompressed, since no more than the start of one is ever read.
 func NewTransport(concurrency int) *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	if def, ok := http.DefaultTransport.(*http.Transport); ok { // else something has replaced it
+		t = def.Clone()
+	}
 	t.MaxIdleConnsPerHost = concurrency
 	t.MaxResponseHeaderBytes = 64 << 10
 	t.DisableCompression = true

@@ -123,11 +123,11 @@ func checkBody(body prompb.WriteRequest) error {
 		if err := checkLabels(ts.Labels); err != nil {
 			return broken("series %d: %v", i, err)
 		}
-		if key := seriesKey(ts.Labels); seen[key] {
+		key := seriesKey(ts.Labels)
+		if seen[key] {
 			return broken("series %d: %v twice in a request", i, ts.Labels)
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		if len(ts.Samples) == 0 {
 			return broken("series %d: %v has no sample", i, ts.Labels)
 		}

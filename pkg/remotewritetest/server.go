@@ -30,8 +30,7 @@ func NewServer(tb testing.TB, opts Options) *Server {
 	server := httptest.NewUnstartedServer(r)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.Start()
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy = nil
+	transport := new(http.Transport) // without a proxy
 	tb.Cleanup(func() {
 		transport.CloseIdleConnections()
 		server.CloseClientConnections()

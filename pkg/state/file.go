@@ -131,7 +131,7 @@ func (f *File) Save(ctx context.Context, registry *inventory.Registry) (err erro
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // fails after the rename, which is well
+	defer func() { _ = os.Remove(file.Name()) }() // fails after the rename, which is well
 	defer file.Close()
 	if err := encode(file, registry); err != nil {
 		return err

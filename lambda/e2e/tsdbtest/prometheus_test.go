@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 	"go.uber.org/goleak"
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var start = time.Date(2025, time.June, 2, 9, 0, 0, 0, time.UTC)
 
 func series(v float64, name string, pairs ...string) Series {
-	return Series{Labels: labels.FromStrings(append(pairs, labels.MetricName, name)...), Value: v}
+	return Series{Labels: labels.FromStrings(append(pairs, model.MetricNameLabel, name)...), Value: v}
 }
 
 // TestLateSamples pins what the receiver makes of samples that come late, twice
@@ -87,7 +88,7 @@ func TestRemoteWrite2(t *testing.T) {
 	t.Parallel()
 	p := Start(t, Options{})
 	symbols := writev2.NewSymbolTable()
-	refs := symbols.SymbolizeLabels(labels.FromStrings(labels.MetricName, "a", "name", "x"), nil)
+	refs := symbols.SymbolizeLabels(labels.FromStrings(model.MetricNameLabel, "a", "name", "x"), nil)
 	req := writev2.Request{
 		Timeseries: []writev2.TimeSeries{{
 			LabelsRefs: refs,

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
@@ -39,8 +40,8 @@ type Point struct {
 // labels sorted and without those that are empty. A result that has no name is
 // only the part in braces, which is there even when no label is.
 func Key(ls labels.Labels) string {
-	name := ls.Get(labels.MetricName)
-	rest := ls.MatchLabels(false, labels.MetricName).WithoutEmpty()
+	name := ls.Get(model.MetricNameLabel)
+	rest := ls.MatchLabels(false, model.MetricNameLabel).WithoutEmpty()
 	if name != "" && rest.IsEmpty() {
 		return name
 	}
@@ -51,7 +52,7 @@ func Key(ls labels.Labels) string {
 // of label name and value in any order. It panics if a value is missing.
 func KeyOf(name string, pairs ...string) string {
 	b := labels.NewBuilder(labels.FromStrings(pairs...))
-	b.Set(labels.MetricName, name)
+	b.Set(model.MetricNameLabel, name)
 	return Key(b.Labels())
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -60,10 +61,10 @@ func TestKey(t *testing.T) {
 		want   string
 	}{
 		{labels.EmptyLabels(), "{}"},
-		{labels.FromStrings(labels.MetricName, "a"), "a"},
-		{labels.FromStrings(labels.MetricName, "a", "x", ""), "a"},
+		{labels.FromStrings(model.MetricNameLabel, "a"), "a"},
+		{labels.FromStrings(model.MetricNameLabel, "a", "x", ""), "a"},
 		{labels.FromStrings("y", "2", "x", "1"), `{x="1",y="2"}`},
-		{labels.FromStrings(labels.MetricName, "a", "x", `"1"`), `a{x="\"1\""}`},
+		{labels.FromStrings(model.MetricNameLabel, "a", "x", `"1"`), `a{x="\"1\""}`},
 	}
 	for _, test := range tests {
 		if got := Key(test.labels); got != test.want {

@@ -1,0 +1,33 @@
+package e2e
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestReadme checks that what README offers to copy is what these tests evaluate.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts, err := os.ReadFile("testdata/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	offered := map[string]string{"the alert": "```yaml\n" + string(alerts) + "```\n"}
+	for name, text := range exampleQueries(t) {
+		_, query, found := strings.Cut(text, "\n") // after its comment
+		if !found {
+			t.Fatalf("the query %s has no second line", name)
+		}
+		offered["the query "+name] = "```promql\n" + query + "```\n"
+	}
+	for name, block := range offered {
+		if !strings.Contains(string(readme), block) {
+			t.Errorf("README.md is without %s as it is tested:\n%s", name, block)
+		}
+	}
+}

@@ -1,0 +1,40 @@
+//go:build unix
+
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What is set in a user's shell must not lead the function to a real registry,
+// endpoint or state.
+func TestFunctionEnv(t *testing.T) {
+	t.Parallel()
+	r, err := startRegistry(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.server.Close()
+	setup := functionSetup{
+		registry:    r,
+		remoteWrite: "http://127.0.0.1:1/api/v1/write",
+		environ: []string{
+			"HOME=/home/user", "AWS_PROFILE=production", "AWS_ENDPOINT_URL=https://example.com", "HTTPS_PROXY=http://proxy:3128",
+			"REMOTE_WRITE_URL=https://example.com/write", "REMOTE_WRITE_AUTH=sigv4", "ECR_REGISTRY_ID=999999999999", "STATE_URL=file:///state",
+			"REMOTE_WRITE_MAX_SERIES=100", "LOG_LEVEL=DEBUG", "EXTERNAL_LABELS=team=a=b", "ECR_REQUESTS_PER_SECOND=5",
+		},
+	}
+	want := []string{
+		"AWS_ENDPOINT_URL=" + r.server.URL(),
+		"REMOTE_WRITE_URL=http://127.0.0.1:1/api/v1/write",
+		"CACHE_REFRESH_INTERVAL=1s",
+		"ECR_REQUESTS_PER_SECOND=1000",
+		"REMOTE_WRITE_MAX_SERIES=100", "LOG_LEVEL=DEBUG", "EXTERNAL_LABELS=team=a=b", "ECR_REQUESTS_PER_SECOND=5",
+	}
+	if diff := cmp.Diff(want, setup.env()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

@@ -1,0 +1,94 @@
+//go:build unix
+
+// Command local shows the built function at work, all on this machine: it starts a
+// simulated registry, VictoriaMetrics with its web UI and the Lambda Runtime API on
+// 127.0.0.1, invokes the function every few seconds while the registry ages, and
+// asks VictoriaMetrics what arrived. `make run` builds what it needs and calls it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	// SIGHUP is a terminal that was closed, SIGPIPE a reader of our output that has
+	// gone (make run | head). Dying of either would leave a process and a folder.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage): // which parse has explained
+		os.Exit(2)
+	default:
+		fmt.Fprintf(os.Stderr, "\nfailed: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	bootstrap, victoriaMetrics, event string
+	every                             time.Duration
+	once, verbose                     bool
+}
+
+var errUsage = errors.New("wrong usage")
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("local", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.bootstrap, "bootstrap", "", "the built function, `FILE`")
+	flags.StringVar(&o.victoriaMetrics, "victoriametrics", "", "the built VictoriaMetrics, `FILE`")
+	flags.StringVar(&o.event, "event", "events/schedule-rule.json", "the event to invoke the function with, `FILE`")
+	flags.DurationVar(&o.every, "every", 5*time.Second, "how often to invoke it")
+	flags.BoolVar(&o.once, "once", false, "push once, check that all of it can be queried, and end")
+	flags.BoolVar(&o.verbose, "v", false, "show the function's log, on standard error")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return o, err
+	case err != nil:
+		return o, errUsage
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "local: unexpected argument %q; see -help\n", flags.Arg(0))
+		return o, errUsage
+	case o.bootstrap == "" || o.victoriaMetrics == "":
+		fmt.Fprintln(stderr, "local: -bootstrap and -victoriametrics are needed; make run gives them")
+		return o, errUsage
+	case o.every <= 0:
+		fmt.Fprintln(stderr, "local: -every has to be more than 0")
+		return o, errUsage
+	}
+	return o, nil
+}
+
+// run is the program. It ends without an error when it was told to stop by a
+// signal, unless what it was to check, with -once, is then not checked.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	s := &session{options: o, environ: environ, stdout: stdout, stderr: stderr}
+	err = s.show(ctx)
+	stopErr := s.stop()
+	switch stopped := ctx.Err() != nil; {
+	case stopped && o.once && err != nil:
+		err = errors.New("stopped before all was checked")
+	case stopped:
+		err = nil
+	}
+	if err = errors.Join(err, stopErr); err == nil && !o.once {
+		fmt.Fprintln(stdout, "\nStopped. No process and no file is left.")
+	}
+	return err
+}

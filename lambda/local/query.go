@@ -1,0 +1,108 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// sample is one element of an instant vector.
+type sample struct {
+	labels map[string]string
+	value  float64
+}
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 16 << 20
+
+// query evaluates PromQL at a time, for an instant vector.
+//
+// See https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries.
+func (s *store) query(ctx context.Context, promQL string, at time.Time) ([]sample, error) {
+	parameters := url.Values{
+		"query": {promQL},
+		"time":  {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)},
+	}
+	body, err := s.get(ctx, "/prometheus/api/v1/query?"+parameters.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("query %s: %w", promQL, err)
+	}
+	vector, err := decodeVector(body)
+	if err != nil {
+		return nil, fmt.Errorf("query %s: %w", promQL, err)
+	}
+	return vector, nil
+}
+
+// flush makes all that was pushed visible to queries, which else takes a second.
+func (s *store) flush(ctx context.Context) error {
+	if _, err := s.get(ctx, "/internal/force_flush"); err != nil {
+		return fmt.Errorf("flush VictoriaMetrics: %w", err)
+	}
+	return nil
+}
+
+// get returns what VictoriaMetrics answers. The body of an error is in the error.
+func (s *store) get(ctx context.Context, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %.1000s", response.Status, body)
+	}
+	return body, nil
+}
+
+// decodeVector decodes the answer to a query for an instant vector.
+func decodeVector(body []byte) ([]sample, error) {
+	var answer struct {
+		Status string
+		Error  string
+		Data   struct {
+			ResultType string
+			Result     []struct {
+				Metric map[string]string
+				Value  [2]json.RawMessage // seconds, and the value as a text
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("decode the answer: %w", err)
+	}
+	switch {
+	case answer.Status != "success":
+		return nil, fmt.Errorf("answered with status %q: %s", answer.Status, answer.Error)
+	case answer.Data.ResultType != "vector":
+		return nil, fmt.Errorf("answered with a %q instead of a vector", answer.Data.ResultType)
+	}
+	vector := make([]sample, 0, len(answer.Data.Result))
+	for _, element := range answer.Data.Result {
+		var text string
+		if err := json.Unmarshal(element.Value[1], &text); err != nil {
+			return nil, fmt.Errorf("decode the value of %v: %w", element.Metric, err)
+		}
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, fmt.Errorf("decode the value of %v: %w", element.Metric, err)
+		}
+		vector = append(vector, sample{labels: element.Metric, value: value})
+	}
+	return vector, nil
+}

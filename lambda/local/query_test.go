@@ -1,0 +1,90 @@
+//go:build unix
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestDecodeVector(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, body string
+		want       []sample
+		err        string
+	}{
+		{
+			name: "as VictoriaMetrics answers",
+			body: `{"status":"success","data":{"resultType":"vector","result":[` +
+				`{"metric":{"name":"data/webhook"},"value":[1795378481.201,"66.099233305"]},` +
+				`{"metric":{},"value":[1795378481.201,"3e+22"]}]},` +
+				`"stats":{"seriesFetched": "2","executionTimeMsec":1}}`,
+			want: []sample{{map[string]string{"name": "data/webhook"}, 66.099233305}, {map[string]string{}, 3e22}},
+		},
+		{
+			name: "nothing",
+			body: `{"status":"success","data":{"resultType":"vector","result":[]}}`,
+			want: []sample{},
+		},
+		{
+			name: "an error",
+			body: `{"status":"error","errorType":"422","error":"cannot parse query"}`,
+			err:  `answered with status "error": cannot parse query`,
+		},
+		{
+			name: "a matrix",
+			body: `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"2"]]}]}}`,
+			err:  `answered with a "matrix" instead of a vector`,
+		},
+		{
+			name: "a value that is no text",
+			body: `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1,2]}]}}`,
+			err:  "decode the value of map[a:b]",
+		},
+		{
+			name: "no value",
+			body: `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"}}]}}`,
+			err:  "decode the value of map[a:b]",
+		},
+		{
+			name: "a value that is no number",
+			body: `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1,"two"]}]}}`,
+			err:  "decode the value of map[a:b]",
+		},
+		{name: "no JSON", body: "<html>", err: "decode the answer"},
+		{name: "empty", body: "", err: "decode the answer"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := decodeVector([]byte(test.body))
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("error %v, want one with %q", err, test.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(sample{})); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// Whatever is answered is decoded or refused.
+func FuzzDecodeVector(f *testing.F) {
+	f.Add([]byte(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1,"2"]}]}}`))
+	f.Add([]byte(`{"status":"success","data":{"resultType":"vector","result":[{"metric":null,"value":null}]}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		vector, err := decodeVector(body)
+		if (vector == nil) == (err == nil) {
+			t.Errorf("both a vector and an error, or neither: %v, %v", vector, err)
+		}
+	})
+}

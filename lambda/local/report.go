@@ -1,0 +1,114 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+func headline(w io.Writer, format string, args ...any) {
+	fmt.Fprintf(w, "\n"+format+"\n", args...)
+}
+
+// writeLines writes what things are and what is said of them, in two columns.
+func writeLines(w io.Writer, lines [][]string) {
+	table := newTable(w)
+	for _, line := range lines {
+		writeRow(table, line)
+	}
+	_ = table.Flush() // the terminal's trouble is not ours
+}
+
+// writeStarted says what runs where.
+func writeStarted(w io.Writer, s *session) {
+	have := s.registry.Totals()
+	headline(w, "Everything runs on this machine, on 127.0.0.1")
+	writeLines(w, [][]string{
+		{"simulated ECR", s.registry.server.URL(), plural(have.Repositories, "repository", "repositories") + ", " + plural(have.Images, "image", "images")},
+		{"VictoriaMetrics", s.store.url, "its data in " + s.store.folder},
+		{"the function", s.bootstrap, "ready after " + took(s.function.environment.InitDuration().Seconds())},
+	})
+}
+
+// writeSummary says what the function says of its run.
+func writeSummary(w io.Writer, s summary) {
+	headline(w, "The first push")
+	lost := s.Refused + s.NotSent
+	for _, n := range s.Dropped {
+		lost += n
+	}
+	throttles := 0
+	for _, n := range s.Throttles {
+		throttles += n
+	}
+	var calls []string
+	for _, operation := range slices.Sorted(maps.Keys(s.Calls)) {
+		calls = append(calls, fmt.Sprintf("%s %s", grouped(s.Calls[operation]), operation))
+	}
+	var steps []string
+	for _, step := range []string{"load", "refresh", "push", "save"} {
+		if duration := s.Durations[step]; duration > 0 {
+			steps = append(steps, step+" "+took(duration))
+		}
+	}
+	writeLines(w, [][]string{
+		{"repositories", fmt.Sprintf("%s, %s of them asked for their images", grouped(s.Repositories), grouped(s.Refreshed))},
+		{"images", fmt.Sprintf("%s, %s of them tagged", grouped(s.Images), grouped(s.TaggedImages))},
+		{"series", fmt.Sprintf("%s accepted, %s lost", grouped(s.Accepted), grouped(lost))},
+		{"batches", fmt.Sprintf("%s, %s compressed to %s, %s", grouped(s.Batches), byteSize(float64(s.Bytes)), byteSize(float64(s.BytesCompressed)), plural(s.Retries, "retry", "retries"))},
+		{"API calls", fmt.Sprintf("%s; %s throttled", strings.Join(calls, ", "), grouped(throttles))},
+		{"duration", fmt.Sprintf("%s: %s", took(s.Durations["total"]), strings.Join(steps, ", "))},
+	})
+}
+
+// writeChecked says that what was pushed is there.
+func writeChecked(w io.Writer, have map[string]total) {
+	series := 0
+	for _, t := range have {
+		series += t.series
+	}
+	headline(w, "Checked: the %s series of %s that were accepted can be queried, and no others;\n"+
+		"number and sum of each family are those of the simulated registry.", grouped(series), plural(len(have), "family", "families"))
+}
+
+// writeGoingOn says how it goes on, and where to look meanwhile.
+func writeGoingOn(w io.Writer, s *session) {
+	headline(w, "As graphs, and any other query (refresh is \"Off\" at first: top right)")
+	writeLines(w, [][]string{
+		{"dashboard", s.store.dashboardURL()},
+		{"query", s.store.queryURL(questions[0].promQL)},
+	})
+	headline(w, "A push every %s, while the registry changes. Ctrl-C stops everything.", s.every)
+	fmt.Fprintf(w, "\n%s%-8s   %8s   %7s   %s\n", indent, "time", "series", "took", "what changed in the registry")
+}
+
+// writePush writes the one line of a later push.
+func writePush(w io.Writer, s summary, changes []string) {
+	fmt.Fprintf(w, "%s%-8s   %8s   %7s   %s\n", indent,
+		s.Timestamp.Local().Format(time.TimeOnly), grouped(s.Accepted), took(s.Durations["total"]), strings.Join(changes, "; "))
+}
+
+// lookback is what the graphs show: the last five minutes, a point for each push.
+const lookback = "g0.range_input=5m&g0.relative_time=last_5_minutes"
+
+// dashboardURL is where the UI shows the questions as graphs.
+func (s *store) dashboardURL() string { return s.url + "/vmui/#/dashboards?" + lookback }
+
+// queryURL is where the UI plots a query.
+func (s *store) queryURL(promQL string) string {
+	return s.url + "/vmui/#/?" + lookback + "&g0.expr=" + url.QueryEscape(promQL)
+}
+
+// took writes a duration in seconds, as a Summary has it.
+func took(s float64) string {
+	if s < 0.9995 {
+		return fmt.Sprintf("%.0f ms", s*1000)
+	}
+	return fmt.Sprintf("%.2f s", s)
+}

@@ -1,0 +1,157 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWriteAnswer(t *testing.T) {
+	t.Parallel()
+	q := question{title: "Largest repositories", promQL: "topk(5, size)", labels: []string{"name", "tag"}, unit: "GB", digits: 1}
+	tests := []struct {
+		name   string
+		answer []sample
+		want   string
+	}{
+		{
+			name: "largest first, then by name",
+			answer: []sample{
+				{map[string]string{"name": "web/api", "tag": "v1"}, 9.96},
+				{map[string]string{"name": "data/überlang", "tag": "1.10.0"}, 1234.5},
+				{map[string]string{"name": "data/a"}, 9.96},
+			},
+			want: "" +
+				"\nLargest repositories\n" +
+				"  topk(5, size)\n" +
+				"\n" +
+				"  name            tag          GB\n" +
+				"  data/überlang   1.10.0   1234.5\n" +
+				"  data/a                     10.0\n" +
+				"  web/api         v1         10.0\n",
+		},
+		{
+			name: "no answer",
+			want: "\nLargest repositories\n  topk(5, size)\n\n  (no series)\n",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var got strings.Builder
+			writeAnswer(&got, q, test.answer)
+			if diff := cmp.Diff(test.want, got.String()); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWriteSummary(t *testing.T) {
+	t.Parallel()
+	var s summary
+	err := json.Unmarshal([]byte(`{"timestamp":"2026-11-22T20:14:36.5Z","registry":"123456789012","repositories":40,"images":2082,"taggedImages":1535,
+		"due":40,"refreshed":39,"gone":1,"denied":0,"failed":0,"left":0,"series":13526,"accepted":13500,"dropped":{"label_value_too_long":20},"refused":5,"notSent":1,
+		"batches":5,"bytes":4312345,"bytesCompressed":749000,"retries":1,"calls":{"DescribeRepositories":1,"DescribeImages":40},"throttles":{"DescribeImages":2},
+		"durationsSeconds":{"load":0,"refresh":0.098,"push":1.5,"save":0.002,"total":1.625}}`), &s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `
+The first push
+  repositories   40, 39 of them asked for their images
+  images         2,082, 1,535 of them tagged
+  series         13,500 accepted, 26 lost
+  batches        5, 4.3 MB compressed to 749 kB, 1 retry
+  API calls      40 DescribeImages, 1 DescribeRepositories; 2 throttled
+  duration       1.62 s: refresh 98 ms, push 1.50 s, save 2 ms
+`
+	var got strings.Builder
+	writeSummary(&got, s)
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestWritePush(t *testing.T) {
+	t.Parallel()
+	s := summary{Timestamp: time.Date(2026, time.November, 22, 20, 14, 41, 0, time.Local), Accepted: 13534, Durations: map[string]float64{"total": 0.201}}
+	var got strings.Builder
+	writePush(&got, s, []string{"pushed web/api:v1.13.8", "deleted web/api:v1.0.0"})
+	want := "  20:14:41     13,534    201 ms   pushed web/api:v1.13.8; deleted web/api:v1.0.0\n"
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", -1000: "-1,000", -100: "-100", 1234567: "1,234,567"} {
+		if got := grouped(n); got != want {
+			t.Errorf("grouped(%d) = %q, want %q", n, got, want)
+		}
+	}
+	for n, want := range map[float64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 99_949: "99.9 kB", 99_950: "100 kB", 999_499: "999 kB", 999_500: "1.0 MB", 4.3e9: "4.3 GB", 5e18: "5000 PB"} {
+		if got := byteSize(n); got != want {
+			t.Errorf("byteSize(%g) = %q, want %q", n, got, want)
+		}
+	}
+	for s, want := range map[float64]string{0: "0 ms", 0.201: "201 ms", 0.999: "999 ms", 1: "1.00 s", 61.5: "61.50 s"} {
+		if got := took(s); got != want {
+			t.Errorf("took(%g) = %q, want %q", s, got, want)
+		}
+	}
+}
+
+func TestQueryURL(t *testing.T) {
+	t.Parallel()
+	s := &store{url: "http://127.0.0.1:8428"}
+	page, err := url.Parse(s.queryURL(questions[1].promQL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// vmui reads its parameters from the fragment.
+	path, query, _ := strings.Cut(page.EscapedFragment(), "?")
+	parameters, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page.Path != "/vmui/" || path != "/" || parameters.Get("g0.expr") != questions[1].promQL {
+		t.Errorf("%s has path %q, page %q and query %q", page, page.Path, path, parameters.Get("g0.expr"))
+	}
+}
+
+func TestWriteDashboard(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "dashboards")
+	err := writeDashboard(folder, []question{{title: "Sizes", promQL: `a{b="c"} < 1`, unit: "GB"}, {title: "Tags", promQL: "d"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "ecr-remote-write.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got dashboard
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := dashboard{Title: "ecr-remote-write", Rows: []dashboardRow{{Panels: []panel{
+		{Title: "Sizes", Unit: "GB", Expr: []string{`a{b="c"} < 1`}, Width: 6},
+		{Title: "Tags", Expr: []string{"d"}, Width: 6},
+	}}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if err := writeDashboard(folder, nil); err == nil {
+		t.Error("a folder that is there already: no error")
+	}
+}
