@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -41,8 +42,8 @@ const (
 
 // options are the flags.
 type options struct {
-	once, dryRun, version bool
-	event                 string
+	once, dryRun, dump, version bool
+	event, state                string
 }
 
 // run is the program outside Lambda. It returns the exit code.
@@ -53,6 +54,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	flags.BoolVar(&o.once, "once", false, "make one run with the ambient AWS credentials: refresh all that is due, then push")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print the series as exposition text instead of pushing them; needs no endpoint")
 	flags.StringVar(&o.event, "event", "", "handle the event in `FILE` (- for standard input) as the function would")
+	flags.BoolVar(&o.dump, "dump", false, "print the stored inventory as JSON lines; changes nothing and needs no endpoint")
+	flags.StringVar(&o.state, "state", "", "use the state at `URL` in place of STATE_URL")
 	flags.BoolVar(&o.version, "version", false, "print the version")
 	flags.Usage = func() { help(flags) }
 	switch err := flags.Parse(args); {
@@ -66,17 +69,28 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	case o.version:
 		fmt.Fprintf(stdout, "ecr-remote-write %s (%s, %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return 0
-	case !o.once && !o.dryRun && o.event == "":
+	case !o.once && !o.dryRun && !o.dump && o.event == "":
 		help(flags)
 		return exitUsage
 	case o.once && o.dryRun:
 		fmt.Fprintln(stderr, "ecr-remote-write: -once pushes and -dry-run does not: give one of them")
 		return exitUsage
+	case o.dump && (o.once || o.dryRun || o.event != ""):
+		fmt.Fprintln(stderr, "ecr-remote-write: -dump makes no run: give it without -once, -dry-run and -event")
+		return exitUsage
+	}
+	if o.state != "" {
+		environ = append(slices.Clip(environ), "STATE_URL="+o.state)
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := runOnce(ctx, o, environ, stdout, stderr)
+	var err error
+	if o.dump {
+		err = runDump(ctx, environ, stdout, stderr)
+	} else {
+		err = runOnce(ctx, o, environ, stdout, stderr)
+	}
 	var faults config.Faults
 	switch {
 	case err == nil:
