@@ -63,7 +63,7 @@ func (m *motoServer) start() {
 	if err != nil {
 		return
 	}
-	defer os.Remove(out.Name())
+	defer func() { _ = os.Remove(out.Name()) }()
 	defer out.Close()
 	command := exec.Command(path, "-H", "127.0.0.1", "-p", "0") //nolint:noctx // it lives longer than the test that starts it
 	command.Stdout, command.Stderr = out, out

@@ -215,7 +215,7 @@ func (s *S3) put(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.Remove(file.Name()) }()
 	defer file.Close()
 	in := &s3.PutObjectInput{Bucket: &s.bucket, Key: &s.key, Body: file, ContentType: aws.String("application/gzip")}
 	if s.etag == "" {
