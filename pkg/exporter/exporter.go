@@ -134,7 +134,7 @@ type run struct {
 
 // run makes one run, in order.
 func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
-	steps := steps{at: e.timestamp()}
+	steps := steps{begun: time.Now()}
 	available := true
 
 	var registry *inventory.Registry
@@ -144,6 +144,7 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 		return err
 	}, e.degraded(ctx))
 	e.registry = registry
+	steps.at = e.timestamp(steps.begun, registry.PushedAt.Time())
 
 	steps.do("refresh", func() error {
 		asking, cancel := e.asking(ctx, steps.at)
@@ -263,12 +264,18 @@ func concat(parts ...iter.Seq[metrics.Series]) iter.Seq[metrics.Series] {
 	}
 }
 
-// timestamp is the run's: the present, and later than the last run's, since a
-// receiver refuses another value for the same moment.
-func (e *Exporter) timestamp() time.Time {
-	at := time.Now().Truncate(time.Millisecond)
-	if !at.After(e.last) {
-		at = e.last.Add(time.Millisecond)
+// clockSkew is how far another environment's clock may be ahead of ours.
+const clockSkew = time.Minute
+
+// timestamp is the run's: the present, and later than the last push, of this
+// environment or of another whose clock is ahead. A receiver refuses a sample that
+// is older, or has another value for the same moment.
+func (e *Exporter) timestamp(now, pushed time.Time) time.Time {
+	at := now.Truncate(time.Millisecond)
+	for _, last := range []time.Time{e.last, pushed} {
+		if !at.After(last) && last.Sub(at) < clockSkew {
+			at = last.Add(time.Millisecond)
+		}
 	}
 	e.last = at
 	return at

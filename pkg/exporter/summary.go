@@ -82,7 +82,8 @@ type Notices struct {
 
 // steps collects what the steps of a run say of themselves.
 type steps struct {
-	at        time.Time
+	begun     time.Time
+	at        time.Time // the samples' timestamp
 	refreshed refresh.NoticeResult
 	pushed    remotewrite.Report
 	ended     int
@@ -160,7 +161,7 @@ func (s *steps) summary(registry *inventory.Registry, calls Calls) Summary {
 		age := seconds(s.at.Sub(oldest.Time()))
 		summary.OldestRecordAge = &age
 	}
-	s.durations["total"] = seconds(time.Since(s.at))
+	s.durations["total"] = seconds(time.Since(s.begun))
 	return summary
 }
 

@@ -113,16 +113,28 @@ func (r *Registry) SetImages(repo *Repository, list []Image, at Time) {
 	for i := range list {
 		image := &list[i]
 		image.Tags = slices.Clip(slices.DeleteFunc(slices.Compact(image.Tags), func(tag string) bool { return owner[tag] != i }))
-		if image.Scan == nil {
-			if old := repo.FindImage(image.Digest); old != nil {
-				image.Scan = old.Scan
-			}
+		if old := repo.FindImage(image.Digest); old != nil && !tellsMore(image.Scan, old.Scan) {
+			image.Scan = old.Scan
 		}
 	}
 	list = slices.Clip(list)
 	r.endImages(repo, list)
 	repo.Images = list
 	repo.ImagesReadAt, repo.TriedAt, repo.Denied, repo.Due = at, max(at, repo.TriedAt), false, false
+}
+
+// tellsMore reports whether what a listing tells of a scan is to take the place of
+// what is known: not if it tells nothing, and not if an answer that was asked for is
+// as new.
+func tellsMore(told, known *Scan) bool {
+	switch {
+	case told == nil:
+		return false
+	case known == nil || known.AskedAt.IsZero():
+		return true
+	default:
+		return told.CompletedAt > known.CompletedAt
+	}
 }
 
 // newer reports whether a has a better claim to a tag than b: an active image

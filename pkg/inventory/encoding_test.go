@@ -24,7 +24,7 @@ func sample() *inventory.Registry {
 	return &inventory.Registry{
 		ID: "123456789012", ListedAt: 1_700_000_000_123, PushedAt: 1_700_000_000_124, ScanSource: inventory.ScansFromInspector, ScansListedAt: 1, ScansPending: 2, ScansOldest: 3,
 		Removed: []inventory.Removal{{Name: "old", CreatedAt: 4, At: 5}},
-		Ended: []*inventory.Repository{{Name: "a", Images: []inventory.Image{{Digest: digest(9), Tags: []string{"v1"}}}}, {Name: "a", URI: "x", Images: []inventory.Image{}}},
+		Ended:   []*inventory.Repository{{Name: "a", Images: []inventory.Image{{Digest: digest(9), Tags: []string{"v1"}}}}, {Name: "a", URI: "x", Images: []inventory.Image{}}},
 		Repositories: []*inventory.Repository{
 			{Name: "empty", Images: []inventory.Image{}},
 			{

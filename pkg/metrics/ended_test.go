@@ -24,7 +24,7 @@ func with(image inventory.Image, change func(*inventory.Image)) inventory.Image 
 
 func scanned(status string, severities ...string) func(*inventory.Image) {
 	return func(i *inventory.Image) {
-		i.Scan = &inventory.Scan{Status: status, CompletedAt: 5000, AskedAt: 6000}
+		i.Scan = &inventory.Scan{Status: status, CompletedAt: 5000}
 		for _, severity := range severities {
 			i.Scan.Severities = append(i.Scan.Severities, inventory.SeverityCount{Severity: severity, Count: 1})
 		}

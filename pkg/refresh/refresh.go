@@ -100,9 +100,10 @@ func (r *Result) Changed() bool {
 	return r.Listed || r.Refreshed+r.Gone+r.Denied+r.Failed > 0 || r.Scans.Answered > 0 || r.Scans.Listed
 }
 
-// Finished reports whether the run did something and left nothing due.
+// Finished reports whether the run was the one that ended a refresh: repositories
+// or images were listed, and none is left.
 func (r *Result) Finished() bool {
-	return r.Changed() && r.Left == 0 && r.Scans.Left == 0
+	return (r.Listed || r.Refreshed+r.Gone > 0 || r.Scans.Listed) && r.Left == 0
 }
 
 // maxErrors bounds how many repositories' errors are told one by one.
@@ -143,6 +144,8 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 		failed.add(err)
 		result.Listed = err == nil
 		failed.add(r.settleScanSource(listing, registry))
+	} else if !r.options.Scans.Source.allows(registry.ScanSource) {
+		failed.add(r.settleScanSource(listing, registry)) // the setting is another than the stored state's
 	}
 	r.images(listing, registry, r.due(registry, now), now, &result, &failed)
 	cancel()

@@ -34,6 +34,21 @@ func (s ScanSource) asks() bool {
 	return s == ScanAuto || s == ScanFindings || s == ScanInspector
 }
 
+// allows reports whether results may come from a place under this setting, be it
+// for want of a permission.
+func (s ScanSource) allows(from string) bool {
+	switch from {
+	case inventory.ScansFromFindings, inventory.ScansFromSummary:
+		return s.asks() || string(s) == from
+	case inventory.ScansFromInspector:
+		return s == ScanAuto || s == ScanInspector
+	case inventory.ScansFromNowhere:
+		return !s.asks() && s != ScanSummary
+	default:
+		return false
+	}
+}
+
 // ScanOptions say where scan results come from, and how often. The zero value asks
 // for none.
 type ScanOptions struct {
