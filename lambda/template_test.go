@@ -1,19 +1,24 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
 	"os"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
+	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
 // template reads template.yaml as it stands, intrinsic functions being nodes with
@@ -47,66 +52,265 @@ next:
 	return node
 }
 
-// scalars are all values below a node.
-func scalars(node *yaml.Node) []string {
-	if node.Kind == yaml.ScalarNode {
-		return []string{node.Value}
-	}
-	var list []string
-	for _, child := range node.Content {
-		list = append(list, scalars(child)...)
-	}
-	return list
-}
-
-// statements are the mappings with an Effect below a node, whatever condition
-// they stand under.
-func statements(node *yaml.Node) []*yaml.Node {
-	var list []*yaml.Node
-	for i, child := range node.Content {
-		if node.Kind == yaml.MappingNode && child.Value == "Effect" && i%2 == 0 {
-			return []*yaml.Node{node}
+// permissions are the statements of a policy, as "action on resource".
+func permissions(t *testing.T, policies any) []string {
+	t.Helper()
+	var all []string
+	for _, policy := range policies.([]any) {
+		for _, statement := range dig(t, policy.(map[string]any), "PolicyDocument", "Statement").([]any) {
+			fields := statement.(map[string]any)
+			if fields["Effect"] != "Allow" || fields["Condition"] != nil {
+				t.Errorf("statement %v", fields)
+			}
+			for _, action := range list(fields["Action"]) {
+				for _, resource := range list(fields["Resource"]) {
+					all = append(all, action+" on "+resource)
+				}
+			}
 		}
-		list = append(list, statements(child)...)
 	}
-	return list
+	slices.Sort(all)
+	return all
 }
 
-// What the template permits is what the code declares beside its calls, no more
-// and no less, and on as little.
+// scanPermissions are what the code declares for a source of scan results. Only auto
+// looks at the scanning configuration.
+func scanPermissions(source config.ScanSource) (onECR []ecr.Permission, onInspector []string) {
+	if source == config.ScanSummary || source == config.ScanNone {
+		return nil, nil
+	}
+	for _, p := range ecr.ScanPermissions {
+		if p.Action != "ecr:GetRegistryScanningConfiguration" || source == config.ScanAuto {
+			onECR = append(onECR, p)
+		}
+	}
+	if source == config.ScanFindings {
+		return onECR, nil
+	}
+	return onECR, inspector.Actions
+}
+
+// declared are the permissions that the code declares beside its calls, and those
+// that Lambda needs to run the function, under a stack's parameters.
+func declared(s *stack) []string {
+	set := func(name, byDefault string) string { return cmp.Or(s.parameters[name], byDefault) }
+	region, account := pseudo["AWS::Region"], pseudo["AWS::AccountId"]
+	var all []string
+	add := func(action, resource string) { all = append(all, action+" on "+resource) }
+
+	add("logs:CreateLogStream", "<ExporterLogGroup.Arn>")
+	add("logs:PutLogEvents", "<ExporterLogGroup.Arn>")
+	onECR, onInspector := scanPermissions(config.ScanSource(set("ScanSource", "auto")))
+	for _, p := range append(slices.Clone(ecr.Permissions), onECR...) {
+		if p.Resource != "*" {
+			p.Resource = "arn:aws:ecr:" + region + ":" + set("EcrRegistryId", account) + ":" + p.Resource
+		}
+		add(p.Action, p.Resource)
+	}
+	for _, action := range onInspector {
+		add(action, "*")
+	}
+	if workspace := set("WorkspaceId", s.parameters["RemoteWriteWorkspaceId"]); workspace != "" {
+		for _, action := range auth.Actions {
+			add(action, "arn:aws:aps:"+set("WorkspaceRegion", region)+":"+set("WorkspaceAccountId", account)+":workspace/"+workspace)
+		}
+	}
+	if bucket := bucketOf(s); bucket != "" {
+		for _, p := range state.Permissions {
+			add(p.Action, "arn:aws:s3:::"+strings.NewReplacer("BUCKET", bucket, "KEY", "stack/inventory").Replace(p.Resource))
+		}
+	}
+	if s.parameters["EventRules"] == "ENABLED" {
+		// https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
+		for _, action := range []string{"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"} {
+			add(action, "<EventQueue.Arn>")
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// bucketOf is the bucket that the inventory is kept in; empty for none.
+func bucketOf(s *stack) string {
+	switch {
+	case s.parameters["StateUrl"] != "":
+		return ""
+	case s.parameters["StateBucket"] != "":
+		return s.parameters["StateBucket"]
+	case s.parameters["CreateStateBucket"] == "true":
+		return "<InventoryBucket>"
+	}
+	return ""
+}
+
+// What the template permits is what the code declares beside its calls, no more and
+// no less, on as little, and under every combination of parameters.
 func TestTemplatePermissions(t *testing.T) {
 	t.Parallel()
-	want := map[string]string{}
-	for _, p := range ecr.Permissions {
-		want[p.Action] = p.Resource
-	}
-	for _, action := range auth.Actions {
-		want[action] = "workspace/"
-	}
-	got := map[string]string{}
-	for _, statement := range statements(at(t, template(t), "Resources", "ExporterRole", "Properties", "Policies")) {
-		if effect := at(t, statement, "Effect").Value; effect != "Allow" {
-			t.Errorf("statement with effect %s", effect)
+	seen := map[string]bool{}
+	everyStack(t, func(s *stack) {
+		want := declared(s)
+		if diff := gocmp.Diff(want, permissions(t, s.value(at(t, s.root, "Resources", "ExporterRole", "Properties", "Policies")))); diff != "" {
+			t.Errorf("permissions (-declared beside the code +template.yaml):\n%s", diff)
 		}
-		resource := scalars(at(t, statement, "Resource"))[0]
-		switch {
-		case strings.HasPrefix(resource, "arn:${AWS::Partition}:ecr:"):
-			resource = resource[strings.LastIndex(resource, ":")+1:]
-		case strings.HasPrefix(resource, "arn:${AWS::Partition}:aps:"):
-			if !strings.HasSuffix(resource, ":workspace/${Workspace}") {
-				t.Errorf("aps: resource %s is not one workspace", resource)
+		for _, permission := range want {
+			action, _, _ := strings.Cut(permission, " ")
+			seen[action] = true
+		}
+	})
+	for _, p := range ecr.ScanPermissions {
+		if !seen[p.Action] {
+			t.Errorf("no combination needs %s", p.Action)
+		}
+	}
+}
+
+// Under every combination of parameters nothing refers to what is not there, the
+// function accepts its settings, and keeps its state where the parameters say.
+func TestTemplateCombinations(t *testing.T) {
+	t.Parallel()
+	everyStack(t, func(s *stack) {
+		resources, outputs := s.present("Resources"), s.present("Outputs")
+		var environ []string
+		variables := dig(t, properties(resources, "ExporterFunction"), "Environment", "Variables").(map[string]any)
+		for name, value := range variables {
+			// The name that CloudFormation makes up.
+			environ = append(environ, name+"="+strings.ReplaceAll(fmt.Sprint(value), "<InventoryBucket>", "stack-inventorybucket-1abc"))
+		}
+		c, err := config.Load(environ, config.ToSend)
+		if err != nil || len(c.Warnings) > 0 {
+			t.Fatalf("environment %q: error %v, warnings %v", environ, err, c.Warnings)
+		}
+		bucket, want := bucketOf(s), any(nil)
+		if bucket != "" {
+			want = "s3://" + bucket + "/stack/inventory"
+		} else if s.parameters["StateUrl"] != "" {
+			want = s.parameters["StateUrl"]
+		}
+		if variables["STATE_URL"] != want {
+			t.Errorf("STATE_URL is %v, want %v", variables["STATE_URL"], want)
+		}
+		for name, there := range map[string]bool{
+			"InventoryBucket": bucket == "<InventoryBucket>", "InventoryBucketPolicy": bucket == "<InventoryBucket>",
+			"EventQueue": s.parameters["EventRules"] == "ENABLED", "EventQueueMapping": s.parameters["EventRules"] == "ENABLED", "EcrEventRule": s.parameters["EventRules"] == "ENABLED",
+		} {
+			if _, got := resources[name]; got != there {
+				t.Errorf("%s is there: %v, want %v", name, got, there)
 			}
-			resource = "workspace/"
 		}
-		for _, action := range scalars(at(t, statement, "Action")) {
-			// Writing its log is what every function's role permits.
-			if !strings.HasPrefix(action, "logs:") {
-				got[action] = resource
+		for name, there := range map[string]bool{"StateBucketName": bucket != "", "EventQueueUrl": resources["EventQueue"] != nil, "EventDeadLetterQueueUrl": resources["EventQueue"] != nil} {
+			if _, got := outputs[name]; got != there {
+				t.Errorf("output %s is there: %v, want %v", name, got, there)
 			}
 		}
+	})
+}
+
+// The rules hand on the events that the function understands, of its own registry,
+// and only they may put anything into the queue.
+func TestTemplateEvents(t *testing.T) {
+	t.Parallel()
+	everyStack(t, func(s *stack) {
+		if s.parameters["EventRules"] != "ENABLED" {
+			return
+		}
+		onECR, _ := scanPermissions(config.ScanSource(cmp.Or(s.parameters["ScanSource"], "auto")))
+		var want, got, rules []string
+		for _, k := range kinds {
+			result := k.detailType == "ECR Image Scan" || k.detailType == "Inspector2 Scan"
+			if k.source != "aws.events" && k.detailType != "ECR Referrer Action" && (!result || len(onECR) > 0) {
+				want = append(want, k.source+" "+k.detailType)
+			}
+		}
+		resources := s.present("Resources")
+		for _, name := range []string{"EcrEventRule", "InspectorEventRule"} {
+			rule := properties(resources, name)
+			if rule == nil {
+				continue
+			}
+			rules = append(rules, "<"+name+".Arn>")
+			pattern := dig(t, rule, "EventPattern").(map[string]any)
+			for _, detailType := range list(pattern["detail-type"]) {
+				got = append(got, list(pattern["source"])[0]+" "+detailType)
+			}
+			account := cmp.Or(s.parameters["EcrRegistryId"], pseudo["AWS::AccountId"])
+			if !slices.Equal(list(pattern["account"]), []string{account}) || !slices.Equal(list(pattern["region"]), []string{pseudo["AWS::Region"]}) {
+				t.Errorf("%s: pattern %v, want account %s", name, pattern, account)
+			}
+			target := dig(t, rule, "Targets").([]any)[0].(map[string]any)
+			if target["Arn"] != "<EventQueue.Arn>" || dig(t, target, "SqsParameters", "MessageGroupId") != "registry" {
+				t.Errorf("%s: target %v", name, target)
+			}
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("events (-understood +handed on):\n%s", diff)
+		}
+		allowed := dig(t, properties(resources, "EventQueuePolicy"), "PolicyDocument", "Statement").([]any)[0].(map[string]any)
+		if diff := gocmp.Diff(rules, list(dig(t, allowed, "Condition", "ArnEquals", "aws:SourceArn"))); diff != "" {
+			t.Errorf("who may send (-rules +policy):\n%s", diff)
+		}
+	})
+}
+
+// The numbers of the queue go together: see what template.yaml says of each.
+func TestTemplateQueue(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, template(t), nil)
+	resources := s.present("Resources")
+	queue := properties(resources, "EventQueue")
+	number := func(fields map[string]any, keys ...string) int {
+		n, err := strconv.Atoi(fmt.Sprint(dig(t, fields, keys...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("permissions (-declared beside the code +template.yaml):\n%s", diff)
+	visibility, retention, receives := number(queue, "VisibilityTimeout"), number(queue, "MessageRetentionPeriod"), number(queue, "RedrivePolicy", "maxReceiveCount")
+	if timeout := number(properties(resources, "ExporterFunction"), "Timeout"); visibility < 6*timeout {
+		t.Errorf("messages are hidden for %d s, want six times the function's %d s", visibility, timeout)
+	}
+	// A throttled receive must never make a good event a dead letter.
+	if retention > 4*receives {
+		t.Errorf("%d receives within the %d s of a message's life are too few", receives, retention)
+	}
+	for _, name := range []string{"EcrEventRule", "InspectorEventRule"} {
+		target := dig(t, properties(resources, name), "Targets").([]any)[0].(map[string]any)
+		if age := number(target, "RetryPolicy", "MaximumEventAgeInSeconds"); age > retention {
+			t.Errorf("%s keeps trying for %d s, the queue keeps messages for %d s", name, age, retention)
+		}
+	}
+	mapping := properties(resources, "EventQueueMapping")
+	if !slices.Equal(list(mapping["FunctionResponseTypes"]), []string{"ReportBatchItemFailures"}) || mapping["EventSourceArn"] != "<EventQueue.Arn>" {
+		t.Errorf("mapping %v", mapping)
+	}
+	for _, name := range []string{"EventQueue", "EventDeadLetterQueue"} {
+		if p := properties(resources, name); p["FifoQueue"] != "true" || p["SqsManagedSseEnabled"] != "true" {
+			t.Errorf("%s is not encrypted, or no FIFO queue: %v", name, p)
+		}
+	}
+}
+
+// Lambda takes 4 KB of environment, names and values together.
+func TestTemplateEnvironment(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 1024) // MaxLength of the two that may be long
+	given := map[string]string{"RemoteWriteUrl": long, "ExternalLabels": long, "StateUrl": long[:256]}
+	parameters := at(t, template(t), "Parameters")
+	for i := 0; i < len(parameters.Content); i += 2 {
+		name := parameters.Content[i].Value
+		if value := child(parameters.Content[i+1], "Default"); given[name] == "" && value != nil && value.Value == "" && name != "WorkspaceId" {
+			given[name] = long[:24] // more than any value that makes sense
+		}
+	}
+	size := 0
+	variables := dig(t, properties(newStack(t, template(t), given).present("Resources"), "ExporterFunction"), "Environment", "Variables").(map[string]any)
+	for name, value := range variables {
+		size += len(name) + len(fmt.Sprint(value))
+	}
+	if size > 4000 || size < 2304 {
+		t.Errorf("the environment can take %d bytes", size)
 	}
 }
 
@@ -126,7 +330,7 @@ func TestTemplateSettings(t *testing.T) {
 	}
 	slices.Sort(want)
 	slices.Sort(got)
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("settings (-config +template.yaml):\n%s", diff)
 	}
 }
@@ -151,7 +355,7 @@ func TestTemplateDefaults(t *testing.T) {
 			t.Errorf("%s: the template says that empty is %s, the default is %s", match[1], got, defaults[match[1]])
 		}
 	}
-	if checked < 9 {
-		t.Errorf("%d defaults were compared, want 9 at least: is their wording another?", checked)
+	if checked < 12 {
+		t.Errorf("%d defaults were compared, want 12 at least: is their wording another?", checked)
 	}
 }

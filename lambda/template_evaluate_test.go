@@ -1,0 +1,263 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+// stack is template.yaml with values for its parameters: what CloudFormation would
+// make of it, as far as conditions and references go.
+type stack struct {
+	t          *testing.T
+	root       *yaml.Node
+	parameters map[string]string
+}
+
+// pseudo are the parameters that CloudFormation itself has.
+var pseudo = map[string]string{
+	"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "111122223333", "AWS::StackName": "stack", "AWS::URLSuffix": "amazonaws.com",
+}
+
+// newStack has the parameters' defaults where none are given.
+func newStack(t *testing.T, root *yaml.Node, given map[string]string) *stack {
+	t.Helper()
+	s := &stack{t: t, root: root, parameters: map[string]string{}}
+	parameters := at(t, root, "Parameters")
+	for i := 0; i < len(parameters.Content); i += 2 {
+		if value := child(parameters.Content[i+1], "Default"); value != nil {
+			s.parameters[parameters.Content[i].Value] = value.Value
+		}
+	}
+	for name := range given {
+		if _, ok := s.parameters[name]; !ok {
+			t.Fatalf("template.yaml has no parameter %s", name)
+		}
+	}
+	maps.Copy(s.parameters, given)
+	return s
+}
+
+// child returns a key's value, or nil.
+func child(node *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Value == key {
+			return node.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// omitted stands for AWS::NoValue.
+type omitted struct{}
+
+// value evaluates a node to a string, a bool, a []any or a map[string]any.
+func (s *stack) value(node *yaml.Node) any {
+	switch {
+	case strings.HasPrefix(node.Tag, "!") && !strings.HasPrefix(node.Tag, "!!"):
+		return s.function(node)
+	case node.Kind == yaml.SequenceNode:
+		list := []any{}
+		for _, item := range node.Content {
+			if v := s.value(item); v != (omitted{}) {
+				list = append(list, v)
+			}
+		}
+		return list
+	case node.Kind == yaml.MappingNode:
+		fields := map[string]any{}
+		for i := 0; i < len(node.Content); i += 2 {
+			if v := s.value(node.Content[i+1]); v != (omitted{}) {
+				fields[node.Content[i].Value] = v
+			}
+		}
+		return fields
+	}
+	return node.Value
+}
+
+// function evaluates an intrinsic function.
+func (s *stack) function(node *yaml.Node) any {
+	switch argument := node.Content; node.Tag {
+	case "!Ref":
+		if node.Value == "AWS::NoValue" {
+			return omitted{}
+		}
+		return s.reference(node.Value)
+	case "!GetAtt":
+		return s.reference(node.Value)
+	case "!Sub":
+		if node.Kind == yaml.ScalarNode {
+			return s.substitute(node.Value, nil)
+		}
+		return s.substitute(argument[0].Value, argument[1])
+	case "!If":
+		if s.condition(argument[0].Value) {
+			return s.value(argument[1])
+		}
+		return s.value(argument[2])
+	case "!Condition":
+		return s.condition(node.Value)
+	case "!Equals":
+		return s.value(argument[0]) == s.value(argument[1])
+	case "!Not":
+		return !s.truth(argument[0])
+	case "!And", "!Or":
+		and := node.Tag == "!And"
+		for _, operand := range argument {
+			if s.truth(operand) != and {
+				return !and
+			}
+		}
+		return and
+	}
+	s.t.Fatalf("template.yaml, line %d: what is %s?", node.Line, node.Tag)
+	return nil
+}
+
+func (s *stack) truth(node *yaml.Node) bool {
+	b, ok := s.value(node).(bool)
+	if !ok {
+		s.t.Fatalf("template.yaml, line %d: want a condition", node.Line)
+	}
+	return b
+}
+
+func (s *stack) condition(name string) bool {
+	return s.truth(at(s.t, s.root, "Conditions", name))
+}
+
+// reference is a parameter's value, or stands for a resource or an attribute of it. A
+// resource that is not there under these parameters is a fault.
+func (s *stack) reference(name string) string {
+	if value, ok := pseudo[name]; ok {
+		return value
+	}
+	if value, ok := s.parameters[name]; ok {
+		return value
+	}
+	resource, _, _ := strings.Cut(name, ".")
+	// SAM makes the schedule's rule out of the function's events.
+	if resource != "ExporterFunctionSchedule" && s.resource(resource) == nil {
+		s.t.Errorf("with %v there is no %s, and something refers to it", s.parameters, name)
+	}
+	return "<" + name + ">"
+}
+
+var substituted = regexp.MustCompile(`\$\{([^}]+)\}`)
+
+func (s *stack) substitute(text string, local *yaml.Node) string {
+	return substituted.ReplaceAllStringFunc(text, func(match string) string {
+		name := match[2 : len(match)-1]
+		if local != nil {
+			if node := child(local, name); node != nil {
+				return fmt.Sprint(s.value(node))
+			}
+		}
+		return s.reference(name)
+	})
+}
+
+// resource returns a resource; nil if there is none under these parameters.
+func (s *stack) resource(name string) *yaml.Node {
+	node := child(at(s.t, s.root, "Resources"), name)
+	if node == nil {
+		return nil
+	}
+	if condition := child(node, "Condition"); condition != nil && !s.condition(condition.Value) {
+		return nil
+	}
+	return node
+}
+
+// present evaluates a section, Resources or Outputs, without what is not there.
+func (s *stack) present(section string) map[string]any {
+	all := map[string]any{}
+	node := at(s.t, s.root, section)
+	for i := 0; i < len(node.Content); i += 2 {
+		fields := node.Content[i+1]
+		if condition := child(fields, "Condition"); condition != nil && !s.condition(condition.Value) {
+			continue
+		}
+		all[node.Content[i].Value] = s.value(fields)
+	}
+	return all
+}
+
+// properties are a resource's; nil if it is not there.
+func properties(resources map[string]any, name string) map[string]any {
+	resource, ok := resources[name].(map[string]any)
+	if !ok {
+		return nil
+	}
+	fields, _ := resource["Properties"].(map[string]any)
+	return fields
+}
+
+// dig follows keys down evaluated fields.
+func dig(t *testing.T, fields map[string]any, keys ...string) any {
+	t.Helper()
+	var value any = fields
+	for _, key := range keys {
+		inner, ok := value.(map[string]any)
+		if !ok || inner[key] == nil {
+			t.Fatalf("no %v in %v", keys, fields)
+		}
+		value = inner[key]
+	}
+	return value
+}
+
+// list is a value, or the values of a list, as strings.
+func list(value any) []string {
+	items, ok := value.([]any)
+	if !ok {
+		items = []any{value}
+	}
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = fmt.Sprint(item)
+	}
+	return texts
+}
+
+// everyStack calls a function for every combination of the parameters that change
+// what there is or what is permitted.
+func everyStack(t *testing.T, do func(*stack)) {
+	t.Helper()
+	root := template(t)
+	combinations := []map[string]string{{}}
+	for _, choice := range [][]map[string]string{
+		{
+			{"WorkspaceId": "ws-1"},
+			{"WorkspaceId": "ws-1", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666"},
+			{"RemoteWriteUrl": "https://prometheus.example/api/v1/write"},
+			{"RemoteWriteUrl": "https://proxy.example/api/v1/write", "RemoteWriteWorkspaceId": "ws-2"},
+		},
+		{{}, {"EcrRegistryId": "777788889999"}},
+		{{}, {"ScanSource": "auto"}, {"ScanSource": "findings"}, {"ScanSource": "inspector"}, {"ScanSource": "summary"}, {"ScanSource": "none"}},
+		{{}, {"CreateStateBucket": "false"}},
+		{{}, {"StateBucket": "mine"}},
+		{{}, {"StateUrl": "memory:"}, {"StateUrl": "file:///tmp/inventory"}},
+		{{}, {"EventRules": "DISABLED"}},
+	} {
+		var further []map[string]string
+		for _, before := range combinations {
+			for _, more := range choice {
+				one := maps.Clone(before)
+				maps.Copy(one, more)
+				further = append(further, one)
+			}
+		}
+		combinations = further
+	}
+	for _, given := range combinations {
+		if do(newStack(t, root, given)); t.Failed() {
+			t.Fatalf("with %v", given)
+		}
+	}
+}
