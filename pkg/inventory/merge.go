@@ -106,7 +106,7 @@ func (m *merging) repository(ours, theirs *Repository) *Repository {
 	merged.ScansDueSince = max(ours.ScansDueSince, theirs.ScansDueSince)
 
 	if len(oursEnded) > 0 || !ours.sameSeries(&merged) {
-		_ = oursEnded
+		m.r.end(ours, oursEnded)
 	}
 	if len(theirsEnded) > 0 || !theirs.sameSeries(&merged) {
 		m.endTheirs(theirs, theirsEnded)
