@@ -136,15 +136,29 @@ func mergeImages(newer, older []Image) (newerEnded, olderEnded []Image) {
 	return newerEnded, olderEnded
 }
 
-// newerScan returns the answer that was got last; of two as old as each other, a.
+// newerScan returns the better of what two copies know of a scan; a is of the newer
+// listing. The answer that was got last wins, and between an answer and what a
+// listing told, what SetImages would keep.
 func newerScan(a, b *Scan) *Scan {
 	switch {
 	case a == nil:
 		return b
-	case b == nil || b.AskedAt <= a.AskedAt:
+	case b == nil:
 		return a
+	case a.AskedAt.IsZero() && !b.AskedAt.IsZero():
+		if tellsMore(a, b) {
+			return a
+		}
+		return b
+	case b.AskedAt.IsZero() && !a.AskedAt.IsZero():
+		if tellsMore(b, a) {
+			return b
+		}
+		return a
+	case b.AskedAt > a.AskedAt:
+		return b
 	}
-	return b
+	return a
 }
 
 // both walks two lists, each sorted and without doubles, side by side: it yields

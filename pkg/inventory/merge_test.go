@@ -43,6 +43,12 @@ func scanned(b byte, tag string, askedAt inventory.Time, status string, severiti
 	return image
 }
 
+// completed sets when an image's scan was completed.
+func completed(image inventory.Image, at inventory.Time) inventory.Image {
+	image.Scan.CompletedAt = at
+	return image
+}
+
 // inv makes an inventory that was listed and pushed at moments.
 func inv(listedAt, pushedAt inventory.Time, repositories ...*inventory.Repository) *inventory.Registry {
 	return &inventory.Registry{ID: "123456789012", ListedAt: listedAt, PushedAt: pushedAt, Repositories: repositories}
@@ -176,6 +182,24 @@ func TestMerge(t *testing.T) {
 			inv(10*minute, 0, repo("a", 12*minute, img(1, "v1"))),
 			inv(10*minute, 0, repo("a", 11*minute, scanned(1, "v1", 15*minute, "COMPLETE", "LOW"))),
 			[]string{"listed 10 pushed 0", "a read 12; 1[v1] COMPLETE@15[{LOW 15}]"},
+		},
+		{
+			"what listings told of scans: the newer one's",
+			inv(10*minute, 0, repo("a", 12*minute, scanned(1, "v1", 0, "FAILED"))),
+			inv(10*minute, 0, repo("a", 11*minute, scanned(1, "v1", 0, "COMPLETE", "LOW"))),
+			[]string{"listed 10 pushed 0", "a read 12; 1[v1] FAILED@0[]"},
+		},
+		{
+			"an answer that was asked for stands, unless a listing tells of a later scan",
+			inv(10*minute, 0, repo("a", 12*minute, completed(scanned(1, "v1", 0, "TOLD"), 9*minute), completed(scanned(2, "v2", 0, "TOLD"), 11*minute))),
+			inv(10*minute, 0, repo("a", 11*minute, completed(scanned(1, "v1", 10*minute, "ASKED"), 9*minute), completed(scanned(2, "v2", 10*minute, "ASKED"), 9*minute))),
+			[]string{"listed 10 pushed 0", "a read 12; 1[v1] ASKED@10[]; 2[v2] TOLD@0[]"},
+		},
+		{
+			"so it does if the listing is the older one",
+			inv(10*minute, 0, repo("a", 11*minute, completed(scanned(1, "v1", 0, "TOLD"), 9*minute), completed(scanned(2, "v2", 0, "TOLD"), 11*minute))),
+			inv(10*minute, 0, repo("a", 12*minute, completed(scanned(1, "v1", 10*minute, "ASKED"), 9*minute), completed(scanned(2, "v2", 10*minute, "ASKED"), 9*minute))),
+			[]string{"listed 10 pushed 0", "a read 12; 1[v1] ASKED@10[]; 2[v2] TOLD@0[]"},
 		},
 		{
 			"a repository that a newer list has not is gone",

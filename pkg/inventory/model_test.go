@@ -30,12 +30,19 @@ func TestEnvironmentsAtOnce(t *testing.T) {
 			w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 0)), repositories: map[string]*inventory.Repository{}, live: map[string]bool{}}
 			all := make([]*environment, environments)
 			for i := range all {
-				all[i] = &environment{world: w, registry: &inventory.Registry{}}
+				all[i] = &environment{world: w, registry: &inventory.Registry{}, gone: map[string]inventory.Time{}}
 			}
 			for range steps {
 				time.Sleep(time.Duration(w.rng.IntN(4000)) * time.Millisecond)
 				w.change()
 				all[w.rng.IntN(len(all))].step()
+			}
+			if seed%2 == 0 {
+				// All but one die, though not before they saved.
+				for _, e := range all {
+					e.save()
+				}
+				all = all[:1]
 			}
 			// Two rounds: the second tells the first ones what the last ones knew.
 			for range 2 {
@@ -146,6 +153,16 @@ type environment struct {
 	known    int // the stored version that it has
 	next     int // step of the run
 	at       inventory.Time
+	gone     map[string]inventory.Time // when the last one of a name was made that it knows to be gone
+}
+
+// checkGone checks that nothing came back.
+func (e *environment) checkGone() {
+	for name, createdAt := range e.gone {
+		if repository := e.registry.Find(name); repository != nil && repository.CreatedAt <= createdAt {
+			e.t.Errorf("repository %s of %d came back:\n%s", name, createdAt, strings.Join(text(e.registry), "\n"))
+		}
+	}
 }
 
 func (e *environment) step() {
@@ -193,6 +210,7 @@ func (e *environment) load() {
 	}
 	e.registry.Merge(stored)
 	e.known = e.version
+	e.checkGone()
 }
 
 // save is a conditional write.
@@ -208,15 +226,21 @@ func (e *environment) list() {
 	for name := range e.repositories {
 		list = append(list, e.described(name))
 	}
+	for _, old := range e.registry.Repositories {
+		if there := e.repositories[old.Name]; there == nil || there.CreatedAt != old.CreatedAt {
+			e.gone[old.Name] = old.CreatedAt
+		}
+	}
 	e.registry.SetRepositories(list, e.at)
 }
 
 func (e *environment) read(name string) {
+	repository := e.registry.Find(name)
 	if e.repositories[name] == nil {
+		e.gone[name] = repository.CreatedAt
 		e.registry.Remove(name)
 		return
 	}
-	repository := e.registry.Find(name)
 	if e.repositories[name].CreatedAt != repository.CreatedAt {
 		// By name, the images of another repository would be read into this record.
 		e.registry.SetRepository(e.described(name))
