@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,29 +20,23 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const account, region = "123456789012", "eu-west-1"
 
-// paced is a client and the pace it keeps.
-type paced struct {
-	*ecr.Client
-	*pace.Pace
+func newClient(server *ecrtest.Server, options ecr.Options) *ecr.Client {
+	return ecr.New(config(server), options)
 }
 
-func newClient(server *ecrtest.Server, options ecr.Options) paced {
-	if options.Pace == nil {
-		options.Pace = pace.New(20)
-	}
-	return paced{ecr.New(aws.Config{
+func config(server *ecrtest.Server) aws.Config {
+	return aws.Config{
 		Region:       region,
 		BaseEndpoint: aws.String(server.URL()),
 		HTTPClient:   server.Client(),
 		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-	}, options), options.Pace}
+	}
 }
 
 // start serves a registry with one repository, app, that has a number of images.
@@ -63,7 +58,7 @@ func check(t *testing.T, err error) {
 }
 
 // all reads every page of a repository's images.
-func all(ctx context.Context, client paced, repository string) ([]inventory.Image, error) {
+func all(ctx context.Context, client *ecr.Client, repository string) ([]inventory.Image, error) {
 	var list []inventory.Image
 	for token := ""; ; {
 		images, next, err := client.Images(ctx, repository, token)
@@ -106,15 +101,10 @@ func TestRepositoryPages(t *testing.T) {
 		for i := range 1999 {
 			check(t, registry.PutRepository(ecrtest.Repository{Name: fmt.Sprintf("team/%d", i)}))
 		}
-		client := newClient(server, ecr.Options{})
-		list, err := client.Repositories(t.Context())
+		list, err := newClient(server, ecr.Options{}).Repositories(t.Context())
 		check(t, err)
-		calls, throttles := client.TakeCalls()
-		if len(list) != 2000 || calls["DescribeRepositories"] != 2 || len(throttles) != 0 {
-			t.Errorf("%d repositories in %v calls, throttles %v", len(list), calls, throttles)
-		}
-		if calls, _ := client.TakeCalls(); len(calls) != 0 {
-			t.Errorf("calls taken twice: %v", calls)
+		if n := server.Calls()["DescribeRepositories"]; len(list) != 2000 || n != 2 {
+			t.Errorf("%d repositories in %d calls, want 2000 in 2", len(list), n)
 		}
 	})
 }
@@ -210,12 +200,8 @@ func TestBadRecords(t *testing.T) {
 func TestErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, 3)
-		policy, err := ecrtest.ParsePolicy([]byte(`{"Version":"2012-10-17","Statement":[
-			{"Effect":"Allow","Action":"ecr:*","Resource":"*"},
-			{"Effect":"Deny","Action":"ecr:DescribeImages","Resource":"` + registry.ARN("secret") + `"}]}`))
-		check(t, err)
 		check(t, registry.PutRepository(ecrtest.Repository{Name: "secret"}))
-		server.SetPolicy(policy)
+		allow(t, server, `{"Effect":"Allow","Action":"ecr:*","Resource":"*"}`, `{"Effect":"Deny","Action":"ecr:DescribeImages","Resource":"`+registry.ARN("secret")+`"}`)
 		client := newClient(server, ecr.Options{})
 		for _, c := range []struct {
 			repository, token string
@@ -237,34 +223,48 @@ func TestErrors(t *testing.T) {
 	})
 }
 
-// Only what is declared beside the calls is called.
+// statements allow each of the permissions.
+func statements(permissions []ecr.Permission) []string {
+	var list []string
+	for _, p := range permissions {
+		resource := p.Resource
+		if resource != "*" {
+			resource = "arn:aws:ecr:" + region + ":" + account + ":" + resource
+		}
+		list = append(list, fmt.Sprintf(`{"Effect":"Allow","Action":%q,"Resource":%q}`, p.Action, resource))
+	}
+	return list
+}
+
+// without returns a list less its i-th element.
+func without(list []string, i int) []string { return slices.Delete(slices.Clone(list), i, i+1) }
+
+// allow makes the statements the caller's policy.
+func allow(t *testing.T, server *ecrtest.Server, statements ...string) {
+	t.Helper()
+	policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":[` + strings.Join(statements, ",") + `]}`))
+	check(t, err)
+	server.SetPolicy(policy)
+}
+
+// Only what is declared beside the calls is called, and all of it is needed.
 func TestPermissions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, 3)
-		var statements []string
-		for _, p := range ecr.Permissions {
-			resource := p.Resource
-			if resource != "*" {
-				resource = "arn:aws:ecr:" + region + ":" + account + ":" + resource
-			}
-			statements = append(statements, fmt.Sprintf(`{"Effect":"Allow","Action":%q,"Resource":%q}`, p.Action, resource))
-		}
-		every := func(ctx context.Context, client paced) error {
+		every := func(ctx context.Context) error {
+			client := newClient(server, ecr.Options{})
 			_, err1 := client.RegistryID(ctx)
 			_, err2 := client.Repositories(ctx)
-			_, err3 := all(ctx, client, "app")
-			return errors.Join(err1, err2, err3)
+			_, err3 := client.Repository(ctx, "app")
+			_, err4 := all(ctx, client, "app")
+			return errors.Join(err1, err2, err3, err4)
 		}
-		allow := func(statements []string) {
-			policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":[` + strings.Join(statements, ",") + `]}`))
-			check(t, err)
-			server.SetPolicy(policy)
-		}
-		allow(statements)
-		check(t, every(t.Context(), newClient(server, ecr.Options{})))
+		statements := statements(ecr.Permissions)
+		allow(t, server, statements...)
+		check(t, every(t.Context()))
 		for i, p := range ecr.Permissions {
-			allow(append(append([]string{}, statements[:i]...), statements[i+1:]...))
-			if err := every(t.Context(), newClient(server, ecr.Options{})); !errors.Is(err, inventory.ErrDenied) {
+			allow(t, server, without(statements, i)...)
+			if err := every(t.Context()); !errors.Is(err, inventory.ErrDenied) {
 				t.Errorf("without %s: error %v, want ErrDenied: is it needed?", p.Action, err)
 			}
 		}
