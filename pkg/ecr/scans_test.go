@@ -1,0 +1,334 @@
+package ecr_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+)
+
+// scanOf asks for the scan of the one image, 0, of the repository app.
+func scanOf(t *testing.T, client *ecr.Client) *inventory.Scan {
+	t.Helper()
+	scan, err := client.Scan(t.Context(), "app", digest(t, "0"))
+	check(t, err)
+	return scan
+}
+
+func digest(t *testing.T, name string) inventory.Digest {
+	t.Helper()
+	d, err := inventory.ParseDigest(ecrtest.Digest(name))
+	check(t, err)
+	return d
+}
+
+func setScan(t *testing.T, registry *ecrtest.Registry, states ...ecrtest.ScanState) {
+	t.Helper()
+	check(t, registry.SetScan("app", ecrtest.Digest("0"), ecrtest.Scan{States: states}))
+}
+
+// What is known of a scan, for each answer that ECR gives, and whether it is the last
+// word.
+func TestScan(t *testing.T) {
+	t.Parallel()
+	counts := map[string]int32{"UNTRIAGED": 5, "HIGH": 2, "CRITICAL": 1, "LOW": 0}
+	sorted := []inventory.SeverityCount{{Severity: "CRITICAL", Count: 1}, {Severity: "HIGH", Count: 2}, {Severity: "LOW"}, {Severity: "UNTRIAGED", Count: 5}}
+	for _, c := range []struct {
+		name string
+		// ago is how long before now the scan was completed; 0 for never.
+		ago   time.Duration
+		state ecrtest.ScanState
+		want  inventory.Scan
+	}{
+		{"done", time.Hour, ecrtest.ScanState{Status: "COMPLETE", Counts: counts}, inventory.Scan{Status: "COMPLETE", Severities: sorted}},
+		{"done just now", time.Second, ecrtest.ScanState{Status: "COMPLETE", Counts: counts}, inventory.Scan{Status: "COMPLETE", Severities: sorted}},
+		{"scanned continuously", time.Hour, ecrtest.ScanState{Status: "ACTIVE", Counts: counts}, inventory.Scan{Status: "ACTIVE", Severities: sorted}},
+		{"clean", time.Hour, ecrtest.ScanState{Status: "COMPLETE", Counts: map[string]int32{}}, inventory.Scan{Status: "COMPLETE"}},
+		{"clean, scanned continuously", time.Hour, ecrtest.ScanState{Status: "ACTIVE", Counts: map[string]int32{}}, inventory.Scan{Status: "ACTIVE"}},
+		// COMPLETE shows before the counts do: neither a result without any nor an
+		// empty one is believed in the first minute.
+		{"done, without counts yet", 0, ecrtest.ScanState{Status: "COMPLETE"}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
+		{"done just now, without counts yet", time.Second, ecrtest.ScanState{Status: "COMPLETE"}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
+		{"clean just now", time.Second, ecrtest.ScanState{Status: "COMPLETE", Counts: map[string]int32{}}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
+		{"active, without a result yet", 0, ecrtest.ScanState{Status: "ACTIVE"}, inventory.Scan{Status: "ACTIVE", Unfinished: 1}},
+		{"under way", 0, ecrtest.ScanState{Status: "IN_PROGRESS"}, inventory.Scan{Status: "IN_PROGRESS", Unfinished: 1}},
+		{"queued", 0, ecrtest.ScanState{Status: "PENDING"}, inventory.Scan{Status: "PENDING", Unfinished: 1}},
+		{"failed", 0, ecrtest.ScanState{Status: "FAILED"}, inventory.Scan{Status: "FAILED"}},
+		{"unsupported", 0, ecrtest.ScanState{Status: "UNSUPPORTED_IMAGE"}, inventory.Scan{Status: "UNSUPPORTED_IMAGE"}},
+		{"expired", time.Hour, ecrtest.ScanState{Status: "SCAN_ELIGIBILITY_EXPIRED", Counts: counts}, inventory.Scan{Status: "SCAN_ELIGIBILITY_EXPIRED", Severities: sorted}},
+		{"unavailable", 0, ecrtest.ScanState{Status: "FINDINGS_UNAVAILABLE"}, inventory.Scan{Status: "FINDINGS_UNAVAILABLE"}},
+		{"too large", 0, ecrtest.ScanState{Status: "LIMIT_EXCEEDED"}, inventory.Scan{Status: "LIMIT_EXCEEDED"}},
+		{"archived", 0, ecrtest.ScanState{Status: "IMAGE_ARCHIVED"}, inventory.Scan{Status: "IMAGE_ARCHIVED"}},
+	} {
+		for _, scanning := range []string{"BASIC", "ENHANCED"} {
+			t.Run(c.name+"/"+scanning, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					registry, server := start(t, 1)
+					check(t, registry.SetScanning(ecrtest.Scanning{Type: scanning}))
+					state, want := c.state, c.want
+					state.At = time.Now().Add(-24 * time.Hour)
+					if c.ago > 0 {
+						state.CompletedAt = time.Now().Add(-c.ago)
+						want.CompletedAt = inventory.TimeOf(state.CompletedAt)
+					}
+					setScan(t, registry, state)
+					got := scanOf(t, newClient(server, ecr.Options{}))
+					// No severities, and none that are told of, are one thing to what
+					// is shown.
+					if len(got.Severities) == 0 {
+						got.Severities = nil
+					}
+					if diff := cmp.Diff(&want, got); diff != "" {
+						t.Errorf("-want +got:\n%s", diff)
+					}
+				})
+			})
+		}
+	}
+}
+
+// The scan of a new image goes on until its counts are there.
+func TestScanGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry, server := start(t, 1)
+		client := newClient(server, ecr.Options{})
+		now := time.Now()
+		done := now.Add(30 * time.Second)
+		setScan(t, registry,
+			ecrtest.ScanState{At: now.Add(10 * time.Second), Status: "IN_PROGRESS"},
+			ecrtest.ScanState{At: done, CompletedAt: done},
+			ecrtest.ScanState{At: done.Add(5 * time.Second), CompletedAt: done, Counts: map[string]int32{"HIGH": 1}})
+		var got []string
+		for range 5 {
+			scan := scanOf(t, client)
+			got = append(got, fmt.Sprint(scan.Status, " ", scan.Final(), " ", scan.Severities))
+			time.Sleep(10 * time.Second)
+		}
+		want := []string{inventory.ScanNotFound + " true []", "IN_PROGRESS false []", "IN_PROGRESS false []", "COMPLETE false []", "COMPLETE true [{HIGH 1}]"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+// A clean scan is believed once it is a minute old.
+func TestScanCleanSettles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry, server := start(t, 1)
+		client := newClient(server, ecr.Options{})
+		setScan(t, registry, ecrtest.ScanState{At: time.Now(), CompletedAt: time.Now(), Counts: map[string]int32{}})
+		time.Sleep(time.Minute - time.Millisecond)
+		if scanOf(t, client).Final() {
+			t.Error("believed too early")
+		}
+		time.Sleep(time.Millisecond)
+		if !scanOf(t, client).Final() {
+			t.Error("not believed after a minute")
+		}
+	})
+}
+
+// That there is no scan, or no image, is an answer; that there is no repository, or no
+// permission, is not.
+func TestScanErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry, server := start(t, 1)
+		client := newClient(server, ecr.Options{})
+		if got := scanOf(t, client); !cmp.Equal(got, &inventory.Scan{Status: inventory.ScanNotFound}) {
+			t.Errorf("never scanned: %+v", got)
+		}
+		got, err := client.Scan(t.Context(), "app", digest(t, "nothing"))
+		check(t, err)
+		if !cmp.Equal(got, &inventory.Scan{Status: inventory.ScanImageNotFound}) {
+			t.Errorf("no such image: %+v", got)
+		}
+		fails := func(name, repository string, want error) {
+			t.Helper()
+			scan, err := client.Scan(t.Context(), repository, digest(t, "0"))
+			text := "asking for the scan of " + repository + "@" + ecrtest.Digest("0")
+			if scan != nil || !errors.Is(err, want) || !strings.Contains(fmt.Sprint(err), text) {
+				t.Errorf("%s: scan %v, error %v, want %v and %q", name, scan, err, want, text)
+			}
+		}
+		fails("no such repository", "nothing", inventory.ErrGone)
+		// With enhanced scanning ECR asks Inspector in the caller's name.
+		allow(t, server, `{"Effect":"Allow","Action":"ecr:*","Resource":"*"}`)
+		check(t, registry.SetScanning(ecrtest.Scanning{Type: "ENHANCED"}))
+		fails("Inspector denied", "app", inventory.ErrDenied)
+		check(t, registry.SetScanning(ecrtest.Scanning{Type: "BASIC"}))
+		scanOf(t, client)
+		allow(t, server, `{"Effect":"Allow","Action":"inspector2:*","Resource":"*"}`)
+		fails("denied", "app", inventory.ErrDenied)
+		if n := server.Calls()["DescribeImageScanFindings"]; n != 6 {
+			t.Errorf("%d calls: errors that are answers were asked again", n)
+		}
+	})
+}
+
+// An answer that says nothing, or nonsense, is not taken for a clean scan.
+func TestScanBadAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, server := start(t, 1)
+		client := newClient(server, ecr.Options{})
+		for _, c := range []struct {
+			body string
+			want inventory.Scan
+		}{
+			{`{}`, inventory.Scan{}},
+			{`{"imageScanStatus":{},"imageScanFindings":null}`, inventory.Scan{}},
+			{`{"imageScanStatus":{"status":"COMPLETE"}}`, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
+			{`{"imageScanStatus":{"status":"ODD"},"imageScanFindings":{}}`, inventory.Scan{Status: "ODD"}},
+			{
+				`{"imageScanStatus":{"status":"COMPLETE"},"imageScanFindings":{"findingSeverityCounts":{"":7,"HIGH":-1,"LOW":2}}}`,
+				inventory.Scan{Status: "COMPLETE", Severities: []inventory.SeverityCount{{Severity: "LOW", Count: 2}}},
+			},
+		} {
+			server.Fail(ecrtest.Match{}, 1, ecrtest.Fault{Body: c.body})
+			got := scanOf(t, client)
+			if len(got.Severities) == 0 {
+				got.Severities = nil
+			}
+			if diff := cmp.Diff(&c.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", c.body, diff)
+			}
+		}
+	})
+}
+
+// A finding is kilobytes, and the counts are on every page: the smallest page is
+// asked for, and no other. The registry is the configured one.
+func TestScanRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry, server := start(t, 1)
+		setScan(t, registry, ecrtest.ScanState{At: time.Now().Add(-time.Hour), CompletedAt: time.Now().Add(-time.Hour), Counts: map[string]int32{"HIGH": 1000}})
+		var bodies []string
+		cfg := config(server)
+		cfg.HTTPClient = recorder{server.Client(), &bodies}
+		if got := scanOf(t, ecr.New(cfg, ecr.Options{RegistryID: account})); len(got.Severities) != 1 || got.Severities[0].Count != 1000 {
+			t.Errorf("scan %+v", got)
+		}
+		want := []string{`{"imageId":{"imageDigest":"` + ecrtest.Digest("0") + `"},"maxResults":1,"registryId":"` + account + `","repositoryName":"app"}`}
+		if diff := cmp.Diff(want, bodies); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// recorder notes the bodies of requests.
+type recorder struct {
+	aws.HTTPClient
+	bodies *[]string
+}
+
+func (r recorder) Do(request *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return nil, err
+	}
+	*r.bodies = append(*r.bodies, string(body))
+	request.Body = io.NopCloser(strings.NewReader(string(body)))
+	return r.HTTPClient.Do(request)
+}
+
+func TestEnhancedScanning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry, server := start(t, 0)
+		client := newClient(server, ecr.Options{})
+		for scanning, want := range map[string]bool{"BASIC": false, "ENHANCED": true} {
+			check(t, registry.SetScanning(ecrtest.Scanning{Type: scanning}))
+			got, err := client.EnhancedScanning(t.Context())
+			check(t, err)
+			if got != want {
+				t.Errorf("%s: enhanced is %t", scanning, got)
+			}
+		}
+		server.Fail(ecrtest.Match{}, 1, ecrtest.Fault{Body: "{}"})
+		if got, err := client.EnhancedScanning(t.Context()); got || err != nil {
+			t.Errorf("without a configuration: %t, error %v", got, err)
+		}
+		allow(t, server, `{"Effect":"Allow","Action":"ecr:Describe*","Resource":"*"}`)
+		if _, err := client.EnhancedScanning(t.Context()); !errors.Is(err, inventory.ErrDenied) || !strings.Contains(err.Error(), "scanning configuration") {
+			t.Errorf("denied: error %v", err)
+		}
+	})
+}
+
+func TestRepository(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry, server := start(t, 1)
+		check(t, registry.PutRepository(ecrtest.Repository{Name: "team/app", TagMutability: "IMMUTABLE", ScanOnPush: aws.Bool(true)}))
+		client := newClient(server, ecr.Options{})
+		got, err := client.Repository(t.Context(), "team/app")
+		check(t, err)
+		want := &inventory.Repository{
+			Name: "team/app", URI: registry.URI("team/app"), ARN: registry.ARN("team/app"), RegistryID: account,
+			TagMutability: "IMMUTABLE", ScanOnPush: aws.Bool(true),
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		fails := func(name string, want error) {
+			t.Helper()
+			got, err := client.Repository(t.Context(), name)
+			if got != nil || !errors.Is(err, want) || !strings.Contains(fmt.Sprint(err), "describing repository "+name) {
+				t.Errorf("%s: %v, error %v, want %v", name, got, err, want)
+			}
+		}
+		fails("nothing", inventory.ErrGone)
+		for _, body := range []string{`{}`, `{"repositories":[]}`, `{"repositories":[{}]}`, `{"repositories":[{"repositoryName":"another"}]}`} {
+			server.Fail(ecrtest.Match{}, 1, ecrtest.Fault{Body: body})
+			fails("team/app", inventory.ErrGone)
+		}
+		allow(t, server, `{"Effect":"Allow","Action":"ecr:*","Resource":"`+registry.ARN("app")+`"}`)
+		fails("team/app", inventory.ErrDenied)
+		if _, err = client.Repository(t.Context(), "app"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Only what is declared beside the calls is called, and all of it is needed: what
+// Inspector asks for only where it scans the images.
+func TestScanPermissions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry, server := start(t, 1)
+		setScan(t, registry, ecrtest.ScanState{At: time.Now(), CompletedAt: time.Now(), Counts: map[string]int32{"HIGH": 1}})
+		every := func(ctx context.Context) error {
+			client := newClient(server, ecr.Options{})
+			_, err1 := client.EnhancedScanning(ctx)
+			_, err2 := client.Scan(ctx, "app", digest(t, "0"))
+			return errors.Join(err1, err2)
+		}
+		for scanning, needed := range map[string]int{"BASIC": len(ecr.ScanPermissions) - 1, "ENHANCED": len(ecr.ScanPermissions)} {
+			check(t, registry.SetScanning(ecrtest.Scanning{Type: scanning}))
+			statements := statements(ecr.ScanPermissions)
+			allow(t, server, statements...)
+			check(t, every(t.Context()))
+			denied := 0
+			for i := range statements {
+				allow(t, server, without(statements, i)...)
+				if err := every(t.Context()); errors.Is(err, inventory.ErrDenied) {
+					denied++
+				} else if err != nil {
+					t.Error(err)
+				}
+			}
+			if denied != needed {
+				t.Errorf("%s: %d of %v are needed, want %d", scanning, denied, ecr.ScanPermissions, needed)
+			}
+		}
+	})
+}
