@@ -292,6 +292,46 @@ func TestTemplateQueue(t *testing.T) {
 	}
 }
 
+// What is stored is encrypted, and to be had by TLS only; the bucket is nobody else's,
+// and outlives the stack, which could not be deleted otherwise.
+func TestTemplatePrivate(t *testing.T) {
+	t.Parallel()
+	resources := newStack(t, template(t), nil).present("Resources")
+	for policy, of := range map[string][]string{
+		"InventoryBucketPolicy":      {"<InventoryBucket.Arn>", "<InventoryBucket.Arn>/*"},
+		"EventQueuePolicy":           {"<EventQueue.Arn>"},
+		"EventDeadLetterQueuePolicy": {"<EventDeadLetterQueue.Arn>"},
+	} {
+		found := false
+		for _, statement := range dig(t, properties(resources, policy), "PolicyDocument", "Statement").([]any) {
+			fields := statement.(map[string]any)
+			condition, _ := fields["Condition"].(map[string]any)
+			secure, _ := condition["Bool"].(map[string]any)
+			found = found || fields["Effect"] == "Deny" && fields["Principal"] == "*" && strings.HasSuffix(list(fields["Action"])[0], ":*") &&
+				secure["aws:SecureTransport"] == "false" && slices.Equal(list(fields["Resource"]), of)
+		}
+		if !found {
+			t.Errorf("%s does not refuse what comes without TLS", policy)
+		}
+	}
+	bucket := properties(resources, "InventoryBucket")
+	for _, key := range []string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
+		if got := dig(t, bucket, "PublicAccessBlockConfiguration", key); got != "true" {
+			t.Errorf("%s is %v", key, got)
+		}
+	}
+	rule := dig(t, bucket, "BucketEncryption", "ServerSideEncryptionConfiguration").([]any)[0].(map[string]any)
+	if got := dig(t, rule, "ServerSideEncryptionByDefault", "SSEAlgorithm"); got != "AES256" {
+		t.Errorf("encryption %v", got)
+	}
+	for _, name := range []string{"InventoryBucket", "InventoryBucketPolicy"} {
+		fields := resources[name].(map[string]any)
+		if fields["DeletionPolicy"] != "RetainExceptOnCreate" || fields["UpdateReplacePolicy"] != "Retain" {
+			t.Errorf("%s goes with the stack: %v", name, fields)
+		}
+	}
+}
+
 // Lambda takes 4 KB of environment, names and values together.
 func TestTemplateEnvironment(t *testing.T) {
 	t.Parallel()

@@ -207,9 +207,9 @@ func TestToPrint(t *testing.T) {
 
 func TestUnknownSettings(t *testing.T) {
 	t.Parallel()
-	c := load(t, plainURL, "REMOTE_WRITE_ULR=x", "ECR_PARALLEL=3", "SCAN_SORUCE=none", "STATE_URI=memory:", "OTHER=1", "AWS_ECR_X=1")
+	c := load(t, plainURL, "REMOTE_WRITE_ULR=x", "ECR_PARALLEL=3", "SCAN_FROM=findings", "STATE_URI=memory:", "OTHER=1", "AWS_ECR_X=1")
 	var want []string
-	for _, name := range []string{"ECR_PARALLEL", "REMOTE_WRITE_ULR", "SCAN_SORUCE", "STATE_URI"} {
+	for _, name := range []string{"ECR_PARALLEL", "REMOTE_WRITE_ULR", "SCAN_FROM", "STATE_URI"} {
 		want = append(want, name+" is no setting of this program and is ignored")
 	}
 	if diff := cmp.Diff(want, c.Warnings); diff != "" {
