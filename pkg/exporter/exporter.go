@@ -81,6 +81,9 @@ func New(options Options) *Exporter {
 const (
 	keptForPush   = 40 * time.Second
 	keptForReport = 3 * time.Second
+	// longestLoad bounds loading: a store that does not answer must not take the
+	// invocation with it.
+	longestLoad = 20 * time.Second
 )
 
 // Run makes one run within ctx's deadline, if it has one: it refreshes what is due
@@ -284,7 +287,9 @@ func (e *Exporter) timestamp(now, pushed time.Time) time.Time {
 // load returns the inventory to go on with, which is an empty one if there is
 // none, or none of the registry that is configured.
 func (e *Exporter) load(ctx context.Context) (*inventory.Registry, error) {
-	registry, err := e.Store.Load(ctx)
+	loading, cancel := context.WithTimeout(ctx, longestLoad)
+	defer cancel()
+	registry, err := e.Store.Load(loading)
 	if registry == nil {
 		registry = e.registry // a store that cannot be reached has none
 	}
