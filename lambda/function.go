@@ -69,7 +69,9 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 }
 
 // handleBatch handles what SQS delivered at once. What is not understood is dropped:
-// the schedule makes up for it. If what is understood fails, it is delivered again.
+// the schedule makes up for it. What could not be pushed is delivered again. What
+// could not be read is not: it is due in the inventory, and the next run asks again,
+// while a message would hold up the rest of its group.
 func (f *function) handleBatch(ctx context.Context, e event) events.SQSEventResponse {
 	for _, m := range e.batch.messages {
 		if m.err != nil {
@@ -78,7 +80,7 @@ func (f *function) handleBatch(ctx context.Context, e event) events.SQSEventResp
 	}
 	summary, err := act(ctx, f.exporter, e)
 	f.report(ctx, summary, err)
-	if err == nil {
+	if err == nil || summary.Errors["push"] == "" {
 		return e.batch.response(nil)
 	}
 	return e.batch.response(event.asks)

@@ -37,6 +37,12 @@ type NoticeResult struct {
 // one repository cost one listing, and one that is older than the record it would
 // change costs none. What cannot be read now is left due.
 func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, notices []Notice, now time.Time) NoticeResult {
+	notices = slices.Clone(notices)
+	for i := range notices {
+		if notices[i].At.After(now) {
+			notices[i].At = now // a clock that is ahead must not outdate what is asked later
+		}
+	}
 	var result NoticeResult
 	var failed failures
 	var due []*listing
@@ -124,9 +130,6 @@ func (r *Refresher) applyScan(registry *inventory.Registry, repository *inventor
 	}
 	next := answer(image.Scan, notice.Scan, inventory.TimeOf(notice.At))
 	next.Partial, next.Total = notice.Scan.Partial, notice.Scan.Total
-	if next.CompletedAt.IsZero() && next.Unfinished == 0 {
-		next.CompletedAt = inventory.TimeOf(notice.At)
-	}
 	registry.SetScan(repository, image, next)
 	return true, true
 }

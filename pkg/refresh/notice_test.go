@@ -151,7 +151,7 @@ func TestApplyScans(t *testing.T) {
 		}
 		return refresh.Notice{Repository: "repo-0", At: at, Digest: d, Scan: &scan}
 	}
-	critical := inventory.Scan{Status: "COMPLETE", Severities: []inventory.SeverityCount{{Severity: "CRITICAL", Count: 3}}}
+	critical := inventory.Scan{Status: "COMPLETE", CompletedAt: 7, Severities: []inventory.SeverityCount{{Severity: "CRITICAL", Count: 3}}}
 	bubble(t, "counts are used at once, and nothing is asked", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.scanning(refresh.ScanFindings)
@@ -162,7 +162,7 @@ func TestApplyScans(t *testing.T) {
 		result := w.apply(told(at, "v0", critical))
 		w.wantCalls(nil)
 		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=3")
-		if scan := w.known.Find("repo-0").Images[0].Scan; scan.CompletedAt != inventory.TimeOf(at) || result.Ignored != 0 {
+		if scan := w.known.Find("repo-0").Images[0].Scan; scan.CompletedAt != 7 || scan.AskedAt != inventory.TimeOf(at) || result.Ignored != 0 {
 			t.Errorf("scan %+v, result %+v", scan, result)
 		}
 		// The same event again, and an older one.
