@@ -22,7 +22,7 @@ func TestEverySeries(t *testing.T) {
 
 	server := ecrtest.Start(t, registry)
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{Path: tsdbtest.AMPPath, OutOfOrderWindow: tsdbtest.AMPOutOfOrderWindow})
-	f := startFunction(t, server, prometheus.URL(), "REMOTE_WRITE_AUTH=sigv4")
+	f := startFunction(t, server, prometheus.URL(), scansFromSummary, "REMOTE_WRITE_AUTH=sigv4")
 
 	first := f.invoke(t, "schedule-rule.json", invocationTimeout)
 	checkPushed(t, prometheus, first, want)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -9,45 +10,101 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// wantSeries derives from a simulated registry what must be in Prometheus,
-// straight from the metric contract and without any code of the function.
-func wantSeries(registry *ecrtest.Registry) tsdbtest.Vector {
-	repositories := registry.Repositories()
-	want := tsdbtest.Vector{
-		"aws_ecr_repository_exporter_up":                                         1,
-		tsdbtest.KeyOf("aws_ecr_repository_count", "registry_id", registry.ID()): float64(len(repositories)),
-	}
-	for _, repository := range repositories {
-		// What the API leaves out is a label without a value, and so no label.
-		encryption, scanOnPush := "", ""
-		if repository.Encryption != nil {
-			encryption = repository.Encryption.Type
-		}
-		if repository.ScanOnPush != nil {
-			scanOnPush = map[bool]string{true: "true", false: "false"}[*repository.ScanOnPush]
-		}
-		want[tsdbtest.KeyOf("aws_ecr_repository_info",
-			"encryption_type", encryption,
-			"name", repository.Name,
-			"registry_id", registry.ID(),
-			"repository_uri", registry.URI(repository.Name),
-			"scan_on_push", scanOnPush,
-			"tag_mutability", repository.TagMutability)] = 1
+// expectation says what of a simulated registry must be in Prometheus.
+type expectation struct {
+	registry *ecrtest.Registry
+	// scan is what is known of an image's scan, nil if nothing; without it, that is
+	// what DescribeImages tells.
+	scan func(repository string, image ecrtest.Image) *ecrtest.ScanState
+	// durable is set if the function has a state that outlives it.
+	durable bool
+}
 
-		for _, image := range registry.Images(repository.Name) {
-			if image.Status != "" && image.Status != "ACTIVE" {
+// wantSeries is what a function sends that asks for nothing but lists.
+func wantSeries(registry *ecrtest.Registry) tsdbtest.Vector {
+	return expectation{registry: registry}.series()
+}
+
+// scansAt is the scan of every image as it could be asked for at a time.
+func scansAt(registry *ecrtest.Registry, at time.Time) func(string, ecrtest.Image) *ecrtest.ScanState {
+	return func(repository string, image ecrtest.Image) *ecrtest.ScanState {
+		state, ok := registry.Scan(repository, image.Digest, at)
+		if !ok {
+			// The API has an error for this, and no status.
+			return &ecrtest.ScanState{Status: "SCAN_NOT_FOUND"}
+		}
+		return &state
+	}
+}
+
+// scanSummary is what DescribeImages tells of an image's scan.
+func scanSummary(_ string, image ecrtest.Image) *ecrtest.ScanState {
+	state := &ecrtest.ScanState{}
+	if image.ScanStatus != nil {
+		state.Status = image.ScanStatus.Status
+	}
+	if image.Scan != nil {
+		state.CompletedAt, state.Counts = image.Scan.CompletedAt, image.Scan.Counts
+	}
+	return state
+}
+
+// series derives them straight from the metric contract and without any code of the
+// function. The age of the oldest answer, which nobody can tell before, is left out.
+func (e expectation) series() tsdbtest.Vector {
+	repositories := e.registry.Repositories()
+	want := tsdbtest.Vector{
+		"aws_ecr_repository_exporter_up":                                           1,
+		tsdbtest.KeyOf("aws_ecr_repository_count", "registry_id", e.registry.ID()): float64(len(repositories)),
+	}
+	if e.durable {
+		want["aws_ecr_exporter_state_available"] = 1
+	}
+	pending := 0
+	for _, repository := range repositories {
+		e.repository(want, repository)
+		for _, image := range e.registry.Images(repository.Name) {
+			if image.Status != "" && image.Status != "ACTIVE" || len(image.Tags) == 0 {
 				continue
 			}
+			scan := scanSummary(repository.Name, image)
+			if e.scan != nil {
+				if scan = e.scan(repository.Name, image); scan == nil {
+					pending++
+				}
+			}
 			for _, tag := range image.Tags {
-				wantTag(want, registry, repository.Name, image, tag)
+				wantTag(want, e.registry, repository.Name, image, scan, tag)
 			}
 		}
+	}
+	if e.scan != nil {
+		want[tsdbtest.KeyOf("aws_ecr_exporter_images_scan_pending", "registry_id", e.registry.ID())] = float64(pending)
 	}
 	return want
 }
 
+// repository adds the series of a repository itself.
+func (e expectation) repository(want tsdbtest.Vector, repository ecrtest.Repository) {
+	// What the API leaves out is a label without a value, and so no label.
+	encryption, scanOnPush := "", ""
+	if repository.Encryption != nil {
+		encryption = repository.Encryption.Type
+	}
+	if repository.ScanOnPush != nil {
+		scanOnPush = map[bool]string{true: "true", false: "false"}[*repository.ScanOnPush]
+	}
+	want[tsdbtest.KeyOf("aws_ecr_repository_info",
+		"encryption_type", encryption,
+		"name", repository.Name,
+		"registry_id", e.registry.ID(),
+		"repository_uri", e.registry.URI(repository.Name),
+		"scan_on_push", scanOnPush,
+		"tag_mutability", repository.TagMutability)] = 1
+}
+
 // wantTag adds the series of one tag: those whose value the API tells.
-func wantTag(want tsdbtest.Vector, registry *ecrtest.Registry, name string, image ecrtest.Image, tag string) {
+func wantTag(want tsdbtest.Vector, registry *ecrtest.Registry, name string, image ecrtest.Image, scan *ecrtest.ScanState, tag string) {
 	add := func(family string, value float64, more ...string) {
 		want[tsdbtest.KeyOf(family, append(more,
 			"digest", image.Digest,
@@ -62,41 +119,78 @@ func wantTag(want tsdbtest.Vector, registry *ecrtest.Registry, name string, imag
 	if !image.PushedAt.IsZero() {
 		add("aws_ecr_image_pushed_at_timestamp_seconds", float64(image.PushedAt.Unix()))
 	}
-	if image.Scan == nil {
+	if scan == nil {
 		return
 	}
-	if !image.Scan.CompletedAt.IsZero() {
-		add("aws_ecr_image_scan_completed_at_timestamp_seconds", float64(image.Scan.CompletedAt.Unix()))
+	if scan.Status != "" {
+		add("aws_ecr_image_scan_status", 1, "status", scan.Status)
 	}
-	for severity, count := range image.Scan.Counts {
+	if !scan.CompletedAt.IsZero() {
+		add("aws_ecr_image_scan_completed_at_timestamp_seconds", float64(scan.CompletedAt.Unix()))
+	}
+	for severity, count := range scan.Counts {
 		add("aws_ecr_image_scan_severity_count", float64(count), "severity", severity)
 	}
 }
 
 // checkPushed checks that the run at a time left exactly the wanted series in
-// Prometheus, each with a sample of just that time, and that it sent none twice.
+// Prometheus, each with a sample of just that time, and that it sent none twice. What
+// ended with the run has a staleness marker of that time.
 func checkPushed(t *testing.T, prometheus *tsdbtest.Prometheus, s summary, want tsdbtest.Vector) {
 	t.Helper()
-	samples, err := prometheus.Samples(t.Context(), `{__name__=~".+"}`, s.Timestamp, s.Timestamp)
+	samples, err := prometheus.Samples(t.Context(), everything, s.Timestamp, s.Timestamp)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := make(tsdbtest.Vector, len(samples))
+	ended := 0
 	for key, points := range samples {
-		got[key] = points[0].Value
+		if points[0].Stale {
+			ended++
+		} else {
+			got[key] = points[0].Value
+		}
 	}
+	want = withAge(t, want, got, s)
 	checkVector(t, "the run at "+s.Timestamp.Format(time.TimeOnly), want, got)
+	checkLive(t, prometheus, s, want)
 
+	// Prometheus drops a second sample of the same time without a word.
+	if s.Series != len(want)+s.Ended || s.Accepted != s.Series || s.Ended != ended {
+		t.Errorf("the summary counts %d series, %d accepted, %d of them ended; want %d, as many, and %d",
+			s.Series, s.Accepted, s.Ended, len(want)+ended, ended)
+	}
+}
+
+// everything selects all series.
+const everything = `{__name__=~".+"}`
+
+// checkLive checks that queries see exactly the wanted series at the time of a run.
+func checkLive(t *testing.T, prometheus *tsdbtest.Prometheus, s summary, want tsdbtest.Vector) {
+	t.Helper()
 	live, err := prometheus.Live(t.Context(), s.Timestamp)
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkVector(t, "what is live then", want, live)
+	checkVector(t, "what is live then", withAge(t, want, live, s), live)
+}
 
-	// Prometheus drops a second sample of the same time without a word.
-	if s.Series != len(want) || s.Accepted != len(want) {
-		t.Errorf("the summary counts %d series, %d accepted; want %d of each", s.Series, s.Accepted, len(want))
+// withAge adds the age of the oldest answer about a scan, if scans are asked for, as
+// it was pushed: it depends on how long a call took.
+func withAge(t *testing.T, want, got tsdbtest.Vector, s summary) tsdbtest.Vector {
+	t.Helper()
+	if s.Scans.Source != "findings" && s.Scans.Source != "inspector" {
+		return want
 	}
+	key := tsdbtest.KeyOf("aws_ecr_exporter_scan_oldest_answer_age_seconds", "registry_id", s.Registry)
+	age, ok := got[key]
+	// An answer of the run itself is later than the run's timestamp.
+	if lifetime := time.Hour.Seconds(); ok && (age < -lifetime || age > lifetime) {
+		t.Errorf("the oldest answer about a scan is %v seconds old", age)
+	}
+	want = maps.Clone(want)
+	want[key] = age
+	return want
 }
 
 // maxDiffs bounds how many series of a difference are shown.

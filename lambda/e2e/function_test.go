@@ -31,13 +31,34 @@ type summary struct {
 	Denied       int               `json:"denied"`
 	Failed       int               `json:"failed"`
 	Left         int               `json:"left"`
+	Scans        scans             `json:"scans"`
+	Notices      *notices          `json:"notices"`
 	Series       int               `json:"series"`
+	Ended        int               `json:"ended"`
 	Accepted     int               `json:"accepted"`
+	Refused      int               `json:"refused"`
 	Batches      int               `json:"batches"`
 	Retries      int               `json:"retries"`
 	Calls        map[string]int    `json:"calls"`
 	Errors       map[string]string `json:"errors"`
 }
+
+type scans struct {
+	Source   string `json:"source"`
+	Due      int    `json:"due"`
+	Answered int    `json:"answered"`
+	Left     int    `json:"left"`
+	Pending  int    `json:"pending"`
+}
+
+type notices struct {
+	Repositories []string `json:"repositories"`
+	Ignored      int      `json:"ignored"`
+}
+
+// scansFromSummary is the setting of tests that are not about scans: nothing is
+// asked for beside the lists of images, whose summaries are taken where there are any.
+const scansFromSummary = "SCAN_SOURCE=summary"
 
 // function is the built bootstrap in one execution environment.
 type function struct {

@@ -42,11 +42,11 @@ func TestPeakMemory(t *testing.T) {
 	}))
 	t.Cleanup(receiver.Close)
 
-	run := func(t *testing.T, f *function, refreshed bool) summary {
+	run := func(t *testing.T, f *function, refreshed bool, more ...string) summary {
 		t.Helper()
 		s := f.invoke(t, "schedule-rule.json", invocationTimeout)
-		if s.Accepted != want {
-			t.Fatalf("the run pushed %d series, want %d", s.Accepted, want)
+		if s.Accepted != want+len(more) {
+			t.Fatalf("the run pushed %d series, want %d and %v", s.Accepted, want, more)
 		}
 		if refreshed != (s.Refreshed == 500) || s.Left > 0 {
 			t.Fatalf("the run refreshed %d of %d repositories, %d are left; want all: %t", s.Refreshed, s.Due, s.Left, refreshed)
@@ -65,7 +65,7 @@ func TestPeakMemory(t *testing.T) {
 	const due = "CACHE_REFRESH_INTERVAL=1s"
 
 	t.Run("memory state", func(t *testing.T) {
-		f := startFunction(t, server, receiver.URL, due)
+		f := startFunction(t, server, receiver.URL, scansFromSummary, due)
 		s := run(t, f, true)
 		waitUntilDue(s, time.Second)
 		run(t, f, true)
@@ -73,18 +73,19 @@ func TestPeakMemory(t *testing.T) {
 	})
 	t.Run("file state", func(t *testing.T) {
 		state := "STATE_URL=file://" + filepath.Join(t.TempDir(), "state")
-		filling := startFunction(t, server, receiver.URL, state)
-		run(t, filling, true)
-		run(t, filling, false)
+		filling := startFunction(t, server, receiver.URL, scansFromSummary, state)
+		const available = "aws_ecr_exporter_state_available"
+		run(t, filling, true, available)
+		run(t, filling, false, available)
 		check(t, filling)
 
-		cold := startFunction(t, server, receiver.URL, state)
-		s := run(t, cold, false)
+		cold := startFunction(t, server, receiver.URL, scansFromSummary, state)
+		s := run(t, cold, false, available)
 		check(t, cold)
 
 		waitUntilDue(s, time.Second)
-		refreshing := startFunction(t, server, receiver.URL, state, due)
-		run(t, refreshing, true)
+		refreshing := startFunction(t, server, receiver.URL, scansFromSummary, state, due)
+		run(t, refreshing, true, available)
 		check(t, refreshing)
 	})
 }

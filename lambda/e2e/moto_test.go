@@ -145,6 +145,7 @@ func dryRun(t *testing.T, endpoint string) []byte {
 		"AWS_ACCESS_KEY_ID=test",
 		"AWS_SECRET_ACCESS_KEY=test",
 		"AWS_EC2_METADATA_DISABLED=true",
+		scansFromSummary,
 	}
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, &stderr)

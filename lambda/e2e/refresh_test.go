@@ -36,7 +36,7 @@ func TestResume(t *testing.T) {
 	server := ecrtest.Start(t, registry)
 	server.SetPageLimit(describeImages.Operation, perPage)
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
-	f := startFunction(t, server, prometheus.URL(), "ECR_CONCURRENCY=2", "REFRESH_BUDGET=2s")
+	f := startFunction(t, server, prometheus.URL(), scansFromSummary, "ECR_CONCURRENCY=2", "REFRESH_BUDGET=2s")
 
 	var answered atomic.Int64
 	server.Before(describeImages, ecrtest.Always, func(ecrtest.Request) {
@@ -109,7 +109,7 @@ func TestDenied(t *testing.T) {
 	addRepository(t, registry, "web/unchanged", 2)
 	server := ecrtest.Start(t, registry)
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
-	f := startFunction(t, server, prometheus.URL(), "CACHE_REFRESH_INTERVAL=1s")
+	f := startFunction(t, server, prometheus.URL(), scansFromSummary, "CACHE_REFRESH_INTERVAL=1s")
 	first := f.invoke(t, "schedule-rule.json", invocationTimeout)
 	checkPushed(t, prometheus, first, wantSeries(registry))
 
@@ -148,7 +148,7 @@ func TestOutage(t *testing.T) {
 	want := wantSeries(registry)
 	server := ecrtest.Start(t, registry)
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
-	f := startFunction(t, server, prometheus.URL(), "CACHE_REFRESH_INTERVAL=1s", "REFRESH_BUDGET=5s")
+	f := startFunction(t, server, prometheus.URL(), scansFromSummary, "CACHE_REFRESH_INTERVAL=1s", "REFRESH_BUDGET=5s")
 	first := f.invoke(t, "schedule-rule.json", invocationTimeout)
 	checkPushed(t, prometheus, first, want)
 

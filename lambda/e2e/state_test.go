@@ -13,18 +13,18 @@ import (
 func TestColdStartFromFile(t *testing.T) {
 	t.Parallel()
 	registry := generatedRegistry(t, 40, 400)
-	want := wantSeries(registry)
+	want := expectation{registry: registry, durable: true}.series()
 	server := ecrtest.Start(t, registry)
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
 	state := "STATE_URL=file://" + filepath.Join(t.TempDir(), "state")
 
-	warm := startFunction(t, server, prometheus.URL(), state)
+	warm := startFunction(t, server, prometheus.URL(), scansFromSummary, state)
 	checkPushed(t, prometheus, warm.invoke(t, "schedule-rule.json", invocationTimeout), want)
 	warm.stop(t)
 
 	server.ResetObserved()
 	server.Fail(ecrtest.Match{}, ecrtest.Always, ecrtest.FaultUnavailable)
-	cold := startFunction(t, server, prometheus.URL(), state)
+	cold := startFunction(t, server, prometheus.URL(), scansFromSummary, state)
 	checkPushed(t, prometheus, cold.invoke(t, "schedule-rule.json", invocationTimeout), want)
 	if calls := server.Calls(); len(calls) > 0 {
 		t.Errorf("the cold start asked ECR: %v", calls)
