@@ -75,7 +75,7 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 func (f *function) handleBatch(ctx context.Context, e event) events.SQSEventResponse {
 	for _, m := range e.batch.messages {
 		if m.err != nil {
-			f.log.ErrorContext(ctx, "message dropped", slog.String("message", m.id), slog.Any("error", m.err))
+			f.log.ErrorContext(ctx, "message dropped", slog.String("messageId", m.id), slog.Any("error", m.err))
 		}
 	}
 	summary, err := act(ctx, f.exporter, e)

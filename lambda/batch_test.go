@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+)
+
+// Every sample event is handled, alone and as a message of SQS, although the
+// repositories it names do not exist.
+func TestHandleSamples(t *testing.T) {
+	s := surround(t)
+	f := newFunction(s.environ(), &bytes.Buffer{})
+	files, err := filepath.Glob("../events/*.json")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("samples %v, %v", files, err)
+	}
+	for _, file := range files {
+		payload, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := f.handle(t.Context(), payload); err != nil {
+			t.Errorf("%s: %v, %v", file, answer, err)
+		}
+		if got := again(t, f, string(payload)); len(got) != 0 {
+			t.Errorf("%s as a message: to be delivered again: %v", file, got)
+		}
+	}
+}
+
+// again handles messages with those bodies, named 1, 2 and so on, and returns which
+// are to be delivered again.
+func again(t *testing.T, f *function, bodies ...string) []string {
+	t.Helper()
+	var batch events.SQSEvent
+	for i, body := range bodies {
+		batch.Records = append(batch.Records, events.SQSMessage{MessageId: string(rune('1' + i)), EventSource: "aws:sqs", Body: body})
+	}
+	payload, err := json.Marshal(batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := f.handle(t.Context(), payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var response events.SQSEventResponse
+	text, err := json.Marshal(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &response); err != nil {
+		t.Fatalf("answer %s: %v", text, err)
+	}
+	// Lambda takes null for a failure of the whole batch.
+	if !strings.Contains(string(text), `"batchItemFailures":[`) {
+		t.Errorf("answer %s has no list", text)
+	}
+	var ids []string
+	for _, failure := range response.BatchItemFailures {
+		ids = append(ids, failure.ItemIdentifier)
+	}
+	return ids
+}
+
+func TestHandleBatch(t *testing.T) {
+	s := surround(t)
+	var log bytes.Buffer
+	f := newFunction(s.environ(), &log)
+	if _, err := f.handle(t.Context(), []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.registry.PutImage("app", ecrtest.Image{Digest: ecrtest.Digest("2"), Tags: []string{"v2"}, SizeBytes: new(int64)}); err != nil {
+		t.Fatal(err)
+	}
+	push := string(s.registry.PushEvent("app", ecrtest.Digest("2"), "v2", time.Now()))
+	log.Reset()
+	if got := again(t, f, "garbage", push, `{"source":"aws.s3","detail-type":"Object Created"}`, push); len(got) != 0 {
+		t.Errorf("to be delivered again: %v", got)
+	}
+	if got := s.receiver.Find("aws_ecr_image_size_in_bytes", "tag", "v2"); len(got) != 1 {
+		t.Errorf("the pushed image's series: %v", got)
+	}
+	lines := logged(t, &log)
+	dropped := slices.DeleteFunc(slices.Clone(lines), func(l line) bool { return l.Message != "message dropped" })
+	var last exporter.Summary
+	if err := json.Unmarshal(lines[len(lines)-1].Summary, &last); err != nil {
+		t.Fatal(err)
+	}
+	if len(dropped) != 2 || last.Notices == nil || last.Accepted != 1+2 {
+		t.Errorf("%d dropped, Summary %+v", len(dropped), last)
+	}
+
+	// What could not be pushed comes again, and all that is behind it.
+	s.receiver.Answer(remotewritetest.Answer{Status: 403})
+	if diff := cmp.Diff([]string{"2", "3"}, again(t, f, "garbage", push, push)); diff != "" {
+		t.Errorf("to be delivered again (-want +got):\n%s", diff)
+	}
+	// What could not be read is due, and does not hold up the others.
+	s.server.Fail(ecrtest.Match{Operation: "DescribeImages"}, 8, ecrtest.Fault{Status: 400, Code: "AccessDeniedException"})
+	if got := again(t, f, push); len(got) != 0 {
+		t.Errorf("to be delivered again: %v", got)
+	}
+}
