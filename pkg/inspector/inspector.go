@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unique"
@@ -152,14 +153,12 @@ func (c *Client) aggregations(ctx context.Context, token string) ([]inventory.Sc
 		if !ok || row.Value.SeverityCounts == nil {
 			continue
 		}
+		repository := repositoryOf(aws.ToString(row.Value.Repository))
 		digest, err := inventory.ParseDigest(aws.ToString(row.Value.ImageSha))
-		if err != nil {
+		if err != nil || repository == "" {
 			continue
 		}
-		answers = append(answers, inventory.ScanAnswer{
-			Repository: repositoryOf(aws.ToString(row.Value.Repository)), Digest: digest,
-			Scan: counts(row.Value.SeverityCounts),
-		})
+		answers = append(answers, inventory.ScanAnswer{Repository: repository, Digest: digest, Scan: counts(row.Value.SeverityCounts)})
 	}
 	next := following(token, out.NextToken)
 	if next != "" {
@@ -193,7 +192,7 @@ func following(token string, next *string) string {
 func imageOf(arn string) (string, inventory.Digest, error) {
 	name := repositoryOf(arn)
 	slash := strings.LastIndexByte(name, '/')
-	if slash < 0 {
+	if slash <= 0 {
 		return "", inventory.Digest{}, fmt.Errorf("%.200q is no image", arn)
 	}
 	digest, err := inventory.ParseDigest(name[slash+1:])
@@ -211,23 +210,24 @@ func repositoryOf(s string) string {
 // counts are an image's findings. Inspector counts what is below MEDIUM in All only,
 // so that the split of the rest remains to be asked for.
 func counts(in *types.SeverityCounts) inventory.Scan {
-	scan := inventory.Scan{Total: clamp(in.All)}
-	var known int32
+	var scan inventory.Scan
+	var known int64
 	for _, severity := range []struct {
 		name  string
 		count *int64
 	}{{"CRITICAL", in.Critical}, {"HIGH", in.High}, {"MEDIUM", in.Medium}} {
 		// A severity without findings is not reported, as in ECR's own answers.
-		if n := clamp(severity.count); n > 0 {
+		if n := clamp(aws.ToInt64(severity.count)); n > 0 {
 			scan.Severities = append(scan.Severities, inventory.SeverityCount{Severity: severity.name, Count: n})
-			known += n
+			known += int64(n)
 		}
 	}
-	scan.Partial = known < scan.Total
+	total := max(aws.ToInt64(in.All), known)
+	scan.Total, scan.Partial = clamp(total), known < total
 	return scan
 }
 
-func clamp(n *int64) int32 { return int32(min(max(aws.ToInt64(n), 0), 1<<31-1)) }
+func clamp(n int64) int32 { return int32(min(max(n, 0), math.MaxInt32)) }
 
 // word translates Inspector's status to ECR's words, which users know; a reason
 // that ECR has no word for stays as it is.
