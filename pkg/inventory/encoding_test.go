@@ -3,12 +3,8 @@ package inventory_test
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
-	"math/rand/v2"
-	"runtime"
 	"testing"
 	"testing/iotest"
 
@@ -180,65 +176,4 @@ func FuzzDecode(f *testing.F) {
 			t.Error(diff)
 		}
 	})
-}
-
-// generate makes an inventory of n tagged images, 100 a repository.
-func generate(n int) *inventory.Registry {
-	rng := rand.New(rand.NewPCG(1, 2))
-	registry := &inventory.Registry{ID: "123456789012", ListedAt: 1}
-	for i := range n / 100 {
-		name := fmt.Sprintf("team-%04d/service", i)
-		repo := &inventory.Repository{Name: name, URI: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/" + name, RegistryID: registry.ID, TagMutability: "MUTABLE", EncryptionType: "AES256"}
-		images := make([]inventory.Image, 100)
-		for j := range images {
-			for k := 0; k < len(inventory.Digest{}); k += 8 {
-				binary.LittleEndian.PutUint64(images[j].Digest[k:], rng.Uint64())
-			}
-			images[j].Tags = []string{fmt.Sprintf("v1.%d.%d-%08x", i, j, rng.Uint32())}
-			images[j].SizeBytes = int64(rng.IntN(1 << 30))
-			images[j].PushedAt = inventory.Time(1_700_000_000_000 + rng.Int64N(1e10))
-			images[j].MediaType, images[j].Status = "application/vnd.oci.image.manifest.v1+json", inventory.ImageActive
-		}
-		registry.SetImages(repo, images, 1)
-		registry.Repositories = append(registry.Repositories, repo)
-	}
-	return registry
-}
-
-// BenchmarkDecode shows time and memory of loading an inventory: heap-B/image is
-// what a loaded one takes.
-func BenchmarkDecode(b *testing.B) {
-	const images = 100_000
-	text := encode(b, generate(images))
-	b.ReportAllocs()
-	var registry *inventory.Registry
-	for b.Loop() {
-		var err error
-		if registry, err = inventory.Decode(bytes.NewReader(text)); err != nil {
-			b.Fatal(err)
-		}
-	}
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	runtime.KeepAlive(registry) // and no longer
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	heap := float64(before.HeapAlloc - after.HeapAlloc)
-	b.ReportMetric(heap/images, "heap-B/image")
-	b.ReportMetric(heap/1e6, "heap-MB")
-	b.ReportMetric(float64(len(text))/images, "stored-B/image")
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/images, "ns/image")
-}
-
-func BenchmarkEncode(b *testing.B) {
-	const images = 100_000
-	registry := generate(images)
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := inventory.Encode(io.Discard, registry); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/images, "ns/image")
 }
