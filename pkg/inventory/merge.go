@@ -166,13 +166,10 @@ func newerScan(a, b *Scan) *Scan {
 func both[T any](a, b []T, compare func(a, b T) int) func(yield func(a, b *T) bool) {
 	return func(yield func(a, b *T) bool) {
 		for i, j := 0, 0; i < len(a) || j < len(b); {
-			order := 0
-			switch {
-			case i == len(a):
+			order := -1 // what is next is in a only
+			if i == len(a) {
 				order = 1
-			case j == len(b):
-				order = -1
-			default:
+			} else if j < len(b) {
 				order = compare(a[i], b[j])
 			}
 			var x, y *T

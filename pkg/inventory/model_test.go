@@ -24,7 +24,7 @@ import (
 // was deleted came back.
 func TestEnvironmentsAtOnce(t *testing.T) {
 	t.Parallel()
-	const worlds, steps, environments = 150, 120, 3
+	const worlds, steps, environments = 50, 120, 3
 	for seed := range uint64(worlds) {
 		synctest.Test(t, func(t *testing.T) {
 			w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 0)), repositories: map[string]*inventory.Repository{}, live: map[string]bool{}}
@@ -80,12 +80,13 @@ func now() inventory.Time { return inventory.TimeOf(time.Now()) }
 func (w *world) change() {
 	name := string(rune('a' + w.rng.IntN(3)))
 	there := w.repositories[name]
+	what := w.rng.IntN(8)
 	switch {
 	case there == nil:
 		w.repositories[name] = &inventory.Repository{Name: name, URI: "r/" + name, CreatedAt: now(), TagMutability: "MUTABLE"}
-	case w.rng.IntN(8) == 0:
+	case what == 0:
 		delete(w.repositories, name)
-	case w.rng.IntN(8) == 0:
+	case what == 1:
 		changed := *there
 		changed.TagMutability = []string{"MUTABLE", "IMMUTABLE"}[w.rng.IntN(2)]
 		w.repositories[name] = &changed

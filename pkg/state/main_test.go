@@ -65,7 +65,7 @@ func (m *motoServer) start() {
 	}
 	defer func() { _ = os.Remove(out.Name()) }()
 	defer out.Close()
-	command := exec.Command(path, "-H", "127.0.0.1", "-p", "0") //nolint:noctx // it lives longer than the test that starts it
+	command := exec.Command(path, "-H", "127.0.0.1", "-p", "0")
 	command.Stdout, command.Stderr = out, out
 	// What is in PATH may be a script in front of the server: a group of its own
 	// lets both be stopped.
