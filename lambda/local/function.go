@@ -19,14 +19,12 @@ import (
 // function is the built bootstrap in one execution environment.
 type function struct {
 	environment *lambdatest.Environment
-	event       []byte
 	out         *output
 }
 
 // functionSetup is what a function needs.
 type functionSetup struct {
-	path  string
-	event []byte
+	path string
 	// registry is where it reads, remoteWrite the URL it pushes to.
 	registry    *registry
 	remoteWrite string
@@ -40,15 +38,17 @@ type functionSetup struct {
 const invocationTimeout = 110 * time.Second
 
 // passed are the settings that are taken from the user's environment, to be played
-// with. Those that would lead to another registry, endpoint or state are not.
+// with. Those that would lead to another registry, endpoint or state, or to other
+// series, are not.
 var passed = []string{
 	"CACHE_REFRESH_INTERVAL", "ECR_CONCURRENCY", "ECR_REQUESTS_PER_SECOND", "EXTERNAL_LABELS", "LOG_LEVEL", "REFRESH_BUDGET",
 	"REMOTE_WRITE_CONCURRENCY", "REMOTE_WRITE_MAX_BYTES", "REMOTE_WRITE_MAX_SERIES", "REMOTE_WRITE_TIMEOUT",
+	"SCAN_REFRESH_INTERVAL", "SCAN_REQUESTS_PER_SECOND",
 }
 
 // startFunction starts the function and waits until it asks for its first event.
 func startFunction(ctx context.Context, setup functionSetup) (*function, error) {
-	f := &function{event: setup.event, out: &output{also: setup.log}}
+	f := &function{out: &output{also: setup.log}}
 	var err error
 	f.environment, err = lambdatest.Start(ctx, lambdatest.Function{
 		Path:      setup.path,
@@ -72,6 +72,7 @@ func (s *functionSetup) env() []string {
 		"CACHE_REFRESH_INTERVAL=1s",
 		// A simulated registry need not be spared.
 		"ECR_REQUESTS_PER_SECOND=1000",
+		"SCAN_REQUESTS_PER_SECOND=10000",
 	}
 	for _, variable := range s.environ {
 		if name, _, _ := strings.Cut(variable, "="); slices.Contains(passed, name) {
@@ -89,7 +90,9 @@ type summary struct {
 	Images          int                `json:"images"`
 	TaggedImages    int                `json:"taggedImages"`
 	Refreshed       int                `json:"refreshed"`
+	Scans           scans              `json:"scans"`
 	Series          int                `json:"series"`
+	Ended           int                `json:"ended"`
 	Accepted        int                `json:"accepted"`
 	Dropped         map[string]int     `json:"dropped"`
 	Refused         int                `json:"refused"`
@@ -103,11 +106,17 @@ type summary struct {
 	Durations       map[string]float64 `json:"durationsSeconds"`
 }
 
-// push invokes the function once. A function that fails is an error, with the end of
-// its log.
-func (f *function) push(ctx context.Context) (summary, error) {
+// scans is what a Summary says of scan results.
+type scans struct {
+	Answered int `json:"answered"`
+	Pending  int `json:"pending"`
+}
+
+// invoke invokes the function with an event. A function that fails is an error, with
+// the end of its log.
+func (f *function) invoke(ctx context.Context, event []byte) (summary, error) {
 	var s summary
-	result, err := f.environment.Invoke(ctx, f.event, invocationTimeout)
+	result, err := f.environment.Invoke(ctx, event, invocationTimeout)
 	if err == nil && result.FunctionError != nil {
 		err = result.FunctionError
 	}

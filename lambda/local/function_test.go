@@ -24,7 +24,8 @@ func TestFunctionEnv(t *testing.T) {
 		environ: []string{
 			"HOME=/home/user", "AWS_PROFILE=production", "AWS_ENDPOINT_URL=https://example.com", "HTTPS_PROXY=http://proxy:3128",
 			"REMOTE_WRITE_URL=https://example.com/write", "REMOTE_WRITE_AUTH=sigv4", "ECR_REGISTRY_ID=999999999999", "STATE_URL=file:///state",
-			"REMOTE_WRITE_MAX_SERIES=100", "LOG_LEVEL=DEBUG", "EXTERNAL_LABELS=team=a=b", "ECR_REQUESTS_PER_SECOND=5",
+			"SCAN_SOURCE=none", "STATE_SAVE_INTERVAL=1s",
+			"REMOTE_WRITE_MAX_SERIES=100", "LOG_LEVEL=DEBUG", "EXTERNAL_LABELS=team=a=b", "ECR_REQUESTS_PER_SECOND=5", "SCAN_REQUESTS_PER_SECOND=2",
 		},
 	}
 	want := []string{
@@ -32,7 +33,8 @@ func TestFunctionEnv(t *testing.T) {
 		"REMOTE_WRITE_URL=http://127.0.0.1:1/api/v1/write",
 		"CACHE_REFRESH_INTERVAL=1s",
 		"ECR_REQUESTS_PER_SECOND=1000",
-		"REMOTE_WRITE_MAX_SERIES=100", "LOG_LEVEL=DEBUG", "EXTERNAL_LABELS=team=a=b", "ECR_REQUESTS_PER_SECOND=5",
+		"SCAN_REQUESTS_PER_SECOND=10000",
+		"REMOTE_WRITE_MAX_SERIES=100", "LOG_LEVEL=DEBUG", "EXTERNAL_LABELS=team=a=b", "ECR_REQUESTS_PER_SECOND=5", "SCAN_REQUESTS_PER_SECOND=2",
 	}
 	if diff := cmp.Diff(want, setup.env()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

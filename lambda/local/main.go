@@ -2,8 +2,9 @@
 
 // Command local shows the built function at work, all on this machine: it starts a
 // simulated registry, VictoriaMetrics with its web UI and the Lambda Runtime API on
-// 127.0.0.1, invokes the function every few seconds while the registry ages, and
-// asks VictoriaMetrics what arrived. `make run` builds what it needs and calls it.
+// 127.0.0.1, invokes the function every few seconds while the registry ages, by the
+// schedule and for ECR's events, and asks VictoriaMetrics what arrived. `make run`
+// builds what it needs and calls it.
 package main
 
 import (
@@ -49,9 +50,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.bootstrap, "bootstrap", "", "the built function, `FILE`")
 	flags.StringVar(&o.victoriaMetrics, "victoriametrics", "", "the built VictoriaMetrics, `FILE`")
-	flags.StringVar(&o.event, "event", "events/schedule-rule.json", "the event to invoke the function with, `FILE`")
+	flags.StringVar(&o.event, "event", "events/schedule-rule.json", "the schedule's event, `FILE`")
 	flags.DurationVar(&o.every, "every", 5*time.Second, "how often to invoke it")
-	flags.BoolVar(&o.once, "once", false, "push once, check that all of it can be queried, and end")
+	flags.BoolVar(&o.once, "once", false, "push once, tell the life of one image by events, check that queries show it all, and end")
 	flags.BoolVar(&o.verbose, "v", false, "show the function's log, on standard error")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):

@@ -20,9 +20,7 @@ type question struct {
 }
 
 // questions are the three that are asked. An image is one digest, however many tags
-// it has, hence the inner aggregations. They also keep apart the two images that both
-// seem to have a tag for a moment when it moves: a series that is no longer pushed can
-// be seen a while longer.
+// it has, hence the inner aggregations.
 var questions = []question{
 	{
 		title:  "Largest repositories",

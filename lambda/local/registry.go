@@ -15,6 +15,7 @@ type registry struct {
 	*ecrtest.Registry
 	server *ecrtest.Server
 	rng    *rand.Rand
+	life   life
 }
 
 // What the registry is like: the account and Region of events/schedule-rule.json,
@@ -30,10 +31,11 @@ const (
 // startRegistry makes up a registry as it is at a time, and serves it.
 func startRegistry(now time.Time) (*registry, error) {
 	r := &registry{Registry: ecrtest.NewRegistry(account, region), rng: rand.New(rand.NewPCG(seed, 0))}
-	shape := ecrtest.RealisticShape(repositories, taggedImages, now)
-	// DescribeImages carries no scan summaries any more, and never did of indexes. Here
-	// most images have one, so that the families of scans are not empty.
-	shape.Scans, shape.Indexes = 0.9, 0
+	// Of what was pushed an hour ago and before, each scan is done by now.
+	shape := ecrtest.RealisticShape(repositories, taggedImages, now.Add(-time.Hour))
+	// A repository that has turned to indexes has no findings in what is newest: ECR's
+	// own scanner does not look into them.
+	shape.Indexes = 0
 	if err := r.Generate(seed, shape); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -47,10 +48,6 @@ func writeSummary(w io.Writer, s summary) {
 	for _, n := range s.Throttles {
 		throttles += n
 	}
-	var calls []string
-	for _, operation := range slices.Sorted(maps.Keys(s.Calls)) {
-		calls = append(calls, fmt.Sprintf("%s %s", grouped(s.Calls[operation]), operation))
-	}
 	var steps []string
 	for _, step := range []string{"load", "refresh", "push", "save"} {
 		if duration := s.Durations[step]; duration > 0 {
@@ -60,21 +57,46 @@ func writeSummary(w io.Writer, s summary) {
 	writeLines(w, [][]string{
 		{"repositories", fmt.Sprintf("%s, %s of them asked for their images", grouped(s.Repositories), grouped(s.Refreshed))},
 		{"images", fmt.Sprintf("%s, %s of them tagged", grouped(s.Images), grouped(s.TaggedImages))},
+		{"scan results", fmt.Sprintf("%s asked for, %s pending", grouped(s.Scans.Answered), grouped(s.Scans.Pending))},
 		{"series", fmt.Sprintf("%s accepted, %s lost", grouped(s.Accepted), grouped(lost))},
 		{"batches", fmt.Sprintf("%s, %s compressed to %s, %s", grouped(s.Batches), byteSize(float64(s.Bytes)), byteSize(float64(s.BytesCompressed)), plural(s.Retries, "retry", "retries"))},
-		{"API calls", fmt.Sprintf("%s; %s throttled", strings.Join(calls, ", "), grouped(throttles))},
+		{"API calls", fmt.Sprintf("%s; %s throttled", mostCalled(s.Calls), grouped(throttles))},
 		{"duration", fmt.Sprintf("%s: %s", took(s.Durations["total"]), strings.Join(steps, ", "))},
 	})
 }
 
+// mostCalled writes the two operations with the most calls, and how many the others
+// have.
+func mostCalled(calls map[string]int) string {
+	var texts []string
+	others := 0
+	for i, operation := range slices.SortedFunc(maps.Keys(calls), func(a, b string) int {
+		return cmp.Or(cmp.Compare(calls[b], calls[a]), strings.Compare(a, b))
+	}) {
+		if i < 2 {
+			texts = append(texts, grouped(calls[operation])+" "+operation)
+		} else {
+			others += calls[operation]
+		}
+	}
+	if others > 0 {
+		texts = append(texts, plural(others, "other", "others"))
+	}
+	return strings.Join(texts, ", ")
+}
+
 // writeChecked says that what was pushed is there.
-func writeChecked(w io.Writer, have map[string]total) {
+func writeChecked(w io.Writer, have map[string]total, pending int) {
 	series := 0
 	for _, t := range have {
 		series += t.series
 	}
+	less := ""
+	if pending > 0 {
+		less = ",\nless the scan results of " + plural(pending, "image", "images") + " that are still to come"
+	}
 	headline(w, "Checked: the %s series of %s that were accepted can be queried, and no others;\n"+
-		"number and sum of each family are those of the simulated registry.", grouped(series), plural(len(have), "family", "families"))
+		"number and sum of each family are those of the simulated registry%s.", grouped(series), plural(len(have), "family", "families"), less)
 }
 
 // writeGoingOn says how it goes on, and where to look meanwhile.
@@ -84,14 +106,39 @@ func writeGoingOn(w io.Writer, s *session) {
 		{"dashboard", s.store.dashboardURL()},
 		{"query", s.store.queryURL(questions[0].promQL)},
 	})
-	headline(w, "A push every %s, while the registry changes. Ctrl-C stops everything.", s.every)
-	fmt.Fprintf(w, "\n%s%-8s   %8s   %7s   %s\n", indent, "time", "series", "took", "what changed in the registry")
+	headline(w, "An invocation every %s, by the schedule and for events in turn. Ctrl-C stops everything.", s.every)
+	writeHeader(w)
 }
 
-// writePush writes the one line of a later push.
-func writePush(w io.Writer, s summary, changes []string) {
-	fmt.Fprintf(w, "%s%-8s   %8s   %7s   %s\n", indent,
-		s.Timestamp.Local().Format(time.TimeOnly), grouped(s.Accepted), took(s.Durations["total"]), strings.Join(changes, "; "))
+// writeLife says what the events show.
+func writeLife(w io.Writer) {
+	headline(w, "The life of an image, told by ECR's events, and what a query answers after each")
+	writeHeader(w)
+}
+
+func writeHeader(w io.Writer) {
+	fmt.Fprintf(w, "\n%s%-8s   %-8s   %8s   %7s   %s\n", indent, "time", "for", "series", "took", "what happened in the registry")
+}
+
+// writeRun writes the one line of a later run.
+func writeRun(w io.Writer, s summary, cause, what string) {
+	fmt.Fprintf(w, "%s%-8s   %-8s   %8s   %7s   %s\n", indent,
+		s.Timestamp.Local().Format(time.TimeOnly), cause, grouped(s.Accepted), took(s.Durations["total"]), what)
+}
+
+// writeScheduled writes the line of a run of the schedule.
+func writeScheduled(w io.Writer, s summary, changes []string) {
+	what := slices.Clone(changes)
+	if s.Ended > 0 {
+		what = append(what, grouped(s.Ended)+" series ended")
+	}
+	if s.Scans.Answered > 0 {
+		what = append(what, plural(s.Scans.Answered, "scan", "scans")+" asked for")
+	}
+	if s.Scans.Pending > 0 {
+		what = append(what, plural(s.Scans.Pending, "scan", "scans")+" pending")
+	}
+	writeRun(w, s, "schedule", strings.Join(what, "; "))
 }
 
 // lookback is what the graphs show: the last five minutes, a point for each push.

@@ -59,8 +59,9 @@ func TestWriteSummary(t *testing.T) {
 	t.Parallel()
 	var s summary
 	err := json.Unmarshal([]byte(`{"timestamp":"2026-11-22T20:14:36.5Z","registry":"123456789012","repositories":40,"images":2082,"taggedImages":1535,
-		"due":40,"refreshed":39,"gone":1,"denied":0,"failed":0,"left":0,"series":13526,"accepted":13500,"dropped":{"label_value_too_long":20},"refused":5,"notSent":1,
-		"batches":5,"bytes":4312345,"bytesCompressed":749000,"retries":1,"calls":{"DescribeRepositories":1,"DescribeImages":40},"throttles":{"DescribeImages":2},
+		"due":40,"refreshed":39,"gone":1,"denied":0,"failed":0,"left":0,
+		"scans":{"source":"findings","due":1535,"answered":1500,"failed":0,"left":35,"pending":36},"series":13526,"ended":4,"accepted":13500,"dropped":{"label_value_too_long":20},"refused":5,"notSent":1,
+		"batches":5,"bytes":4312345,"bytesCompressed":749000,"retries":1,"calls":{"DescribeRepositories":1,"DescribeImages":40,"GetRegistryScanningConfiguration":1,"DescribeImageScanFindings":1500},"throttles":{"DescribeImages":2},
 		"durationsSeconds":{"load":0,"refresh":0.098,"push":1.5,"save":0.002,"total":1.625}}`), &s)
 	if err != nil {
 		t.Fatal(err)
@@ -69,9 +70,10 @@ func TestWriteSummary(t *testing.T) {
 The first push
   repositories   40, 39 of them asked for their images
   images         2,082, 1,535 of them tagged
+  scan results   1,500 asked for, 36 pending
   series         13,500 accepted, 26 lost
   batches        5, 4.3 MB compressed to 749 kB, 1 retry
-  API calls      40 DescribeImages, 1 DescribeRepositories; 2 throttled
+  API calls      1,500 DescribeImageScanFindings, 40 DescribeImages, 2 others; 2 throttled
   duration       1.62 s: refresh 98 ms, push 1.50 s, save 2 ms
 `
 	var got strings.Builder
@@ -81,12 +83,21 @@ The first push
 	}
 }
 
-func TestWritePush(t *testing.T) {
+func TestWriteRuns(t *testing.T) {
 	t.Parallel()
 	s := summary{Timestamp: time.Date(2026, time.November, 22, 20, 14, 41, 0, time.Local), Accepted: 13534, Durations: map[string]float64{"total": 0.201}}
 	var got strings.Builder
-	writePush(&got, s, []string{"pushed web/api:v1.13.8", "deleted web/api:v1.0.0"})
-	want := "  20:14:41     13,534    201 ms   pushed web/api:v1.13.8; deleted web/api:v1.0.0\n"
+	writeHeader(&got)
+	writeScheduled(&got, s, []string{"pushed web/api:v1.13.8", "deleted web/api:v1.0.0"})
+	s.Ended, s.Scans = 1200, scans{Answered: 1, Pending: 2}
+	writeScheduled(&got, s, []string{"pulled web/api:v1.1.0"})
+	writeRun(&got, s, "event", "web/api:v1.13.9 deleted: 9 series ended")
+	want := `
+  time       for          series      took   what happened in the registry
+  20:14:41   schedule     13,534    201 ms   pushed web/api:v1.13.8; deleted web/api:v1.0.0
+  20:14:41   schedule     13,534    201 ms   pulled web/api:v1.1.0; 1,200 series ended; 1 scan asked for; 2 scans pending
+  20:14:41   event        13,534    201 ms   web/api:v1.13.9 deleted: 9 series ended
+`
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 )
@@ -15,13 +16,14 @@ type session struct {
 	environ        []string
 	stdout, stderr io.Writer
 
+	schedule []byte // the event of the schedule
 	registry *registry
 	store    *store
 	function *function
 }
 
-// show starts everything, makes the first push and, unless once is set, goes on
-// pushing until ctx ends. Whatever it returns, stop has to be called after it.
+// show starts everything, makes the first push, lets one image live and, unless once
+// is set, goes on until ctx ends. Whatever it returns, stop has to be called after it.
 func (s *session) show(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -38,6 +40,9 @@ func (s *session) show(ctx context.Context) error {
 	}()
 	writeStarted(s.stdout, s)
 	err := s.firstPush(ctx)
+	if err == nil {
+		err = s.firstLife(ctx)
+	}
 	if err == nil && !s.once {
 		err = s.goOn(ctx)
 	}
@@ -52,8 +57,8 @@ func (s *session) show(ctx context.Context) error {
 // start starts the registry, the store and the function, in the order of who needs
 // whom.
 func (s *session) start(ctx context.Context) error {
-	event, err := readEvent(s.event)
-	if err != nil {
+	var err error
+	if s.schedule, err = readEvent(s.event); err != nil {
 		return err
 	}
 	if s.registry, err = startRegistry(time.Now()); err != nil {
@@ -68,7 +73,6 @@ func (s *session) start(ctx context.Context) error {
 	}
 	s.function, err = startFunction(ctx, functionSetup{
 		path:        s.bootstrap,
-		event:       event,
 		registry:    s.registry,
 		remoteWrite: s.store.url + remoteWritePath,
 		environ:     s.environ,
@@ -95,7 +99,7 @@ func (s *session) stop() error {
 // firstPush pushes the registry as it was generated, shows what the function says
 // of it and what the store answers, and checks that nothing is missing there.
 func (s *session) firstPush(ctx context.Context) error {
-	pushed, err := s.function.push(ctx)
+	pushed, err := s.function.invoke(ctx, s.schedule)
 	if err != nil {
 		return err
 	}
@@ -114,29 +118,73 @@ func (s *session) firstPush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := compare(expect(s.registry.Registry), got, pushed.Accepted); err != nil {
+	if err := compare(expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending), got, pushed.Accepted); err != nil {
 		return err
 	}
-	writeChecked(s.stdout, got)
+	writeChecked(s.stdout, got, pushed.Scans.Pending)
 	return nil
 }
 
-// goOn lets the registry age and pushes it, again and again, until ctx ends.
+// firstLife lets an image live, from its push to its end.
+func (s *session) firstLife(ctx context.Context) error {
+	writeLife(s.stdout)
+	for range len(lives) {
+		if err := s.tell(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tell lets the next thing happen to an image, invokes the function with the event
+// that ECR sends of it, and checks that a query tells it at once.
+func (s *session) tell(ctx context.Context) error {
+	change, err := s.registry.live(time.Now())
+	if err != nil {
+		return err
+	}
+	pushed, err := s.function.invoke(ctx, change.event)
+	if err != nil {
+		return err
+	}
+	if err := s.store.flush(ctx); err != nil {
+		return err
+	}
+	answer, err := s.store.query(ctx, change.promQL, pushed.Timestamp)
+	if err != nil {
+		return err
+	}
+	shows, err := change.shows(pushed, answer)
+	if err != nil {
+		return fmt.Errorf("%s was %s, but %s says otherwise: %w", change.image, change.what, change.promQL, err)
+	}
+	writeRun(s.stdout, pushed, "event", change.image+" "+change.what+": "+shows)
+	return nil
+}
+
+// goOn lets the registry age and pushes it, by the schedule and for events in turn,
+// until ctx ends.
 func (s *session) goOn(ctx context.Context) error {
 	writeGoingOn(s.stdout, s)
 	tick := time.NewTicker(s.every)
 	defer tick.Stop()
-	for {
+	for scheduled := true; ; scheduled = !scheduled {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
 		}
+		if !scheduled {
+			if err := s.tell(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		changes := s.registry.age(time.Now())
-		pushed, err := s.function.push(ctx)
+		pushed, err := s.function.invoke(ctx, s.schedule)
 		if err != nil {
 			return err
 		}
-		writePush(s.stdout, pushed, changes)
+		writeScheduled(s.stdout, pushed, changes)
 	}
 }
