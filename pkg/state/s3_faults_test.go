@@ -1,0 +1,213 @@
+package state_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/state"
+)
+
+// Whatever stands in the way: the error names the object, and what is in memory is
+// there to go on with.
+func TestS3Faults(t *testing.T) {
+	t.Parallel()
+	b := newBucket(t)
+	always := func(status int, code string) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, _ *http.Request) bool {
+			refuse(w, status, code)
+			return true
+		}
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := "http://" + listener.Addr().String()
+	listener.Close()
+	for _, c := range []struct {
+		name     string
+		endpoint string
+		bucket   string
+		answer   func(http.ResponseWriter, *http.Request) bool
+		patience time.Duration
+		load     string
+		save     string
+	}{
+		{name: "missing bucket", bucket: "no-such-bucket", load: "NoSuchBucket", save: "NoSuchBucket"},
+		{name: "denied", answer: always(http.StatusForbidden, "AccessDenied"), load: "where s3:ListBucket is not permitted", save: "AccessDenied"},
+		{name: "closed port", endpoint: closed, patience: 300 * time.Millisecond, load: "connection refused", save: "connection refused"},
+		{name: "overload", answer: always(http.StatusServiceUnavailable, "SlowDown"), patience: 300 * time.Millisecond, load: "SlowDown", save: "SlowDown"},
+		{name: "no answer", answer: func(_ http.ResponseWriter, r *http.Request) bool {
+			_, _ = io.Copy(io.Discard, r.Body) // only then the server sees the client go
+			<-r.Context().Done()
+			return true
+		}, patience: 300 * time.Millisecond, load: "deadline exceeded", save: "deadline exceeded"},
+		{name: "always another version", answer: func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPut {
+				refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
+			}
+			return r.Method == http.MethodPut
+		}, patience: 300 * time.Millisecond, save: "PreconditionFailed"},
+		{name: "answers that break off", answer: func(w http.ResponseWriter, r *http.Request) bool {
+			w.Header().Set("Content-Length", "1000")
+			w.Header().Set("ETag", `"x"`)
+			_, _ = io.WriteString(w, "\x1f\x8b\x08")
+			_ = http.NewResponseController(w).Flush() // the test fails if it does not
+			panic(http.ErrAbortHandler)
+		}, load: "unexpected EOF"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := b.remove(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+			b.intercept(c.answer)
+			defer b.intercept(nil)
+			endpoint, name := b.url, b.name
+			if c.endpoint != "" {
+				endpoint = c.endpoint
+			}
+			if c.bucket != "" {
+				name = c.bucket
+			}
+			store := state.NewS3(config(endpoint), name, key, nil)
+			within := func(do func(ctx context.Context) error) error {
+				ctx := t.Context()
+				if c.patience > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, c.patience)
+					defer cancel()
+				}
+				return do(ctx)
+			}
+			check := func(what string, err error, want string) {
+				t.Helper()
+				if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), what+" the state s3://"+name+"/"+key)) {
+					t.Errorf("%s: error %v, want %q", what, err, want)
+				}
+			}
+			check("loading", within(func(ctx context.Context) error {
+				got, err := store.Load(ctx)
+				if got != nil {
+					t.Errorf("before anything is known: %v", got)
+				}
+				return err
+			}), c.load)
+			if c.save == "" {
+				return
+			}
+			want := knows("app")
+			check("saving", within(func(ctx context.Context) error { return store.Save(ctx, want) }), c.save)
+			_ = within(func(ctx context.Context) error {
+				got, err := store.Load(ctx)
+				if got != want {
+					t.Errorf("what could not be saved is not in memory: %v", got)
+				}
+				return err
+			})
+			// As soon as it can be, it is stored.
+			if c.endpoint == "" && c.bucket == "" {
+				b.intercept(nil)
+				if err := store.Save(t.Context(), want); err != nil {
+					t.Error(err)
+				}
+				if diff := cmp.Diff([]string{"app"}, b.stored(t)); diff != "" {
+					t.Errorf("stored (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+// A fault that passes is waited out.
+func TestS3PassingFaults(t *testing.T) {
+	t.Parallel()
+	b := newBucket(t)
+	if err := b.store(nil).Save(t.Context(), knows("base")); err != nil {
+		t.Fatal(err)
+	}
+	once := func(method string, answer func(http.ResponseWriter)) func(http.ResponseWriter, *http.Request) bool {
+		done := false
+		return func(w http.ResponseWriter, r *http.Request) bool {
+			if done || r.Method != method {
+				return false
+			}
+			done = true
+			answer(w)
+			return true
+		}
+	}
+	for _, c := range []struct {
+		name, method string
+		answer       func(http.ResponseWriter)
+		want         []string
+	}{
+		{"load: 500", http.MethodGet, func(w http.ResponseWriter) { refuse(w, http.StatusInternalServerError, "InternalError") }, []string{"GET", "GET", "PUT"}},
+		{"load: broken off", http.MethodGet, func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, "\x1f\x8b\x08")
+			_ = http.NewResponseController(w).Flush() // the test fails if it does not
+			panic(http.ErrAbortHandler)
+		}, []string{"GET", "GET", "PUT"}},
+		{"save: 503", http.MethodPut, func(w http.ResponseWriter) { refuse(w, http.StatusServiceUnavailable, "SlowDown") }, []string{"GET", "PUT", "PUT"}},
+		{"save: a write under way", http.MethodPut, func(w http.ResponseWriter) { refuse(w, http.StatusConflict, "ConditionalRequestConflict") }, []string{"GET", "PUT", "GET", "PUT"}},
+	} {
+		b.intercept(once(c.method, c.answer))
+		store := b.store(nil)
+		registry, err := store.Load(t.Context())
+		if err != nil || registry == nil {
+			t.Errorf("%s: Load returns %v, %v", c.name, registry, err)
+			continue
+		}
+		registry.SetRepository(&inventory.Repository{Name: c.name, CreatedAt: 1})
+		if err := store.Save(t.Context(), registry); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		var methods []string
+		for _, request := range b.took() {
+			methods = append(methods, strings.Fields(request)[0])
+		}
+		if diff := cmp.Diff(c.want, methods); diff != "" {
+			t.Errorf("%s: requests (-want +got):\n%s", c.name, diff)
+		}
+		b.intercept(nil)
+		if got := b.stored(t); !slices.Contains(got, c.name) {
+			t.Errorf("%s: stored %v", c.name, got)
+		}
+	}
+}
+
+// A write whose answer is lost is found to be our own when it is made again.
+func TestS3AnswerLost(t *testing.T) {
+	t.Parallel()
+	b := newBucket(t)
+	lost := false
+	b.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		if lost || r.Method != http.MethodPut {
+			return false
+		}
+		lost = true
+		b.proxy.ServeHTTP(discard{http.Header{}}, r)
+		panic(http.ErrAbortHandler)
+	})
+	if err := b.store(nil).Save(t.Context(), knows("app")); err != nil || !lost {
+		t.Errorf("error %v, lost %v", err, lost)
+	}
+	if diff := cmp.Diff([]string{"app"}, b.stored(t)); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+}
+
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d discard) WriteHeader(int)             {}
