@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,9 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
 var update = flag.Bool("update", false, "write the generated parts of the README anew")
@@ -119,18 +122,46 @@ func familiesTable() string {
 	return b.String()
 }
 
+// permissionsTable has what the code declares beside its calls, and the setting that
+// needs it.
 func permissionsTable() string {
 	var b strings.Builder
-	b.WriteString("| action | resource |\n|---|---|\n")
-	for _, p := range ecr.Permissions {
-		resource := p.Resource
-		if resource != "*" {
-			resource = "arn:aws:ecr:REGION:ACCOUNT:" + resource
+	b.WriteString("| action | resource | needed |\n|---|---|---|\n")
+	row := func(action, resource, needed string) {
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", action, resource, needed)
+	}
+	onECR := func(p ecr.Permission, needed string) {
+		if p.Resource != "*" {
+			p.Resource = "arn:aws:ecr:REGION:ACCOUNT:" + p.Resource
 		}
-		fmt.Fprintf(&b, "| `%s` | `%s` |\n", p.Action, resource)
+		row(p.Action, p.Resource, needed)
+	}
+	for _, p := range ecr.Permissions {
+		onECR(p, "always")
+	}
+	for _, p := range ecr.ScanPermissions {
+		onECR(p, sourcesThatNeed(p.Action))
+	}
+	for _, action := range inspector.Actions {
+		row(action, "*", sourcesThatNeed(action))
+	}
+	for _, p := range state.Permissions {
+		row(p.Action, "arn:aws:s3:::"+p.Resource, "`STATE_URL` is `s3://BUCKET/KEY`")
 	}
 	for _, action := range auth.Actions {
-		fmt.Fprintf(&b, "| `%s` | `arn:aws:aps:REGION:ACCOUNT:workspace/WORKSPACE-ID` |\n", action)
+		row(action, "arn:aws:aps:REGION:ACCOUNT:workspace/WORKSPACE-ID", "the endpoint is an AMP workspace")
 	}
 	return b.String()
+}
+
+// sourcesThatNeed names the values of SCAN_SOURCE that need an action.
+func sourcesThatNeed(action string) string {
+	var sources []string
+	for _, source := range []config.ScanSource{config.ScanAuto, config.ScanFindings, config.ScanInspector, config.ScanSummary, config.ScanNone} {
+		onECR, onInspector := scanPermissions(source)
+		if slices.Contains(onInspector, action) || slices.ContainsFunc(onECR, func(p ecr.Permission) bool { return p.Action == action }) {
+			sources = append(sources, "`"+string(source)+"`")
+		}
+	}
+	return "`SCAN_SOURCE` is " + strings.Join(sources, ", ")
 }
