@@ -81,6 +81,9 @@ func New(options Options) *Exporter {
 const (
 	keptForPush   = 40 * time.Second
 	keptForReport = 3 * time.Second
+	// keptForSave is for each image, of which saving has to encode and upload 60
+	// bytes or so.
+	keptForSave = 10 * time.Microsecond
 	// longestLoad bounds loading: a store that does not answer must not take the
 	// invocation with it.
 	longestLoad = 20 * time.Second
@@ -158,7 +161,7 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	e.unsaved = e.unsaved || steps.refreshed.Changed()
 
 	steps.do("push", func() (err error) {
-		pushing, cancel := before(ctx, keptForReport)
+		pushing, cancel := before(ctx, e.keptForEnd(registry))
 		defer cancel()
 		options := metrics.Options{External: e.External, At: steps.at}
 		if e.Durable {
@@ -226,6 +229,15 @@ func (e *Exporter) settlePush(registry, view *inventory.Registry, run run, steps
 	} else {
 		registry.Pushed(at, whole)
 	}
+}
+
+// keptForEnd is the time that the push leaves for saving and reporting.
+func (e *Exporter) keptForEnd(registry *inventory.Registry) time.Duration {
+	if !e.Durable {
+		return keptForReport
+	}
+	images, _ := registry.ImageCount()
+	return keptForReport + time.Duration(images)*keptForSave
 }
 
 // saveNow reports whether a save is due.
