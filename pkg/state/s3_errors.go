@@ -37,9 +37,9 @@ func isLost(err error) bool {
 }
 
 // note remembers the answer to a request that failed. It says nothing of whether the
-// request is made again.
+// request is made again. That an object is unchanged, or not there, is no failure.
 func (s *S3) note(err error) aws.Ternary {
-	if !isOver(err) {
+	if !isOver(err) && !isUnchanged(err) && !isMissing(err) {
 		s.answer = err
 	}
 	return aws.UnknownTernary
