@@ -13,12 +13,16 @@ import (
 // expectation says what of a simulated registry must be in Prometheus.
 type expectation struct {
 	registry *ecrtest.Registry
-	// scan is what is known of an image's scan, nil if nothing; without it, that is
-	// what DescribeImages tells.
-	scan func(repository string, image ecrtest.Image) *ecrtest.ScanState
+	// scan is what is known of each image's scan; without it, that is what
+	// DescribeImages tells.
+	scan knownScan
 	// durable is set if the function has a state that outlives it.
 	durable bool
 }
+
+// knownScan returns what is known of an image's scan, nil if nothing, and whether
+// that is all there is to know.
+type knownScan func(repository string, image ecrtest.Image) (state *ecrtest.ScanState, final bool)
 
 // wantSeries is what a function sends that asks for nothing but lists.
 func wantSeries(registry *ecrtest.Registry) tsdbtest.Vector {
@@ -26,14 +30,14 @@ func wantSeries(registry *ecrtest.Registry) tsdbtest.Vector {
 }
 
 // scansAt is the scan of every image as it could be asked for at a time.
-func scansAt(registry *ecrtest.Registry, at time.Time) func(string, ecrtest.Image) *ecrtest.ScanState {
-	return func(repository string, image ecrtest.Image) *ecrtest.ScanState {
+func scansAt(registry *ecrtest.Registry, at time.Time) knownScan {
+	return func(repository string, image ecrtest.Image) (*ecrtest.ScanState, bool) {
 		state, ok := registry.Scan(repository, image.Digest, at)
 		if !ok {
 			// The API has an error for this, and no status.
-			return &ecrtest.ScanState{Status: "SCAN_NOT_FOUND"}
+			state.Status = "SCAN_NOT_FOUND"
 		}
-		return &state
+		return &state, true
 	}
 }
 
@@ -69,7 +73,8 @@ func (e expectation) series() tsdbtest.Vector {
 			}
 			scan := scanSummary(repository.Name, image)
 			if e.scan != nil {
-				if scan = e.scan(repository.Name, image); scan == nil {
+				var final bool
+				if scan, final = e.scan(repository.Name, image); !final {
 					pending++
 				}
 			}
@@ -185,7 +190,7 @@ func withAge(t *testing.T, want, got tsdbtest.Vector, s summary) tsdbtest.Vector
 	key := tsdbtest.KeyOf("aws_ecr_exporter_scan_oldest_answer_age_seconds", "registry_id", s.Registry)
 	age, ok := got[key]
 	// An answer of the run itself is later than the run's timestamp.
-	if lifetime := time.Hour.Seconds(); ok && (age < -lifetime || age > lifetime) {
+	if lifetime := (25 * time.Hour).Seconds(); ok && (age < -lifetime || age > lifetime) {
 		t.Errorf("the oldest answer about a scan is %v seconds old", age)
 	}
 	want = maps.Clone(want)

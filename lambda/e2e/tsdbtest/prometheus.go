@@ -60,6 +60,10 @@ type Options struct {
 	// Path is where remote writes are taken, DefaultPath if empty. Any other
 	// path answers 404.
 	Path string
+
+	// NoSocket leaves the listening out: only clients with Transport reach it. So
+	// it can be used in a bubble of testing/synctest, in which it is started.
+	NoSocket bool
 }
 
 // Prometheus is a running database with its receiver. All methods may be called
@@ -68,9 +72,11 @@ type Prometheus struct {
 	db     *tsdb.DB
 	engine *promql.Engine
 	parser parser.Parser
-	server *httptest.Server
-	path   string
-	logger *slog.Logger
+	// handler takes what is written, server listens for it; nil with NoSocket.
+	handler http.Handler
+	server  *httptest.Server
+	path    string
+	logger  *slog.Logger
 }
 
 // Start opens an empty database in a directory of its own and serves it until
@@ -117,7 +123,10 @@ func Start(tb testing.TB, opts Options) *Prometheus {
 	mux := http.NewServeMux()
 	mux.Handle("POST "+opts.Path, remotestorage.NewWriteHandler(
 		logger, prometheus.NewRegistry(), db, accepted, false, false, false))
-	p.server = httptest.NewServer(mux)
+	p.handler = mux
+	if !opts.NoSocket {
+		p.server = httptest.NewServer(mux)
+	}
 
 	tb.Cleanup(func() {
 		if err := p.close(); err != nil {
@@ -130,13 +139,38 @@ func Start(tb testing.TB, opts Options) *Prometheus {
 // close ends the receiver before the database, so that no request meets a
 // closed one.
 func (p *Prometheus) close() error {
-	p.server.Close()
+	if p.server != nil {
+		p.server.Close()
+	}
 	return errors.Join(p.engine.Close(), p.db.Close())
 }
 
 // URL is the remote-write endpoint. It takes Remote-Write 1.0 and 2.0, see
 // https://prometheus.io/docs/specs/prw/remote_write_spec/.
-func (p *Prometheus) URL() string { return p.server.URL + p.path }
+func (p *Prometheus) URL() string {
+	if p.server == nil {
+		return "http://prometheus.invalid" + p.path
+	}
+	return p.server.URL + p.path
+}
+
+// Transport hands requests to the receiver within the process.
+func (p *Prometheus) Transport() http.RoundTripper { return direct{p.handler} }
+
+// direct is a transport without a network.
+type direct struct{ http.Handler }
+
+// RoundTrip hands the request to the handler and returns its answer.
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		defer r.Body.Close()
+	}
+	recorder := httptest.NewRecorder()
+	d.ServeHTTP(recorder, r)
+	answer := recorder.Result()
+	answer.Request = r
+	return answer, nil
+}
 
 // Series is one series with its value at one time.
 type Series struct {

@@ -1,0 +1,82 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+)
+
+// fastScans is the setting of tests that are about what scans tell, and not about
+// how long asking takes.
+const fastScans = "SCAN_REQUESTS_PER_SECOND=10000"
+
+// TestScans checks that a first run leaves in Prometheus the status, the time and
+// every count of each image's scan, as the API tells them of that image alone, for
+// both kinds of scanning.
+func TestScans(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ scanning, source string }{
+		{"BASIC", "findings"},
+		{"ENHANCED", "inspector"},
+	}
+	for _, test := range tests {
+		t.Run(test.scanning, func(t *testing.T) {
+			t.Parallel()
+			registry := ecrtest.NewRegistry(account, region)
+			if err := registry.SetScanning(ecrtest.Scanning{Type: test.scanning}); err != nil {
+				t.Fatal(err)
+			}
+			if err := registry.Generate(seed, ecrtest.RealisticShape(20, 400, time.Now().Add(-48*time.Hour))); err != nil {
+				t.Fatal(err)
+			}
+			checkVaried(t, registry)
+			server := ecrtest.Start(t, registry)
+			prometheus := tsdbtest.Start(t, tsdbtest.Options{})
+			f := startFunction(t, server, prometheus.URL(), fastScans)
+
+			first := f.invoke(t, "schedule-rule.json", invocationTimeout)
+			checkPushed(t, prometheus, first, expectation{registry: registry, scan: scansAt(registry, time.Now())}.series())
+			if first.Scans.Source != test.source || first.Scans.Left+first.Scans.Pending > 0 {
+				t.Errorf("scans of %s: %d left, %d pending; want %s, none", first.Scans.Source, first.Scans.Left, first.Scans.Pending, test.source)
+			}
+			asked := server.Calls()
+			second := f.invoke(t, "schedule-rule.json", invocationTimeout)
+			checkPushed(t, prometheus, second, expectation{registry: registry, scan: scansAt(registry, time.Now())}.series())
+			if len(second.Calls) > 0 {
+				t.Errorf("the second run called %v after %v", second.Calls, asked)
+			}
+		})
+	}
+}
+
+// checkVaried checks that a generated registry has images with each outcome of a scan
+// that the test is about.
+func checkVaried(t *testing.T, registry *ecrtest.Registry) {
+	t.Helper()
+	var never, clean, partial, other int
+	eachTagged(registry, func(repository string, image ecrtest.Image) {
+		scan, ok := registry.Scan(repository, image.Digest, time.Now())
+		switch {
+		case !ok:
+			never++
+		case scan.Counts == nil:
+			other++
+		case len(scan.Counts) == 0:
+			clean++
+		case splitMissing(&scan):
+			partial++
+		}
+	})
+	for what, n := range map[string]int{
+		"image that was never scanned": never,
+		"image with a clean scan":      clean,
+		"image with findings below":    partial,
+		"image that cannot be scanned": other,
+	} {
+		if n == 0 {
+			t.Errorf("the generated registry has no %s", what)
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/state"
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// virtualLambda is the function without a process and without sockets, for bubbles
+// of testing/synctest, in which days pass in seconds. Its parts are put together as
+// the bootstrap does, whose own wiring no other package can import.
+type virtualLambda struct {
+	*testing.T
+	registry   *ecrtest.Registry
+	server     *ecrtest.Server
+	prometheus *tsdbtest.Prometheus
+	asked      *askedScans
+	pushed     *someWrites
+	path       string // of the state
+	exporter   *exporter.Exporter
+}
+
+const (
+	// The settings' defaults, but for one.
+	scansPerSecond    = 10
+	basicInterval     = 24 * time.Hour
+	enhancedInterval  = 6 * time.Hour
+	invocationEvery   = 2 * time.Minute
+	saveInterval      = 30 * time.Minute // longer than the default, to spare the tests time
+	refreshBudget     = time.Minute
+	virtualInvocation = time.Minute
+	// askingTime is what such an invocation leaves for asking: half of it is kept
+	// for the push.
+	askingTime = virtualInvocation / 2
+	// burst is how many calls may be made at once after a pause.
+	burst = scansPerSecond
+)
+
+func newVirtualLambda(t *testing.T, registry *ecrtest.Registry) *virtualLambda {
+	t.Helper()
+	v := &virtualLambda{
+		T: t, registry: registry,
+		prometheus: tsdbtest.Start(t, tsdbtest.Options{NoSocket: true}),
+		path:       filepath.Join(t.TempDir(), "state"),
+	}
+	v.server = ecrtest.StartPipe(t, registry)
+	v.asked = &askedScans{next: v.server.Client().Transport, at: map[string][]time.Time{}}
+	v.pushed = &someWrites{next: v.prometheus.Transport()}
+	v.coldStart()
+	return v
+}
+
+// coldStart begins a new execution environment.
+func (v *virtualLambda) coldStart() {
+	v.Helper()
+	at := pace.New(10_000)
+	at.Set(scansPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
+	cfg := aws.Config{
+		Region: region, BaseEndpoint: aws.String(v.server.URL()), HTTPClient: &http.Client{Transport: v.asked},
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret"}, nil
+		}),
+	}
+	endpoint, err := url.Parse(v.prometheus.URL())
+	if err != nil {
+		v.Fatal(err)
+	}
+	sender, err := remotewrite.New(remotewrite.Options{URL: endpoint, Client: &http.Client{Transport: v.pushed}})
+	if err != nil {
+		v.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(v.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	v.exporter = exporter.New(exporter.Options{
+		Store:        state.NewFile(v.path, log),
+		Durable:      true,
+		SaveInterval: saveInterval,
+		Refresher: refresh.New(ecr.New(cfg, ecr.Options{Pace: at, Logger: log}), refresh.Options{
+			// Repositories and images are not what these tests are about.
+			Interval:    7 * 24 * time.Hour,
+			Concurrency: 8,
+			Logger:      log,
+			Scans: refresh.ScanOptions{
+				Source: refresh.ScanAuto, Inspector: inspector.New(cfg, "", at),
+				Basic: basicInterval, Enhanced: enhancedInterval, PerSecond: scansPerSecond,
+			},
+		}),
+		Sender: sender, Calls: at, Families: metrics.Families(), RefreshBudget: refreshBudget, Logger: log,
+	})
+}
+
+// invoke makes a run with the time that an invocation has, and tells of it as the
+// function does. With deliver what it pushes arrives in Prometheus, which takes its
+// time; otherwise it is thrown away.
+func (v *virtualLambda) invoke(deliver bool) summary {
+	v.Helper()
+	v.pushed.deliver = deliver
+	ctx, cancel := context.WithTimeout(v.Context(), virtualInvocation)
+	defer cancel()
+	done, err := v.exporter.Run(ctx)
+	if err != nil {
+		v.Fatalf("the run at %s: %v", time.Now(), err)
+	}
+	text, err := json.Marshal(done)
+	if err != nil {
+		v.Fatal(err)
+	}
+	var s summary
+	if err := json.Unmarshal(text, &s); err != nil {
+		v.Fatal(err)
+	}
+	return s
+}
+
+// askedScans is a transport that keeps when each image's scan was asked for.
+type askedScans struct {
+	next http.RoundTripper
+	mu   sync.Mutex
+	at   map[string][]time.Time // by repository@digest
+}
+
+// RoundTrip notes an answered DescribeImageScanFindings.
+func (a *askedScans) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), "."+ecr.ScanOperation) {
+		return a.next.RoundTrip(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read what is asked: %w", err)
+	}
+	_ = r.Body.Close() // of a request, which has no error to tell
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	var in struct {
+		RepositoryName string
+		ImageID        struct{ ImageDigest string }
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		return nil, fmt.Errorf("read what is asked: %w", err)
+	}
+	answer, err := a.next.RoundTrip(r)
+	if err == nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		key := in.RepositoryName + "@" + in.ImageID.ImageDigest
+		a.at[key] = append(a.at[key], time.Now())
+	}
+	return answer, err
+}
+
+// eachAsked calls a function for each image that was asked for.
+func (v *virtualLambda) eachAsked(do func(image string, asked []time.Time)) {
+	v.asked.mu.Lock()
+	defer v.asked.mu.Unlock()
+	for image, asked := range v.asked.at {
+		do(image, asked)
+	}
+}
+
+// times tells when an image's scan was asked for.
+func (a *askedScans) times(repository, digest string) []time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.at[repository+"@"+digest]
+}
+
+// someWrites is a transport that throws away what it is not told to deliver.
+type someWrites struct {
+	next    http.RoundTripper
+	deliver bool
+}
+
+// RoundTrip delivers a remote write, or answers it in the receiver's place.
+func (w *someWrites) RoundTrip(r *http.Request) (*http.Response, error) {
+	if w.deliver {
+		return w.next.RoundTrip(r)
+	}
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return nil, fmt.Errorf("read what is written: %w", err)
+	}
+	return &http.Response{
+		StatusCode: http.StatusNoContent, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Body: http.NoBody, Request: r,
+	}, r.Body.Close()
+}
