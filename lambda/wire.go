@@ -71,7 +71,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Progress:    w.progress,
 			Scans: refresh.ScanOptions{
 				Source:    refresh.ScanSource(c.ScanSource),
-				Inspector: inspector.New(awsCfg, string(c.ECRRegistryID), at),
+				Inspector: inspector.New(awsCfg, at),
 				Basic:     cmp.Or(time.Duration(c.ScanRefreshInterval), basicScanInterval),
 				Enhanced:  cmp.Or(time.Duration(c.ScanRefreshInterval), enhancedScanInterval),
 				Newest:    c.ScanImagesPerRepository,

@@ -65,6 +65,7 @@ type Exporter struct {
 	last     time.Time           // timestamp of the last run's samples
 	saved    time.Time           // when the store last took the inventory
 	unsaved  bool                // the inventory has something that the store has not
+	refused  bool                // the last save failed
 }
 
 // New returns an Exporter.
@@ -146,7 +147,7 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	var registry *inventory.Registry
 	steps.try("load", func() (err error) {
 		registry, err = e.load(ctx)
-		available = err == nil
+		available = err == nil && !e.refused
 		return err
 	}, e.degraded(ctx))
 	e.registry = registry
@@ -188,7 +189,7 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 			saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.saveTime(ctx))
 			defer cancel()
 			err := e.Store.Save(saving, registry)
-			if err == nil {
+			if e.refused = err != nil; !e.refused {
 				e.saved, e.unsaved = steps.at, false
 			}
 			return err

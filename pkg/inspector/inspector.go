@@ -35,21 +35,17 @@ var Operations = []string{"ListCoverage", "ListFindingAggregations"}
 // Actions are the IAM actions they need. They know no resources.
 var Actions = []string{"inspector2:ListCoverage", "inspector2:ListFindingAggregations"}
 
-// Client reads one account's lists. It is safe for concurrent use.
+// Client reads the lists. It is safe for concurrent use.
 type Client struct {
-	api     *inspector2.Client
-	pace    *pace.Pace
-	account string
+	api  *inspector2.Client
+	pace *pace.Pace
 }
 
-// New returns a client for the Region of cfg. account bounds what is read to one
-// registry's account, as a delegated administrator sees many; empty means all that
-// the caller sees. It makes no call.
-func New(cfg aws.Config, account string, at *pace.Pace) *Client {
+// New returns a client for the Region of cfg. It makes no call.
+func New(cfg aws.Config, at *pace.Pace) *Client {
 	return &Client{
-		api:     inspector2.NewFromConfig(cfg, func(o *inspector2.Options) { o.Retryer = pace.Retryer() }),
-		pace:    at,
-		account: account,
+		api:  inspector2.NewFromConfig(cfg, func(o *inspector2.Options) { o.Retryer = pace.Retryer() }),
+		pace: at,
 	}
 }
 
@@ -59,19 +55,21 @@ const (
 	inAggregations = "aggregations:"
 )
 
-// Scans returns a page of answers, and the token of the next page; an empty token
-// ends the lists. The first page has the empty token.
+// Scans returns a page of answers about the images of an account's registry, and the
+// token of the next page; an empty token ends the lists. The first page has the empty
+// token. A delegated administrator sees many accounts; an empty account means all
+// that the caller sees.
 //
 // What is covered comes first: each image's status and last scan. Then come the
 // counts, for those images that have findings. Answers about one image add up.
 //
 // The error matches inventory.ErrDenied if it may not be read, and
 // inventory.ErrToken if the token is no longer good.
-func (c *Client) Scans(ctx context.Context, token string) ([]inventory.ScanAnswer, string, error) {
+func (c *Client) Scans(ctx context.Context, account, token string) ([]inventory.ScanAnswer, string, error) {
 	if next, ok := strings.CutPrefix(token, inAggregations); ok {
-		return c.aggregations(ctx, next)
+		return c.aggregations(ctx, account, next)
 	}
-	answers, next, err := c.coverage(ctx, strings.TrimPrefix(token, inCoverage))
+	answers, next, err := c.coverage(ctx, account, strings.TrimPrefix(token, inCoverage))
 	if err != nil {
 		return nil, "", err
 	}
@@ -81,7 +79,7 @@ func (c *Client) Scans(ctx context.Context, token string) ([]inventory.ScanAnswe
 	return answers, inCoverage + next, nil
 }
 
-func (c *Client) coverage(ctx context.Context, token string) ([]inventory.ScanAnswer, string, error) {
+func (c *Client) coverage(ctx context.Context, account, token string) ([]inventory.ScanAnswer, string, error) {
 	in := &inspector2.ListCoverageInput{
 		MaxResults: aws.Int32(coveragePage),
 		FilterCriteria: &types.CoverageFilterCriteria{
@@ -90,8 +88,8 @@ func (c *Client) coverage(ctx context.Context, token string) ([]inventory.ScanAn
 			}},
 		},
 	}
-	if c.account != "" {
-		in.FilterCriteria.AccountId = []types.CoverageStringFilter{{Comparison: types.CoverageStringComparisonEquals, Value: aws.String(c.account)}}
+	if account != "" {
+		in.FilterCriteria.AccountId = []types.CoverageStringFilter{{Comparison: types.CoverageStringComparisonEquals, Value: aws.String(account)}}
 	}
 	if token != "" {
 		in.NextToken = aws.String(token)
@@ -127,14 +125,14 @@ func (c *Client) coverage(ctx context.Context, token string) ([]inventory.ScanAn
 	return answers, following(token, out.NextToken), nil
 }
 
-func (c *Client) aggregations(ctx context.Context, token string) ([]inventory.ScanAnswer, string, error) {
+func (c *Client) aggregations(ctx context.Context, account, token string) ([]inventory.ScanAnswer, string, error) {
 	in := &inspector2.ListFindingAggregationsInput{
 		AggregationType:    types.AggregationTypeAwsEcrContainer,
 		AggregationRequest: &types.AggregationRequestMemberAwsEcrContainerAggregation{},
 		MaxResults:         aws.Int32(aggregationPage),
 	}
-	if c.account != "" {
-		in.AccountIds = []types.StringFilter{{Comparison: types.StringComparisonEquals, Value: aws.String(c.account)}}
+	if account != "" {
+		in.AccountIds = []types.StringFilter{{Comparison: types.StringComparisonEquals, Value: aws.String(account)}}
 	}
 	if token != "" {
 		in.NextToken = aws.String(token)

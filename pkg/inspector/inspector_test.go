@@ -36,13 +36,13 @@ func start(t *testing.T, repositories ...string) (*ecrtest.Registry, *ecrtest.Se
 	return registry, ecrtest.StartPipe(t, registry)
 }
 
-func newClient(server *ecrtest.Server, account string) *inspector.Client {
+func newClient(server *ecrtest.Server) *inspector.Client {
 	return inspector.New(aws.Config{
 		Region:       region,
 		BaseEndpoint: aws.String(server.URL()),
 		HTTPClient:   server.Client(),
 		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-	}, account, pace.New(1000))
+	}, pace.New(1000))
 }
 
 func check(t *testing.T, err error) {
@@ -67,12 +67,12 @@ func put(t *testing.T, registry *ecrtest.Registry, repository, name string, stat
 	check(t, registry.SetScan(repository, ecrtest.Digest(name), ecrtest.Scan{States: []ecrtest.ScanState{state}}))
 }
 
-// all reads both lists.
-func all(t *testing.T, client *inspector.Client) []inventory.ScanAnswer {
+// all reads both lists of an account; empty means every account that is seen.
+func all(t *testing.T, client *inspector.Client, account string) []inventory.ScanAnswer {
 	t.Helper()
 	var list []inventory.ScanAnswer
 	for token := ""; ; {
-		answers, next, err := client.Scans(t.Context(), token)
+		answers, next, err := client.Scans(t.Context(), account, token)
 		check(t, err)
 		list = append(list, answers...)
 		if token = next; token == "" {
@@ -124,7 +124,7 @@ func TestScans(t *testing.T) {
 		}
 		slices.SortFunc(covered, byImage)
 		slices.SortFunc(counted, byImage)
-		if diff := gocmp.Diff(slices.Concat(covered, counted), all(t, newClient(server, ""))); diff != "" {
+		if diff := gocmp.Diff(slices.Concat(covered, counted), all(t, newClient(server), "")); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
 	})
@@ -139,7 +139,7 @@ func TestPages(t *testing.T) {
 			put(t, registry, []string{"app", "web"}[i%2], fmt.Sprint(i), ecrtest.ScanState{CompletedAt: time.Now(), Counts: map[string]int32{"HIGH": int32(1 + i)}})
 		}
 		covered, counts := map[inventory.Digest]int{}, map[inventory.Digest]int32{}
-		for _, answer := range all(t, newClient(server, account)) {
+		for _, answer := range all(t, newClient(server), account) {
 			if answer.Scan.Status != "" {
 				covered[answer.Digest]++
 				if len(counts) > 0 {
@@ -172,7 +172,7 @@ func TestPages(t *testing.T) {
 func TestNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, "app")
-		if list := all(t, newClient(server, "")); len(list) != 0 || server.Calls()["ListFindingAggregations"] != 1 {
+		if list := all(t, newClient(server), ""); len(list) != 0 || server.Calls()["ListFindingAggregations"] != 1 {
 			t.Errorf("answers %v, calls %v", list, server.Calls())
 		}
 	})
@@ -185,7 +185,7 @@ func TestAccount(t *testing.T) {
 		registry, server := start(t, "app")
 		put(t, registry, "app", "1", ecrtest.ScanState{CompletedAt: time.Now(), Counts: map[string]int32{"HIGH": 1}})
 		for account, want := range map[string]int{"": 2, account: 2, "222222222222": 0} {
-			if list := all(t, newClient(server, account)); len(list) != want {
+			if list := all(t, newClient(server), account); len(list) != want {
 				t.Errorf("account %q: answers %v, want %d", account, list, want)
 			}
 		}
@@ -195,10 +195,10 @@ func TestAccount(t *testing.T) {
 func TestErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, "app")
-		client := newClient(server, "")
+		client := newClient(server)
 		fails := func(token string, want error, text string) {
 			t.Helper()
-			answers, next, err := client.Scans(t.Context(), token)
+			answers, next, err := client.Scans(t.Context(), "", token)
 			if answers != nil || next != "" || !errors.Is(err, want) || !strings.Contains(err.Error(), text) {
 				t.Errorf("token %q: answers %v, next %q, error %v, want %v and %q", token, answers, next, err, want, text)
 			}
@@ -212,7 +212,7 @@ func TestErrors(t *testing.T) {
 		}
 		// Without a token, it cannot be the token that is at fault.
 		server.Fail(ecrtest.Match{}, 1, ecrtest.Fault{Status: 400, Code: "ValidationException", Message: "no"})
-		if _, _, err := client.Scans(t.Context(), ""); err == nil || errors.Is(err, inventory.ErrToken) {
+		if _, _, err := client.Scans(t.Context(), "", ""); err == nil || errors.Is(err, inventory.ErrToken) {
 			t.Errorf("error %v", err)
 		}
 		policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}`))
@@ -233,9 +233,9 @@ func TestActions(t *testing.T) {
 			server.SetPolicy(policy)
 		}
 		both := func() error {
-			client := newClient(server, "")
-			_, _, err1 := client.Scans(t.Context(), "")
-			_, _, err2 := client.Scans(t.Context(), "aggregations:")
+			client := newClient(server)
+			_, _, err1 := client.Scans(t.Context(), "", "")
+			_, _, err2 := client.Scans(t.Context(), "", "aggregations:")
 			return errors.Join(err1, err2)
 		}
 		allow(inspector.Actions)
@@ -263,7 +263,7 @@ func TestTokenLoops(t *testing.T) {
 		_, server := start(t, "app")
 		server.Fail(ecrtest.Match{Operation: "ListCoverage"}, ecrtest.Always, ecrtest.Fault{Body: `{"coveredResources":[],"nextToken":"again"}`})
 		server.Fail(ecrtest.Match{Operation: "ListFindingAggregations"}, ecrtest.Always, ecrtest.Fault{Body: `{"responses":[],"nextToken":"again"}`})
-		all(t, newClient(server, ""))
+		all(t, newClient(server), "")
 		if diff := gocmp.Diff(map[string]int{"ListCoverage": 2, "ListFindingAggregations": 2}, server.Calls()); diff != "" {
 			t.Errorf("calls (-want +got):\n%s", diff)
 		}

@@ -23,7 +23,7 @@ func rows(t *testing.T, server *ecrtest.Server, list string, rows ...string) []i
 		operation, member, token = "ListFindingAggregations", "responses", "aggregations:"
 	}
 	server.Fail(ecrtest.Match{Operation: operation}, 1, ecrtest.Fault{Body: `{"` + member + `":[` + strings.Join(rows, ",") + `]}`})
-	answers, _, err := newClient(server, "").Scans(t.Context(), token)
+	answers, _, err := newClient(server).Scans(t.Context(), "", token)
 	check(t, err)
 	return answers
 }

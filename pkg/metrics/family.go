@@ -129,7 +129,8 @@ var further = []Family{
 		per: perRegistry,
 		value: func(s *subject) (float64, bool) {
 			oldest := s.registry.ScansOldest
-			return s.options.At.Sub(oldest.Time()).Seconds(), asksForScans(s.registry) && !oldest.IsZero()
+			// What was asked for in this very run is younger than its samples.
+			return max(0, s.options.At.Sub(oldest.Time()).Seconds()), asksForScans(s.registry) && !oldest.IsZero()
 		},
 	},
 	{

@@ -65,7 +65,7 @@ var services = []struct {
 		return err
 	}},
 	{"restJson1", "ListCoverage", func(ctx context.Context, server *ecrtest.Server, at *pace.Pace) error {
-		_, _, err := inspector.New(config(server), "", at).Scans(ctx, "")
+		_, _, err := inspector.New(config(server), at).Scans(ctx, "", "")
 		return err
 	}},
 }
@@ -253,7 +253,7 @@ func TestSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, at := start(t), pace.New(10)
 		at.Set(2, "DescribeImageScanFindings", "ListCoverage")
-		client, lists := newECR(server, at), inspector.New(config(server), "", at)
+		client, lists := newECR(server, at), inspector.New(config(server), at)
 		digest, err := inventory.ParseDigest(ecrtest.Digest("1"))
 		check(t, err)
 		for _, c := range []struct {
@@ -267,7 +267,7 @@ func TestSet(t *testing.T) {
 				return err
 			}, 40},
 			{"ListCoverage", func(ctx context.Context) error {
-				_, _, err := lists.Scans(ctx, "")
+				_, _, err := lists.Scans(ctx, "", "")
 				return err
 			}, 40},
 		} {

@@ -33,7 +33,7 @@ func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Regis
 		b = &bulk{begunAt: now, answers: map[imageKey]*inventory.Scan{}}
 	}
 	for restarted := false; ; {
-		answers, next, err := r.options.Scans.Inspector.Scans(ctx, b.token)
+		answers, next, err := r.options.Scans.Inspector.Scans(ctx, registry.ID, b.token)
 		switch {
 		case err == nil:
 		case ctx.Err() != nil, errors.Is(err, inventory.ErrTime):

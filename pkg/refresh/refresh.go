@@ -33,9 +33,10 @@ type Source interface {
 
 // Inspector is where the scans of a whole registry are read from in bulk.
 type Inspector interface {
-	// Scans returns a page of answers and the next page's token. Several answers
+	// Scans returns a page of answers about the images of an account's registry, of
+	// which a delegated administrator sees many, and the next page's token. Several answers
 	// about one image add up, see inventory.ScanAnswer.
-	Scans(ctx context.Context, token string) ([]inventory.ScanAnswer, string, error)
+	Scans(ctx context.Context, account, token string) ([]inventory.ScanAnswer, string, error)
 }
 
 // Options configure a Refresher.

@@ -36,7 +36,7 @@ func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.Scan
 	at := pace.New(1000)
 	at.Set(10, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	options := refresh.ScanOptions{
-		Source: source, Inspector: inspector.New(config, "", at),
+		Source: source, Inspector: inspector.New(config, at),
 		Basic: 24 * time.Hour, Enhanced: 6 * time.Hour, PerSecond: 10,
 	}
 	for _, f := range change {

@@ -3,6 +3,7 @@ package state_test
 import (
 	"context"
 	"encoding/xml"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -110,6 +112,8 @@ var notInName = regexp.MustCompile(`[^a-z0-9]+`)
 
 // newBucket makes a bucket for a test. Without Moto the test is skipped, but not in
 // CI, where it has to be installed.
+var buckets atomic.Int64
+
 func newBucket(tb testing.TB) *bucket {
 	tb.Helper()
 	moto.once.Do(moto.start)
@@ -124,7 +128,8 @@ func newBucket(tb testing.TB) *bucket {
 		tb.Fatal(err)
 	}
 	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(tb.Name()), "-"), "-")
-	b := &bucket{name: name[max(0, len(name)-50):] + "-b", proxy: &httputil.ReverseProxy{
+	// A number, since a test may run more than once.
+	b := &bucket{name: fmt.Sprintf("%s-%d", name[max(0, len(name)-50):], buckets.Add(1)), proxy: &httputil.ReverseProxy{
 		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}}
