@@ -102,7 +102,7 @@ func (v *virtualLambda) coldStart() {
 			Concurrency: 8,
 			Logger:      log,
 			Scans: refresh.ScanOptions{
-				Source: refresh.ScanAuto, Inspector: inspector.New(cfg, "", at),
+				Source: refresh.ScanAuto, Inspector: inspector.New(cfg, at),
 				Basic: basicInterval, Enhanced: enhancedInterval, PerSecond: scansPerSecond,
 			},
 		}),

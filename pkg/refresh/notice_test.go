@@ -18,13 +18,6 @@ func (w *world) apply(notices ...refresh.Notice) refresh.NoticeResult {
 	return w.refresher.Apply(w.Context(), w.known, notices, time.Now())
 }
 
-func (w *world) digest(text string) inventory.Digest {
-	w.Helper()
-	d, err := inventory.ParseDigest(ecrtest.Digest(text))
-	w.check(err)
-	return d
-}
-
 // changed is the notice of a change to a repository's images just now.
 func changed(repository string) refresh.Notice {
 	return refresh.Notice{Repository: repository, At: time.Now().Truncate(time.Second), Images: true}
