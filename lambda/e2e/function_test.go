@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ type function struct {
 
 // startFunction starts the bootstrap against a simulated ECR and a remote-write
 // endpoint. Of the AWS rates it takes no heed; env adds settings or overrides.
-func startFunction(t *testing.T, server *ecrtest.Server, endpoint string, env ...string) *function {
+func startFunction(t testing.TB, server *ecrtest.Server, endpoint string, env ...string) *function {
 	t.Helper()
 	f := &function{log: newLogLines()}
 	var err error
@@ -97,7 +98,7 @@ func startFunction(t *testing.T, server *ecrtest.Server, endpoint string, env ..
 }
 
 // stop ends the process and tells the most memory it had resident, in bytes.
-func (f *function) stop(t *testing.T) int64 {
+func (f *function) stop(t testing.TB) int64 {
 	t.Helper()
 	exit, err := f.Close()
 	if err != nil {
@@ -107,7 +108,7 @@ func (f *function) stop(t *testing.T) int64 {
 }
 
 // invoke makes a run that must succeed.
-func (f *function) invoke(t *testing.T, event string, timeout time.Duration) summary {
+func (f *function) invoke(t testing.TB, event string, timeout time.Duration) summary {
 	t.Helper()
 	s, failure := f.try(t, event, timeout)
 	if failure != nil {
@@ -117,14 +118,21 @@ func (f *function) invoke(t *testing.T, event string, timeout time.Duration) sum
 }
 
 // try makes a run and returns its summary and its failure, if it failed in part.
-// The summary is the one in the log, because a failed invocation answers with its
-// error; of one that succeeded the answer must be the same.
-func (f *function) try(t *testing.T, event string, timeout time.Duration) (summary, *lambdatest.FunctionError) {
+func (f *function) try(t testing.TB, event string, timeout time.Duration) (summary, *lambdatest.FunctionError) {
 	t.Helper()
 	payload, err := os.ReadFile(filepath.Join("..", "..", "events", event))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return f.send(t, payload, timeout)
+}
+
+// send gives the function an event that must lead to a run, and returns its summary
+// and its failure, if it failed in part. The summary is the one in the log, because a
+// failed invocation answers with its error, and a batch of messages with those that
+// failed; else the answer must be the same.
+func (f *function) send(t testing.TB, payload []byte, timeout time.Duration) (summary, *lambdatest.FunctionError) {
+	t.Helper()
 	result, err := f.Invoke(t.Context(), payload, timeout)
 	if err != nil {
 		t.Fatalf("invoke: %v", err)
@@ -134,7 +142,11 @@ func (f *function) try(t *testing.T, event string, timeout time.Duration) (summa
 	}
 
 	logged := f.log.summary(t, result.RequestID)
-	if result.FunctionError == nil && !sameJSON(t, logged, result.Payload) {
+	if bytes.HasPrefix(result.Payload, []byte(`{"batchItemFailures"`)) {
+		if !sameJSON(t, result.Payload, []byte(`{"batchItemFailures":[]}`)) {
+			t.Errorf("messages of the batch failed: %s", result.Payload)
+		}
+	} else if result.FunctionError == nil && !sameJSON(t, logged, result.Payload) {
 		t.Errorf("the answer is not the summary that was logged\nanswer: %s\nlogged: %s", result.Payload, logged)
 	}
 	var s summary
@@ -144,7 +156,41 @@ func (f *function) try(t *testing.T, event string, timeout time.Duration) (summa
 	return s, result.FunctionError
 }
 
-func sameJSON(t *testing.T, a, b []byte) bool {
+// tell gives the function events that must lead to a run, and returns its summary: a
+// single one as EventBridge does, several as SQS.
+func (f *function) tell(t testing.TB, events ...json.RawMessage) summary {
+	t.Helper()
+	payload := []byte(events[0])
+	if len(events) > 1 {
+		payload = sqsBatch(t, events...)
+	}
+	s, failure := f.send(t, payload, invocationTimeout)
+	if failure != nil {
+		t.Fatalf("the invocation failed: %v\nerrors: %v", failure, s.Errors)
+	}
+	return s
+}
+
+// sqsBatch is what SQS delivers of events that EventBridge put into a queue.
+func sqsBatch(t testing.TB, events ...json.RawMessage) []byte {
+	t.Helper()
+	type record struct {
+		MessageID   string `json:"messageId"`
+		EventSource string `json:"eventSource"`
+		Body        string `json:"body"`
+	}
+	var batch struct{ Records []record }
+	for i, event := range events {
+		batch.Records = append(batch.Records, record{"message-" + strconv.Itoa(i), "aws:sqs", string(event)})
+	}
+	payload, err := json.Marshal(batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
+}
+
+func sameJSON(t testing.TB, a, b []byte) bool {
 	t.Helper()
 	var compact [2]bytes.Buffer
 	for i, text := range [][]byte{a, b} {
@@ -199,7 +245,7 @@ func (l *logLines) wait(atMost time.Duration, enough func(text []byte) bool) boo
 }
 
 // summary waits for the line with an invocation's summary, and returns that.
-func (l *logLines) summary(t *testing.T, requestID string) json.RawMessage {
+func (l *logLines) summary(t testing.TB, requestID string) json.RawMessage {
 	t.Helper()
 	var found json.RawMessage
 	inTime := l.wait(30*time.Second, func(text []byte) bool {

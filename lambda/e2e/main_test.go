@@ -46,7 +46,7 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 })
 
 // bootstrap is the path of the built function.
-func bootstrap(t *testing.T) string {
+func bootstrap(t testing.TB) string {
 	t.Helper()
 	path, err := buildOnce()
 	if err != nil {

@@ -19,7 +19,7 @@ const seed = 20261102
 
 // generatedRegistry is a registry of a realistic shape, in which some images also
 // carry scan summaries in DescribeImages.
-func generatedRegistry(t *testing.T, repositories, taggedImages int) *ecrtest.Registry {
+func generatedRegistry(t testing.TB, repositories, taggedImages int) *ecrtest.Registry {
 	t.Helper()
 	shape := ecrtest.RealisticShape(repositories, taggedImages, generatedAt)
 	shape.Scans = 0.4
@@ -32,7 +32,7 @@ func generatedRegistry(t *testing.T, repositories, taggedImages int) *ecrtest.Re
 
 // addRepository adds a repository of plain tagged images, each tagged "v" and its
 // number.
-func addRepository(t *testing.T, registry *ecrtest.Registry, name string, images int) {
+func addRepository(t testing.TB, registry *ecrtest.Registry, name string, images int) {
 	t.Helper()
 	err := registry.PutRepository(ecrtest.Repository{
 		Name:          name,
@@ -49,7 +49,7 @@ func addRepository(t *testing.T, registry *ecrtest.Registry, name string, images
 }
 
 // addImage adds the n-th image of a repository.
-func addImage(t *testing.T, registry *ecrtest.Registry, name string, n int) {
+func addImage(t testing.TB, registry *ecrtest.Registry, name string, n int) {
 	t.Helper()
 	tag := "v" + strconv.Itoa(n)
 	err := registry.PutImage(name, ecrtest.Image{
