@@ -1,0 +1,108 @@
+package e2e
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"testing"
+)
+
+// proxy stands in front of a server and lets a test look at, or stop, what passes.
+type proxy struct {
+	url string
+
+	mu sync.Mutex
+	// before and after are called ahead of and after each request that is passed on,
+	// the latter before the answer is sent; nil for not at all.
+	before, after func(*http.Request)
+	// serial passes one request on at a time: Moto checks the condition of a write
+	// and then writes, which S3 does in one.
+	serial *sync.Mutex
+}
+
+// startProxy starts a proxy in front of the server at an URL. Paths are kept.
+func startProxy(t testing.TB, target string) *proxy {
+	t.Helper()
+	to, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	reverse := &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = to.Scheme, to.Host },
+		Transport: transport,
+		// Clients are killed on purpose.
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}
+	p := &proxy{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.pass(reverse, w, r) }))
+	p.url = server.URL + to.Path
+	t.Cleanup(func() {
+		server.Close()
+		transport.CloseIdleConnections()
+	})
+	return p
+}
+
+func (p *proxy) pass(next http.Handler, w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	before, after := p.before, p.after
+	p.mu.Unlock()
+	if before != nil {
+		before(r)
+	}
+	if r.Context().Err() != nil {
+		return // the client is gone, and what it asked for does not arrive
+	}
+	if p.serial != nil {
+		p.serial.Lock()
+		defer p.serial.Unlock()
+	}
+	if after == nil {
+		next.ServeHTTP(w, r)
+		return
+	}
+	recorder := httptest.NewRecorder()
+	next.ServeHTTP(recorder, r)
+	after(r)
+	for name, values := range recorder.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(recorder.Code)
+	_, _ = w.Write(recorder.Body.Bytes()) // to a client that may be gone
+}
+
+// watch sets what is called around each request; nil for nothing.
+func (p *proxy) watch(before, after func(*http.Request)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.before, p.after = before, after
+}
+
+// moto is Moto's server for the tests that keep states in S3.
+type moto struct {
+	url    string
+	serial sync.Mutex
+}
+
+// bucket makes a bucket and returns a way to it that a test can watch.
+func (m *moto) bucket(t testing.TB, name string) *proxy {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, m.url+"/"+name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("make the bucket %s: %s", name, answer.Status)
+	}
+	p := startProxy(t, m.url)
+	p.serial = &m.serial
+	return p
+}
