@@ -40,7 +40,7 @@ type crashPoint struct {
 	file bool
 }
 
-// nth calls a function the n-th time.
+// nthTime calls a function the n-th time that it is called itself.
 func nthTime(n int, do func()) func() {
 	var mu sync.Mutex
 	return func() {
@@ -383,4 +383,3 @@ func TestCrashOnEvents(t *testing.T) {
 		})
 	}
 }
-
