@@ -128,7 +128,13 @@ func (r *Refresher) applyScan(registry *inventory.Registry, repository *inventor
 	if image.Scan != nil && (newerThan(image.Scan.AskedAt, notice.At) || image.Scan.AskedAt == inventory.TimeOf(notice.At)) {
 		return false, true
 	}
-	next := answer(image.Scan, notice.Scan, inventory.TimeOf(notice.At))
+	at := inventory.TimeOf(notice.At)
+	if image.Scan != nil {
+		// Within the precision of the event's time the answer that it replaces can
+		// look later. It must not win when copies of the inventory are merged.
+		at = max(at, image.Scan.AskedAt+1)
+	}
+	next := answer(image.Scan, notice.Scan, at)
 	next.Partial, next.Total = notice.Scan.Partial, notice.Scan.Total
 	registry.SetScan(repository, image, next)
 	return true, true

@@ -145,6 +145,18 @@ func TestApplyScans(t *testing.T) {
 		return refresh.Notice{Repository: "repo-0", At: at, Digest: d, Scan: &scan}
 	}
 	critical := inventory.Scan{Status: "COMPLETE", CompletedAt: 7, Severities: []inventory.SeverityCount{{Severity: "CRITICAL", Count: 3}}}
+	bubble(t, "in the second of the answer before, it is the newer one for other environments too", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		time.Sleep(300 * time.Millisecond)
+		w.scanning(refresh.ScanFindings)
+		w.run(0)
+		before := *w.known.Find("repo-0").Images[0].Scan
+		w.apply(told(time.Now().Truncate(time.Second), "v0", critical))
+		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=3")
+		if after := w.known.Find("repo-0").Images[0].Scan; after.AskedAt <= before.AskedAt {
+			t.Errorf("asked at %d, and the answer before at %d", after.AskedAt, before.AskedAt)
+		}
+	})
 	bubble(t, "counts are used at once, and nothing is asked", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.scanning(refresh.ScanFindings)
