@@ -25,14 +25,15 @@ const (
 	busyImages     = 1_000
 )
 
-// newTold makes a registry with one busy repository of scanned images and a few more.
-func newTold(t testing.TB, scanning string) *told {
+// newTold makes a registry with one busy repository of so many scanned images and two
+// small ones.
+func newTold(t testing.TB, scanning string, images int) *told {
 	t.Helper()
 	r := &told{ecrtest.NewRegistry(account, region), map[string]*ecrtest.ScanState{}}
 	if err := r.SetScanning(ecrtest.Scanning{Type: scanning}); err != nil {
 		t.Fatal(err)
 	}
-	addRepository(t, r.Registry, busyRepository, busyImages)
+	addRepository(t, r.Registry, busyRepository, images)
 	for _, name := range []string{"payments/worker", "web/frontend"} {
 		addRepository(t, r.Registry, name, 20)
 	}
@@ -154,8 +155,8 @@ type happening struct {
 	repositories []string
 }
 
-// nth is the digest of the n-th image of a repository (see addImage).
-func nth(t testing.TB, r *told, repository, tag string) string {
+// tagged is the digest of the image that has a tag.
+func tagged(t testing.TB, r *told, repository, tag string) string {
 	t.Helper()
 	image, ok := r.Image(repository, tag)
 	if !ok {
@@ -177,20 +178,20 @@ func happenings() []happening {
 			return r.PushEvent(busyRepository, r.push(t, busyRepository, "v7"), "v7", time.Now())
 		}, busy},
 		{"its scan is finished", func(t *testing.T, r *told) json.RawMessage {
-			digest := nth(t, r, busyRepository, "v7")
+			digest := tagged(t, r, busyRepository, "v7")
 			return r.scanned(t, busyRepository, digest, map[string]int32{"HIGH": 3})
 		}, busy},
 		{"another image is scanned again, and a severity is gone", func(t *testing.T, r *told) json.RawMessage {
-			digest := nth(t, r, busyRepository, "v8")
+			digest := tagged(t, r, busyRepository, "v8")
 			return r.scanned(t, busyRepository, digest, map[string]int32{"CRITICAL": 2})
 		}, busy},
 		{"an image is deleted", func(t *testing.T, r *told) json.RawMessage {
-			digest := nth(t, r, busyRepository, "v9")
+			digest := tagged(t, r, busyRepository, "v9")
 			must(t, r.DeleteImage(busyRepository, digest))
 			return r.DeleteEvent(busyRepository, digest, "v9", time.Now())
 		}, busy},
 		{"an image is archived", func(t *testing.T, r *told) json.RawMessage {
-			digest := nth(t, r, busyRepository, "v10")
+			digest := tagged(t, r, busyRepository, "v10")
 			must(t, r.Archive(busyRepository, digest, time.Now()))
 			event, err := r.StorageClassEvent(busyRepository, digest, time.Now())
 			must(t, err)
@@ -226,7 +227,7 @@ func happenings() []happening {
 			return r.ScanResourceChangeEvent(previous, time.Now())
 		}, []string{"web/frontend"}},
 		{"a repository is deleted with its images", func(t *testing.T, r *told) json.RawMessage {
-			digest := nth(t, r, "payments/worker", "v1")
+			digest := tagged(t, r, "payments/worker", "v1")
 			r.DeleteRepository("payments/worker")
 			return r.DeleteEvent("payments/worker", digest, "v1", time.Now())
 		}, []string{"payments/worker"}},
@@ -247,7 +248,7 @@ func TestEvents(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := newTold(t, "BASIC")
+			r := newTold(t, "BASIC", busyImages)
 			server := ecrtest.Start(t, r.Registry)
 			prometheus := tsdbtest.Start(t, tsdbtest.Options{})
 			f := startFunction(t, server, prometheus.URL(), fastScans)
@@ -278,7 +279,7 @@ func TestEvents(t *testing.T) {
 // pushed at once, and completed by the next run.
 func TestInspectorEvent(t *testing.T) {
 	t.Parallel()
-	r := newTold(t, "ENHANCED")
+	r := newTold(t, "ENHANCED", 100)
 	server := ecrtest.Start(t, r.Registry)
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
 	f := startFunction(t, server, prometheus.URL(), fastScans)
@@ -303,7 +304,7 @@ func TestInspectorEvent(t *testing.T) {
 func TestBurst(t *testing.T) {
 	t.Parallel()
 	const repository, burst = "web/frontend", 50
-	r := newTold(t, "BASIC")
+	r := newTold(t, "BASIC", 100)
 	server := ecrtest.Start(t, r.Registry)
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
 	f := startFunction(t, server, prometheus.URL(), fastScans)
@@ -379,7 +380,7 @@ func addAll(v tsdbtest.Vector, series []tsdbtest.Series) tsdbtest.Vector {
 // BenchmarkEventToAnswer measures the time from the delivery of an event to the first
 // right answer of a query, for a repository of 1,000 images: "ms/event".
 func BenchmarkEventToAnswer(b *testing.B) {
-	r := newTold(b, "BASIC")
+	r := newTold(b, "BASIC", busyImages)
 	server := ecrtest.Start(b, r.Registry)
 	prometheus := tsdbtest.Start(b, tsdbtest.Options{})
 	f := startFunction(b, server, prometheus.URL(), fastScans)

@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/lambdatest"
+)
+
+// TestTwoEnvironments invokes two environments at once that share a state. Each is
+// told of things that the other one is not, while that pushes the older picture. Once
+// both have made a further run, queries see exactly what there is, and the state has
+// what either knew.
+func TestTwoEnvironments(t *testing.T) {
+	t.Parallel()
+	s3 := sync.OnceValue(func() *moto { return &moto{url: startMoto(t)} })
+	tests := []struct {
+		name  string
+		state func(t *testing.T) []string
+	}{
+		{"S3", func(t *testing.T) []string {
+			const bucket = "two-environments"
+			return []string{"AWS_ENDPOINT_URL_S3=" + s3().bucket(t, bucket).url, "STATE_URL=s3://" + bucket + "/state"}
+		}},
+		{"file", func(t *testing.T) []string {
+			return []string{"STATE_URL=file://" + filepath.Join(t.TempDir(), "state")}
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := &twoEnvironments{newTold(t, "BASIC", 100), nil}
+			server := ecrtest.Start(t, w.Registry)
+			// As strict as Amazon Managed Service for Prometheus.
+			prometheus := tsdbtest.Start(t, tsdbtest.Options{Path: tsdbtest.AMPPath, OutOfOrderWindow: tsdbtest.AMPOutOfOrderWindow})
+			// All that is learned is saved at once.
+			env := append(test.state(t), fastScans, "STATE_SAVE_INTERVAL=0")
+			a := startFunction(t, server, prometheus.URL(), env...)
+			first := a.invoke(t, "schedule-rule.json", invocationTimeout)
+			checkPushed(t, prometheus, first, w.series())
+			b := startFunction(t, server, prometheus.URL(), env...)
+			if s := b.invoke(t, "schedule-rule.json", invocationTimeout); s.Refreshed+s.Scans.Answered > 0 {
+				t.Errorf("the second environment asked again: %d lists, %d scans", s.Refreshed, s.Scans.Answered)
+			}
+
+			for round := range 4 {
+				inA, inB := w.change(t, busyRepository, round), w.change(t, "web/frontend", round)
+				// In odd rounds B pushes what A is about to know better.
+				w.atOnce(t, round, a, b, inA, inB)
+				if round%2 == 1 {
+					w.check(t, b.tell(t, inB...))
+				}
+				for _, f := range []*function{a, b} {
+					s := f.invoke(t, "schedule-rule.json", invocationTimeout)
+					w.check(t, s)
+					if f == b {
+						checkLive(t, prometheus, s, w.series())
+					}
+				}
+			}
+			a.stop(t)
+			b.stop(t)
+
+			server.ResetObserved()
+			server.Fail(ecrtest.Match{}, ecrtest.Always, ecrtest.FaultUnavailable)
+			c := startFunction(t, server, prometheus.URL(), env...)
+			checkPushed(t, prometheus, c.invoke(t, "schedule-rule.json", invocationTimeout), w.series())
+			if calls := server.Calls(); len(calls) > 0 {
+				t.Errorf("what the two knew was asked for again: %v", calls)
+			}
+			w.checkEnds(t, prometheus)
+		})
+	}
+}
+
+// twoEnvironments is a registry with what its functions were told of it.
+type twoEnvironments struct {
+	*told
+	ended []string // series that are no more
+}
+
+// series are those of the registry with a state that is durable.
+func (w *twoEnvironments) series() tsdbtest.Vector {
+	want := w.told.series()
+	want["aws_ecr_exporter_state_available"] = 1
+	return want
+}
+
+// change deletes an image of a repository, moves a tag and scans an image again, and
+// returns the events that tell of it.
+func (w *twoEnvironments) change(t *testing.T, repository string, round int) []json.RawMessage {
+	t.Helper()
+	before := w.series()
+	tag := func(n int) string { return "v" + strconv.Itoa(3*round+n) }
+	deleted := tagged(t, w.told, repository, tag(0))
+	if err := w.DeleteImage(repository, deleted); err != nil {
+		t.Fatal(err)
+	}
+	events := []json.RawMessage{w.DeleteEvent(repository, deleted, tag(0), time.Now())}
+	rescanned := tagged(t, w.told, repository, tag(1))
+	events = append(events, w.scanned(t, repository, rescanned, map[string]int32{"CRITICAL": int32(10 + round)}))
+
+	digest := w.push(t, repository, tag(2))
+	events = append(events, w.PushEvent(repository, digest, tag(2), time.Now()))
+	events = append(events, w.scanned(t, repository, digest, map[string]int32{"MEDIUM": 2}))
+	after := w.series()
+	for key := range before {
+		if _, still := after[key]; !still {
+			w.ended = append(w.ended, key)
+		}
+	}
+	return events
+}
+
+// atOnce invokes both environments at the same time: A for events, B for events of
+// its own or for a run that knows nothing of A's.
+//
+// A receiver takes one value for a moment. So what one of them sends may be refused
+// if both runs have the very same millisecond, which nothing but serial runs can
+// rule out; SQS then delivers again.
+func (w *twoEnvironments) atOnce(t *testing.T, round int, a, b *function, inA, inB []json.RawMessage) {
+	t.Helper()
+	functions := []*function{a, b}
+	payloads := [][]byte{sqsBatch(t, inA...), sqsBatch(t, inB...)}
+	if round%2 == 1 {
+		payloads[1] = []byte(`{}`)
+	}
+	var results [2]lambdatest.Result
+	var errs [2]error
+	var both sync.WaitGroup
+	for i, f := range functions {
+		both.Go(func() { results[i], errs[i] = f.Invoke(t.Context(), payloads[i], invocationTimeout) })
+	}
+	both.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Fatalf("invoke: %v", err)
+	}
+	var at [2]time.Time
+	for i, f := range functions {
+		var s summary
+		if err := json.Unmarshal(f.log.summary(t, results[i].RequestID), &s); err != nil {
+			t.Fatal(err)
+		}
+		at[i] = s.Timestamp
+	}
+	for i, f := range functions {
+		if results[i].FunctionError == nil && !bytes.Contains(results[i].Payload, []byte("itemIdentifier")) {
+			continue
+		}
+		if !at[0].Equal(at[1]) {
+			t.Errorf("the run of %s failed beside that of %s: %v %s", at[i], at[1-i], results[i].FunctionError, results[i].Payload)
+		}
+		s, failure := f.send(t, payloads[i], invocationTimeout)
+		if w.check(t, s); failure != nil {
+			t.Errorf("delivered again: %v", failure)
+		}
+	}
+}
+
+// check checks that nothing of a run was refused.
+func (w *twoEnvironments) check(t *testing.T, s summary) {
+	t.Helper()
+	if s.Accepted != s.Series || len(s.Errors) > 0 {
+		t.Errorf("%d of %d series were accepted, errors %v", s.Accepted, s.Series, s.Errors)
+	}
+}
+
+// checkEnds checks that the last sample of each series that is no more is a marker.
+func (w *twoEnvironments) checkEnds(t *testing.T, prometheus *tsdbtest.Prometheus) {
+	t.Helper()
+	samples, err := prometheus.Samples(t.Context(), everything, time.Now().Add(-time.Hour), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range w.ended {
+		if points := samples[key]; len(points) < 2 || !points[len(points)-1].Stale {
+			t.Errorf("%s has the samples %v, want the last to be a staleness marker", key, points)
+		}
+	}
+}
