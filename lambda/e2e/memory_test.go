@@ -1,9 +1,6 @@
 package e2e
 
 import (
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -33,15 +30,7 @@ func TestPeakMemory(t *testing.T) {
 	}
 	want := len(wantSeries(registry))
 	server := ecrtest.Start(t, registry)
-	// A receiver that only reads: what is sent is compared elsewhere.
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			t.Errorf("read what was sent: %v", err)
-		}
-		w.WriteHeader(http.StatusNoContent)
-	}))
-	t.Cleanup(receiver.Close)
-
+	receiver := startNullReceiver(t)
 	run := func(t *testing.T, f *function, refreshed bool, more ...string) summary {
 		t.Helper()
 		s := f.invoke(t, "schedule-rule.json", invocationTimeout)
@@ -65,7 +54,7 @@ func TestPeakMemory(t *testing.T) {
 	const due = "CACHE_REFRESH_INTERVAL=1s"
 
 	t.Run("memory state", func(t *testing.T) {
-		f := startFunction(t, server, receiver.URL, scansFromSummary, due)
+		f := startFunction(t, server, receiver, scansFromSummary, due)
 		s := run(t, f, true)
 		waitUntilDue(s, time.Second)
 		run(t, f, true)
@@ -73,18 +62,18 @@ func TestPeakMemory(t *testing.T) {
 	})
 	t.Run("file state", func(t *testing.T) {
 		state := "STATE_URL=file://" + filepath.Join(t.TempDir(), "state")
-		filling := startFunction(t, server, receiver.URL, scansFromSummary, state)
+		filling := startFunction(t, server, receiver, scansFromSummary, state)
 		const available = "aws_ecr_exporter_state_available"
 		run(t, filling, true, available)
 		run(t, filling, false, available)
 		check(t, filling)
 
-		cold := startFunction(t, server, receiver.URL, scansFromSummary, state)
+		cold := startFunction(t, server, receiver, scansFromSummary, state)
 		s := run(t, cold, false, available)
 		check(t, cold)
 
 		waitUntilDue(s, time.Second)
-		refreshing := startFunction(t, server, receiver.URL, scansFromSummary, state, due)
+		refreshing := startFunction(t, server, receiver, scansFromSummary, state, due)
 		run(t, refreshing, true, available)
 		check(t, refreshing)
 	})

@@ -1,0 +1,95 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+)
+
+// millionImages is a variable that is set to measure a registry of a million images
+// too, which takes some minutes and some GB.
+const millionImages = "E2E_MILLION_IMAGES"
+
+// BenchmarkPeakMemory measures the most memory that the function has resident while
+// it lists a registry and reads its scans from Inspector's lists, and pushes all of
+// it, twice: "MB-peak". With a state in a file it saves that, and a new environment
+// loads it, which is "MB-peak-cold". Images are tagged ones; there are more than as
+// many untagged ones besides.
+func BenchmarkPeakMemory(b *testing.B) {
+	if runtime.GOOS != "linux" {
+		b.Skip("the peak of resident memory is taken from /proc, which is Linux's")
+	}
+	sizes := []int{100_000}
+	if os.Getenv(millionImages) != "" {
+		sizes = append(sizes, 1_000_000)
+	}
+	for _, images := range sizes {
+		b.Run(fmt.Sprintf("images=%d", images), func(b *testing.B) {
+			registry := ecrtest.NewRegistry(account, region)
+			if err := registry.SetScanning(ecrtest.Scanning{Type: "ENHANCED"}); err != nil {
+				b.Fatal(err)
+			}
+			if err := registry.Generate(seed, ecrtest.RealisticShape(1_000, images, time.Now().Add(-48*time.Hour))); err != nil {
+				b.Fatal(err)
+			}
+			server := ecrtest.Start(b, registry)
+			receiver := startNullReceiver(b)
+			// The lists are read; the exact split of each image, which takes a call
+			// each, only as far as the time reaches.
+			env := []string{fastScans, "REFRESH_BUDGET=" + (time.Duration(images) * 200 * time.Microsecond).String()}
+			b.Run("state=memory", func(b *testing.B) {
+				for b.Loop() {
+					measurePeak(b, "MB-peak", startFunction(b, server, receiver, env...), 2)
+				}
+			})
+			b.Run("state=file", func(b *testing.B) {
+				for b.Loop() {
+					path := filepath.Join(b.TempDir(), fmt.Sprint(time.Now().UnixNano()))
+					env := append(env, "STATE_URL=file://"+path)
+					measurePeak(b, "MB-peak", startFunction(b, server, receiver, env...), 2)
+					if info, err := os.Stat(path); err != nil {
+						b.Fatal(err)
+					} else {
+						b.ReportMetric(float64(info.Size())/float64(images), "B-stored/image")
+					}
+					measurePeak(b, "MB-peak-cold", startFunction(b, server, receiver, env...), 1)
+				}
+			})
+		})
+	}
+}
+
+// measurePeak makes runs, stops the function and reports the most memory it had.
+func measurePeak(b *testing.B, unit string, f *function, runs int) {
+	b.Helper()
+	for range runs {
+		s := f.invoke(b, "schedule-rule.json", 14*time.Minute)
+		b.Logf("%d of %d repositories, %d images, %d scans pending, %d series", s.Repositories-s.Left, s.Repositories, s.Images, s.Scans.Pending, s.Accepted)
+		if s.Left > 0 || s.Scans.Source != "inspector" {
+			b.Errorf("%d repositories are left, scans are of %s", s.Left, s.Scans.Source)
+		}
+	}
+	b.ReportMetric(float64(f.stop(b))/(1<<20), unit)
+}
+
+// startNullReceiver starts a receiver that only reads: what is sent is compared
+// elsewhere. It returns its URL.
+func startNullReceiver(tb testing.TB) string {
+	tb.Helper()
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			tb.Errorf("read what was sent: %v", err)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	tb.Cleanup(receiver.Close)
+	return receiver.URL
+}
