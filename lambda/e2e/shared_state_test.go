@@ -109,8 +109,9 @@ func (w *twoEnvironments) change(t *testing.T, repository string, round int) []j
 	events = append(events, w.scanned(t, repository, rescanned, map[string]int32{"CRITICAL": int32(10 + round)}))
 
 	digest := w.push(t, repository, tag(2))
-	events = append(events, w.PushEvent(repository, digest, tag(2), time.Now()))
-	events = append(events, w.scanned(t, repository, digest, map[string]int32{"MEDIUM": 2}))
+	events = append(events,
+		w.PushEvent(repository, digest, tag(2), time.Now()),
+		w.scanned(t, repository, digest, map[string]int32{"MEDIUM": 2}))
 	after := w.series()
 	for key := range before {
 		if _, still := after[key]; !still {
