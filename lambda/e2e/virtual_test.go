@@ -56,6 +56,9 @@ const (
 	askingTime = virtualInvocation / 2
 	// burst is how many calls may be made at once after a pause.
 	burst = scansPerSecond
+	// cutOff is how many calls the end of that time can cut off: those that are made
+	// at once.
+	cutOff = 8
 )
 
 func newVirtualLambda(t *testing.T, registry *ecrtest.Registry) *virtualLambda {
@@ -99,7 +102,7 @@ func (v *virtualLambda) coldStart() {
 		Refresher: refresh.New(ecr.New(cfg, ecr.Options{Pace: at, Logger: log}), refresh.Options{
 			// Repositories and images are not what these tests are about.
 			Interval:    7 * 24 * time.Hour,
-			Concurrency: 8,
+			Concurrency: cutOff,
 			Logger:      log,
 			Scans: refresh.ScanOptions{
 				Source: refresh.ScanAuto, Inspector: inspector.New(cfg, at),
