@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"slices"
 	"syscall"
 
@@ -28,9 +29,25 @@ var version = "dev"
 
 func main() {
 	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+		if limit := memoryLimit(os.Getenv); limit > 0 {
+			debug.SetMemoryLimit(limit)
+		}
 		lambda.Start(newFunction(os.Environ(), os.Stdout).handle)
 	}
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// memoryLimit is what the garbage collector is to keep to, in bytes: most of the
+// function's memory, so that a large registry costs time before it costs the
+// process. 0 is no limit: GOMEMLIMIT is set, or it is not known.
+//
+// See https://pkg.go.dev/runtime/debug#SetMemoryLimit.
+func memoryLimit(getenv func(string) string) int64 {
+	megabytes, err := strconv.ParseInt(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 32)
+	if err != nil || getenv("GOMEMLIMIT") != "" {
+		return 0
+	}
+	return megabytes << 20 / 10 * 8
 }
 
 // Exit codes.

@@ -113,3 +113,24 @@ func TestOnceWithFile(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		size, limit string
+		want        int64
+	}{
+		{"256", "", 256 << 20 / 10 * 8},
+		{"10240", "", 10240 << 20 / 10 * 8},
+		{"256", "1GiB", 0},
+		{"", "", 0},
+		{"much", "", 0},
+	} {
+		got := memoryLimit(func(name string) string {
+			return map[string]string{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": c.size, "GOMEMLIMIT": c.limit}[name]
+		})
+		if got != c.want {
+			t.Errorf("%+v: limit %d", c, got)
+		}
+	}
+}

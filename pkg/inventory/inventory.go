@@ -4,8 +4,8 @@
 // (pkg/refresh), what stores the answer (pkg/state) and what turns it into
 // series (pkg/metrics) meet here and nowhere else.
 //
-// Records are kept small on purpose: a registry of 100,000 tagged images has
-// to fit beside everything else in a 128 MB function.
+// Records are kept small on purpose: 100,000 tagged images take about 20 MB, so that
+// a large registry fits beside everything else in a small function.
 package inventory
 
 import (
