@@ -15,8 +15,8 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"slices"
+	"strconv"
 	"syscall"
 
 	"github.com/aws/aws-lambda-go/lambda"
