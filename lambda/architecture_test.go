@@ -19,7 +19,7 @@ const module = "github.com/aws-exporters/ecr-remote-write"
 // import those on the right, and no other of ours.
 var arrows = map[string][]string{
 	"lambda":              {"pkg/auth", "pkg/config", "pkg/ecr", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/pace", "pkg/refresh", "pkg/remotewrite", "pkg/state"},
-	"lambda/local":        {"pkg/ecrtest", "pkg/exporter", "pkg/lambdatest"},
+	"lambda/local":        {"pkg/ecrtest", "pkg/lambdatest"},
 	"pkg/auth":            {},
 	"pkg/config":          {},
 	"pkg/ecr":             {"pkg/inventory", "pkg/pace"},
