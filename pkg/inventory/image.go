@@ -24,6 +24,8 @@ type Image struct {
 	Status string `cbor:"8,keyasint,omitempty"`
 	// Scan is nil while nothing is known, which is not the same as no findings.
 	Scan *Scan `cbor:"9,keyasint,omitempty"`
+	// Hidden is set while a filter leaves the image out: it has no series.
+	Hidden bool `cbor:"10,keyasint,omitempty"`
 }
 
 // Active reports whether the image can be pulled now. Archived images, and those

@@ -74,6 +74,12 @@ type Registry struct {
 	// that have no final answer. ScansOldest is the time of the oldest answer.
 	ScansPending int  `cbor:"6,keyasint,omitempty"`
 	ScansOldest  Time `cbor:"7,keyasint,omitempty"`
+
+	// SucceededAt is the timestamp of the last run that lost nothing.
+	SucceededAt Time `cbor:"9,keyasint,omitempty"`
+	// Protocols are the remote-write protocols that endpoints were found to speak,
+	// by the endpoint's URL without user info and query.
+	Protocols map[string]string `cbor:"10,keyasint,omitempty"`
 }
 
 // Where scan results come from (see Registry.ScanSource).
@@ -113,6 +119,11 @@ type Repository struct {
 	ScansDueSince Time `cbor:"14,keyasint,omitempty"`
 	// Denied is set while the last listing was refused for want of a permission.
 	Denied bool `cbor:"12,keyasint,omitempty"`
+	// Unsent is set if the last push did not come to send all of the repository's
+	// series: they go first in the next one.
+	Unsent bool `cbor:"15,keyasint,omitempty"`
+	// Hidden is set while a filter leaves the repository out: it has no series.
+	Hidden bool `cbor:"16,keyasint,omitempty"`
 	// Images are sorted by digest and hold untagged ones too.
 	Images []Image `cbor:"-"`
 }

@@ -19,6 +19,11 @@ type Series struct {
 	// the text form shows it, remote write leaves it out.
 	Labels []Label
 	Value  float64
+	// Subject, if not 0, tells what is built in place: while it is the same from
+	// one series to the next, the texts that both have in common lie in the same
+	// memory and have not changed. So a value with the same address and length is
+	// the same value, and need not be looked at again.
+	Subject uint64
 }
 
 // Clone returns a copy of the series that stays valid.

@@ -37,8 +37,8 @@ func BenchmarkEncode(b *testing.B) {
 		encode := func() {
 			msg.reset(stamp)
 			for _, s := range series {
-				labels, f := rules.check(s.Labels)
-				if f.reason != "" || !msg.add(labels, s.Family, s.Value, DefaultMaxBytes) {
+				labels, f := rules.check(s)
+				if f.reason != "" || !msg.add(labels, s, DefaultMaxBytes) {
 					b.Fatal("refused")
 				}
 			}

@@ -38,10 +38,14 @@ type fault struct {
 	length int
 }
 
+// begin starts a push.
+func (r *rules) begin() {}
+
 // check returns the labels to send: sorted, none empty, none repeated, all
 // valid. They are the series' own slice or memory of r, valid until the next
 // call. If a rule is broken it returns which.
-func (r *rules) check(labels []metrics.Label) ([]metrics.Label, fault) {
+func (r *rules) check(s metrics.Series) ([]metrics.Label, fault) {
+	labels := s.Labels
 	if !r.sameShape(labels) {
 		sorted, f := r.names(labels)
 		if f.reason != "" {

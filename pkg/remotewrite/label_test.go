@@ -73,7 +73,7 @@ func checkRules(t *testing.T, r *rules, labels, want []string, wantFault fault) 
 	t.Helper()
 	given := gauge(0, labels...).Labels
 	before := gauge(0, labels...).Labels
-	got, f := r.check(given)
+	got, f := r.check(metrics.Series{Labels: given})
 	if f != wantFault {
 		t.Errorf("%q: fault %+v, want %+v", labels, f, wantFault)
 	}
@@ -97,16 +97,16 @@ func TestRulesMemory(t *testing.T) {
 	view := func(b []byte) string { return unsafe.String(&b[0], len(b)) }
 	series := []metrics.Label{{Name: "__name__", Value: view(metric)}, {Name: view(name), Value: "1"}}
 	var r rules
-	if _, f := r.check(series); f.reason != "" {
+	if _, f := r.check(metrics.Series{Labels: series}); f.reason != "" {
 		t.Fatal(f)
 	}
 	copy(name, "t-g")
-	if _, f := r.check(series); f.reason != InvalidLabelName {
+	if _, f := r.check(metrics.Series{Labels: series}); f.reason != InvalidLabelName {
 		t.Errorf("label name overwritten in place: %+v", f)
 	}
 	copy(name, "tag")
 	copy(metric, "-p")
-	if _, f := r.check(series); f.reason != InvalidMetricName {
+	if _, f := r.check(metrics.Series{Labels: series}); f.reason != InvalidMetricName {
 		t.Errorf("metric name overwritten in place: %+v", f)
 	}
 }

@@ -25,8 +25,8 @@ type message interface {
 	reset(at int64)
 	// add appends a series, unless the message would then be larger than limit:
 	// then it is left as it was and add returns false. The labels have been
-	// checked.
-	add(labels []metrics.Label, family *metrics.Family, value float64, limit int) bool
+	// checked and stand for those of s, of which they may lack empty ones.
+	add(labels []metrics.Label, s metrics.Series, limit int) bool
 	// bytes is the encoded message. It is valid until the next call of add or
 	// reset.
 	bytes() []byte

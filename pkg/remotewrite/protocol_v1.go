@@ -60,7 +60,8 @@ func (m *messageV1) reset(at int64) {
 	}
 }
 
-func (m *messageV1) add(labels []metrics.Label, _ *metrics.Family, value float64, limit int) bool {
+func (m *messageV1) add(labels []metrics.Label, s metrics.Series, limit int) bool {
+	value := s.Value
 	size := 0
 	for i := range labels {
 		n := labelSize(labels[i])

@@ -34,7 +34,7 @@ func encodeV1(t testing.TB, stamp int64, series []metrics.Series) []byte {
 	m := v1{}.newMessage()
 	m.reset(stamp)
 	for _, s := range series {
-		if !m.add(s.Labels, s.Family, s.Value, math.MaxInt) {
+		if !m.add(s.Labels, s, math.MaxInt) {
 			t.Fatal("no room")
 		}
 	}
@@ -122,15 +122,15 @@ func TestEncodeV1Limit(t *testing.T) {
 		whole := encodeV1(t, 7, []metrics.Series{first, second})
 		m := v1{}.newMessage()
 		m.reset(7)
-		m.add(first.Labels, nil, first.Value, math.MaxInt)
+		m.add(first.Labels, first, math.MaxInt)
 		before := bytes.Clone(m.bytes())
-		if m.add(second.Labels, nil, second.Value, len(whole)-1) {
+		if m.add(second.Labels, second, len(whole)-1) {
 			t.Errorf("took a series beyond the limit")
 		}
 		if !bytes.Equal(m.bytes(), before) {
 			t.Errorf("a series that did not fit left something behind")
 		}
-		if !m.add(second.Labels, nil, second.Value, len(whole)) {
+		if !m.add(second.Labels, second, len(whole)) {
 			t.Errorf("did not take a series that fits")
 		}
 		if !bytes.Equal(m.bytes(), whole) {
@@ -154,8 +154,8 @@ func TestEncodeV1Allocations(t *testing.T) {
 	encode := func() {
 		m.reset(at.UnixMilli())
 		for _, s := range series {
-			labels, _ := rules.check(s.Labels)
-			m.add(labels, s.Family, s.Value, math.MaxInt)
+			labels, _ := rules.check(s)
+			m.add(labels, s, math.MaxInt)
 		}
 		packed = compress(packed, m.bytes())
 	}
@@ -229,7 +229,7 @@ func FuzzEncodeV1(f *testing.F) {
 			gauge(value, "__name__", name, n2, v1, n1, v2),
 			gauge(value, "__name__", "up", n1, v1),
 		} {
-			labels, bad := r.check(s.Labels)
+			labels, bad := r.check(s)
 			if bad.reason != "" {
 				continue
 			}

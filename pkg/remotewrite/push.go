@@ -69,15 +69,15 @@ func (s *Sender) Push(ctx context.Context, at time.Time, series iter.Seq[metrics
 // is the only goroutine that reads from the iterator.
 func (p *push) fill(ctx context.Context, at time.Time, series iter.Seq[metrics.Series]) {
 	var (
-		rules rules
 		b     *batch // the one that is being filled
 		stamp = at.UnixMilli()
 		late  = 0 // series that came after the deadline, with no batch to go into
 		total = 0
 	)
+	p.rules.begin()
 	for s := range series {
 		total++
-		labels, f := rules.check(s.Labels)
+		labels, f := p.rules.check(s)
 		if f.reason != "" {
 			p.tally.drop(f, s)
 			continue
@@ -90,7 +90,7 @@ func (p *push) fill(ctx context.Context, at time.Time, series iter.Seq[metrics.S
 					break
 				}
 			}
-			if b.msg.add(labels, s.Family, s.Value, p.maxBytes) {
+			if b.msg.add(labels, s, p.maxBytes) {
 				b.series++
 				if b.series == p.maxSeries {
 					p.ready <- b

@@ -79,7 +79,7 @@ func TestBatchBytes(t *testing.T) {
 	one.reset(at.UnixMilli())
 	var sizes []int // of the message after each series
 	for s := range images(n) {
-		if !one.add(s.Labels, s.Family, s.Value, 1<<30) {
+		if !one.add(s.Labels, s, 1<<30) {
 			t.Fatal("no room")
 		}
 		sizes = append(sizes, len(one.bytes()))

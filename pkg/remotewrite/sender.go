@@ -82,6 +82,7 @@ type Sender struct {
 	backoff   backoff
 	retryFor  time.Duration
 	proto     protocol
+	rules     rules
 
 	// free holds the batches that are not in use: all of them between pushes.
 	free chan *batch
