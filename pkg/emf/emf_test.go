@@ -231,7 +231,7 @@ func TestLimits(t *testing.T) {
 	}
 	var many []metrics.Series
 	for i := range 150 {
-		many = append(many, series(strings.Repeat("m", 251)+fmt.Sprintf("_%03d", i), -1.2345678901234567e-100, []string{"operation"},
+		many = append(many, series(strings.Repeat("<", 251)+fmt.Sprintf("_%03d", i), -1.2345678901234567e-100, []string{"operation"},
 			append([]metrics.Label{{Name: "operation", Value: "x"}}, external...)...))
 	}
 	documents := written(t, []metrics.Label{function}, slices.Values(many))
@@ -310,7 +310,7 @@ func FuzzWrite(f *testing.F) {
 	f.Add("aws_ecr_exporter_errors", "stage", "push", 1.0, "FunctionName", "f")
 	f.Add("m", "m", "\xff", math.NaN(), "_aws", " ")
 	f.Add("_aws", ":", "é", 1e200, "", "\n")
-	f.Add("a\"b", "registry_id", "<&>\u2028", -0.0, "registry_id", "2")
+	f.Add("a\"b", "registry_id", "<&>\u2028", math.Copysign(0, -1), "registry_id", "2")
 	f.Fuzz(func(t *testing.T, name, label, value string, number float64, dimension, text string) {
 		both := []metrics.Series{
 			series(name, number, []string{label}, metrics.Label{Name: label, Value: value}),
