@@ -37,8 +37,8 @@ type Options struct {
 	Unaware bool
 	// Refuse, if set, is asked about each series of a request, and returns why it
 	// is not taken, or an empty text. The other series of the request are stored,
-	// and it is answered 400 with the first such text: what Prometheus, Cortex,
-	// Mimir and AMP do with a sample that is out of order and the like.
+	// and it is answered 400 with the first such text: what Cortex, Mimir, AMP and,
+	// for 2.0, Prometheus do with a sample that is out of order and the like.
 	Refuse func(Series) string
 	// MaxBytes is the largest request body taken, before compression, as AMP and
 	// Cortex count it. A larger one is answered 413. The default is 1,000,000.
