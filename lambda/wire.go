@@ -32,8 +32,10 @@ type wiring struct {
 	log *slog.Logger
 	// budget bounds the asking by REFRESH_BUDGET.
 	budget bool
-	// print leaves the sender out.
+	// print is set if the series are printed: then none is sent.
 	print bool
+	// stdout, if set, is where the run's own metrics go for CloudWatch.
+	stdout io.Writer
 	// progress, if set, is told of each repository and scan.
 	progress func(what string, done, due int)
 }
@@ -79,7 +81,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			},
 		}),
 		Calls:      at,
-		Families:   metrics.Families(),
+		Families:   families(c, metrics.Families()),
 		RegistryID: string(c.ECRRegistryID),
 		Logger:     w.log,
 
@@ -92,12 +94,15 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if w.budget {
 		options.RefreshBudget = time.Duration(c.RefreshBudget)
 	}
-	if !w.print {
-		if options.Sender, err = newSender(c, awsCfg, w.log); err != nil {
-			return nil, err
-		}
+	if options.Sender, err = newSender(c, awsCfg, w); err != nil {
+		return nil, err
 	}
 	return exporter.New(options), nil
+}
+
+// families are those rows of a table that the settings leave in.
+func families(c *config.Config, table []*metrics.Family) []*metrics.Family {
+	return slices.DeleteFunc(table, func(f *metrics.Family) bool { return !c.Families().Match(f.Name) })
 }
 
 // awsConfig loads the AWS configuration of the environment.
@@ -123,30 +128,6 @@ func sdkLogger(log *slog.Logger) logging.Logger {
 			level = slog.LevelWarn
 		}
 		log.Log(context.Background(), level, "AWS SDK: "+fmt.Sprintf(format, v...))
-	})
-}
-
-func newSender(c *config.Config, awsCfg aws.Config, log *slog.Logger) (*remotewrite.Sender, error) {
-	var transport http.RoundTripper = remotewrite.NewTransport(c.RemoteWriteConcurrency)
-	if c.RemoteWriteAuth == config.AuthSigV4 {
-		// The Region is the endpoint's; failing that the one the AWS
-		// configuration resolved, which need not come from a variable.
-		region := cmp.Or(string(c.RemoteWriteRegion), awsCfg.Region)
-		signed, err := auth.NewSigV4(region, awsCfg.Credentials, transport)
-		if err != nil {
-			return nil, err
-		}
-		transport = signed
-	}
-	return remotewrite.New(remotewrite.Options{
-		URL:         &c.RemoteWriteURL.URL,
-		Client:      &http.Client{Transport: transport},
-		Timeout:     time.Duration(c.RemoteWriteTimeout),
-		MaxBytes:    c.RemoteWriteMaxBytes,
-		MaxSeries:   c.RemoteWriteMaxSeries,
-		Concurrency: c.RemoteWriteConcurrency,
-		Version:     versionText(),
-		Logger:      log,
 	})
 }
 

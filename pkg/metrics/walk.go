@@ -26,6 +26,9 @@ type Options struct {
 	RepositoriesOnly bool
 	// Tag reports whether an image is shown under that tag; nil shows all tags.
 	Tag func(tag string) bool
+	// Entering, if set, is called by ByRepository before the series of each
+	// repository.
+	Entering func(*inventory.Repository)
 }
 
 // All yields every series of a registry, family by family in the table's order,
@@ -37,6 +40,7 @@ type Options struct {
 // The registry must not change while the iterator is in use.
 func All(registry *inventory.Registry, families []*Family, options Options) iter.Seq[Series] {
 	return func(yield func(Series) bool) {
+		options.Entering = nil
 		for _, family := range options.of(families) {
 			w := newWalker(registry, []*Family{family}, &options, yield)
 			if !w.above() || !w.repositories(everyRepository) {
@@ -164,6 +168,9 @@ func (w *walker) repositories(chosen func(*inventory.Repository) bool) bool {
 			continue
 		}
 		w.number++
+		if s.options.Entering != nil {
+			s.options.Entering(s.repository)
+		}
 		if !w.emit(w.repository) || !w.images() {
 			return false
 		}

@@ -126,3 +126,9 @@ const (
 	// SeriesTooLarge: the series alone is larger than a batch may be.
 	SeriesTooLarge Reason = "series_too_large"
 )
+
+// Reasons are all of them.
+var Reasons = []Reason{
+	NoMetricName, InvalidMetricName, InvalidLabelName, DuplicateLabel, LabelNameTooLong,
+	LabelValueTooLong, InvalidUTF8, SeriesTooLarge,
+}
