@@ -42,6 +42,15 @@ func (f Filter) Match(name string) bool {
 // IsSet reports whether the filter can leave out anything.
 func (f Filter) IsSet() bool { return f.Include.IsSet() || f.Exclude.IsSet() }
 
+// Func returns Match, and nil if the filter lets everything through, for those who can
+// do without asking.
+func (f Filter) Func() func(name string) bool {
+	if !f.IsSet() {
+		return nil
+	}
+	return f.Match
+}
+
 // Repositories chooses among the names of repositories.
 func (c *Config) Repositories() Filter { return Filter{c.RepositoriesInclude, c.RepositoriesExclude} }
 

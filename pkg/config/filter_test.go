@@ -36,7 +36,10 @@ func TestFilter(t *testing.T) {
 			}
 		}
 	}
-	if f := (config.Filter{}); f.IsSet() || !f.Match("") || !f.Match("a") {
+	if f := load(t, plainURL, "TAGS_EXCLUDE=a").Tags().Func(); f == nil || f("a") || !f("b") {
+		t.Error("Func is not Match")
+	}
+	if f := (config.Filter{}); f.Func() != nil || f.IsSet() || !f.Match("") || !f.Match("a") {
 		t.Error("the zero filter leaves something out")
 	}
 }

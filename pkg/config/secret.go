@@ -81,13 +81,14 @@ var (
 	// See https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
 	// for the names of secrets. No name has a # in it. What follows the # is a key
 	// of the JSON object that the secret is.
-	secretARN = regexp.MustCompile(`^arn:aws(?:-cn|-us-gov)?:secretsmanager:[a-z]{2}(?:-[a-z]+)+-\d:\d{12}:secret:[A-Za-z0-9/_+=.@-]{1,519}(?:#.+)?$`)
+	secretARN = regexp.MustCompile(`^arn:aws(?:-cn|-us-gov)?:secretsmanager:[a-z]{2}(?:-[a-z]+)+-\d:\d{12}:secret:[A-Za-z0-9/_+=.@-]{1,519}(?:#[^#]+)?$`)
 	// See https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html:
-	// a name with folders begins with a slash.
-	parameterName = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]+|(?:/[A-Za-z0-9_.-]+)+)$`)
+	// a name with folders begins with a slash. A version or a label may follow it:
+	// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html.
+	parameterName = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]+|(?:/[A-Za-z0-9_.-]+)+)(?::[A-Za-z0-9_.-]{1,100})?$`)
 )
 
-// The most characters of a parameter's name.
+// maxParameterName is the most characters of a parameter's name.
 const maxParameterName = 1011
 
 func validReference(text string) bool {

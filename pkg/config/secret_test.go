@@ -74,12 +74,12 @@ func TestSecretReferences(t *testing.T) {
 		ok   bool
 	}{
 		{hunter, true}, {"a:b", true}, {"https://x", true}, {"filed:x", true}, {" ssm:x", true},
-		{"secretsmanager:" + arn, true}, {"secretsmanager:" + arn + "#password", true}, {"secretsmanager:" + arn + "#a b#c", true},
+		{"secretsmanager:" + arn, true}, {"secretsmanager:" + arn + "#password", true}, {"secretsmanager:" + arn + "#a b", true}, {"secretsmanager:" + arn + "#a#b", false},
 		{"secretsmanager:arn:aws-cn:secretsmanager:cn-north-1:111122223333:secret:x", true},
 		{"secretsmanager:team/prometheus", false}, {"secretsmanager:", false}, {"secretsmanager:" + arn + "#", false},
 		{"secretsmanager:arn:aws:secretsmanager:eu-west-1:1111:secret:x", false}, {"secretsmanager:arn:aws:ssm:eu-west-1:111122223333:parameter/x", false},
 		{"SecretsManager:" + arn, false}, {"secretmanager:" + arn, false}, {arn, false},
-		{"ssm:/team/prometheus", true}, {"ssm:prometheus.token_1-a", true},
+		{"ssm:/team/prometheus", true}, {"ssm:prometheus.token_1-a", true}, {"ssm:/a/b:3", true}, {"ssm:a:label", true}, {"ssm:a:", false},
 		{"ssm:", false}, {"ssm:team/prometheus", false}, {"ssm:/team/", false}, {"ssm:a b", false}, {"ssm:/" + strings.Repeat("a", 1011), false}, {"SSM:/x", false},
 		{"file:/run/secrets/x", true}, {"file:x y", true}, {"file:", false}, {"file:a\nb", false}, {"File:/x", false},
 	} {

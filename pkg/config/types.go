@@ -92,7 +92,7 @@ func (p *Protocol) UnmarshalText(text []byte) error {
 type RoleARN string
 
 // A path and a name, see https://docs.aws.amazon.com/IAM/latest/APIReference/API_Role.html.
-var roleARN = regexp.MustCompile(`^arn:aws(?:-cn|-us-gov)?:iam::\d{12}:role/(?:[!-~]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}$`)
+var roleARN = regexp.MustCompile(`^arn:aws(?:-cn|-us-gov)?:iam::\d{12}:role/(?:[[:graph:]]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}$`)
 
 // UnmarshalText reads the ARN.
 func (r *RoleARN) UnmarshalText(text []byte) error {
