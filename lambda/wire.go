@@ -5,9 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,15 +19,15 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/logging"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/emf"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
-	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
@@ -34,8 +38,10 @@ type wiring struct {
 	budget bool
 	// print is set if the series are printed: then none is sent.
 	print bool
-	// stdout, if set, is where the run's own metrics go for CloudWatch.
+	// stdout, if set, is where the run's own metrics go for CloudWatch, under the
+	// function's name.
 	stdout io.Writer
+	name   string
 	// progress, if set, is told of each repository and scan.
 	progress func(what string, done, due int)
 }
@@ -71,6 +77,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Concurrency: c.ECRConcurrency,
 			Logger:      w.log,
 			Progress:    w.progress,
+			Includes:    c.Repositories().Func(),
 			Scans: refresh.ScanOptions{
 				Source:    refresh.ScanSource(c.ScanSource),
 				Inspector: inspector.New(awsCfg, at),
@@ -80,8 +87,20 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 				PerSecond: c.ScanRequestsPerSecond,
 			},
 		}),
-		Calls:      at,
-		Families:   families(c, metrics.Families()),
+		Calls:       at,
+		Families:    families(c, metrics.Families()),
+		RunFamilies: families(c, metrics.RunFamilies()),
+		Selection: selection.New(selection.Options{
+			Repository:   c.Repositories().Func(),
+			Tag:          c.Tags().Func(),
+			NewestImages: c.ImagesPerRepository,
+			PushedWithin: time.Duration(c.ImagesPushedWithin),
+			PulledWithin: time.Duration(c.ImagesPulledWithin),
+		}),
+		Auto:       c.RemoteWriteProtocol == config.ProtocolAuto,
+		Version:    versionText(),
+		GoVersion:  runtime.Version(),
+		Schedule:   c.Schedule.Interval(),
 		RegistryID: string(c.ECRRegistryID),
 		Logger:     w.log,
 
@@ -90,6 +109,11 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	}
 	for _, label := range c.ExternalLabels {
 		options.External = append(options.External, metrics.Label(label))
+	}
+	if w.stdout != nil && c.CloudWatchMetrics {
+		options.Publish = func(at time.Time, series iter.Seq[metrics.Series]) error {
+			return emf.Write(w.stdout, "ecr-remote-write", at, []metrics.Label{{Name: "FunctionName", Value: w.name}}, series)
+		}
 	}
 	if w.budget {
 		options.RefreshBudget = time.Duration(c.RefreshBudget)
