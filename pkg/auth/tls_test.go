@@ -182,7 +182,7 @@ func TestTLSExpired(t *testing.T) {
 		c.NotBefore = c.NotAfter.Add(-time.Hour)
 	})
 	c := newClient(t, s, s.ca.pem, certificate, key)
-	_, err := c.RoundTrip(s.request(t, "a")) //nolint:bodyclose // there is none
+	_, err := c.RoundTrip(s.request(t, "a"))
 	var e *auth.CredentialError
 	if !errors.As(err, &e) || !strings.HasSuffix(err.Error(), ": the client certificate has expired on 2026-02-03 04:05:06 UTC") || !e.Permanent() {
 		t.Fatalf("error %v", err)
@@ -287,7 +287,7 @@ func TestTLSUnusable(t *testing.T) {
 				t.Fatal(err)
 			}
 			req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://receiver.test/", strings.NewReader("a"))
-			_, err = rt.RoundTrip(req) //nolint:bodyclose // there is none
+			_, err = rt.RoundTrip(req)
 			if want := "authenticating a request to receiver.test: " + tt.want; err == nil || err.Error() != want {
 				t.Error(cmp.Diff(want, fmt.Sprint(err)))
 			}
