@@ -85,9 +85,8 @@ func (e exchange[V]) do(req *http.Request) (*http.Response, error) {
 		_, _ = io.CopyN(io.Discard, resp.Body, maxDrained)
 		_ = resp.Body.Close()
 	}
-	resp, err = e.send(again, second)
-	e.refused(second, resp, err)
-	return resp, err
+	// If this is refused as well, so will the next request be, and asks again.
+	return e.send(again, second)
 }
 
 // checkFirst refuses a request that follows a redirect: credentials are for the
