@@ -137,14 +137,17 @@ func (e *CredentialError) Permanent() bool {
 }
 
 // below is what a method stands on.
-type below struct{ next http.RoundTripper }
+type below struct {
+	opaque
+	next http.RoundTripper
+}
 
 // newBelow takes nil for http.DefaultTransport.
 func newBelow(next http.RoundTripper) below {
 	if next == nil {
 		next = http.DefaultTransport
 	}
-	return below{next}
+	return below{next: next}
 }
 
 // CloseIdleConnections closes those of the transport below, as
@@ -154,3 +157,10 @@ func (b below) CloseIdleConnections() {
 		c.CloseIdleConnections()
 	}
 }
+
+// opaque prints nothing of the struct that it is part of: package fmt follows
+// pointers, with some verbs, to what is secret or in use.
+type opaque struct{}
+
+// Format prints what it is, whatever the verb.
+func (opaque) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "auth.RoundTripper") }
