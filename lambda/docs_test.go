@@ -153,7 +153,7 @@ func permissionsTable() string {
 		row(action, "arn:aws:aps:REGION:ACCOUNT:workspace/WORKSPACE-ID", "the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead")
 	}
 	for _, action := range auth.RoleActions {
-		row(action, "the role", "`REMOTE_WRITE_ROLE_ARN` is set")
+		row(action, "arn:aws:iam::ACCOUNT:role/NAME", "`REMOTE_WRITE_ROLE_ARN` is set")
 	}
 	for _, p := range secret.Permissions {
 		scheme, _, _ := strings.Cut(p.Action, ":")
