@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +16,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
@@ -110,7 +109,12 @@ func declared(s *stack) []string {
 	for _, action := range onInspector {
 		add(action, "*")
 	}
-	if workspace := set("WorkspaceId", s.parameters["RemoteWriteWorkspaceId"]); workspace != "" {
+	if role := s.parameters["RemoteWriteRoleArn"]; role != "" {
+		// Which then needs the action on the workspace, in the function's place.
+		for _, action := range auth.RoleActions {
+			add(action, role)
+		}
+	} else if workspace := set("WorkspaceId", s.parameters["RemoteWriteWorkspaceId"]); workspace != "" {
 		for _, action := range auth.Actions {
 			add(action, "arn:aws:aps:"+set("WorkspaceRegion", region)+":"+set("WorkspaceAccountId", account)+":workspace/"+workspace)
 		}
@@ -119,6 +123,20 @@ func declared(s *stack) []string {
 		for _, p := range state.Permissions {
 			add(p.Action, "arn:aws:s3:::"+strings.NewReplacer("BUCKET", bucket, "KEY", "stack/inventory").Replace(p.Resource))
 		}
+	}
+	for _, p := range secret.Permissions {
+		names := s.parameters["SsmParameterArns"]
+		if strings.HasPrefix(p.Action, "secretsmanager:") {
+			names = s.parameters["SecretArns"]
+		}
+		for name := range strings.SplitSeq(names, ",") {
+			if name != "" {
+				add(p.Action, name)
+			}
+		}
+	}
+	if key := s.parameters["SecretKmsKeyArn"]; key != "" {
+		add("kms:Decrypt", key) // by Secrets Manager and Parameter Store, in the function's name
 	}
 	if s.parameters["EventRules"] == "ENABLED" {
 		// https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
@@ -158,9 +176,39 @@ func TestTemplatePermissions(t *testing.T) {
 			seen[action] = true
 		}
 	})
+	actions := slices.Concat(auth.Actions, auth.RoleActions, inspector.Actions)
 	for _, p := range ecr.ScanPermissions {
-		if !seen[p.Action] {
-			t.Errorf("no combination needs %s", p.Action)
+		actions = append(actions, p.Action)
+	}
+	for _, p := range secret.Permissions {
+		actions = append(actions, p.Action)
+	}
+	for _, action := range actions {
+		if !seen[action] {
+			t.Errorf("no combination needs %s", action)
+		}
+	}
+}
+
+// The rules refuse what does not belong together, before anything is deployed.
+func TestTemplateRules(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		given map[string]string
+		want  string // begins what is said
+	}{
+		{map[string]string{}, "Give WorkspaceId ("},
+		{with(toWorkspace, toURL), "Give WorkspaceId or"},
+		{with(toWorkspace, map[string]string{"RemoteWriteWorkspaceId": "ws-2"}), "RemoteWriteWorkspaceId belongs"},
+		{with(toURL, map[string]string{"WorkspaceRegion": "eu-west-1"}), "WorkspaceRegion and"},
+		{with(toWorkspace, map[string]string{"RemoteWriteRoleExternalId": "x1"}), "RemoteWriteRoleExternalId belongs"},
+		{with(toURL, map[string]string{"RemoteWriteUsername": "me"}), "RemoteWriteUsername and"},
+		{with(toURL, map[string]string{"RemoteWritePassword": "ssm:x"}), "RemoteWriteUsername and"},
+		{with(toURL, map[string]string{"RemoteWriteClientKey": "ssm:x"}), "RemoteWriteClientCertificate and"},
+		{with(toURL, map[string]string{"RemoteWriteClientCertificate": "ssm:x"}), "RemoteWriteClientCertificate and"},
+	} {
+		if got := newStack(t, template(t), c.given).refused(); len(got) != 1 || !strings.HasPrefix(got[0], c.want) {
+			t.Errorf("%v: %q, want %q", c.given, got, c.want)
 		}
 	}
 }
@@ -329,73 +377,5 @@ func TestTemplatePrivate(t *testing.T) {
 		if fields["DeletionPolicy"] != "RetainExceptOnCreate" || fields["UpdateReplacePolicy"] != "Retain" {
 			t.Errorf("%s goes with the stack: %v", name, fields)
 		}
-	}
-}
-
-// Lambda takes 4 KB of environment, names and values together.
-func TestTemplateEnvironment(t *testing.T) {
-	t.Parallel()
-	long := strings.Repeat("x", 1024) // MaxLength of the two that may be long
-	given := map[string]string{"RemoteWriteUrl": long, "ExternalLabels": long, "StateUrl": long[:256]}
-	parameters := at(t, template(t), "Parameters")
-	for i := 0; i < len(parameters.Content); i += 2 {
-		name := parameters.Content[i].Value
-		if value := child(parameters.Content[i+1], "Default"); given[name] == "" && value != nil && value.Value == "" && name != "WorkspaceId" {
-			given[name] = long[:24] // more than any value that makes sense
-		}
-	}
-	size := 0
-	variables := dig(t, properties(newStack(t, template(t), given).present("Resources"), "ExporterFunction"), "Environment", "Variables").(map[string]any)
-	for name, value := range variables {
-		size += len(name) + len(fmt.Sprint(value))
-	}
-	if size > 4000 || size < 2304 {
-		t.Errorf("the environment can take %d bytes", size)
-	}
-}
-
-// Every setting is a variable of the template's function, and no other is.
-func TestTemplateSettings(t *testing.T) {
-	t.Parallel()
-	var want, got []string
-	for field := range reflect.TypeFor[config.Config]().Fields() {
-		// The template sets Lambda's own variable in place of LOG_LEVEL.
-		if variable := field.Tag.Get("env"); variable != "-" && variable != "LOG_LEVEL" {
-			want = append(want, variable)
-		}
-	}
-	variables := at(t, template(t), "Resources", "ExporterFunction", "Properties", "Environment", "Variables")
-	for i := 0; i < len(variables.Content); i += 2 {
-		got = append(got, variables.Content[i].Value)
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if diff := gocmp.Diff(want, got); diff != "" {
-		t.Errorf("settings (-config +template.yaml):\n%s", diff)
-	}
-}
-
-// What the template tells of defaults is true.
-func TestTemplateDefaults(t *testing.T) {
-	t.Parallel()
-	parameters := at(t, template(t), "Parameters")
-	told := regexp.MustCompile(`^([A-Z_]+)\. .*Empty is ([^ ,;]+?)(?: \(seconds\))?[.:,;]?(?: |$)`)
-	defaults := map[string]string{}
-	for field := range reflect.TypeFor[config.Config]().Fields() {
-		defaults[field.Tag.Get("env")] = field.Tag.Get("envDefault")
-	}
-	checked := 0
-	for i := 1; i < len(parameters.Content); i += 2 {
-		match := told.FindStringSubmatch(strings.Join(strings.Fields(at(t, parameters.Content[i], "Description").Value), " "))
-		if match == nil || defaults[match[1]] == "" {
-			continue
-		}
-		checked++
-		if got := strings.TrimRight(match[2], ":.,"); got != strings.TrimRight(defaults[match[1]], ":") {
-			t.Errorf("%s: the template says that empty is %s, the default is %s", match[1], got, defaults[match[1]])
-		}
-	}
-	if checked < 12 {
-		t.Errorf("%d defaults were compared, want 12 at least: is their wording another?", checked)
 	}
 }
