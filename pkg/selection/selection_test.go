@@ -113,6 +113,12 @@ func TestApply(t *testing.T) {
 			"a 1 3 b | a 2 4 5",
 		},
 		{
+			"a time that is not known is never within",
+			selection.Options{PushedWithin: 100 * 365 * day},
+			[]inventory.Image{image(1, day, "v1"), with(image(2, 0, "v2"), neverPushed)},
+			"a 1 b | a 2",
+		},
+		{
 			"pulled within",
 			selection.Options{PulledWithin: day},
 			[]inventory.Image{image(1, 0, "v1"), with(image(2, 9*day, "v2"), pulled(day)), with(image(3, 0, "v3"), pulled(day+time.Millisecond))},
