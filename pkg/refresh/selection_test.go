@@ -171,6 +171,17 @@ func TestScansOfHidden(t *testing.T) {
 		}
 		w.wantScan("repo-0", "v3", inventory.ScanNotFound)
 	})
+	bubble(t, "nor of what was listed before it was left out", func(t *testing.T) {
+		w := newWorld(t, 2, 1)
+		w.run(0)
+		w.unsettled = true
+		w.leaveOut("repo-1")
+		w.scanning(refresh.ScanFindings)
+		if result := w.run(0); result.Scans.Due != 1 || result.Settled {
+			t.Errorf("result %+v", result)
+		}
+		w.wantScan("repo-1", "v0", "unknown")
+	})
 	bubble(t, "Inspector's lists do not wait for a repository that is left out", func(t *testing.T) {
 		w := newWorld(t, 2, 1)
 		w.enhanced()
