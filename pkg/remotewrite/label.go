@@ -61,17 +61,11 @@ type rules struct {
 
 // checkedNames is what is known of the label names of a family.
 type checkedNames struct {
-	state  int
+	looked bool   // at the names
+	good   bool   // valid, sorted, distinct, and __name__ is one of them
 	metric int    // the place of __name__
 	hash   uint64 // of the label __name__ with the family's name, 0 while not known
 }
-
-// The states of checkedNames.
-const (
-	unknown = iota
-	good    // valid, sorted, distinct, and __name__ is one of them
-	odd     // to be looked at each time
-)
 
 // checkedLabel is what is known of a label: the hash of its name, 0 while not known,
 // and of the whole.
@@ -137,13 +131,12 @@ func (r *rules) check(s metrics.Series) ([]metrics.Label, fault) {
 // goodNames reports whether the label names of a layout need no look, which it
 // finds out at the first series.
 func (r *rules) goodNames(l *layout[checkedNames], labels []metrics.Label) bool {
-	if l.made.state == unknown {
-		l.made = checkedNames{state: odd, metric: slices.IndexFunc(labels, func(l metrics.Label) bool { return l.Name == nameLabel })}
-		if l.made.metric >= 0 && r.invalidName(labels).reason == "" && slices.IsSortedFunc(labels, byName) {
-			l.made.state = good
-		}
+	if m := &l.made; !m.looked {
+		m.looked = true
+		m.metric = slices.IndexFunc(labels, func(l metrics.Label) bool { return l.Name == nameLabel })
+		m.good = m.metric >= 0 && slices.IsSortedFunc(labels, byName) && r.invalidName(labels).reason == ""
 	}
-	return l.made.state == good
+	return l.made.good
 }
 
 // remembered does the same as values, for a series with good names.
