@@ -126,7 +126,7 @@ func TestPushDrops(t *testing.T) {
 		large,
 		gauge(1, "__name__", "up", "a-b", "x"),
 		gauge(1, "__name__", "up", "c-d", "x"),
-		large,
+		gauge(2, "__name__", "large", "a", string(make([]byte, 1500)), "c", string(make([]byte, 1500))),
 		gauge(1, "__name__", "up", strings.Repeat("n", 1100), "x"),
 		gauge(1, "__name__", "last"),
 	))

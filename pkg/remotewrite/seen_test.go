@@ -16,7 +16,7 @@ func TestSeen(t *testing.T) {
 	for name, hash := range map[string]func(i uint64) uint64{
 		"spread":   func(i uint64) uint64 { return i * 0x9e3779b97f4a7c15 },
 		"in a row": func(i uint64) uint64 { return i },
-		"one slot": func(i uint64) uint64 { return i%200 << 32 },
+		"one slot": func(i uint64) uint64 { return i % 200 << 32 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
