@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
@@ -45,78 +44,156 @@ type messageV2 struct {
 	symbols symbols
 	series  []byte
 	stamp   []byte // as in messageV1
+	refs    memo[familyRefs, labelRefs]
+}
+
+// packed is an encoded part of a series, of at most eight bytes: the first n of
+// bits, the lowest first.
+type packed struct {
+	bits uint64
+	n    int
+}
+
+func (p *packed) push(b byte) {
+	p.bits |= uint64(b) << (8 * p.n)
+	p.n++
+}
+
+// ref appends a reference as a varint, of at most four bytes.
+func (p *packed) ref(ref uint32) {
+	for ref >= 1<<7 {
+		p.push(byte(ref) | 0x80)
+		ref >>= 7
+	}
+	p.push(byte(ref))
+}
+
+func (p *packed) appendTo(b []byte) []byte {
+	// All eight bytes are written at once, and those beyond n left out again.
+	return binary.LittleEndian.AppendUint64(b, p.bits)[:len(b)+p.n]
+}
+
+// maxSymbols is what keeps a reference within four bytes.
+const maxSymbols = 1 << 28
+
+// familyRefs is what the series of a family have in common: its metadata, and the
+// references of the label __name__. Neither is known while its n is 0.
+type familyRefs struct{ metadata, name packed }
+
+// labelRefs are the references of a label. That of its name is 0 at first.
+type labelRefs struct {
+	name  uint32
+	label packed
 }
 
 func (m *messageV2) reset(at int64) {
 	m.symbols.reset()
 	m.series = m.series[:0]
 	m.stamp = appendStamp(m.stamp[:0], at)
+	m.refs.forget()
 }
 
 // bytes puts the series after the symbols, in the memory of these: one copy a
 // message.
 func (m *messageV2) bytes() []byte {
-	whole := append(m.symbols.buf, m.series...)
-	m.symbols.buf = whole[:len(m.symbols.buf)]
+	n := len(m.symbols.buf)
+	m.symbols.buf = append(m.symbols.buf, m.series...)
+	whole := m.symbols.buf
+	m.symbols.buf = whole[:n]
 	return whole
 }
 
 func (m *messageV2) add(labels []metrics.Label, s metrics.Series, limit int) bool {
 	t := &m.symbols
+	if len(t.texts)+2*len(labels)+1 > maxSymbols {
+		return false
+	}
 	t.reserve(2*len(labels) + 1)
-	texts, size, start := len(t.texts), len(t.buf), len(m.series)
+	texts, size, before := len(t.texts), len(t.buf), len(m.series)
 
-	b := append(m.series, keySeriesV2, 0)
-	b = append(b, keyLabelsRefs, 0)
-	for i := range labels {
-		b = appendRef(b, t.ref(labels[i].Name))
-		b = appendRef(b, t.ref(labels[i].Value))
+	// Both lengths are nearly always below 128, and take one byte.
+	b := m.series
+	b = append(b, keySeriesV2, 0, keyLabelsRefs, 0)
+	start := len(b)
+	var metadata packed
+	var l *layout[familyRefs]
+	if sameLabels(labels, s.Labels) {
+		l = m.refs.of(&s)
 	}
-	b = closeRecord(b, start+4)
-
-	sample := len(m.stamp)
-	if s.Value != 0 { // also true of NaN, the staleness marker included
-		sample += 1 + 8
-	}
-	b = append(b, keySample, byte(sample))
-	if s.Value != 0 {
-		b = append(b, keySampleVal)
-		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(s.Value))
-	}
-	b = append(b, m.stamp...)
-
-	if s.Family != nil {
-		b = append(b, keyMetadata, 0)
-		metadata := len(b)
-		if kind := metricType(s.Family.Type); kind != writev2.Metadata_METRIC_TYPE_UNSPECIFIED {
-			b = append(b, keyType, byte(kind))
+	if l != nil {
+		b = m.appendRefs(b, l, &s)
+		if l.made.metadata.n == 0 {
+			l.made.metadata = m.describe(s.Family)
 		}
-		if help := t.ref(s.Family.Help); help != 0 {
-			b = appendRef(append(b, keyHelpRef), help)
+		metadata = l.made.metadata
+	} else {
+		for i := range labels {
+			p := pack(t.ref(labels[i].Name), t.ref(labels[i].Value))
+			b = p.appendTo(b)
 		}
-		b[metadata-1] = byte(len(b) - metadata) // 8 at most
+		if s.Family != nil {
+			metadata = m.describe(s.Family)
+		}
 	}
-	b = closeRecord(b, start+2)
-
+	b = closeRecord(b, start-1, start)
+	b = appendSample(b, s.Value, m.stamp)
+	if metadata.n > 0 {
+		b = append(b, keyMetadata, byte(metadata.n))
+		b = metadata.appendTo(b)
+	}
+	b = closeRecord(b, start-3, start-2)
 	if len(t.buf)+len(b) > limit {
 		t.undo(texts, size)
-		m.series = b[:start]
+		m.series = b[:before]
+		m.refs.forget()
 		return false
 	}
 	m.series = b
 	return true
 }
 
-// closeRecord writes the length of the record that goes from start to the end of
-// b. One byte has been left for it before start, which is nearly always enough.
-func closeRecord(b []byte, start int) []byte {
-	n := len(b) - start
-	if n < 1<<7 {
-		b[start-1] = byte(n)
-		return b
+// appendRefs appends the references of a series' labels.
+func (m *messageV2) appendRefs(b []byte, l *layout[familyRefs], s *metrics.Series) []byte {
+	labels, columns := s.Labels, m.refs.columns
+	for i, k := range l.columns {
+		c, label := &columns[k], &labels[i]
+		p := &c.made.label
+		if !c.has(s.Subject, label.Value) {
+			if same(label.Value, s.Family.Name) && label.Name == nameLabel {
+				p = &l.made.name
+			} else {
+				c.subject, c.value, p.n = s.Subject, label.Value, 0
+			}
+			if p.n == 0 {
+				if c.made.name == 0 {
+					c.made.name = m.symbols.ref(label.Name)
+				}
+				*p = pack(c.made.name, m.symbols.ref(label.Value))
+			}
+		}
+		b = p.appendTo(b)
 	}
-	var length [binary.MaxVarintLen64]byte
-	return slices.Replace(b, start-1, start, length[:binary.PutUvarint(length[:], uint64(n))]...)
+	return b
+}
+
+// pack encodes the two references of a label.
+func pack(name, value uint32) (p packed) {
+	p.ref(name)
+	p.ref(value)
+	return p
+}
+
+// describe encodes the metadata of a family.
+func (m *messageV2) describe(f *metrics.Family) (p packed) {
+	if kind := metricType(f.Type); kind != writev2.Metadata_METRIC_TYPE_UNSPECIFIED {
+		p.push(keyType)
+		p.push(byte(kind))
+	}
+	if help := m.symbols.ref(f.Help); help != 0 {
+		p.push(keyHelpRef)
+		p.ref(help)
+	}
+	return p
 }
 
 // metricType is the enumeration's value for the exposition format's word.
