@@ -144,7 +144,7 @@ func TestConformance(t *testing.T) {
 		protocol remotewrite.Protocol
 		rules    []rule
 	}{
-		{remotewrite.V1, rulesV1()},
+		{remotewrite.V1, rulesV1()}, {remotewrite.V2, rulesV2()},
 	} {
 		for _, r := range spec.rules {
 			if r.protocol == "" {
@@ -234,7 +234,7 @@ func TestConformanceComplete(t *testing.T) {
 	}
 	seen := make(map[string]bool)
 	sentences := make(map[string]bool)
-	for prefix, rules := range map[string][]rule{"1.0#": rulesV1()} {
+	for prefix, rules := range map[string][]rule{"1.0#": rulesV1(), "2.0#": rulesV2()} {
 		for _, r := range rules {
 			keyword, listed := keywords[r.id]
 			switch {
