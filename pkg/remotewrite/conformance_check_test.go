@@ -1,15 +1,11 @@
 package remotewrite_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"iter"
 	"math"
-	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -17,8 +13,6 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
-	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
@@ -193,8 +187,8 @@ func attempts(want ...int) func(*scene) error {
 	return func(s *scene) error {
 		got := make([]int, len(s.results))
 		for _, w := range s.wires {
-			if w.err != nil || len(w.series) == 0 {
-				return fmt.Errorf("a request without series: %w", w.err)
+			if len(w.series) == 0 {
+				return errors.New("a request without series")
 			}
 			got[time.UnixMilli(w.series[0].samples[0].Timestamp).Sub(firstRun.Truncate(time.Millisecond))/(2*time.Minute)]++
 		}
@@ -203,6 +197,14 @@ func attempts(want ...int) func(*scene) error {
 		}
 		return nil
 	}
+}
+
+// takenWhole demands that the strict receiver found nothing wrong.
+func takenWhole(s *scene) error {
+	if broken := s.to.Violations(); len(broken) > 0 {
+		return fmt.Errorf("a receiver cannot read it: %q", broken)
+	}
+	return nil
 }
 
 // believed demands that the sender believes to have delivered n series.
@@ -269,70 +271,6 @@ func believedSome(s *scene) error {
 	return nil
 }
 
-// images is a run's series, as it yields them: built in place.
-func images(n int) iter.Seq[metrics.Series] {
-	return func(yield func(metrics.Series) bool) {
-		labels := make([]metrics.Label, 4)
-		for i := range n {
-			copy(labels, []metrics.Label{
-				{Name: "__name__", Value: sizeOf.Name},
-				{Name: "name", Value: fmt.Sprintf("team/service-%d", i/3)},
-				{Name: "registry_id", Value: "123456789012"},
-				{Name: "tag", Value: fmt.Sprintf("v%d", i)},
-			})
-			if !yield(metrics.Series{Family: sizeOf, Labels: labels, Value: 1e9/3 + float64(i)}) {
-				return
-			}
-		}
-	}
-}
-
-var sizeOf = &metrics.Family{Name: "aws_ecr_image_size_in_bytes", Help: "The size of an image in bytes", Type: "gauge"}
-
-// delivered are how many of dirty can be.
-const delivered = 5
-
-// dirty is a run's series as they ought not to be: some can be put in order,
-// some cannot be sent at all.
-func dirty() iter.Seq[metrics.Series] {
-	return func(yield func(metrics.Series) bool) {
-		name := metrics.Label{Name: "__name__", Value: sizeOf.Name}
-		for s := range images(3) {
-			if !yield(s) {
-				return
-			}
-		}
-		for _, labels := range [][]metrics.Label{
-			{{Name: "tag", Value: "unsorted"}, {Name: "name", Value: "x"}, name},
-			{name, {Name: "name", Value: ""}, {Name: "tag", Value: "empty value"}},
-			{{Name: "", Value: "empty name"}, name},
-			{{Name: "tag", Value: "no metric name"}},
-			{name, {Name: "tag", Value: "twice"}, {Name: "tag", Value: "twice"}},
-			{name, {Name: "tag-name", Value: "a name that is none"}},
-			{{Name: "__name__", Value: "metric-name"}, {Name: "tag", Value: "a metric name that is none"}},
-			{name, {Name: "tag", Value: "not \xff UTF-8"}},
-		} {
-			if !yield(metrics.Series{Family: sizeOf, Labels: labels, Value: 1}) {
-				return
-			}
-		}
-	}
-}
-
-func pushDirty(s *scene) { s.push(dirty()) }
-
-// values is a run of gauges with these values.
-func values(all ...float64) iter.Seq[metrics.Series] {
-	return func(yield func(metrics.Series) bool) {
-		for i, v := range all {
-			labels := []metrics.Label{{Name: "__name__", Value: sizeOf.Name}, {Name: "tag", Value: fmt.Sprint(i)}}
-			if !yield(metrics.Series{Family: sizeOf, Labels: labels, Value: v}) {
-				return
-			}
-		}
-	}
-}
-
 // bits are the values that came, in order.
 func bits(want ...float64) func(*scene) error {
 	return func(s *scene) error {
@@ -368,46 +306,6 @@ func growing(s *scene) error {
 	}
 	return nil
 }
-
-// The faults that are the same in both protocols.
-
-func faultRequest(change func(*http.Request)) fault { return fault{request: change} }
-
-func faultHeader(name, value string) fault {
-	return faultRequest(func(r *http.Request) { r.Header.Set(name, value) })
-}
-
-func faultSeries(change func(*wireSeries)) fault {
-	return fault{series: func(_ int, s *wireSeries) bool { change(s); return true }}
-}
-
-func faultLabel(name, value string) fault {
-	return faultSeries(func(s *wireSeries) {
-		s.labels = append(s.labels, prompb.Label{Name: name, Value: value})
-		slices.SortFunc(s.labels, func(a, b prompb.Label) int { return strings.Compare(a.Name, b.Name) })
-	})
-}
-
-func faultValue(change func(float64) float64) fault {
-	return faultSeries(func(s *wireSeries) { s.samples[0].Value = change(s.samples[0].Value) })
-}
-
-// faultVerdict judges answers of a status in its own way.
-func faultVerdict(v verdict, statuses ...int) fault {
-	return fault{verdict: func(_ remotewrite.Protocol, a *reply) (verdict, bool) {
-		return v, slices.Contains(statuses, a.status)
-	}}
-}
-
-func framed(raw []byte) []byte {
-	var b bytes.Buffer
-	w := snappy.NewBufferedWriter(&b)
-	_, _ = w.Write(raw)
-	_ = w.Close()
-	return b.Bytes()
-}
-
-func plainText([]byte) []byte { return []byte(`{"timeseries": []}`) }
 
 func isUTF8(l prompb.Label) error {
 	if !utf8.ValidString(l.Name) || !utf8.ValidString(l.Value) {

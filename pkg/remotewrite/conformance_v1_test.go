@@ -140,6 +140,10 @@ func protocolV1() []rule {
 			do: pushTwice, check: spoken(remotewritetest.V1, remotewritetest.V1),
 			wrong: fault{heard: func(remotewrite.Protocol, *reply) remotewrite.Protocol { return remotewrite.V2 }},
 		},
+		{
+			id: "1.0#compatibility.4", sentence: "any 1.x compatible receivers MUST be able to read any 1.x compatible sender",
+			check: all(stored(12, 1), takenWhole), wrong: fault{raw: plainText},
+		},
 	}
 }
 
