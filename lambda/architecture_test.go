@@ -18,13 +18,14 @@ const module = "github.com/aws-exporters/ecr-remote-write"
 // arrows are the imports among our packages that may be: a package on the left may
 // import those on the right, and no other of ours.
 var arrows = map[string][]string{
-	"lambda":              {"pkg/auth", "pkg/config", "pkg/ecr", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/pace", "pkg/refresh", "pkg/remotewrite", "pkg/state"},
+	"lambda":              {"pkg/auth", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/pace", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/selection", "pkg/state"},
 	"lambda/local":        {"pkg/ecrtest", "pkg/lambdatest"},
 	"pkg/auth":            {},
 	"pkg/config":          {},
 	"pkg/ecr":             {"pkg/inventory", "pkg/pace"},
 	"pkg/ecrtest":         {},
-	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite"},
+	"pkg/emf":             {"pkg/metrics"},
+	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/selection"},
 	"pkg/inspector":       {"pkg/inventory", "pkg/pace"},
 	"pkg/inventory":       {},
 	"pkg/lambdatest":      {},
@@ -33,21 +34,26 @@ var arrows = map[string][]string{
 	"pkg/refresh":         {"pkg/inventory"},
 	"pkg/remotewrite":     {"pkg/metrics"},
 	"pkg/remotewritetest": {},
+	"pkg/secret":          {},
+	"pkg/selection":       {"pkg/inventory"},
 	"pkg/state":           {"pkg/inventory"},
 }
 
 // only says which of our packages may import what is not ours.
 var only = map[string]string{
-	"github.com/aws/aws-sdk-go-v2/service/ecr":        "pkg/ecr",
-	"github.com/aws/aws-sdk-go-v2/service/inspector2": "pkg/inspector",
-	"github.com/aws/aws-sdk-go-v2/service/s3":         "pkg/state",
-	"github.com/aws/aws-sdk-go-v2/aws/signer/v4":      "pkg/auth",
-	"github.com/aws/aws-sdk-go-v2/config":             "lambda",
-	"github.com/aws/aws-lambda-go/lambda":             "lambda",
-	"github.com/prometheus/prometheus/prompb":         "pkg/remotewrite pkg/remotewritetest",
-	"github.com/golang/snappy":                        "pkg/remotewrite pkg/remotewritetest",
-	"github.com/caarlos0/env/v11":                     "pkg/config",
-	"github.com/fxamacker/cbor/v2":                    "pkg/inventory",
+	"github.com/aws/aws-sdk-go-v2/service/ecr":            "pkg/ecr",
+	"github.com/aws/aws-sdk-go-v2/service/inspector2":     "pkg/inspector",
+	"github.com/aws/aws-sdk-go-v2/service/s3":             "pkg/state",
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager": "pkg/secret",
+	"github.com/aws/aws-sdk-go-v2/service/ssm":            "pkg/secret",
+	"github.com/aws/aws-sdk-go-v2/service/sts":            "pkg/auth",
+	"github.com/aws/aws-sdk-go-v2/aws/signer/v4":          "pkg/auth",
+	"github.com/aws/aws-sdk-go-v2/config":                 "lambda",
+	"github.com/aws/aws-lambda-go/lambda":                 "lambda",
+	"github.com/prometheus/prometheus/prompb":             "pkg/remotewrite pkg/remotewritetest",
+	"github.com/golang/snappy":                            "pkg/remotewrite pkg/remotewritetest",
+	"github.com/caarlos0/env/v11":                         "pkg/config",
+	"github.com/fxamacker/cbor/v2":                        "pkg/inventory",
 }
 
 type goPackage struct {

@@ -112,7 +112,7 @@ func fieldComments(t *testing.T, file, name string) map[string]string {
 func familiesTable() string {
 	var b strings.Builder
 	b.WriteString("| family | labels | value | help |\n|---|---|---|---|\n")
-	for _, family := range metrics.Families() {
+	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies()) {
 		labels := "none"
 		if len(family.Labels) > 0 {
 			labels = "`" + strings.Join(family.Labels, "` `") + "`"

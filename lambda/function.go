@@ -34,7 +34,7 @@ func newFunction(environ []string, stdout io.Writer) *function {
 	c, err := config.Load(environ, config.ToSend)
 	f.log = newLogger(stdout, c, environ, f.request)
 	if err == nil {
-		f.exporter, err = wire(context.Background(), c, wiring{log: f.log, budget: true})
+		f.exporter, err = wire(context.Background(), c, wiring{log: f.log, budget: true, stdout: stdout, name: lambdacontext.FunctionName})
 	}
 	if f.broken = err; err != nil {
 		f.log.Error("the function cannot work", slog.Any("error", err))

@@ -5,9 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,15 +19,15 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/logging"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/emf"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
-	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
@@ -32,8 +36,12 @@ type wiring struct {
 	log *slog.Logger
 	// budget bounds the asking by REFRESH_BUDGET.
 	budget bool
-	// print leaves the sender out.
+	// print is set if the series are printed: then none is sent.
 	print bool
+	// stdout, if set, is where the run's own metrics go for CloudWatch, under the
+	// function's name.
+	stdout io.Writer
+	name   string
 	// progress, if set, is told of each repository and scan.
 	progress func(what string, done, due int)
 }
@@ -69,6 +77,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Concurrency: c.ECRConcurrency,
 			Logger:      w.log,
 			Progress:    w.progress,
+			Includes:    c.Repositories().Func(),
 			Scans: refresh.ScanOptions{
 				Source:    refresh.ScanSource(c.ScanSource),
 				Inspector: inspector.New(awsCfg, at),
@@ -78,8 +87,20 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 				PerSecond: c.ScanRequestsPerSecond,
 			},
 		}),
-		Calls:      at,
-		Families:   metrics.Families(),
+		Calls:       at,
+		Families:    families(c, metrics.Families()),
+		RunFamilies: families(c, metrics.RunFamilies()),
+		Selection: selection.New(selection.Options{
+			Repository:   c.Repositories().Func(),
+			Tag:          c.Tags().Func(),
+			NewestImages: c.ImagesPerRepository,
+			PushedWithin: time.Duration(c.ImagesPushedWithin),
+			PulledWithin: time.Duration(c.ImagesPulledWithin),
+		}),
+		Auto:       c.RemoteWriteProtocol == config.ProtocolAuto,
+		Version:    versionText(),
+		GoVersion:  runtime.Version(),
+		Schedule:   c.Schedule.Interval(),
 		RegistryID: string(c.ECRRegistryID),
 		Logger:     w.log,
 
@@ -89,15 +110,23 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	for _, label := range c.ExternalLabels {
 		options.External = append(options.External, metrics.Label(label))
 	}
+	if w.stdout != nil && c.CloudWatchMetrics {
+		options.Publish = func(at time.Time, series iter.Seq[metrics.Series]) error {
+			return emf.Write(w.stdout, "ecr-remote-write", at, []metrics.Label{{Name: "FunctionName", Value: w.name}}, series)
+		}
+	}
 	if w.budget {
 		options.RefreshBudget = time.Duration(c.RefreshBudget)
 	}
-	if !w.print {
-		if options.Sender, err = newSender(c, awsCfg, w.log); err != nil {
-			return nil, err
-		}
+	if options.Sender, err = newSender(c, awsCfg, w); err != nil {
+		return nil, err
 	}
 	return exporter.New(options), nil
+}
+
+// families are those rows of a table that the settings leave in.
+func families(c *config.Config, table []*metrics.Family) []*metrics.Family {
+	return slices.DeleteFunc(table, func(f *metrics.Family) bool { return !c.Families().Match(f.Name) })
 }
 
 // awsConfig loads the AWS configuration of the environment.
@@ -123,30 +152,6 @@ func sdkLogger(log *slog.Logger) logging.Logger {
 			level = slog.LevelWarn
 		}
 		log.Log(context.Background(), level, "AWS SDK: "+fmt.Sprintf(format, v...))
-	})
-}
-
-func newSender(c *config.Config, awsCfg aws.Config, log *slog.Logger) (*remotewrite.Sender, error) {
-	var transport http.RoundTripper = remotewrite.NewTransport(c.RemoteWriteConcurrency)
-	if c.RemoteWriteAuth == config.AuthSigV4 {
-		// The Region is the endpoint's; failing that the one the AWS
-		// configuration resolved, which need not come from a variable.
-		region := cmp.Or(string(c.RemoteWriteRegion), awsCfg.Region)
-		signed, err := auth.NewSigV4(region, awsCfg.Credentials, transport)
-		if err != nil {
-			return nil, err
-		}
-		transport = signed
-	}
-	return remotewrite.New(remotewrite.Options{
-		URL:         &c.RemoteWriteURL.URL,
-		Client:      &http.Client{Transport: transport},
-		Timeout:     time.Duration(c.RemoteWriteTimeout),
-		MaxBytes:    c.RemoteWriteMaxBytes,
-		MaxSeries:   c.RemoteWriteMaxSeries,
-		Concurrency: c.RemoteWriteConcurrency,
-		Version:     versionText(),
-		Logger:      log,
 	})
 }
 

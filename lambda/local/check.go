@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
@@ -85,6 +86,12 @@ func expectScan(scan ecrtest.ScanState, scanned bool, add func(family string, va
 	}
 }
 
+// ofRun reports whether a family tells of the run itself, which the registry says
+// nothing about.
+func ofRun(family string) bool {
+	return strings.HasPrefix(family, "aws_ecr_exporter_") && family != pendings && family != ages
+}
+
 // totals asks the store for what it has of each family at a time. There is nothing
 // in it but what the function pushed.
 func (s *store) totals(ctx context.Context, at time.Time) (map[string]total, error) {
@@ -98,10 +105,16 @@ func (s *store) totals(ctx context.Context, at time.Time) (map[string]total, err
 	}
 	totals := map[string]total{}
 	for _, c := range counts {
+		if ofRun(c.labels["__name__"]) {
+			continue
+		}
 		totals[c.labels["__name__"]] = total{series: int(c.value)}
 	}
 	for _, c := range sums {
-		t := totals[c.labels["__name__"]]
+		t, known := totals[c.labels["__name__"]]
+		if !known {
+			continue
+		}
 		t.sum = c.value
 		totals[c.labels["__name__"]] = t
 	}

@@ -96,7 +96,9 @@ type summary struct {
 	Accepted        int                `json:"accepted"`
 	Dropped         map[string]int     `json:"dropped"`
 	Refused         int                `json:"refused"`
+	Unconfirmed     int                `json:"unconfirmed"`
 	NotSent         int                `json:"notSent"`
+	Protocol        string             `json:"protocol"`
 	Batches         int                `json:"batches"`
 	Bytes           int64              `json:"bytes"`
 	BytesCompressed int64              `json:"bytesCompressed"`

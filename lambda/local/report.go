@@ -40,7 +40,7 @@ func writeStarted(w io.Writer, s *session) {
 // writeSummary says what the function says of its run.
 func writeSummary(w io.Writer, s summary) {
 	headline(w, "The first push")
-	lost := s.Refused + s.NotSent
+	lost := s.Refused + s.Unconfirmed + s.NotSent
 	for _, n := range s.Dropped {
 		lost += n
 	}
@@ -49,7 +49,7 @@ func writeSummary(w io.Writer, s summary) {
 		throttles += n
 	}
 	var steps []string
-	for _, step := range []string{"load", "refresh", "push", "save"} {
+	for _, step := range []string{"load", "refresh", "push", "save", "report"} {
 		if duration := s.Durations[step]; duration > 0 {
 			steps = append(steps, step+" "+took(duration))
 		}
@@ -59,7 +59,7 @@ func writeSummary(w io.Writer, s summary) {
 		{"images", fmt.Sprintf("%s, %s of them tagged", grouped(s.Images), grouped(s.TaggedImages))},
 		{"scan results", fmt.Sprintf("%s asked for, %s pending", grouped(s.Scans.Answered), grouped(s.Scans.Pending))},
 		{"series", fmt.Sprintf("%s accepted, %s lost", grouped(s.Accepted), grouped(lost))},
-		{"batches", fmt.Sprintf("%s, %s compressed to %s, %s", grouped(s.Batches), byteSize(float64(s.Bytes)), byteSize(float64(s.BytesCompressed)), plural(s.Retries, "retry", "retries"))},
+		{"batches", fmt.Sprintf("%s by remote write %s, %s compressed to %s, %s", grouped(s.Batches), s.Protocol, byteSize(float64(s.Bytes)), byteSize(float64(s.BytesCompressed)), plural(s.Retries, "retry", "retries"))},
 		{"API calls", fmt.Sprintf("%s; %s throttled", mostCalled(s.Calls), grouped(throttles))},
 		{"duration", fmt.Sprintf("%s: %s", took(s.Durations["total"]), strings.Join(steps, ", "))},
 	})

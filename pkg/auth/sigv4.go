@@ -1,6 +1,10 @@
 // Package auth authenticates requests to the remote-write endpoint: one
 // http.RoundTripper a method. They stand below the sender's retry loop, so
 // every attempt is authenticated anew.
+//
+// From the top: Headers, then one of SigV4, Basic and Bearer, then TLS on the
+// transport. None makes a call or reads a secret before its first request, follows a
+// redirect, or authenticates a request that does.
 package auth
 
 import (
@@ -12,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -38,15 +43,23 @@ const maxBuffered = 16 << 20
 // that the AWS SDK leaves out (Authorization, User-Agent, X-Amzn-Trace-Id,
 // Expect, Transfer-Encoding). So whatever sets headers stands above it.
 type SigV4 struct {
+	below
 	credentials aws.CredentialsProvider
 	region      string
-	next        http.RoundTripper
 	signer      *v4.Signer
+	exchange    exchange[aws.Credentials]
+
+	mu          sync.Mutex
+	invalidated time.Time // when the credentials last were
 }
 
 // NewSigV4 returns a RoundTripper that signs for AMP in the given region with
 // the credentials that the provider has at that moment, then calls next.
 // A nil next is http.DefaultTransport.
+//
+// If the receiver says that the credentials have expired and the provider has a
+// method Invalidate, as AssumeRole's and any *aws.CredentialsCache, it is called, at
+// most once a minute.
 func NewSigV4(region string, credentials aws.CredentialsProvider, next http.RoundTripper) (*SigV4, error) {
 	if region == "" {
 		return nil, errors.New("setting up SigV4: no region to sign for")
@@ -54,41 +67,50 @@ func NewSigV4(region string, credentials aws.CredentialsProvider, next http.Roun
 	if credentials == nil {
 		return nil, errors.New("setting up SigV4: no credentials provider")
 	}
-	if next == nil {
-		next = http.DefaultTransport
+	s := &SigV4{below: newBelow(next), credentials: credentials, region: region, signer: v4.NewSigner()}
+	s.exchange = exchange[aws.Credentials]{
+		current: s.retrieve,
+		same: func(a, b aws.Credentials) bool {
+			return a.AccessKeyID == b.AccessKeyID && a.SessionToken == b.SessionToken && a.SecretAccessKey == b.SecretAccessKey
+		},
+		send:    s.send,
+		refused: s.refused,
+		failed:  s.failed,
 	}
-	return &SigV4{credentials: credentials, region: region, next: next, signer: v4.NewSigner()}, nil
+	return s, nil
 }
 
 // RoundTrip implements http.RoundTripper. The request itself is not changed: a
 // clone is signed. An error of its own is a *SigningError.
 func (s *SigV4) RoundTrip(req *http.Request) (*http.Response, error) {
-	signed, err := s.sign(req)
-	if err != nil {
-		// A RoundTripper closes the body, even when it fails.
-		if req.Body != nil {
-			_ = req.Body.Close()
-		}
-		return nil, &SigningError{Host: req.URL.Host, Region: s.region, Err: err}
-	}
-	return s.next.RoundTrip(signed)
+	return s.exchange.do(req)
+}
+func (*SigV4) setsAuthorization() {}
+
+func (s *SigV4) failed(req *http.Request, err error) error {
+	return &SigningError{Host: req.URL.Host, Region: s.region, Err: err}
 }
 
-func (s *SigV4) sign(req *http.Request) (*http.Request, error) {
-	creds, err := s.credentials.Retrieve(req.Context())
+func (s *SigV4) retrieve(ctx context.Context) (aws.Credentials, error) {
+	creds, err := s.credentials.Retrieve(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("getting AWS credentials: %w", err)
+		return creds, fmt.Errorf("getting AWS credentials: %w", err)
 	}
-	clone := req.Clone(req.Context())
-	sum, err := hashBody(clone)
+	return creds, nil
+}
+
+// send signs req and hands it on.
+func (s *SigV4) send(req *http.Request, creds aws.Credentials) (*http.Response, error) {
+	sum, err := hashBody(req)
 	if err != nil {
-		return nil, fmt.Errorf("hashing the body: %w", err)
+		closeBody(req)
+		return nil, s.failed(req, fmt.Errorf("hashing the body: %w", err))
 	}
-	err = s.signer.SignHTTP(req.Context(), creds, clone, sum, Service, s.region, time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("computing the signature: %w", err)
+	if err := s.signer.SignHTTP(req.Context(), creds, req, sum, Service, s.region, time.Now()); err != nil {
+		closeBody(req)
+		return nil, s.failed(req, fmt.Errorf("computing the signature: %w", err))
 	}
-	return clone, nil
+	return s.next.RoundTrip(req)
 }
 
 // hashBody returns the lower-case hex SHA-256 of the body and leaves req with a

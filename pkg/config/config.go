@@ -4,16 +4,12 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
-	"log/slog"
 	"net"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caarlos0/env/v11"
 )
@@ -23,10 +19,30 @@ import (
 type Config struct {
 	// Where the series are sent: the remote-write URL of an Amazon Managed Service for Prometheus (AMP) workspace, or of any other endpoint.
 	RemoteWriteURL URL `env:"REMOTE_WRITE_URL" rule:"an absolute http or https URL" note:"required"`
-	// How requests authenticate: `sigv4` or `none`.
-	RemoteWriteAuth Auth `env:"REMOTE_WRITE_AUTH" rule:"sigv4 or none" note:"sigv4 for an AMP host, else none"`
+	// Which version of the remote-write protocol is spoken: `auto` tries 2.0, which also tells how much of a batch was stored, and falls back to 1.0 where the endpoint does not take it.
+	RemoteWriteProtocol Protocol `env:"REMOTE_WRITE_PROTOCOL" rule:"1.0, auto or 2.0" note:"1.0 for an AMP host, else auto"`
+	// How requests authenticate: `sigv4`, `basic`, `bearer` or `none`.
+	RemoteWriteAuth Auth `env:"REMOTE_WRITE_AUTH" rule:"sigv4, basic, bearer or none" note:"sigv4 for an AMP host, else basic with a user name, bearer with a token, or none"`
 	// The AWS Region that requests are signed for.
 	RemoteWriteRegion Region `env:"REMOTE_WRITE_REGION" rule:"an AWS Region such as eu-west-1" note:"the AMP host's, else the function's"`
+	// The role that is assumed to sign requests, for a workspace of another account. Only with `sigv4`.
+	RemoteWriteRoleARN RoleARN `env:"REMOTE_WRITE_ROLE_ARN" rule:"the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME"`
+	// The external id that the role's trust policy asks for.
+	RemoteWriteRoleExternalID ExternalID `env:"REMOTE_WRITE_ROLE_EXTERNAL_ID" rule:"2 to 1224 letters, digits and _+=,.@:/-"`
+	// The user name of `basic`. It may stand in the URL instead.
+	RemoteWriteUsername string `env:"REMOTE_WRITE_USERNAME" rule:"text without colon and control characters"`
+	// The password of `basic`. A secret is the text itself or, better, a reference to where it is kept.
+	RemoteWritePassword Secret `env:"REMOTE_WRITE_PASSWORD" rule:"text without control characters, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
+	// The token of `bearer`: text or a reference.
+	RemoteWriteBearerToken Secret `env:"REMOTE_WRITE_BEARER_TOKEN" rule:"visible ASCII characters, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
+	// Headers that each request carries, as `Name=value,Name=value`, such as `X-Scope-OrgID=team-a`. A value may be a reference. What the sender itself sets cannot be set.
+	RemoteWriteHeaders Headers `env:"REMOTE_WRITE_HEADERS" rule:"Name=value pairs separated by commas, each name once and none that the sender or HTTP sets; a value is text or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
+	// The certificates of the authorities that the endpoint's certificate is checked against, in place of the system's: PEM text or a reference. Only with an https URL, and so are the next two.
+	RemoteWriteCA Secret `env:"REMOTE_WRITE_CA" rule:"certificates as PEM text, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
+	// The certificate that the function shows to the endpoint, with what leads from it to an authority: PEM text or a reference.
+	RemoteWriteClientCertificate Secret `env:"REMOTE_WRITE_CLIENT_CERTIFICATE" rule:"certificates as PEM text, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
+	// The private key of that certificate: PEM text or a reference.
+	RemoteWriteClientKey Secret `env:"REMOTE_WRITE_CLIENT_KEY" rule:"a private key as PEM text, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
 	// How long one attempt to send a batch may take.
 	RemoteWriteTimeout Duration `env:"REMOTE_WRITE_TIMEOUT" envDefault:"10s" rule:"from 100ms to 5m, as a Go duration or in seconds" min:"100ms" max:"5m"`
 	// The most bytes of one request, before compression. AMP takes 1 MB.
@@ -36,7 +52,9 @@ type Config struct {
 	// How many requests are under way at once. Each holds up to twice `REMOTE_WRITE_MAX_BYTES` of memory.
 	RemoteWriteConcurrency int `env:"REMOTE_WRITE_CONCURRENCY" envDefault:"4" rule:"a whole number from 1 to 64" min:"1" max:"64"`
 	// How long what ECR answered stays fresh, in seconds (as the Python exporter takes it) or as a Go duration.
-	CacheRefreshInterval Duration `env:"CACHE_REFRESH_INTERVAL" envDefault:"1800" rule:"from 1s to 168h, as a Go duration or in seconds" min:"1s" max:"168h"`
+	CacheRefreshInterval Duration `env:"CACHE_REFRESH_INTERVAL" envDefault:"1800" rule:"from 1s to 168h, as 7d, as a Go duration or in seconds" min:"1s" max:"168h"`
+	// How often the function is invoked. Only `-dry-run` needs it, to tell the samples a month; it changes nothing else.
+	Schedule Schedule `env:"SCHEDULE" envDefault:"rate(2 minutes)" rule:"rate(N minutes), hours or days as EventBridge writes it, or a duration; from 1s to 10000h" min:"1s" max:"10000h"`
 	// The AWS account whose registry is read.
 	ECRRegistryID AccountID `env:"ECR_REGISTRY_ID" rule:"an AWS account, twelve digits" note:"the function's account"`
 	// How many repositories are listed at once.
@@ -46,11 +64,29 @@ type Config struct {
 	// Where scan results come from: `auto` looks at the registry's scanning configuration and takes `findings` for basic scanning, `inspector` for enhanced; `findings` makes one ECR call an image; `inspector` reads Amazon Inspector's lists, and findings where these are not exact; `summary` takes what comes with the list of images; `none` asks for nothing.
 	ScanSource ScanSource `env:"SCAN_SOURCE" envDefault:"auto" rule:"auto, findings, inspector, summary or none"`
 	// How long the result of a finished scan stays fresh, in seconds or as a Go duration. An event that tells of a scan counts at once.
-	ScanRefreshInterval Duration `env:"SCAN_REFRESH_INTERVAL" rule:"from 1m to 720h, as a Go duration or in seconds" note:"24h for basic scanning, 6h for enhanced" min:"1m" max:"720h"`
+	ScanRefreshInterval Duration `env:"SCAN_REFRESH_INTERVAL" rule:"from 1m to 720h, as 7d, as a Go duration or in seconds" note:"24h for basic scanning, 6h for enhanced" min:"1m" max:"720h"`
 	// The most requests a second that ask for scan results. It is halved when AWS throttles, and grows back.
 	ScanRequestsPerSecond float64 `env:"SCAN_REQUESTS_PER_SECOND" envDefault:"10" rule:"a number from 0.1 to 10000" min:"0.1" max:"10000"`
 	// How many images of a repository are asked for scan results, the newest tagged ones; 0 means all.
 	ScanImagesPerRepository int `env:"SCAN_IMAGES_PER_REPOSITORY" envDefault:"0" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
+	// The repositories that have series, by a regular expression (RE2) that matches the whole name. What a filter leaves out is not asked for, and no series tells of it.
+	RepositoriesInclude Regexp `env:"REPOSITORIES_INCLUDE" rule:"a regular expression" note:"all"`
+	// The repositories that have none, though they are included.
+	RepositoriesExclude Regexp `env:"REPOSITORIES_EXCLUDE" rule:"a regular expression" note:"none"`
+	// The tags that have series, likewise.
+	TagsInclude Regexp `env:"TAGS_INCLUDE" rule:"a regular expression" note:"all"`
+	// The tags that have none.
+	TagsExclude Regexp `env:"TAGS_EXCLUDE" rule:"a regular expression" note:"none"`
+	// The metric families that are sent, by name.
+	FamiliesInclude Regexp `env:"FAMILIES_INCLUDE" rule:"a regular expression" note:"all"`
+	// The metric families that are not.
+	FamiliesExclude Regexp `env:"FAMILIES_EXCLUDE" rule:"a regular expression" note:"none"`
+	// How many images of a repository have series, those pushed last; 0 means all.
+	ImagesPerRepository int `env:"IMAGES_PER_REPOSITORY" envDefault:"0" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
+	// Only images pushed within this time have series; 0 means all. With `IMAGES_PULLED_WITHIN` too, either is enough.
+	ImagesPushedWithin Duration `env:"IMAGES_PUSHED_WITHIN" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" note:"no limit" min:"0s" max:"3650d"`
+	// Only images pulled within this time have series; 0 means all. ECR notes a pull about once a day.
+	ImagesPulledWithin Duration `env:"IMAGES_PULLED_WITHIN" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" note:"no limit" min:"0s" max:"3650d"`
 	// How much of an invocation may be spent on asking ECR; what is due beyond it waits for the next one. `-once` and `-dry-run` take as long as they need.
 	RefreshBudget Duration `env:"REFRESH_BUDGET" envDefault:"60s" rule:"from 1s to 15m, as a Go duration or in seconds" min:"1s" max:"15m"`
 	// Where the inventory rests between cold starts: `memory:` (nowhere), `file:///path` or `s3://bucket/key`.
@@ -59,6 +95,8 @@ type Config struct {
 	StateSaveInterval Duration `env:"STATE_SAVE_INTERVAL" envDefault:"5m" rule:"from 0s to 24h, as a Go duration or in seconds" min:"0s" max:"24h"`
 	// Labels put on every series, as `name=value,name=value`. A family's own label of the same name wins.
 	ExternalLabels Labels `env:"EXTERNAL_LABELS" rule:"name=value pairs separated by commas; names match [a-zA-Z_][a-zA-Z0-9_]* and do not begin with __; values have 1 to 2048 bytes"`
+	// Whether the run's own metrics also go to the log in CloudWatch's embedded metric format, so that an endpoint that is down is seen. CloudWatch bills each as a custom metric.
+	CloudWatchMetrics bool `env:"CLOUDWATCH_METRICS" envDefault:"true" rule:"true or false"`
 	// The least severe log lines that are shown: `DEBUG`, `INFO`, `WARN` or `ERROR`.
 	LogLevel LogLevel `env:"LOG_LEVEL" rule:"DEBUG, INFO, WARN or ERROR" note:"AWS_LAMBDA_LOG_LEVEL, else INFO"`
 	// Warnings are settings that look like ours and are not: a misspelt name would otherwise go unseen.
@@ -98,14 +136,14 @@ func Load(environ []string, use Use) (*Config, error) {
 			if !ok {
 				return nil, fmt.Errorf("reading the configuration: %w", err)
 			}
-			faults.add(vars, parse.Name)
+			faults.add(vars, parse.Name, parse.Err)
 		}
 	}
 	c.checkRanges(vars, &faults)
 	c.resolve(vars, use, &faults)
-	c.Warnings = unknown(vars)
+	c.Warnings = append(c.Warnings, unknown(vars)...)
 	if len(faults) > 0 {
-		slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Variable, b.Variable) })
+		slices.SortStableFunc(faults, func(a, b Fault) int { return strings.Compare(a.Variable, b.Variable) })
 		return nil, faults
 	}
 	return c, nil
@@ -121,7 +159,7 @@ func (c *Config) checkRanges(vars map[string]string, faults *Faults) {
 			continue
 		}
 		if n := number(v); !(n >= bound(low) && n <= bound(field.Tag.Get("max"))) { // so that NaN is out too
-			faults.add(vars, field.Name)
+			faults.add(vars, field.Name, nil)
 		}
 	}
 }
@@ -138,41 +176,13 @@ func bound(tag string) float64 {
 	if n, err := strconv.ParseFloat(tag, 64); err == nil {
 		return n
 	}
-	d, _ := time.ParseDuration(tag)
+	var d Duration
+	_ = d.UnmarshalText([]byte(tag)) // a test of the defaults would fail
 	return float64(d)
 }
 
-// ampHost matches the endpoints of Amazon Managed Service for Prometheus: plain,
-// FIPS, dual-stack, VPC and China.
-//
-// See https://docs.aws.amazon.com/general/latest/gr/prometheus-service.html.
-var ampHost = regexp.MustCompile(`^(?:[a-z0-9-]+\.)?aps-workspaces(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn)$`)
-
-// resolve settles what depends on another setting.
-func (c *Config) resolve(vars map[string]string, use Use, faults *Faults) {
-	if _, set := vars["REMOTE_WRITE_URL"]; !set && use == ToSend {
-		*faults = append(*faults, Fault{Variable: "REMOTE_WRITE_URL", Rule: "required: " + rule("RemoteWriteURL")})
-	}
-	if match := ampHost.FindStringSubmatch(strings.ToLower(c.RemoteWriteURL.Hostname())); match != nil {
-		c.RemoteWriteAuth = cmp.Or(c.RemoteWriteAuth, AuthSigV4)
-		c.RemoteWriteRegion = cmp.Or(c.RemoteWriteRegion, Region(match[1]))
-	}
-	c.RemoteWriteAuth = cmp.Or(c.RemoteWriteAuth, AuthNone)
-	if c.RemoteWriteAuth == AuthSigV4 && c.RemoteWriteURL.User != nil {
-		*faults = append(*faults, Fault{"REMOTE_WRITE_URL", withoutSecrets(c.RemoteWriteURL.URL), "no user name or password in it where requests are signed (REMOTE_WRITE_AUTH)"})
-	}
-	if c.LogLevel.level == nil {
-		// Lambda's own variable is set by the platform and is not for us to
-		// refuse: what is not known counts as INFO.
-		if c.LogLevel.UnmarshalText([]byte(vars["AWS_LAMBDA_LOG_LEVEL"])) != nil {
-			level := slog.LevelInfo
-			c.LogLevel.level = &level
-		}
-	}
-}
-
 // prefixes are those of our variables that hardly anything else has.
-var prefixes = []string{"REMOTE_WRITE_", "ECR_", "SCAN_", "STATE_"}
+var prefixes = []string{"REMOTE_WRITE_", "ECR_", "SCAN_", "STATE_", "REPOSITORIES_", "TAGS_", "FAMILIES_", "IMAGES_"}
 
 // unknown names variables with a prefix of ours that mean nothing.
 func unknown(vars map[string]string) []string {

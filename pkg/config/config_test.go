@@ -32,13 +32,13 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("URL %s", c.RemoteWriteURL)
 	}
 	want := config.Config{
-		RemoteWriteURL: c.RemoteWriteURL, RemoteWriteAuth: config.AuthNone, RemoteWriteTimeout: config.Duration(10 * time.Second),
+		RemoteWriteURL: c.RemoteWriteURL, RemoteWriteProtocol: config.ProtocolAuto, RemoteWriteAuth: config.AuthNone, RemoteWriteTimeout: config.Duration(10 * time.Second),
 		RemoteWriteMaxBytes: 900_000, RemoteWriteMaxSeries: 5_000, RemoteWriteConcurrency: 4,
-		CacheRefreshInterval: config.Duration(30 * time.Minute), ECRConcurrency: 8, ECRRequestsPerSecond: 20,
+		CacheRefreshInterval: config.Duration(30 * time.Minute), Schedule: config.Schedule(2 * time.Minute), ECRConcurrency: 8, ECRRequestsPerSecond: 20,
 		ScanSource: config.ScanAuto, ScanRequestsPerSecond: 10,
-		RefreshBudget: config.Duration(time.Minute), StateSaveInterval: config.Duration(5 * time.Minute), LogLevel: c.LogLevel,
+		RefreshBudget: config.Duration(time.Minute), StateSaveInterval: config.Duration(5 * time.Minute), CloudWatchMetrics: true, LogLevel: c.LogLevel,
 	}
-	if diff := cmp.Diff(want, *c, cmp.AllowUnexported(config.LogLevel{})); diff != "" {
+	if diff := cmp.Diff(want, *c, cmp.AllowUnexported(config.LogLevel{}, config.Regexp{})); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
 	}
 	if c.LogLevel.Level() != slog.LevelInfo {
@@ -78,32 +78,6 @@ func TestValues(t *testing.T) {
 	}
 }
 
-func TestAuthAndRegion(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		host, auth, region string
-		wantAuth           config.Auth
-		wantRegion         config.Region
-	}{
-		{host: "aps-workspaces.eu-west-1.amazonaws.com", wantAuth: config.AuthSigV4, wantRegion: "eu-west-1"},
-		{host: "APS-Workspaces.us-gov-west-1.amazonaws.com:443", wantAuth: config.AuthSigV4, wantRegion: "us-gov-west-1"},
-		{host: "aps-workspaces-fips.us-east-1.amazonaws.com", wantAuth: config.AuthSigV4, wantRegion: "us-east-1"},
-		{host: "aps-workspaces.ap-southeast-2.api.aws", wantAuth: config.AuthSigV4, wantRegion: "ap-southeast-2"},
-		{host: "vpce-0a1-b2.aps-workspaces.eu-central-1.vpce.amazonaws.com", wantAuth: config.AuthSigV4, wantRegion: "eu-central-1"},
-		{host: "aps-workspaces.cn-north-1.amazonaws.com.cn", wantAuth: config.AuthSigV4, wantRegion: "cn-north-1"},
-		{host: "aps-workspaces.eu-west-1.amazonaws.com", region: "us-east-1", wantAuth: config.AuthSigV4, wantRegion: "us-east-1"},
-		{host: "aps-workspaces.eu-west-1.amazonaws.com", auth: "none", wantAuth: config.AuthNone, wantRegion: "eu-west-1"},
-		{host: "proxy.example", auth: "sigv4", wantAuth: config.AuthSigV4},
-		{host: "aps-workspaces.eu-west-1.amazonaws.com.example", wantAuth: config.AuthNone},
-		{host: "notaps-workspaces.eu-west-1.amazonaws.com", wantAuth: config.AuthNone},
-	} {
-		got := load(t, "REMOTE_WRITE_URL=https://"+c.host+"/api", "REMOTE_WRITE_AUTH="+c.auth, "REMOTE_WRITE_REGION="+c.region)
-		if got.RemoteWriteAuth != c.wantAuth || got.RemoteWriteRegion != c.wantRegion {
-			t.Errorf("%+v: %q in %q", c, got.RemoteWriteAuth, got.RemoteWriteRegion)
-		}
-	}
-}
-
 func TestLogLevel(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -129,13 +103,16 @@ func TestBadSettings(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{
 		"REMOTE_WRITE_URL=localhost:9090", "REMOTE_WRITE_URL=ftp://host/", "REMOTE_WRITE_URL=https://", "REMOTE_WRITE_URL=/path", "REMOTE_WRITE_URL=http://a b/",
-		"REMOTE_WRITE_AUTH=basic", "REMOTE_WRITE_AUTH=SIGV4",
+		"REMOTE_WRITE_AUTH=oauth", "REMOTE_WRITE_AUTH=SIGV4",
+		"REMOTE_WRITE_PROTOCOL=1", "REMOTE_WRITE_PROTOCOL=v2", "REMOTE_WRITE_PROTOCOL=AUTO",
 		"REMOTE_WRITE_REGION=Ireland", "REMOTE_WRITE_REGION=eu-west",
 		"REMOTE_WRITE_TIMEOUT=0", "REMOTE_WRITE_TIMEOUT=soon", "REMOTE_WRITE_TIMEOUT=-1s", "REMOTE_WRITE_TIMEOUT=10m", "REMOTE_WRITE_TIMEOUT=NaN", "REMOTE_WRITE_TIMEOUT=inf",
 		"REMOTE_WRITE_MAX_BYTES=0", "REMOTE_WRITE_MAX_BYTES=1MB", "REMOTE_WRITE_MAX_BYTES=9e5", "REMOTE_WRITE_MAX_BYTES=99999999999999999999",
 		"REMOTE_WRITE_MAX_SERIES=0", "REMOTE_WRITE_MAX_SERIES=-1",
 		"REMOTE_WRITE_CONCURRENCY=0", "REMOTE_WRITE_CONCURRENCY=65",
 		"CACHE_REFRESH_INTERVAL=0", "CACHE_REFRESH_INTERVAL=30 minutes", "CACHE_REFRESH_INTERVAL=1e99",
+		"CACHE_REFRESH_INTERVAL=8d", "CACHE_REFRESH_INTERVAL=-1d", "CACHE_REFRESH_INTERVAL=1d-1h", "CACHE_REFRESH_INTERVAL=1h1d", "CACHE_REFRESH_INTERVAL=d", "CACHE_REFRESH_INTERVAL=1e9d", "CACHE_REFRESH_INTERVAL=99999999d", "CACHE_REFRESH_INTERVAL=53375d1281023h",
+		"SCHEDULE=rate(1 minutes)", "SCHEDULE=rate(2 minute)", "SCHEDULE=rate(0 minutes)", "SCHEDULE=rate(02 minutes)", "SCHEDULE=rate(2 seconds)", "SCHEDULE=rate(99999 days)", "SCHEDULE=rate(999999 minutes)", "SCHEDULE=cron(0 * * * ? *)", "SCHEDULE=often", "SCHEDULE=0",
 		"ECR_REGISTRY_ID=12345678901", "ECR_REGISTRY_ID=1234567890123", "ECR_REGISTRY_ID=12345678901x",
 		"ECR_CONCURRENCY=0", "ECR_CONCURRENCY=many", "ECR_CONCURRENCY=1.5",
 		"ECR_REQUESTS_PER_SECOND=0", "ECR_REQUESTS_PER_SECOND=fast", "ECR_REQUESTS_PER_SECOND=NaN", "ECR_REQUESTS_PER_SECOND=Inf",
@@ -143,6 +120,10 @@ func TestBadSettings(t *testing.T) {
 		"SCAN_REFRESH_INTERVAL=0", "SCAN_REFRESH_INTERVAL=59s", "SCAN_REFRESH_INTERVAL=721h", "SCAN_REFRESH_INTERVAL=daily",
 		"SCAN_REQUESTS_PER_SECOND=0", "SCAN_REQUESTS_PER_SECOND=10001", "SCAN_REQUESTS_PER_SECOND=NaN", "SCAN_REQUESTS_PER_SECOND=ten",
 		"SCAN_IMAGES_PER_REPOSITORY=-1", "SCAN_IMAGES_PER_REPOSITORY=100001", "SCAN_IMAGES_PER_REPOSITORY=all",
+		"REPOSITORIES_INCLUDE=[a", "REPOSITORIES_EXCLUDE=a)|(b", "TAGS_INCLUDE=*", "TAGS_EXCLUDE=(?=a)", "FAMILIES_INCLUDE=a{1001}", "FAMILIES_EXCLUDE=a\\",
+		"IMAGES_PER_REPOSITORY=-1", "IMAGES_PER_REPOSITORY=all", "IMAGES_PER_REPOSITORY=100001",
+		"IMAGES_PUSHED_WITHIN=-1s", "IMAGES_PUSHED_WITHIN=a month", "IMAGES_PULLED_WITHIN=3651d", "IMAGES_PULLED_WITHIN=NaNd",
+		"CLOUDWATCH_METRICS=yes", "CLOUDWATCH_METRICS=2",
 		"REFRESH_BUDGET=0", "REFRESH_BUDGET=1h",
 		"STATE_URL=disk", "STATE_URL=file://relative", "STATE_URL=file:///", "STATE_URL=file://host/path", "STATE_URL=memory://x", "STATE_URL=file:///p?x=y", "STATE_URL=ftp://x/y", "STATE_URL=s3://", "STATE_URL=s3://bucket", "STATE_URL=s3://bucket/", "STATE_URL=s3:///key", "STATE_URL=S3://bucket/key",
 		"STATE_URL=s3://Bucket/key", "STATE_URL=s3://ab/key", "STATE_URL=s3://a..b/key", "STATE_URL=s3://-ab/key", "STATE_URL=s3://ab-/key", "STATE_URL=s3://192.168.1.1/key", "STATE_URL=s3://a_b/key", "STATE_URL=s3://" + strings.Repeat("a", 64) + "/key", "STATE_URL=s3://me:pw@bucket/key",
@@ -172,26 +153,9 @@ func TestBadSettings(t *testing.T) {
 func TestEveryFaultAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load([]string{"REMOTE_WRITE_AUTH=x", "ECR_CONCURRENCY=0", "LOG_LEVEL=y"}, config.ToSend)
-	const want = `the configuration has faults: ECR_CONCURRENCY="0": want a whole number from 1 to 256; LOG_LEVEL="y": want DEBUG, INFO, WARN or ERROR; REMOTE_WRITE_AUTH="x": want sigv4 or none; REMOTE_WRITE_URL: required: an absolute http or https URL`
+	const want = `the configuration has faults: ECR_CONCURRENCY="0": want a whole number from 1 to 256; LOG_LEVEL="y": want DEBUG, INFO, WARN or ERROR; REMOTE_WRITE_AUTH="x": want sigv4, basic, bearer or none; REMOTE_WRITE_URL: required: an absolute http or https URL`
 	if err == nil || err.Error() != want {
 		t.Errorf("error\n%v, want\n%s", err, want)
-	}
-}
-
-// Secrets in a URL never reach a fault or a log.
-func TestURLSecrets(t *testing.T) {
-	t.Parallel()
-	const secret = "hunter2"
-	for _, u := range []string{"ftp://me:" + secret + "@host/", "https://me:" + secret + "@ho st/", "ftp://host/?key=" + secret} {
-		if _, err := config.Load([]string{"REMOTE_WRITE_URL=" + u}, config.ToSend); err == nil || strings.Contains(err.Error(), secret) {
-			t.Errorf("%s: error %v", u, err)
-		}
-	}
-	if _, err := config.Load([]string{"REMOTE_WRITE_URL=https://me:" + secret + "@host/", "REMOTE_WRITE_AUTH=sigv4"}, config.ToSend); err == nil || strings.Contains(err.Error(), secret) {
-		t.Errorf("user info with sigv4: error %v", err)
-	}
-	if c := load(t, "REMOTE_WRITE_URL=https://me:"+secret+"@host/?key="+secret); strings.Contains(c.RemoteWriteURL.String(), secret) {
-		t.Errorf("String() = %s", c.RemoteWriteURL)
 	}
 }
 
@@ -207,9 +171,9 @@ func TestToPrint(t *testing.T) {
 
 func TestUnknownSettings(t *testing.T) {
 	t.Parallel()
-	c := load(t, plainURL, "REMOTE_WRITE_ULR=x", "ECR_PARALLEL=3", "SCAN_FROM=findings", "STATE_URI=memory:", "OTHER=1", "AWS_ECR_X=1")
+	c := load(t, plainURL, "REMOTE_WRITE_ULR=x", "ECR_PARALLEL=3", "SCAN_FROM=findings", "STATE_URI=memory:", "IMAGES_NEWEST=3", "TAGS=x", "TAGS_ONLY=x", "FAMILIES_=x", "REPOSITORIES_INCLUDED=x", "OTHER=1", "AWS_ECR_X=1")
 	var want []string
-	for _, name := range []string{"ECR_PARALLEL", "REMOTE_WRITE_ULR", "SCAN_FROM", "STATE_URI"} {
+	for _, name := range []string{"ECR_PARALLEL", "FAMILIES_", "IMAGES_NEWEST", "REMOTE_WRITE_ULR", "REPOSITORIES_INCLUDED", "SCAN_FROM", "STATE_URI", "TAGS_ONLY"} {
 		want = append(want, name+" is no setting of this program and is ignored")
 	}
 	if diff := cmp.Diff(want, c.Warnings); diff != "" {
@@ -226,34 +190,4 @@ func TestDescribe(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, &out)
 		}
 	}
-}
-
-func TestStateURL(t *testing.T) {
-	t.Parallel()
-	longest := "s3://bucket/" + strings.Repeat("k", 1016)
-	for text, want := range map[string]config.StateURL{
-		"memory:":                       {},
-		"file:///var/lib/ecr%20state":   {Path: "/var/lib/ecr state"},
-		"s3://my.bucket-1/state":        {Bucket: "my.bucket-1", Key: "state"},
-		"s3://bucket/a folder/b%20c+d=": {Bucket: "bucket", Key: "a folder/b%20c+d="},
-		longest:                         {Bucket: "bucket", Key: longest[len("s3://bucket/"):]},
-	} {
-		got := load(t, plainURL, "STATE_URL="+text).StateURL
-		if got != want || got.String() != text {
-			t.Errorf("%s: %+v, and back %s", text, got, got)
-		}
-	}
-}
-
-func FuzzLoad(f *testing.F) {
-	f.Add("https://host/", "30s", "a=b", "file:///x", "1")
-	f.Add("https://host/", "0", "a=b", "s3://bucket/key", "1")
-	f.Fuzz(func(t *testing.T, url, duration, labels, state, n string) {
-		c, err := config.Load([]string{
-			"REMOTE_WRITE_URL=" + url, "REFRESH_BUDGET=" + duration, "EXTERNAL_LABELS=" + labels, "STATE_URL=" + state, "ECR_REQUESTS_PER_SECOND=" + n,
-		}, config.ToSend)
-		if (c == nil) == (err == nil) {
-			t.Errorf("config %v, error %v", c, err)
-		}
-	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -32,30 +33,63 @@ func (f Faults) Error() string {
 	return "the configuration has faults: " + strings.Join(lines, "; ")
 }
 
-// add notes that a field's value breaks its rule, once.
-func (f *Faults) add(vars map[string]string, fieldName string) {
+// add notes that a field's value breaks its rule, and why if the rule does not tell.
+func (f *Faults) add(vars map[string]string, fieldName string, why error) {
+	text := rule(fieldName)
+	if r, ok := why.(reason); ok { //nolint:errorlint // of this package, and never wrapped
+		text += " (" + string(r) + ")"
+	}
 	field, _ := reflect.TypeFor[Config]().FieldByName(fieldName)
 	variable := field.Tag.Get("env")
-	for _, known := range *f {
-		if known.Variable == variable {
-			return
-		}
-	}
-	value := vars[variable]
-	if field.Type == reflect.TypeFor[URL]() {
-		value = redact(value)
-	}
-	*f = append(*f, Fault{variable, value, rule(fieldName)})
+	f.note(vars, variable, text)
 }
 
-// redact leaves out of a URL what can be secret; of one that cannot be parsed it
-// shows nothing.
+// note adds a fault, unless one of its variable is known. Of the value it shows what
+// is no secret.
+func (f *Faults) note(vars map[string]string, variable, text string) {
+	if f.has(variable) {
+		return
+	}
+	*f = append(*f, Fault{variable, shown(variable, vars[variable]), text})
+}
+
+// has reports whether a variable has a fault.
+func (f *Faults) has(variable string) bool {
+	return slices.ContainsFunc(*f, func(known Fault) bool { return known.Variable == variable })
+}
+
+// shown is what may be seen of a variable's value.
+func shown(variable, value string) string {
+	for field := range reflect.TypeFor[Config]().Fields() {
+		if field.Tag.Get("env") != variable || value == "" {
+			continue
+		}
+		switch field.Type {
+		case reflect.TypeFor[URL]():
+			return redact(value)
+		case reflect.TypeFor[Secret]():
+			return shownSecret(value)
+		case reflect.TypeFor[Headers]():
+			return redacted
+		}
+	}
+	if variable == "REMOTE_WRITE_USERNAME" && !validUsername(value) {
+		return redacted // it may be name:password
+	}
+	return value
+}
+
+// redact leaves out of a URL what can be secret; of one in which user and password
+// may be elsewhere it shows nothing.
 func redact(value string) string {
 	u, err := url.Parse(value)
-	if err != nil {
-		return "(not shown)"
+	if err != nil || u.Opaque != "" {
+		return redacted
 	}
-	return withoutSecrets(*u)
+	if text := withoutSecrets(*u); !strings.Contains(text, "@") {
+		return text
+	}
+	return redacted
 }
 
 func withoutSecrets(u url.URL) string {

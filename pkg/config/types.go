@@ -2,17 +2,22 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
 // errRule stands for "breaks the rule": Load reports the rule itself.
 var errRule = errors.New("breaks the rule")
+
+// reason is what is wrong with a value, where the rule alone does not tell. It has
+// nothing of a secret.
+type reason string
+
+func (r reason) Error() string { return string(r) }
 
 // must turns a condition into an error.
 func must(ok bool) error {
@@ -27,6 +32,14 @@ type URL struct{ url.URL }
 
 // String leaves out user info and query, which can hold secrets.
 func (u URL) String() string { return withoutSecrets(u.URL) }
+
+// Format prints what String returns, also where a verb would look into the fields.
+func (u URL) Format(state fmt.State, verb rune) {
+	_, _ = fmt.Fprintf(state, fmt.FormatString(state, verb), u.String())
+}
+
+// MarshalText writes what String returns.
+func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
 // UnmarshalText reads the URL.
 func (u *URL) UnmarshalText(text []byte) error {
@@ -43,14 +56,61 @@ type Auth string
 
 // The ways to authenticate.
 const (
-	AuthSigV4 Auth = "sigv4"
-	AuthNone  Auth = "none"
+	AuthSigV4  Auth = "sigv4"
+	AuthBasic  Auth = "basic"
+	AuthBearer Auth = "bearer"
+	AuthNone   Auth = "none"
 )
 
 // UnmarshalText reads one of the ways.
 func (a *Auth) UnmarshalText(text []byte) error {
 	*a = Auth(text)
-	return must(*a == AuthSigV4 || *a == AuthNone)
+	switch *a {
+	case AuthSigV4, AuthBasic, AuthBearer, AuthNone:
+		return nil
+	}
+	return errRule
+}
+
+// Protocol is a version of the remote-write protocol.
+type Protocol string
+
+// The protocols. ProtocolAuto is 2.0 where the endpoint takes it, else 1.0.
+const (
+	Protocol1    Protocol = "1.0"
+	ProtocolAuto Protocol = "auto"
+	Protocol2    Protocol = "2.0"
+)
+
+// UnmarshalText reads one of the protocols.
+func (p *Protocol) UnmarshalText(text []byte) error {
+	*p = Protocol(text)
+	return must(*p == Protocol1 || *p == ProtocolAuto || *p == Protocol2)
+}
+
+// RoleARN is the ARN of an IAM role.
+type RoleARN string
+
+// A path and a name, see https://docs.aws.amazon.com/IAM/latest/APIReference/API_Role.html.
+var roleARN = regexp.MustCompile(`^arn:aws(?:-cn|-us-gov)?:iam::\d{12}:role/(?:[[:graph:]]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}$`)
+
+// UnmarshalText reads the ARN.
+func (r *RoleARN) UnmarshalText(text []byte) error {
+	*r = RoleARN(text)
+	return must(roleARN.Match(text))
+}
+
+// ExternalID is what a role's trust policy may ask for besides the caller. It is no
+// secret (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html).
+type ExternalID string
+
+// See https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html.
+var externalID = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]+$`)
+
+// UnmarshalText reads the text.
+func (e *ExternalID) UnmarshalText(text []byte) error {
+	*e = ExternalID(text)
+	return must(externalID.Match(text) && len(text) >= 2 && len(text) <= 1224)
 }
 
 // ScanSource is where scan results come from.
@@ -96,23 +156,6 @@ func (a *AccountID) UnmarshalText(text []byte) error {
 	*a = AccountID(text)
 	return must(accountID.Match(text))
 }
-
-// Duration is a span of time: "90s", "30m", or a plain number of seconds.
-type Duration time.Duration
-
-// UnmarshalText reads either form.
-func (d *Duration) UnmarshalText(text []byte) error {
-	s := string(text)
-	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		s += "s"
-	}
-	parsed, err := time.ParseDuration(s)
-	*d = Duration(parsed)
-	return err
-}
-
-// String prints the duration as Go does.
-func (d Duration) String() string { return time.Duration(d).String() }
 
 // Label is a name and a value put on every series.
 type Label struct{ Name, Value string }

@@ -15,6 +15,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 )
 
 // Store keeps the inventory between runs.
@@ -44,10 +45,25 @@ type Options struct {
 	SaveInterval time.Duration
 
 	Refresher *refresh.Refresher
-	Sender    *remotewrite.Sender // may be nil for dry runs
-	Calls     Calls
-	// Families are the rows of the table that are exported.
-	Families []*metrics.Family
+	// Sender pushes the series. For Print its requests should lead nowhere: their
+	// sizes are what counts (see remotewrite.Discard).
+	Sender *remotewrite.Sender
+	// Auto is set if the Sender finds out which protocol the endpoint speaks; that
+	// is then kept in the inventory.
+	Auto  bool
+	Calls Calls
+	// Selection leaves repositories, images and tags out. Nil is all of them.
+	Selection *selection.Selection
+	// Families are the rows of the table that are exported, RunFamilies those of the
+	// run itself.
+	Families, RunFamilies []*metrics.Family
+	// Publish, if set, is given the series of the run itself as well, and whether
+	// the endpoint took the series before them does not matter to it.
+	Publish func(at time.Time, series iter.Seq[metrics.Series]) error
+	// Version and GoVersion are those of the program.
+	Version, GoVersion string
+	// Schedule is how often runs are made, for Print.
+	Schedule time.Duration
 	// External are labels put on every series.
 	External []metrics.Label
 	// RegistryID is the configured account; empty if it is the caller's own.
@@ -66,6 +82,8 @@ type Exporter struct {
 	saved    time.Time           // when the store last took the inventory
 	unsaved  bool                // the inventory has something that the store has not
 	refused  bool                // the last save failed
+	// operations are those of AWS's APIs that were called so far.
+	operations map[string]bool
 }
 
 // New returns an Exporter.
@@ -98,7 +116,6 @@ func (e *Exporter) Run(ctx context.Context) (Summary, error) {
 		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.NoticeResult {
 			return refresh.NoticeResult{Result: e.Refresher.Run(ctx, registry, at)}
 		},
-		push: e.push,
 	})
 }
 
@@ -109,7 +126,6 @@ func (e *Exporter) Apply(ctx context.Context, notices []refresh.Notice) (Summary
 		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.NoticeResult {
 			return e.Refresher.Apply(ctx, registry, notices, at)
 		},
-		push:    e.push,
 		partial: true,
 	})
 }
@@ -121,22 +137,18 @@ func (e *Exporter) Print(ctx context.Context, w io.Writer) (Summary, error) {
 		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.NoticeResult {
 			return refresh.NoticeResult{Result: e.Refresher.Run(ctx, registry, at)}
 		},
-		push: func(_ context.Context, _ time.Time, series iter.Seq[metrics.Series]) (report remotewrite.Report, err error) {
-			err = metrics.WriteText(w, count(series, &report.Series))
-			return report, err
-		},
-		dry: true,
+		print: w,
 	})
 }
 
 // run is what the kinds of runs differ in.
 type run struct {
 	refresh func(context.Context, *inventory.Registry, time.Time) refresh.NoticeResult
-	push    func(context.Context, time.Time, iter.Seq[metrics.Series]) (remotewrite.Report, error)
 	// partial is set if only the repositories that the refresh names are pushed.
 	partial bool
-	// dry is set if nothing is pushed, and so nothing saved.
-	dry bool
+	// print, if set, is where the series are written as text. Then nothing is pushed,
+	// and so nothing saved.
+	print io.Writer
 }
 
 // run makes one run, in order.
@@ -161,29 +173,35 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	})
 	e.unsaved = e.unsaved || steps.refreshed.Changed()
 
-	steps.do("push", func() (err error) {
+	if e.Selection != nil {
+		e.unsaved = e.Selection.Apply(registry, steps.at) || e.unsaved
+	}
+
+	steps.do("push", func() error {
 		pushing, cancel := before(ctx, e.keptForEnd(registry))
 		defer cancel()
 		options := metrics.Options{External: e.External, At: steps.at}
+		if e.Selection != nil {
+			options.Tag = e.Selection.Tag
+		}
 		if e.Durable {
 			options.StateAvailable = &available
+		}
+		if run.print != nil {
+			return e.print(pushing, run.print, registry, options, &steps)
 		}
 		view := registry
 		if run.partial {
 			view, options.RepositoriesOnly = metrics.Some(registry, steps.refreshed.Repositories), true
 		}
-		alive := metrics.All(view, e.Families, options)
-		if run.dry {
-			steps.pushed, err = run.push(pushing, steps.at, alive)
-			return err
-		}
-		ended := count(metrics.Ended(view, e.Families, options), &steps.ended)
-		steps.pushed, err = run.push(pushing, steps.at, concat(alive, ended))
-		e.settlePush(registry, view, run, &steps)
-		return err
+		return e.push(pushing, registry, view, options, run, &steps)
 	})
 
-	if !run.dry && e.unsaved && e.saveNow(steps.at, &steps.refreshed.Result) {
+	if !run.partial && len(steps.errs) == 0 {
+		registry.SucceededAt = inventory.TimeOf(steps.at)
+	}
+
+	if run.print == nil && e.unsaved && e.saveNow(steps.at, &steps.refreshed.Result) {
 		steps.try("save", func() error {
 			// An interrupted run keeps what it learned.
 			saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.saveTime(ctx))
@@ -195,7 +213,8 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 			return err
 		}, e.degraded(ctx))
 	}
-	summary := steps.summary(registry, e.Calls)
+	e.reportRun(ctx, registry, run, &steps)
+	summary := steps.summary(registry)
 	return summary, errors.Join(steps.errs...)
 }
 
@@ -204,31 +223,6 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 func (e *Exporter) degraded(ctx context.Context) func(error) {
 	return func(err error) {
 		e.Logger.WarnContext(ctx, "the state cannot be reached: the inventory is in memory only", slog.Any("error", err))
-	}
-}
-
-// push sends the series. One that is dropped before sending is lost too.
-func (e *Exporter) push(ctx context.Context, at time.Time, series iter.Seq[metrics.Series]) (remotewrite.Report, error) {
-	report, err := e.Sender.Push(ctx, at, series, e.Families)
-	if dropped := report.DroppedTotal(); err == nil && dropped > 0 {
-		err = fmt.Errorf("%d of %d series could not be sent: %v", dropped, report.Series, report.Dropped)
-	}
-	return report, err
-}
-
-// settlePush notes in the inventory what receivers now know of it.
-func (e *Exporter) settlePush(registry, view *inventory.Registry, run run, steps *steps) {
-	report := steps.pushed
-	if report.Accepted == 0 {
-		return
-	}
-	whole, at := report.Refused+report.NotSent == 0, inventory.TimeOf(steps.at)
-	// The first push, and one that told of ends, are worth saving.
-	e.unsaved = e.unsaved || registry.PushedAt.IsZero() || whole && len(view.Ended) > 0
-	if run.partial {
-		registry.PushedRepositories(at, whole, steps.refreshed.Repositories...)
-	} else {
-		registry.Pushed(at, whole)
 	}
 }
 
@@ -253,31 +247,7 @@ func (e *Exporter) saveTime(ctx context.Context) time.Duration {
 	if !bounded {
 		return time.Minute
 	}
-	return max(time.Until(deadline)-keptForReport/6, keptForReport/6)
-}
-
-// count counts the series that pass.
-func count(series iter.Seq[metrics.Series], n *int) iter.Seq[metrics.Series] {
-	return func(yield func(metrics.Series) bool) {
-		for s := range series {
-			*n++
-			if !yield(s) {
-				return
-			}
-		}
-	}
-}
-
-func concat(parts ...iter.Seq[metrics.Series]) iter.Seq[metrics.Series] {
-	return func(yield func(metrics.Series) bool) {
-		for _, part := range parts {
-			for s := range part {
-				if !yield(s) {
-					return
-				}
-			}
-		}
-	}
+	return max(time.Until(deadline)-keptForReport/2, keptForReport/6)
 }
 
 // clockSkew is how far another environment's clock may be ahead of ours.

@@ -36,19 +36,25 @@ type Summary struct {
 	// absent while some repository was never listed.
 	OldestRecordAge *float64 `json:"oldestRecordAgeSeconds,omitempty"`
 
-	// What became of the series: Series = Accepted + Dropped + Refused + NotSent.
-	// Ended are those among them that are staleness markers.
-	Series   int                        `json:"series"`
-	Ended    int                        `json:"ended"`
-	Accepted int                        `json:"accepted"`
-	Dropped  map[remotewrite.Reason]int `json:"dropped,omitempty"`
-	Refused  int                        `json:"refused"`
-	NotSent  int                        `json:"notSent"`
+	// What became of the series:
+	// Series = Accepted + Dropped + Refused + Unconfirmed + NotSent (see
+	// remotewrite.Report). Ended are those among them that are staleness markers.
+	Series      int                        `json:"series"`
+	Ended       int                        `json:"ended"`
+	Accepted    int                        `json:"accepted"`
+	Dropped     map[remotewrite.Reason]int `json:"dropped,omitempty"`
+	Refused     int                        `json:"refused"`
+	Unconfirmed int                        `json:"unconfirmed"`
+	NotSent     int                        `json:"notSent"`
 
-	Batches         int   `json:"batches"`
-	Bytes           int64 `json:"bytes"`
-	BytesCompressed int64 `json:"bytesCompressed"`
-	Retries         int   `json:"retries"`
+	// Protocol is the remote-write protocol that was spoken.
+	Protocol        remotewrite.Protocol `json:"protocol,omitempty"`
+	Batches         int                  `json:"batches"`
+	Bytes           int64                `json:"bytes"`
+	BytesCompressed int64                `json:"bytesCompressed"`
+	Retries         int                  `json:"retries"`
+	// Cost is what pushing comes to, in a dry run.
+	Cost *Cost `json:"cost,omitempty"`
 
 	// Calls counts requests to AWS by operation, Throttles those answered with
 	// a throttling error.
@@ -59,6 +65,31 @@ type Summary struct {
 	// Errors are what failed, by step. Those of refresh and push have failed the
 	// invocation; without load and save it goes on in memory.
 	Errors map[string]string `json:"errors,omitempty"`
+}
+
+// Cost is what pushing the series that were printed comes to. The few of the run
+// itself are not in it.
+type Cost struct {
+	// Series is the number of series, of which each push sends one sample.
+	Series int `json:"series"`
+	// SamplesPerMonth are those of a month of 30 days with runs at the schedule.
+	SamplesPerMonth int64 `json:"samplesPerMonth"`
+	// BytesPerPush is the size of all requests' bodies, compressed as they are
+	// sent, and BytesPerMonth that of a month.
+	BytesPerPush  int64 `json:"bytesPerPush"`
+	BytesPerMonth int64 `json:"bytesPerMonth"`
+	// Schedule is the time between two runs, in seconds.
+	Schedule float64 `json:"scheduleSeconds"`
+}
+
+func costOf(report remotewrite.Report, schedule time.Duration) *Cost {
+	cost := &Cost{Series: report.Series - report.DroppedTotal(), BytesPerPush: report.BytesCompressed, Schedule: seconds(schedule)}
+	if schedule > 0 {
+		pushes := float64(30*24*time.Hour) / float64(schedule)
+		cost.SamplesPerMonth = int64(math.Round(pushes * float64(cost.Series)))
+		cost.BytesPerMonth = int64(math.Round(pushes * float64(cost.BytesPerPush)))
+	}
+	return cost
 }
 
 // Scans is the part of a Summary about scan results.
@@ -87,6 +118,9 @@ type steps struct {
 	refreshed refresh.NoticeResult
 	pushed    remotewrite.Report
 	ended     int
+	cost      *Cost
+	calls     map[string]int // requests to AWS by operation
+	throttles map[string]int
 	durations map[string]float64
 	failed    map[string]string
 	errs      []error
@@ -112,7 +146,12 @@ func (s *steps) try(name string, step func() error, failed func(error)) {
 	}
 }
 
-func (s *steps) summary(registry *inventory.Registry, calls Calls) Summary {
+// took is how long a step took.
+func (s *steps) took(name string) time.Duration {
+	return time.Duration(s.durations[name] * float64(time.Second))
+}
+
+func (s *steps) summary(registry *inventory.Registry) Summary {
 	all, tagged := registry.ImageCount()
 	summary := Summary{
 		Timestamp: s.at,
@@ -138,25 +177,29 @@ func (s *steps) summary(registry *inventory.Registry, calls Calls) Summary {
 			Pending:  registry.ScansPending,
 		},
 
-		Series:   s.pushed.Series,
-		Ended:    s.ended,
-		Accepted: s.pushed.Accepted,
-		Dropped:  s.pushed.Dropped,
-		Refused:  s.pushed.Refused,
-		NotSent:  s.pushed.NotSent,
+		Series:      s.pushed.Series,
+		Ended:       s.ended,
+		Accepted:    s.pushed.Accepted,
+		Dropped:     s.pushed.Dropped,
+		Refused:     s.pushed.Refused,
+		Unconfirmed: s.pushed.Unconfirmed,
+		NotSent:     s.pushed.NotSent,
 
+		Protocol:        s.pushed.Protocol,
 		Batches:         s.pushed.Batches,
 		Bytes:           s.pushed.BytesRaw,
 		BytesCompressed: s.pushed.BytesCompressed,
 		Retries:         s.pushed.Retries,
+		Cost:            s.cost,
 
+		Calls:     s.calls,
+		Throttles: s.throttles,
 		Durations: s.durations,
 		Errors:    s.failed,
 	}
 	if s.refreshed.Repositories != nil {
 		summary.Notices = &Notices{s.refreshed.Repositories, s.refreshed.Ignored}
 	}
-	summary.Calls, summary.Throttles = calls.TakeCalls()
 	if oldest := registry.OldestRead(); !oldest.IsZero() {
 		age := seconds(s.at.Sub(oldest.Time()))
 		summary.OldestRecordAge = &age

@@ -49,14 +49,17 @@ func (r *Registry) SetRepository(repo *Repository) {
 
 func byRepositoryName(a, b *Repository) int { return strings.Compare(a.Name, b.Name) }
 
-// describe takes over into a new record what is known of a repository's images.
+// describe takes over into a new record what is known of a repository's images, and
+// of what became of its series.
 func (r *Registry) describe(repo *Repository) *Repository {
 	old := r.Find(repo.Name)
 	switch {
 	case old == nil:
+		repo.Hidden = r.BeginHidden
 		return repo
 	case old.URI != repo.URI || old.CreatedAt != repo.CreatedAt:
 		r.end(old, old.Images)
+		repo.Hidden = r.BeginHidden
 		return repo
 	case old.RegistryID != repo.RegistryID:
 		r.end(old, old.Images)
@@ -65,6 +68,7 @@ func (r *Registry) describe(repo *Repository) *Repository {
 	}
 	repo.ImagesReadAt, repo.TriedAt, repo.Denied, repo.Due = old.ImagesReadAt, old.TriedAt, old.Denied, old.Due
 	repo.Images, repo.ScansDueSince = old.Images, old.ScansDueSince
+	repo.Hidden, repo.Unsent = old.Hidden, old.Unsent
 	return repo
 }
 
@@ -93,7 +97,7 @@ func (r *Registry) Remove(name string) {
 
 // SetImages replaces a repository's images by a new, complete listing that began
 // at a moment. An image that was known keeps its scan unless the listing brought
-// one.
+// one, and stays hidden if it was.
 //
 // Images are made distinct by digest, and a tag is left on one image only, the
 // one pushed last: pages of one listing are read one after the other, and a tag
@@ -113,9 +117,11 @@ func (r *Registry) SetImages(repo *Repository, list []Image, at Time) {
 	for i := range list {
 		image := &list[i]
 		image.Tags = slices.Clip(slices.DeleteFunc(slices.Compact(image.Tags), func(tag string) bool { return owner[tag] != i }))
-		if old := repo.FindImage(image.Digest); old != nil && !tellsMore(image.Scan, old.Scan) {
+		old := repo.FindImage(image.Digest)
+		if old != nil && !tellsMore(image.Scan, old.Scan) {
 			image.Scan = old.Scan
 		}
+		image.Hidden = r.beginsHidden(repo, old)
 	}
 	list = slices.Clip(list)
 	r.endImages(repo, list)

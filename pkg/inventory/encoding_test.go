@@ -19,6 +19,7 @@ func sample() *inventory.Registry {
 	on, off := true, false
 	return &inventory.Registry{
 		ID: "123456789012", ListedAt: 1_700_000_000_123, PushedAt: 1_700_000_000_124, ScanSource: inventory.ScansFromInspector, ScansListedAt: 1, ScansPending: 2, ScansOldest: 3,
+		SucceededAt: 6, Protocols: map[string]string{"https://example.com/write": "2.0"},
 		Removed: []inventory.Removal{{Name: "old", CreatedAt: 4, At: 5}},
 		Ended:   []*inventory.Repository{{Name: "a", Images: []inventory.Image{{Digest: digest(9), Tags: []string{"v1"}}}}, {Name: "a", URI: "x", Images: []inventory.Image{}}},
 		Repositories: []*inventory.Repository{
@@ -26,12 +27,12 @@ func sample() *inventory.Registry {
 			{
 				Name: "team/app", ARN: "arn:aws:ecr:eu-west-1:123456789012:repository/team/app", URI: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app",
 				RegistryID: "123456789012", CreatedAt: 1, TagMutability: "MUTABLE", EncryptionType: "KMS", KMSKey: "arn:key", ScanOnPush: &off,
-				ImagesReadAt: 2, TriedAt: 3, Denied: true, Due: true, ScansDueSince: 4,
+				ImagesReadAt: 2, TriedAt: 3, Denied: true, Due: true, ScansDueSince: 4, Unsent: true, Hidden: true,
 				Images: []inventory.Image{
 					{Digest: digest(0), SizeBytes: -1},
 					{
 						Digest: digest(1), Tags: []string{"latest", "v1"}, SizeBytes: 1 << 40, PushedAt: 4, PulledAt: 5,
-						MediaType: "m", ArtifactType: "a", Status: inventory.ImageArchived,
+						MediaType: "m", ArtifactType: "a", Status: inventory.ImageArchived, Hidden: true,
 						Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: 6, AskedAt: 7, Unfinished: 1, Partial: true, Total: 8, InUseCount: 9, LastInUseAt: 10, Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 7}, {Severity: "LOW"}}},
 					},
 					{Digest: digest(2), Scan: &inventory.Scan{}},

@@ -19,8 +19,12 @@ func (r *Registry) end(old *Repository, images []Image) {
 	}
 }
 
-// keepFormer is end for what is known to have been pushed.
+// keepFormer is end for what is known to have been pushed. Of what was hidden there
+// is nothing to keep, and what is kept is not: it had series.
 func (r *Registry) keepFormer(old *Repository, images []Image) {
+	if old.Hidden {
+		return
+	}
 	i, _ := slices.BinarySearchFunc(r.Ended, old, byRepositoryName)
 	for ; i < len(r.Ended) && r.Ended[i].Name == old.Name; i++ {
 		if r.Ended[i].sameSeries(old) {
@@ -29,11 +33,11 @@ func (r *Registry) keepFormer(old *Repository, images []Image) {
 	}
 	if i == len(r.Ended) || r.Ended[i].Name != old.Name {
 		former := *old
-		former.Images = nil
+		former.Images, former.Unsent = nil, false
 		r.Ended = slices.Insert(r.Ended, i, &former)
 	}
 	for _, image := range images {
-		if image.Active() && len(image.Tags) > 0 {
+		if image.shown() {
 			r.Ended[i].Images = append(r.Ended[i].Images, image)
 		}
 	}
@@ -77,10 +81,10 @@ func (r *Registry) endImages(repo *Repository, list []Image) {
 // imageEnds reports whether a record of an image has a series that the next record
 // of it, nil if there is none, has not.
 func imageEnds(old, next *Image) bool {
-	if !old.Active() || len(old.Tags) == 0 {
+	if !old.shown() {
 		return false
 	}
-	if next == nil || !next.Active() || old.SizeBytes >= 0 && next.SizeBytes < 0 || !old.PushedAt.IsZero() && next.PushedAt.IsZero() {
+	if next == nil || !next.shown() || old.SizeBytes >= 0 && next.SizeBytes < 0 || !old.PushedAt.IsZero() && next.PushedAt.IsZero() {
 		return true
 	}
 	for _, tag := range old.Tags {

@@ -24,7 +24,8 @@ type Image struct {
 	Status string `cbor:"8,keyasint,omitempty"`
 	// Scan is nil while nothing is known, which is not the same as no findings.
 	Scan *Scan `cbor:"9,keyasint,omitempty"`
-	// Hidden is set while a filter leaves the image out: it has no series.
+	// Hidden is set while a filter leaves the image out, or its repository: it has
+	// no series. See Registry.SetImageHidden.
 	Hidden bool `cbor:"10,keyasint,omitempty"`
 }
 

@@ -80,6 +80,11 @@ type Registry struct {
 	// Protocols are the remote-write protocols that endpoints were found to speak,
 	// by the endpoint's URL without user info and query.
 	Protocols map[string]string `cbor:"10,keyasint,omitempty"`
+
+	// BeginHidden is set by who settles what is Hidden after a change and before the
+	// push: what is new then begins hidden, for it has not been shown. One that a
+	// filter leaves out so has nothing that could end. It is not stored.
+	BeginHidden bool `cbor:"-"`
 }
 
 // Where scan results come from (see Registry.ScanSource).
@@ -122,7 +127,8 @@ type Repository struct {
 	// Unsent is set if the last push did not come to send all of the repository's
 	// series: they go first in the next one.
 	Unsent bool `cbor:"15,keyasint,omitempty"`
-	// Hidden is set while a filter leaves the repository out: it has no series.
+	// Hidden is set while a filter leaves the repository out: neither it nor its
+	// images have series. See SetHidden.
 	Hidden bool `cbor:"16,keyasint,omitempty"`
 	// Images are sorted by digest and hold untagged ones too.
 	Images []Image `cbor:"-"`
@@ -149,12 +155,12 @@ func (r *Repository) FindImage(d Digest) *Image {
 }
 
 // ImageCount returns the number of images in all repositories, and how many of
-// them are active and have a tag, which are those the families show.
+// them the families show: those that are active, have a tag and are not hidden.
 func (r *Registry) ImageCount() (all, tagged int) {
 	for _, repo := range r.Repositories {
 		all += len(repo.Images)
 		for i := range repo.Images {
-			if image := &repo.Images[i]; image.Active() && len(image.Tags) > 0 {
+			if repo.Images[i].shown() {
 				tagged++
 			}
 		}
@@ -164,11 +170,13 @@ func (r *Registry) ImageCount() (all, tagged int) {
 
 // OldestRead returns the time of the oldest listing that the inventory rests on:
 // of the repositories, or of any repository's images. It is zero while any part
-// was never read.
+// was never read. Repositories that are hidden are not counted: nobody lists them.
 func (r *Registry) OldestRead() Time {
 	oldest := r.ListedAt
 	for _, repo := range r.Repositories {
-		oldest = min(oldest, repo.ImagesReadAt)
+		if !repo.Hidden {
+			oldest = min(oldest, repo.ImagesReadAt)
+		}
 	}
 	return oldest
 }

@@ -23,6 +23,7 @@ func WriteJSON(ctx context.Context, w io.Writer, registry *Registry) error {
 	err := lines.Encode(registryLine{
 		Record: "registry", ID: registry.ID, ListedAt: utc(registry.ListedAt), PushedAt: utc(registry.PushedAt),
 		ScanSource: registry.ScanSource, ScansListedAt: utc(registry.ScansListedAt), ScansPending: registry.ScansPending, ScansOldest: utc(registry.ScansOldest),
+		SucceededAt: utc(registry.SucceededAt), Protocols: registry.Protocols,
 		Repositories: len(registry.Repositories), Ended: len(registry.Ended),
 	})
 	write := func(list []*Repository, ended bool) {
@@ -51,6 +52,7 @@ func writeRepository(lines *json.Encoder, r *Repository, ended bool) error {
 		Record: "repository", Name: r.Name, ARN: r.ARN, URI: r.URI, RegistryID: r.RegistryID, CreatedAt: utc(r.CreatedAt),
 		TagMutability: r.TagMutability, EncryptionType: r.EncryptionType, KMSKey: r.KMSKey, ScanOnPush: r.ScanOnPush,
 		ImagesReadAt: utc(r.ImagesReadAt), TriedAt: utc(r.TriedAt), ScansDueSince: utc(r.ScansDueSince), Due: r.Due, Denied: r.Denied,
+		Unsent: r.Unsent, Hidden: r.Hidden,
 		Images: len(r.Images), Ended: ended,
 	})
 	for i := 0; i < len(r.Images) && err == nil; i++ {
@@ -58,7 +60,7 @@ func writeRepository(lines *json.Encoder, r *Repository, ended bool) error {
 		line := imageLine{
 			Record: "image", Repository: r.Name, Digest: image.Digest.String(), Tags: image.Tags,
 			PushedAt: utc(image.PushedAt), PulledAt: utc(image.PulledAt), MediaType: image.MediaType, ArtifactType: image.ArtifactType,
-			Status: image.Status, Scan: scanJSON(image.Scan), Ended: ended,
+			Status: image.Status, Scan: scanJSON(image.Scan), Hidden: image.Hidden, Ended: ended,
 		}
 		if line.Tags == nil {
 			line.Tags = []string{}
@@ -72,16 +74,18 @@ func writeRepository(lines *json.Encoder, r *Repository, ended bool) error {
 }
 
 type registryLine struct {
-	Record        string    `json:"record"`
-	ID            string    `json:"id,omitempty"`
-	ListedAt      time.Time `json:"listed_at,omitzero"`
-	PushedAt      time.Time `json:"pushed_at,omitzero"`
-	ScanSource    string    `json:"scan_source,omitempty"`
-	ScansListedAt time.Time `json:"scans_listed_at,omitzero"`
-	ScansPending  int       `json:"scans_pending,omitempty"`
-	ScansOldest   time.Time `json:"scans_oldest,omitzero"`
-	Repositories  int       `json:"repositories"`
-	Ended         int       `json:"ended"`
+	Record        string            `json:"record"`
+	ID            string            `json:"id,omitempty"`
+	ListedAt      time.Time         `json:"listed_at,omitzero"`
+	PushedAt      time.Time         `json:"pushed_at,omitzero"`
+	ScanSource    string            `json:"scan_source,omitempty"`
+	ScansListedAt time.Time         `json:"scans_listed_at,omitzero"`
+	ScansPending  int               `json:"scans_pending,omitempty"`
+	ScansOldest   time.Time         `json:"scans_oldest,omitzero"`
+	SucceededAt   time.Time         `json:"succeeded_at,omitzero"`
+	Protocols     map[string]string `json:"protocols,omitempty"`
+	Repositories  int               `json:"repositories"`
+	Ended         int               `json:"ended"`
 }
 
 type repositoryLine struct {
@@ -100,6 +104,8 @@ type repositoryLine struct {
 	ScansDueSince  time.Time `json:"scans_due_since,omitzero"`
 	Due            bool      `json:"due,omitempty"`
 	Denied         bool      `json:"denied,omitempty"`
+	Unsent         bool      `json:"unsent,omitempty"`
+	Hidden         bool      `json:"hidden,omitempty"`
 	Images         int       `json:"images"`
 	Ended          bool      `json:"ended,omitempty"`
 }
@@ -116,6 +122,7 @@ type imageLine struct {
 	ArtifactType string    `json:"artifact_type,omitempty"`
 	Status       string    `json:"status,omitempty"`
 	Scan         *scanLine `json:"scan,omitempty"`
+	Hidden       bool      `json:"hidden,omitempty"`
 	Ended        bool      `json:"ended,omitempty"`
 }
 

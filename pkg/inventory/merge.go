@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -49,7 +50,9 @@ func (r *Registry) Merge(other *Registry) bool {
 		r.ScanSource = cmp.Or(r.ScanSource, other.ScanSource)
 	}
 	r.PushedAt = max(r.PushedAt, other.PushedAt)
+	r.SucceededAt = max(r.SucceededAt, other.SucceededAt)
 	r.ScansListedAt = max(r.ScansListedAt, other.ScansListedAt)
+	r.Protocols = mergeProtocols(r.Protocols, other.Protocols)
 	r.Removed = stillNeeded(append(r.Removed, other.Removed...), r.ListedAt)
 	for _, former := range other.Ended {
 		r.keepFormer(former, former.Images)
@@ -104,6 +107,10 @@ func (m *merging) repository(ours, theirs *Repository) *Repository {
 	// too few would.
 	merged.Due = ours.Due || theirs.Due
 	merged.ScansDueSince = max(ours.ScansDueSince, theirs.ScansDueSince)
+	// What either shows a receiver may hold: if it is left out here, it has to be
+	// ended here too. A marker too many does no harm.
+	merged.Hidden = ours.Hidden && theirs.Hidden
+	merged.Unsent = ours.Unsent || theirs.Unsent
 
 	if len(oursEnded) > 0 || !ours.sameSeries(&merged) {
 		m.r.end(ours, oursEnded)
@@ -125,6 +132,7 @@ func mergeImages(newer, older []Image) (newerEnded, olderEnded []Image) {
 		if now != nil {
 			before := *now
 			now.Scan = newerScan(now.Scan, old.Scan)
+			now.Hidden = now.Hidden && !old.shown()
 			if imageEnds(&before, now) {
 				newerEnded = append(newerEnded, before)
 			}
@@ -159,6 +167,16 @@ func newerScan(a, b *Scan) *Scan {
 		return b
 	}
 	return a
+}
+
+// mergeProtocols adds to what is known of endpoints what another copy knows of
+// others. What this environment found out itself it goes on with.
+func mergeProtocols(ours, theirs map[string]string) map[string]string {
+	if theirs == nil {
+		return ours
+	}
+	maps.Copy(theirs, ours)
+	return theirs
 }
 
 // both walks two lists, each sorted and without doubles, side by side: it yields

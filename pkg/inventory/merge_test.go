@@ -43,6 +43,21 @@ func scanned(b byte, tag string, askedAt inventory.Time, status string, severiti
 	return image
 }
 
+// hide sets that an image is hidden.
+func hide(image inventory.Image) inventory.Image {
+	image.Hidden = true
+	return image
+}
+
+// hideAll sets that a repository is hidden, and so its images.
+func hideAll(r *inventory.Repository) *inventory.Repository {
+	r.Hidden = true
+	for i := range r.Images {
+		r.Images[i].Hidden = true
+	}
+	return r
+}
+
 // completed sets when an image's scan was completed.
 func completed(image inventory.Image, at inventory.Time) inventory.Image {
 	image.Scan.CompletedAt = at
@@ -80,9 +95,12 @@ func repositoryText(prefix string, e *inventory.Repository) string {
 	if e.TagMutability != "" {
 		fmt.Fprintf(&b, " %s", e.TagMutability)
 	}
-	for flag, set := range map[string]bool{" due": e.Due, " denied": e.Denied} {
-		if set {
-			b.WriteString(flag)
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{{" due", e.Due}, {" denied", e.Denied}, {" unsent", e.Unsent}, {" hidden", e.Hidden}} {
+		if flag.set {
+			b.WriteString(flag.name)
 		}
 	}
 	var images []string
@@ -90,6 +108,9 @@ func repositoryText(prefix string, e *inventory.Repository) string {
 		t := fmt.Sprintf("%d%v", image.Digest[0], image.Tags)
 		if s := image.Scan; s != nil {
 			t += fmt.Sprintf(" %s@%d%v", s.Status, s.AskedAt/minute, s.Severities)
+		}
+		if image.Hidden {
+			t += " hidden"
 		}
 		images = append(images, t)
 	}
@@ -124,6 +145,10 @@ func TestMerge(t *testing.T) {
 	}
 	due := func(r *inventory.Repository) *inventory.Repository {
 		r.Due = true
+		return r
+	}
+	unsent := func(r *inventory.Repository) *inventory.Repository {
+		r.Unsent = true
 		return r
 	}
 	removed := func(r *inventory.Registry, removals ...inventory.Removal) *inventory.Registry {
@@ -280,6 +305,54 @@ func TestMerge(t *testing.T) {
 			[]string{"listed 10 pushed 0", "a read 11 due"},
 		},
 		{
+			"what either shows is shown, whoever read last",
+			inv(10*minute, 10*minute, repo("a", 11*minute, hide(img(1, "v1")), img(2, "v2"), hide(img(3, "v3")))),
+			inv(10*minute, 10*minute, repo("a", 10*minute, img(1, "v1"), hide(img(2, "v2")), hide(img(3, "v3")))),
+			[]string{"listed 10 pushed 10", "a read 11; 1[v1]; 2[v2]; 3[v3] hidden"},
+		},
+		{
+			"what one alone knows stays hidden",
+			inv(10*minute, 10*minute, repo("a", 11*minute, hide(img(1, "v1"))), hideAll(repo("b", 11*minute, img(2, "v2")))),
+			inv(10*minute, 10*minute, repo("a", 10*minute)),
+			[]string{"listed 10 pushed 10", "a read 11; 1[v1] hidden", "b read 11 hidden; 2[v2] hidden"},
+		},
+		{
+			"an image that has no series in the older copy has not been shown by it",
+			inv(10*minute, 10*minute, repo("a", 11*minute, hide(img(1, "v1")))),
+			inv(10*minute, 10*minute, repo("a", 10*minute, img(1))),
+			[]string{"listed 10 pushed 10", "a read 11; 1[v1] hidden"},
+		},
+		{
+			"a repository that either shows is shown, with those images that are",
+			inv(20*minute, 20*minute, hideAll(repo("a", 11*minute, img(1, "v1"), img(2, "v2"), img(3, "v3")))),
+			inv(10*minute, 20*minute, repo("a", 10*minute, img(1, "v1"), hide(img(2, "v2")))),
+			[]string{"listed 20 pushed 20", "a read 11; 1[v1]; 2[v2] hidden; 3[v3] hidden"},
+		},
+		{
+			"one that both hide is hidden, and of what differs nothing ends",
+			inv(20*minute, 20*minute, hideAll(repo("a", 11*minute, img(1, "v1")))),
+			inv(10*minute, 20*minute, hideAll(described(repo("a", 10*minute, img(1, "w1"), img(2, "v2")), "MUTABLE"))),
+			[]string{"listed 20 pushed 20", "a read 11 hidden; 1[v1] hidden"},
+		},
+		{
+			"hidden images and repositories that are gone do not end, the others do",
+			inv(10*minute, 20*minute, repo("a", 10*minute, hide(img(1, "v1")), img(2, "v2")), hideAll(repo("b", 10*minute, img(3, "v3"))), repo("c", 10*minute, hide(img(4, "v4")))),
+			inv(20*minute, 20*minute, repo("a", 20*minute)),
+			[]string{"listed 20 pushed 20", "a read 20", "ended a; 2[v2]", "ended c"},
+		},
+		{
+			"another tag of an image that one hides",
+			inv(10*minute, 20*minute, repo("a", 10*minute, img(1, "v1"))),
+			inv(20*minute, 20*minute, repo("a", 20*minute, hide(img(1, "w1")))),
+			[]string{"listed 20 pushed 20", "a read 20; 1[w1]", "ended a; 1[v1]"},
+		},
+		{
+			"what either could not send is not sent",
+			inv(20*minute, 20*minute, repo("a", 10*minute)),
+			inv(10*minute, 20*minute, unsent(repo("a", 11*minute))),
+			[]string{"listed 20 pushed 20", "a read 11 unsent"},
+		},
+		{
 			"former records of both are kept, each once",
 			ended(inv(10*minute, 10*minute), repo("x", 0, img(1, "v1"), img(2, "v2"))),
 			ended(inv(10*minute, 10*minute), repo("x", 0, img(1, "v1"), img(2, "w2")), repo("y", 0)),
@@ -319,14 +392,17 @@ func TestMergeRegistry(t *testing.T) {
 	t.Parallel()
 	ours := &inventory.Registry{
 		ListedAt: 10 * minute, PushedAt: 30, ScanSource: inventory.ScansFromFindings, ScansListedAt: 5, ScansPending: 7, ScansOldest: 9,
+		SucceededAt: 30, Protocols: map[string]string{"https://a": "1.0"},
 		Removed: []inventory.Removal{{Name: "x", CreatedAt: 1, At: minute}, {Name: "y", CreatedAt: 1, At: 19 * minute}},
 	}
 	theirs := &inventory.Registry{
 		ID: "123456789012", ListedAt: 20 * minute, PushedAt: 20, ScanSource: inventory.ScansFromInspector, ScansListedAt: 4, ScansPending: 8, ScansOldest: 10,
+		SucceededAt: 20, Protocols: map[string]string{"https://b": "2.0"},
 		Removed: []inventory.Removal{{Name: "y", CreatedAt: 1, At: 18 * minute}, {Name: "z", CreatedAt: 1, At: 18 * minute}},
 	}
 	want := &inventory.Registry{
 		ID: "123456789012", ListedAt: 20 * minute, PushedAt: 30, ScanSource: inventory.ScansFromInspector, ScansListedAt: 5, ScansPending: 8, ScansOldest: 10,
+		SucceededAt: 30, Protocols: map[string]string{"https://a": "1.0", "https://b": "2.0"},
 		// x went so long before the newer list that this one tells it too.
 		Removed: []inventory.Removal{{Name: "y", CreatedAt: 1, At: 19 * minute}, {Name: "z", CreatedAt: 1, At: 18 * minute}},
 	}
@@ -337,6 +413,25 @@ func TestMergeRegistry(t *testing.T) {
 	got = clone(t, theirs)
 	if !got.Merge(clone(t, ours)) || !cmp.Equal(want, got) {
 		t.Errorf("theirs.Merge(ours) (-want +got):\n%s", cmp.Diff(want, got))
+	}
+}
+
+// What an environment found an endpoint to speak it goes on with, whatever another
+// one found.
+func TestMergeProtocols(t *testing.T) {
+	t.Parallel()
+	type protocols = map[string]string
+	for _, c := range []struct{ ours, theirs, want protocols }{
+		{nil, nil, nil},
+		{protocols{"a": "1.0"}, nil, protocols{"a": "1.0"}},
+		{nil, protocols{"a": "2.0"}, protocols{"a": "2.0"}},
+		{protocols{"a": "1.0", "b": "2.0"}, protocols{"a": "2.0", "c": "1.0"}, protocols{"a": "1.0", "b": "2.0", "c": "1.0"}},
+	} {
+		ours := &inventory.Registry{Protocols: c.ours}
+		ours.Merge(&inventory.Registry{Protocols: c.theirs})
+		if diff := cmp.Diff(c.want, ours.Protocols); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
 	}
 }
 

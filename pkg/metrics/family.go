@@ -26,6 +26,8 @@ type Family struct {
 
 	per   level
 	value func(*subject) (v float64, ok bool)
+	// run gives the samples of a family of RunFamilies; it is nil in any other.
+	run func(*Run) []sample
 }
 
 // level says what one series of a family is about.

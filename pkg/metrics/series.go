@@ -32,6 +32,6 @@ func (s Series) Clone() Series {
 	for i, label := range s.Labels {
 		labels[i] = Label{Name: label.Name, Value: strings.Clone(label.Value)}
 	}
-	s.Labels = labels
+	s.Labels, s.Subject = labels, 0
 	return s
 }

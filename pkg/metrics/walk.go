@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -12,7 +13,7 @@ import (
 
 const nameLabel = "__name__"
 
-// Options shape what All yields.
+// Options shape what All and ByRepository yield.
 type Options struct {
 	// External are put on every series. A family's own label of the same name
 	// wins, as with Prometheus's external_labels.
@@ -23,41 +24,103 @@ type Options struct {
 	StateAvailable *bool
 	// RepositoriesOnly leaves out the families that are not about a repository.
 	RepositoriesOnly bool
+	// Tag reports whether an image is shown under that tag; nil shows all tags.
+	Tag func(tag string) bool
+	// Entering, if set, is called by ByRepository before the series of each
+	// repository.
+	Entering func(*inventory.Repository)
 }
 
 // All yields every series of a registry, family by family in the table's order,
-// and within a family by repository, digest and tag. It allocates nothing for a
-// series: what it yields is built in place (see Series).
+// and within a family by repository, digest and tag. That is the order of the text
+// form. It allocates nothing for a series: what it yields is built in place (see
+// Series). What is hidden in the registry, and tags that the options leave out,
+// have no series.
 //
 // The registry must not change while the iterator is in use.
 func All(registry *inventory.Registry, families []*Family, options Options) iter.Seq[Series] {
 	return func(yield func(Series) bool) {
-		w := walker{subject: subject{options: &options, registry: registry}, yield: yield}
-		for _, family := range families {
-			if options.RepositoriesOnly && family.per < perRepository {
-				continue
-			}
-			w.begin(family, options.External)
-			if !w.family() {
+		options.Entering = nil
+		for _, family := range options.of(families) {
+			w := newWalker(registry, []*Family{family}, &options, yield)
+			if !w.above() || !w.repositories(everyRepository) {
 				return
 			}
 		}
 	}
 }
 
-// walker goes through a registry for one family after the other.
+// ByRepository yields the same series as All in the order for a push: first those
+// that are not about a repository, then repository by repository, image by image
+// and tag by tag, with all series of a tag in a row. What such series have in
+// common is then near, for compression and for whoever encodes them.
+//
+// Repositories that the last push did not come to (see inventory.Repository.Unsent)
+// are the first.
+func ByRepository(registry *inventory.Registry, families []*Family, options Options) iter.Seq[Series] {
+	return func(yield func(Series) bool) {
+		w := newWalker(registry, options.of(families), &options, yield)
+		_ = w.above() &&
+			w.repositories(func(r *inventory.Repository) bool { return r.Unsent }) &&
+			w.repositories(func(r *inventory.Repository) bool { return !r.Unsent })
+	}
+}
+
+func everyRepository(*inventory.Repository) bool { return true }
+
+// of returns the families that the options leave in.
+func (o *Options) of(families []*Family) []*Family {
+	if !o.RepositoriesOnly {
+		return families
+	}
+	return slices.DeleteFunc(slices.Clone(families), func(f *Family) bool { return f.per < perRepository })
+}
+
+// walker goes through a registry once, for a selection of the families.
 type walker struct {
 	subject subject
 	yield   func(Series) bool
-	series  Series
-	// values has, for each label of the family, the function that gives its
-	// value; nil for a label whose value is the same in all its series.
+	// exporter, registry, repository and tag are the families by what their series
+	// are about; those a severity are with the tag's.
+	exporter, registry, repository, tag []form
+	// number is that of the subject: of this walk and no other.
+	number uint64
+}
+
+// form is a series in the making: the labels of a family are laid out once, so
+// that a series only fills in what varies.
+type form struct {
+	Series
+	// values has, for each label, the function that gives its value; nil for a
+	// label whose value is the same in all series of the family.
 	values []func(*subject) string
 }
 
-// begin lays out the labels of a family once, so that a series only fills in
-// what varies.
-func (w *walker) begin(family *Family, external []Label) {
+// walks counts the walks, so that no two have a subject's number in common.
+var walks atomic.Uint64
+
+func newWalker(registry *inventory.Registry, families []*Family, options *Options, yield func(Series) bool) *walker {
+	w := &walker{
+		subject: subject{options: options, registry: registry},
+		yield:   yield,
+		number:  walks.Add(1) << 32, // subjects are counted below
+	}
+	for _, family := range families {
+		forms := &w.tag
+		switch family.per {
+		case perExporter:
+			forms = &w.exporter
+		case perRegistry:
+			forms = &w.registry
+		case perRepository:
+			forms = &w.repository
+		}
+		*forms = append(*forms, newForm(family, options.External))
+	}
+	return w
+}
+
+func newForm(family *Family, external []Label) form {
 	type column struct {
 		Label
 		value func(*subject) string
@@ -72,61 +135,75 @@ func (w *walker) begin(family *Family, external []Label) {
 		}
 	}
 	slices.SortFunc(columns, func(a, b column) int { return strings.Compare(a.Name, b.Name) })
-	w.series = Series{Family: family, Labels: make([]Label, len(columns))}
-	w.values = make([]func(*subject) string, len(columns))
+	f := form{
+		Series: Series{Family: family, Labels: make([]Label, len(columns))},
+		values: make([]func(*subject) string, len(columns)),
+	}
 	for i, c := range columns {
-		w.series.Labels[i], w.values[i] = c.Label, c.value
+		f.Labels[i], f.values[i] = c.Label, c.value
 	}
+	return f
 }
 
-// family walks down to the family's level. Like the methods below it returns
-// false when the consumer has had enough.
-func (w *walker) family() bool {
-	s := &w.subject
-	s.repository, s.image = nil, nil
-	switch per := w.series.Family.per; per {
-	case perExporter:
-		return w.emit()
-	case perRegistry:
-		// A registry that was never listed has no count; that is not 0.
-		return s.registry.ListedAt.IsZero() || w.emit()
-	case perRepository:
-		for _, s.repository = range s.registry.Repositories {
-			if !w.emit() {
-				return false
-			}
-		}
-		return true
-	default:
-		for _, s.repository = range s.registry.Repositories {
-			for i := range s.repository.Images {
-				s.image = &s.repository.Images[i]
-				if s.image.Active() && len(s.image.Tags) > 0 && !w.tags(per) {
-					return false
-				}
-			}
-		}
-		return true
+// above walks through what is not about a repository. Like the methods below it
+// returns false when the consumer has had enough.
+func (w *walker) above() bool {
+	w.subject.repository = nil
+	w.number++
+	// A registry that was never listed has no count; that is not 0.
+	if !w.subject.registry.ListedAt.IsZero() && !w.emit(w.registry) {
+		return false
 	}
+	return w.emit(w.exporter)
 }
 
-func (w *walker) tags(per level) bool {
+// repositories walks through the repositories that are chosen and not hidden.
+func (w *walker) repositories(chosen func(*inventory.Repository) bool) bool {
 	s := &w.subject
-	if per == perSeverity && s.image.Scan == nil {
+	if len(w.tag)+len(w.repository) == 0 {
 		return true
 	}
-	for _, s.tag = range s.image.Tags {
-		s.describe()
-		if per == perTag {
-			if !w.emit() {
-				return false
-			}
+	for _, s.repository = range s.registry.Repositories {
+		if s.repository.Hidden || !chosen(s.repository) {
 			continue
 		}
-		for _, s.severity = range s.image.Scan.Severities {
-			if !w.emit() {
-				return false
-			}
+		w.number++
+		if s.options.Entering != nil {
+			s.options.Entering(s.repository)
+		}
+		if !w.emit(w.repository) || !w.images() {
+			return false
+		}
+	}
+	return true
+}
+
+// images walks through the repository's images.
+func (w *walker) images() bool {
+	s := &w.subject
+	if len(w.tag) == 0 {
+		return true
+	}
+	for i := range s.repository.Images {
+		s.image = &s.repository.Images[i]
+		if !s.image.Hidden && s.image.Active() && !w.tags() {
+			return false
+		}
+	}
+	return true
+}
+
+// tags walks through the image's tags.
+func (w *walker) tags() bool {
+	s := &w.subject
+	for _, s.tag = range s.image.Tags {
+		if s.options.Tag != nil && !s.options.Tag(s.tag) {
+			continue
+		}
+		s.describe()
+		w.number++
+		if !w.emit(w.tag) {
+			return false
 		}
 	}
 	return true
@@ -146,16 +223,39 @@ func (s *subject) describe() {
 	s.digest, s.reference = text[:inventory.DigestLen], text[inventory.DigestLen:]
 }
 
-func (w *walker) emit() bool {
-	value, ok := w.series.Family.value(&w.subject)
+// emit yields the series of the forms that the subject has.
+func (w *walker) emit(forms []form) bool {
+	s := &w.subject
+	for i := range forms {
+		f := &forms[i]
+		if f.Family.per != perSeverity {
+			if !w.fill(f) {
+				return false
+			}
+			continue
+		}
+		if s.image.Scan == nil {
+			continue
+		}
+		for _, s.severity = range s.image.Scan.Severities {
+			if !w.fill(f) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (w *walker) fill(f *form) bool {
+	value, ok := f.Family.value(&w.subject)
 	if !ok {
 		return true
 	}
-	for i, of := range w.values {
+	for i, of := range f.values {
 		if of != nil {
-			w.series.Labels[i].Value = of(&w.subject)
+			f.Labels[i].Value = of(&w.subject)
 		}
 	}
-	w.series.Value = value
-	return w.yield(w.series)
+	f.Value, f.Subject = value, w.number
+	return w.yield(f.Series)
 }

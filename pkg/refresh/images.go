@@ -19,6 +19,9 @@ import (
 func (r *Refresher) due(registry *inventory.Registry, now time.Time) []*listing {
 	var due []*listing
 	for _, repository := range registry.Repositories {
+		if !r.options.Includes(repository.Name) {
+			continue
+		}
 		asked := repository.ImagesReadAt
 		if repository.Denied {
 			asked = repository.TriedAt

@@ -25,7 +25,7 @@ type imageKey struct {
 // a hundred images or more, where a call for findings tells of one.
 func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Registry, result *Result, failed *failures) {
 	now := time.Now()
-	if !registry.ScansListedAt.IsZero() && now.Before(registry.ScansListedAt.Time().Add(r.options.Scans.Enhanced)) || !everyRepositoryTried(registry) {
+	if !registry.ScansListedAt.IsZero() && now.Before(registry.ScansListedAt.Time().Add(r.options.Scans.Enhanced)) || !r.everyRepositoryTried(registry) {
 		return
 	}
 	b := r.scans.bulk
@@ -50,7 +50,9 @@ func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Regis
 			return
 		}
 		for _, answer := range answers {
-			b.add(answer)
+			if r.options.Includes(answer.Repository) {
+				b.add(answer)
+			}
 		}
 		if b.token = next; next == "" {
 			break
@@ -62,11 +64,11 @@ func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Regis
 }
 
 // everyRepositoryTried reports whether the inventory has what can be had of every
-// repository. Before that, lists of the whole registry would tell of images that
+// repository that is not left out. Before that, lists of the whole registry would tell of images that
 // are not known yet.
-func everyRepositoryTried(registry *inventory.Registry) bool {
+func (r *Refresher) everyRepositoryTried(registry *inventory.Registry) bool {
 	for _, repository := range registry.Repositories {
-		if repository.ImagesReadAt.IsZero() && repository.TriedAt.IsZero() {
+		if r.options.Includes(repository.Name) && repository.ImagesReadAt.IsZero() && repository.TriedAt.IsZero() {
 			return false
 		}
 	}

@@ -29,7 +29,8 @@ type NoticeResult struct {
 	Result
 	// Repositories are the names of those whose series may be others now, sorted.
 	Repositories []string
-	// Ignored counts the notices that told of what was known.
+	// Ignored counts the notices that told of what was known, and those of
+	// repositories that are left out.
 	Ignored int
 }
 
@@ -37,13 +38,15 @@ type NoticeResult struct {
 // one repository cost one listing, and one that is older than the record it would
 // change costs none. What cannot be read now is left due.
 func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, notices []Notice, now time.Time) NoticeResult {
-	notices = slices.Clone(notices)
+	all := len(notices)
+	notices = slices.DeleteFunc(slices.Clone(notices), func(notice Notice) bool { return !r.options.Includes(notice.Repository) })
 	for i := range notices {
 		if notices[i].At.After(now) {
 			notices[i].At = now // a clock that is ahead must not outdate what is asked later
 		}
 	}
-	var result NoticeResult
+	result := NoticeResult{Ignored: all - len(notices)}
+	r.beginHidden(registry)
 	var failed failures
 	var due []*listing
 	for _, name := range names(notices) {
@@ -87,6 +90,7 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, not
 			r.applyScan(registry, registry.Find(notice.Repository), notice)
 		}
 	}
+	result.Settled = r.settleHidden(registry, now)
 	result.Err = failed.err()
 	return result
 }

@@ -52,6 +52,14 @@ type Options struct {
 	Progress func(what string, done, due int)
 	// Scans says where scan results come from, and how often.
 	Scans ScanOptions
+	// Includes reports whether a repository is of interest; nil means that all are.
+	// Of one that is not, nothing is asked but what the list of repositories tells.
+	Includes func(repository string) bool
+	// Settle, if set, settles which records are hidden at a moment, and reports
+	// whether any changed. It is called when all listings of a run are known and no
+	// scan has been asked for: scans of hidden images are not. What is new begins
+	// hidden until then (see inventory.Registry.BeginHidden).
+	Settle func(registry *inventory.Registry, at time.Time) (changed bool)
 }
 
 // Refresher asks a source for what is due. It keeps listings that a run could not
@@ -73,6 +81,9 @@ func New(source Source, options Options) *Refresher {
 	if options.Progress == nil {
 		options.Progress = func(string, int, int) {}
 	}
+	if options.Includes == nil {
+		options.Includes = func(string) bool { return true }
+	}
 	return &Refresher{
 		source: source, options: options,
 		unfinished: map[string]*listing{},
@@ -90,6 +101,8 @@ type Result struct {
 	// not exist any more, Denied and Failed how many kept their last known
 	// records, Left how many the time did not suffice for.
 	Refreshed, Gone, Denied, Failed, Left int
+	// Settled is set if a record is hidden now that was not before, or the other way.
+	Settled bool
 	// Scans says the same of scan results.
 	Scans ScanResult
 	// Err joins what failed, a few repositories at most.
@@ -98,7 +111,7 @@ type Result struct {
 
 // Changed reports whether the inventory is another than before.
 func (r *Result) Changed() bool {
-	return r.Listed || r.Refreshed+r.Gone+r.Denied+r.Failed > 0 || r.Scans.Answered > 0 || r.Scans.Listed
+	return r.Listed || r.Settled || r.Refreshed+r.Gone+r.Denied+r.Failed > 0 || r.Scans.Answered > 0 || r.Scans.Listed
 }
 
 // Finished reports whether the run was the one that ended a refresh: repositories
@@ -139,6 +152,7 @@ func (f *failures) err() error {
 func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now time.Time) Result {
 	var result Result
 	var failed failures
+	r.beginHidden(registry)
 	listing, cancel := r.share(ctx)
 	if r.stale(registry.ListedAt, now) {
 		err := r.list(listing, registry, now)
@@ -150,9 +164,26 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 	}
 	r.images(listing, registry, r.due(registry, now), now, &result, &failed)
 	cancel()
+	result.Settled = r.settleHidden(registry, now)
 	r.refreshScans(ctx, registry, &result, &failed)
 	result.Err = failed.err()
 	return result
+}
+
+// beginHidden prepares for settleHidden. A repository that is hidden and included was
+// left out until now, and missed events: what is known of it is not fresh.
+func (r *Refresher) beginHidden(registry *inventory.Registry) {
+	registry.BeginHidden = r.options.Settle != nil
+	for _, repository := range registry.Repositories {
+		if repository.Hidden && !repository.ImagesReadAt.IsZero() && r.options.Includes(repository.Name) {
+			repository.Due = true
+		}
+	}
+}
+
+// settleHidden settles which records are hidden, once those of the run are known.
+func (r *Refresher) settleHidden(registry *inventory.Registry, now time.Time) bool {
+	return r.options.Settle != nil && r.options.Settle(registry, now)
 }
 
 // share is the part of the time in which repositories and images are listed: half,

@@ -162,6 +162,9 @@ func (r *Refresher) refreshScans(ctx context.Context, registry *inventory.Regist
 func (r *Refresher) eachScanned(registry *inventory.Registry, do func(*inventory.Repository, *inventory.Image)) {
 	var pushes []inventory.Time
 	for _, repository := range registry.Repositories {
+		if repository.Hidden || !r.options.Includes(repository.Name) {
+			continue
+		}
 		var oldest inventory.Time
 		if newest := r.options.Scans.Newest; newest > 0 && len(repository.Images) > newest {
 			pushes = pushes[:0]
@@ -183,7 +186,9 @@ func (r *Refresher) eachScanned(registry *inventory.Registry, do func(*inventory
 	}
 }
 
-func shown(image *inventory.Image) bool { return image.Active() && len(image.Tags) > 0 }
+func shown(image *inventory.Image) bool {
+	return !image.Hidden && image.Active() && len(image.Tags) > 0
+}
 
 // scanJob is one call for one image.
 type scanJob struct {

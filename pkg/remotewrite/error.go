@@ -11,6 +11,8 @@ import (
 type DeliveryError struct {
 	// URL is where it was sent, without user info and query.
 	URL string
+	// Protocol is the version that it was sent in last.
+	Protocol Protocol
 	// Status is the last HTTP status that came, 0 if none did.
 	Status int
 	// RetryAfter is what the last answer asked to wait, uncapped, 0 if nothing.
@@ -20,10 +22,17 @@ type DeliveryError struct {
 	Body string
 	// Attempts is the number of requests made.
 	Attempts int
-	// Series is the number of series concerned.
+	// Series is the number of series that the receiver is not known to have.
 	Series int
-	// Err is what ended the attempts, if it was not the answer: the last network
-	// error, or the deadline.
+	// Unconfirmed is the number of those that it may have all the same.
+	Unconfirmed int
+	// Sent and Written are the number of samples sent and how many of them the
+	// answer says were written, if it does; else both are 0. Series is what Written
+	// falls short by.
+	Sent, Written int
+	// Err is what ended the attempts, if it was not the answer, or what is wrong
+	// with the answer besides its status: the last network error, the deadline, or
+	// missing Written headers.
 	Err error
 }
 
@@ -40,6 +49,9 @@ func (e *DeliveryError) Error() string {
 			fmt.Fprintf(&b, " %q", e.Body)
 		}
 	}
+	if e.Sent > 0 {
+		fmt.Fprintf(&b, ", %d of %d samples written", e.Written, e.Sent)
+	}
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
@@ -51,7 +63,13 @@ func (e *DeliveryError) Unwrap() error { return e.Err }
 
 // same reports whether both failed in the same way.
 func (e *DeliveryError) same(o *DeliveryError) bool {
-	return e.Status == o.Status && e.Body == o.Body && errText(e.Err) == errText(o.Err)
+	return e.Status == o.Status && e.Protocol == o.Protocol && e.Body == o.Body && errText(e.Err) == errText(o.Err)
+}
+
+// kind is the same for failures that differ only in particulars, such as the
+// series that a body names.
+func (e *DeliveryError) kind() string {
+	return fmt.Sprintf("%d %s %s", e.Status, likeness(e.Body), likeness(errText(e.Err)))
 }
 
 func errText(err error) string {
@@ -64,12 +82,13 @@ func errText(err error) string {
 // maxDeliveries is how many kinds of failure a PushError keeps.
 const maxDeliveries = 3
 
-// PushError is the error of a push of which some series did not arrive.
+// PushError is the error of a push of which some series are not known to have
+// arrived.
 type PushError struct {
 	// Deliveries are the first kinds of failure, at most three. Batches that
 	// failed in the same way are added up in one.
 	Deliveries []*DeliveryError
-	// Series is the number of series that did not arrive, for whatever cause.
+	// Series is the number of those series: refused, unconfirmed or not sent.
 	Series int
 	// Batches is the number of batches, or parts of one, that failed.
 	Batches int
@@ -110,6 +129,9 @@ func (e *PushError) add(d *DeliveryError) bool {
 	for _, have := range e.Deliveries {
 		if have.same(d) {
 			have.Series += d.Series
+			have.Unconfirmed += d.Unconfirmed
+			have.Sent += d.Sent
+			have.Written += d.Written
 			have.Attempts = max(have.Attempts, d.Attempts)
 			return false
 		}

@@ -1,12 +1,14 @@
 package remotewrite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,10 +31,12 @@ type answer struct {
 	status     int
 	retryAfter time.Duration
 	body       string
+	// written is what a 2.0 receiver says it has written.
+	written written
 }
 
 // post makes one attempt. An error means that no answer came.
-func (s *Sender) post(ctx context.Context, body []byte) (*answer, error) {
+func (s *Sender) post(ctx context.Context, proto protocol, body []byte) (*answer, error) {
 	parent := ctx
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -47,9 +51,9 @@ func (s *Sender) post(ctx context.Context, body []byte) (*answer, error) {
 	req.ContentLength = int64(len(body))
 	req.GetBody = lease.again
 	h := req.Header
-	h.Set("Content-Type", s.proto.contentType())
+	h.Set("Content-Type", proto.contentType())
 	h.Set("Content-Encoding", "snappy")
-	h.Set("X-Prometheus-Remote-Write-Version", s.proto.version())
+	h.Set("X-Prometheus-Remote-Write-Version", proto.version())
 	h.Set("User-Agent", s.userAgent)
 	// Else a transport may ask for gzip after the request has been signed, and
 	// decompress without a limit.
@@ -62,6 +66,7 @@ func (s *Sender) post(ctx context.Context, body []byte) (*answer, error) {
 	a := &answer{
 		status:     resp.StatusCode,
 		retryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		written:    parseWritten(resp.Header),
 	}
 	timer := time.AfterFunc(bodyTime, cancel)
 	defer timer.Stop()
@@ -93,22 +98,48 @@ func noAnswer(parent, ctx context.Context, timeout time.Duration, err error) err
 	return err
 }
 
-// secretsOf returns the credentials in a request's headers. A receiver may
-// repeat them: the AWS answer to a wrong signature holds the session token.
+// public are the request headers that hold nothing secret. Any other may have
+// been set as a credential; X-Scope-Orgid, the tenant of Cortex and Mimir, is a
+// name that they put into most of their answers.
+var public = map[string]bool{
+	"Accept-Encoding": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true,
+	"User-Agent": true, "X-Prometheus-Remote-Write-Version": true,
+	"X-Amz-Date": true, "X-Amz-Content-Sha256": true, "X-Scope-Orgid": true,
+}
+
+// secretsOf returns the credentials of a request, longest first, so that none
+// hides in another. A receiver may repeat them: the AWS answer to a wrong
+// signature holds the session token.
 func secretsOf(req *http.Request, resp *http.Response) []string {
 	if resp.Request != nil {
 		req = resp.Request // as it was sent: authenticated
 	}
 	var secrets []string
-	for _, name := range []string{"Authorization", "X-Amz-Security-Token", "Cookie", "Proxy-Authorization"} {
-		for _, v := range req.Header.Values(name) {
+	for name, values := range req.Header {
+		if public[name] {
+			continue
+		}
+		for _, v := range values {
 			secrets = append(secrets, v)
 			// "Bearer TOKEN": the token also without the word.
-			if _, token, ok := strings.Cut(v, " "); ok && name != "Cookie" {
+			if _, token, ok := strings.Cut(v, " "); ok {
 				secrets = append(secrets, token)
 			}
 		}
 	}
+	if _, password, ok := req.BasicAuth(); ok {
+		secrets = append(secrets, password)
+	}
+	if password, ok := req.URL.User.Password(); ok {
+		secrets = append(secrets, password)
+	}
+	if q := req.URL.RawQuery; q != "" {
+		secrets = append(secrets, q)
+		for _, values := range req.URL.Query() {
+			secrets = append(secrets, values...)
+		}
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	return secrets
 }
 

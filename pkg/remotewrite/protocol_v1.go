@@ -54,10 +54,15 @@ func (m *messageV1) bytes() []byte { return m.buf }
 
 func (m *messageV1) reset(at int64) {
 	m.buf = m.buf[:0]
-	m.stamp = m.stamp[:0]
-	if at != 0 {
-		m.stamp = binary.AppendUvarint(append(m.stamp, keyTimestamp), uint64(at))
+	m.stamp = appendStamp(m.stamp[:0], at)
+}
+
+// appendStamp appends the field Sample.timestamp, which both versions have alike.
+func appendStamp(b []byte, at int64) []byte {
+	if at == 0 {
+		return b
 	}
+	return binary.AppendUvarint(append(b, keyTimestamp), uint64(at))
 }
 
 func (m *messageV1) add(labels []metrics.Label, s metrics.Series, limit int) bool {

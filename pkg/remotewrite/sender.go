@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,6 +35,8 @@ const (
 type Options struct {
 	// URL is the remote-write endpoint. Required, http or https.
 	URL *url.URL
+	// Protocol is the version to speak: V1, V2 or Auto. The default is V1.
+	Protocol Protocol
 	// Client sends the requests; its transport authenticates them (see pkg/auth).
 	// Redirects are not followed unless it has a CheckRedirect of its own. The
 	// default has a transport made by NewTransport and does not authenticate.
@@ -41,19 +44,21 @@ type Options struct {
 	// Timeout bounds one attempt, from its start to the end of the answer.
 	Timeout time.Duration
 	// MaxBytes is the size of a request body before compression that no batch
-	// exceeds.
+	// exceeds. A Sender whose batch was too large for the receiver (413) keeps to
+	// the size of the largest part that was not, from then on.
 	MaxBytes int
 	// MaxSeries is the number of series that no batch exceeds.
 	MaxSeries int
-	// Concurrency is the number of requests that may be under way at once. One
-	// batch more than that is held in memory, each with MaxBytes and its
-	// compressed form.
+	// Concurrency is the number of requests that may be under way at once. It is
+	// halved when the receiver is overloaded (429, 5xx), grows back with its
+	// successes, and is remembered from push to push. One batch more than that is
+	// held in memory, each with MaxBytes and its compressed form.
 	Concurrency int
 	// Version is that of the program, for the User-Agent ecr-remote-write/VERSION.
 	// The default is "dev".
 	Version string
-	// Logger takes warnings about refused batches and dropped series. The default
-	// discards them.
+	// Logger takes warnings about refused batches and dropped series: one when a
+	// kind of trouble begins and one when it is over. The default discards them.
 	Logger *slog.Logger
 	// MinBackoff and MaxBackoff bound the wait between two attempts.
 	MinBackoff, MaxBackoff time.Duration
@@ -81,13 +86,18 @@ type Sender struct {
 	log       *slog.Logger
 	backoff   backoff
 	retryFor  time.Duration
-	proto     protocol
 	rules     rules
 
 	// free holds the batches that are not in use: all of them between pushes.
 	free chan *batch
 
+	// What is learned about the receiver and kept from push to push.
+	speech   *negotiation
+	limit    *limiter
+	fits     atomic.Int64 // the size of a batch that it takes, at most maxBytes
 	metadata metadataSchedule
+	drops    standing // series dropped before sending
+	failures standing // answers and their absence
 }
 
 // New returns a Sender. The error names every option that is wrong.
@@ -95,6 +105,7 @@ func New(o Options) (*Sender, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("setting up remote write: %w", err)
 	}
+	orDefault(&o.Protocol, V1)
 	orDefault(&o.Timeout, DefaultTimeout)
 	orDefault(&o.MaxBytes, DefaultMaxBytes)
 	orDefault(&o.MaxSeries, DefaultMaxSeries)
@@ -127,16 +138,33 @@ func New(o Options) (*Sender, error) {
 		log:       o.Logger,
 		backoff:   backoff{min: o.MinBackoff, max: max(o.MinBackoff, o.MaxBackoff), longest: o.MaxRetryAfter},
 		retryFor:  o.RetryFor,
-		proto:     v1{},
 		// One more than there are workers, so that one fills while all are sent.
 		free:     make(chan *batch, o.Concurrency+1),
+		speech:   newNegotiation(o.Protocol),
+		limit:    newLimiter(o.Concurrency),
 		metadata: metadataSchedule{interval: o.MetadataInterval},
 	}
+	s.fits.Store(int64(o.MaxBytes))
 	for range cap(s.free) {
-		s.free <- &batch{msg: s.proto.newMessage()}
+		s.free <- new(batch)
 	}
 	return s, nil
 }
+
+// Endpoint is the URL that the Sender pushes to, without user info and query: the
+// key under which to remember what it has Spoken.
+func (s *Sender) Endpoint() string { return s.logURL }
+
+// Spoken is the version that the Sender speaks: V1 or V2. With Auto it is empty
+// until an answer has shown what the receiver takes.
+func (s *Sender) Spoken() Protocol { return s.speech.now() }
+
+// Assume tells a Sender with Auto what another has Spoken to the same Endpoint, so
+// that it need not find out anew. If it no longer holds, that is noticed: a
+// receiver that does not take 2.0 gets 1.0, and a 415 to 1.0 has the next batch
+// find out again. Assume does nothing if the Sender knows already, if Protocol is
+// not Auto, or if p is neither V1 nor V2.
+func (s *Sender) Assume(p Protocol) { s.speech.assume(p) }
 
 func (o *Options) validate() error {
 	var errs []error
@@ -145,6 +173,11 @@ func (o *Options) validate() error {
 		errs = append(errs, errors.New("no URL"))
 	case o.URL.Scheme != "http" && o.URL.Scheme != "https", o.URL.Host == "":
 		errs = append(errs, fmt.Errorf("URL %s: must be http://HOST… or https://HOST…", withoutSecrets(o.URL)))
+	}
+	switch o.Protocol {
+	case "", V1, V2, Auto:
+	default:
+		errs = append(errs, fmt.Errorf("Protocol %q: must be %s, %s or %s", o.Protocol, V1, V2, Auto))
 	}
 	for _, n := range []struct {
 		name  string

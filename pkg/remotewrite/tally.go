@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"net/http"
 	"strings"
 	"sync"
 
@@ -69,30 +70,44 @@ func (t *tally) split() {
 	t.report.Splits++
 }
 
-func (t *tally) retry() {
+func (t *tally) downgrade() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.report.Retries++
+	t.report.Downgrades++
 }
 
-func (t *tally) accepted(series int) {
+// attempt counts a request, and answered what came of it: nil for nothing.
+func (t *tally) attempt(retry bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.report.Accepted += series
-}
-
-// failure counts the series of a batch that failed for good. It returns
-// whether it is the first of its kind in this push, and within the few that are
-// kept.
-func (t *tally) failure(e *DeliveryError) (first bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if e.Status != 0 {
-		t.report.Refused += e.Series
-	} else {
-		t.report.NotSent += e.Series
+	t.report.Requests++
+	if retry {
+		t.report.Retries++
 	}
-	return t.failed.add(e)
+}
+
+func (t *tally) answered(a *answer) {
+	if a == nil || a.status != http.StatusTooManyRequests {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.report.Throttled++
+}
+
+// settle counts what became of a message. It returns whether that is a failure,
+// the first of its kind in this push, and within the few that are kept.
+func (t *tally) settle(f fate, e *DeliveryError, span Range) (first bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.report.Accepted += f.accepted
+	t.report.Refused += f.refused
+	t.report.Unconfirmed += f.unconfirmed
+	t.report.NotSent += f.notSent
+	if f.notSent > 0 {
+		t.report.Unsent = append(t.report.Unsent, span)
+	}
+	return f.lost() > 0 && t.failed.add(e)
 }
 
 // err returns the push's error, nil if no batch failed.

@@ -2,7 +2,6 @@ package remotewritetest
 
 import (
 	"io"
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,12 +12,22 @@ import (
 // deserves.
 //
 // The request is checked all the same, unless its body is not read; it is stored
-// only if the answer is 2xx.
+// only if the answer is 2xx, or in part, see Refuse.
 type Answer struct {
 	// Status is the answer's. 0 is that which the request deserves, after Delay.
 	Status int
-	// Header are the answer's headers.
+	// Header are the answer's headers. A 2.0 request that is answered with 2xx, or
+	// with a status that it deserves, or by way of Refuse, has the numbers of what
+	// was written added, unless one of these headers is here: then that is all
+	// that the sender is told.
 	Header http.Header
+	// NoWritten leaves those numbers out, as 1.0 receivers do.
+	NoWritten bool
+	// Refuse, if set, is asked about each series. Those that it returns a text for
+	// are left out and the others stored, whatever the status. The request
+	// deserves a 400 with the first text, or what it deserves in any case if there
+	// is none.
+	Refuse func(Series) string
 	// Body is the answer's body. BodySize, if larger, repeats it up to that number
 	// of bytes.
 	Body     string
@@ -45,14 +54,19 @@ func (a *Answer) unread() bool { return a != nil && (a.Unread || a.ReadOnly > 0 
 
 // stores reports whether what the request holds is to be stored.
 func (a *Answer) stores() bool {
-	return a == nil || !a.unread() && !a.Close && (a.Status == 0 || a.Status/100 == 2)
+	return a == nil || !a.unread() && (a.Refuse != nil || !a.Close && (a.Status == 0 || a.Status/100 == 2))
+}
+
+// confirms reports whether a 2.0 answer has the numbers of what was written.
+func (a *Answer) confirms() bool {
+	return a == nil || !a.NoWritten && a.Do == nil && (a.Refuse != nil || a.Status == 0 || a.Status/100 == 2)
 }
 
 // aborts reports whether the status is not known here: there is none, or Do's.
 func (a *Answer) aborts() bool { return a.Close || a.Do != nil }
 
 // answer plays the script. It returns false if the answer that the request
-// deserves is still to be given.
+// deserves is still to be given. The headers have been set.
 func (a *Answer) answer(w http.ResponseWriter, req *http.Request) bool {
 	if a.Delay > 0 {
 		t := time.NewTimer(a.Delay)
@@ -77,7 +91,6 @@ func (a *Answer) answer(w http.ResponseWriter, req *http.Request) bool {
 	case a.Status == 0:
 		return false
 	}
-	maps.Copy(w.Header(), a.Header)
 	size := max(a.BodySize, int64(len(a.Body)))
 	if !a.Stall && w.Header().Get("Content-Length") == "" {
 		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))

@@ -23,30 +23,28 @@ func broken(format string, args ...any) error {
 	return &violation{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
-// wanted are the headers that Remote-Write 1.0 fixes.
-// https://prometheus.io/docs/specs/prw/remote_write_spec/#protocol
-var wanted = []struct{ name, value string }{
-	{"Content-Type", "application/x-protobuf"},
-	{"Content-Encoding", "snappy"},
-	{"X-Prometheus-Remote-Write-Version", "0.1.0"},
+// unwilling is why a request is not taken, or not all of it, that breaks no
+// rule.
+type unwilling struct {
+	status int
+	text   string
+}
+
+func (u *unwilling) Error() string { return u.text }
+
+func tooLarge(format string, args ...any) error {
+	return &unwilling{http.StatusRequestEntityTooLarge, fmt.Sprintf(format, args...)}
 }
 
 // userAgent is a product and its version, RFC 9110 section 10.1.5.
 var userAgent = regexp.MustCompile(`^[!#$%&'*+.^_|~0-9A-Za-z-]+/[!#$%&'*+.^_|~0-9A-Za-z-]+( .*)?$`)
 
 // check holds one request against the rules that need nothing but itself.
-// readErr is what came of reading data.
-func (r *Receiver) check(req *http.Request, data []byte, readErr error) (body prompb.WriteRequest, raw int, err error) {
-	if req.Method != http.MethodPost {
-		return body, 0, broken("method %s, want POST", req.Method)
-	}
-	for _, h := range wanted {
-		if got := req.Header.Values(h.name); len(got) != 1 || got[0] != h.value {
-			return body, 0, broken("header %s is %q, want exactly %q", h.name, got, h.value)
-		}
-	}
-	if got := req.Header.Get("User-Agent"); !userAgent.MatchString(got) {
-		return body, 0, broken("header User-Agent is %q, want NAME/VERSION", got)
+// readErr is what came of reading data. What the request holds is returned as a
+// 1.0 message in either case; raw is its size before compression.
+func (r *Receiver) check(req *http.Request, p Protocol, data []byte, readErr error) (body prompb.WriteRequest, raw int, err error) {
+	if err := checkHeaders(req, p); err != nil {
+		return body, 0, err
 	}
 	if readErr != nil {
 		return body, 0, readErr
@@ -61,39 +59,33 @@ func (r *Receiver) check(req *http.Request, data []byte, readErr error) (body pr
 	if err != nil {
 		return body, 0, err
 	}
-	if err := body.Unmarshal(decoded); err != nil {
-		return prompb.WriteRequest{}, len(decoded), broken("body is not a prometheus.WriteRequest: %v", err)
+	if p == V2 {
+		body, err = decodeV2(decoded)
+	} else {
+		body, err = decodeV1(decoded)
 	}
-	// Unmarshal puts up with unknown fields, another order and the like.
-	again, err := known(body).Marshal()
-	if err != nil || !bytes.Equal(again, decoded) {
-		return body, len(decoded), broken("body is not what prompb would marshal: it holds something unknown, or in another order")
+	if err != nil {
+		return body, len(decoded), err
 	}
 	if r.opts.MaxSeries > 0 && len(body.Timeseries) > r.opts.MaxSeries {
-		return body, len(decoded), &tooLarge{fmt.Sprintf("%d series in a request, at most %d are taken", len(body.Timeseries), r.opts.MaxSeries)}
+		return body, len(decoded), tooLarge("%d series in a request, at most %d are taken", len(body.Timeseries), r.opts.MaxSeries)
 	}
 	return body, len(decoded), checkBody(body)
 }
 
-// known copies what a sender of gauges has to say: labels, samples, metadata.
-func known(body prompb.WriteRequest) *prompb.WriteRequest {
-	out := new(prompb.WriteRequest)
-	for _, ts := range body.Timeseries {
-		var k prompb.TimeSeries
-		for _, l := range ts.Labels {
-			k.Labels = append(k.Labels, prompb.Label{Name: l.Name, Value: l.Value})
-		}
-		for _, s := range ts.Samples {
-			k.Samples = append(k.Samples, prompb.Sample{Value: s.Value, Timestamp: s.Timestamp})
-		}
-		out.Timeseries = append(out.Timeseries, k)
+func checkHeaders(req *http.Request, p Protocol) error {
+	if req.Method != http.MethodPost {
+		return broken("method %s, want POST", req.Method)
 	}
-	for _, m := range body.Metadata {
-		out.Metadata = append(out.Metadata, prompb.MetricMetadata{
-			Type: m.Type, MetricFamilyName: m.MetricFamilyName, Help: m.Help, Unit: m.Unit,
-		})
+	for _, h := range wanted[p] {
+		if got := req.Header.Values(h.name); len(got) != 1 || got[0] != h.value {
+			return broken("header %s is %q, want exactly %q", h.name, got, h.value)
+		}
 	}
-	return out
+	if got := req.Header.Get("User-Agent"); !userAgent.MatchString(got) {
+		return broken("header User-Agent is %q, want NAME/VERSION", got)
+	}
+	return nil
 }
 
 func (r *Receiver) uncompress(data []byte) ([]byte, error) {
@@ -105,7 +97,7 @@ func (r *Receiver) uncompress(data []byte) ([]byte, error) {
 		return nil, broken("body is not in snappy's block format: %v", err)
 	}
 	if n > r.opts.MaxBytes {
-		return nil, &tooLarge{fmt.Sprintf("body of %d bytes, at most %d are taken", n, r.opts.MaxBytes)}
+		return nil, tooLarge("body of %d bytes, at most %d are taken", n, r.opts.MaxBytes)
 	}
 	decoded, err := snappy.Decode(nil, data)
 	if err != nil {
@@ -114,6 +106,8 @@ func (r *Receiver) uncompress(data []byte) ([]byte, error) {
 	return decoded, nil
 }
 
+// checkBody holds what a request holds against the rules that are the same in
+// both protocols.
 func checkBody(body prompb.WriteRequest) error {
 	if len(body.Timeseries) == 0 && len(body.Metadata) == 0 {
 		return broken("neither series nor metadata in the request")
@@ -123,6 +117,8 @@ func checkBody(body prompb.WriteRequest) error {
 		if err := checkLabels(ts.Labels); err != nil {
 			return broken("series %d: %v", i, err)
 		}
+		// 2.0 allows it for what this receiver takes none of: exemplars and start
+		// timestamps that differ.
 		key := seriesKey(ts.Labels)
 		if seen[key] {
 			return broken("series %d: %v twice in a request", i, ts.Labels)
@@ -153,6 +149,9 @@ const (
 )
 
 // checkLabels: https://prometheus.io/docs/specs/prw/remote_write_spec/#labels
+//
+// 2.0 takes any UTF-8 in names too, and says that a sender SHOULD keep to the
+// characters of 1.0. So must one whose series are to arrive at any receiver.
 func checkLabels(labels []prompb.Label) error {
 	name := ""
 	for i, l := range labels {

@@ -32,7 +32,7 @@ func TestProtocolRules(t *testing.T) {
 	}{
 		{"method", nil, func(r *http.Request) { r.Method = http.MethodPut }, "method PUT, want POST"},
 		{"no content type", nil, header("Content-Type", ""), "header Content-Type"},
-		{"2.0's content type", nil, header("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"), "header Content-Type"},
+		{"2.0's content type", nil, header("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"), `header X-Prometheus-Remote-Write-Version is ["0.1.0"], want exactly "2.0.0"`},
 		{"content type twice", nil, func(r *http.Request) { r.Header.Add("Content-Type", "application/x-protobuf") }, "header Content-Type"},
 		{"no encoding", nil, func(r *http.Request) { r.Header.Del("Content-Encoding") }, "header Content-Encoding"},
 		{"another encoding", nil, header("Content-Encoding", "gzip"), "header Content-Encoding"},

@@ -1,10 +1,12 @@
-// Package remotewritetest is a strict Remote-Write 1.0 receiver for tests and
-// local runs.
+// Package remotewritetest is a strict receiver of Remote-Write 1.0 and 2.0 for
+// tests and local runs.
 //
-// It holds every request against what the specification demands of a sender,
-// with prompb and its own reading of AWS signatures, never with code of the
-// sender. What breaks a rule is answered with the reason and kept as a violation.
-// It hands back what it got, and answers as badly as a test tells it to.
+// It holds every request against what the specification of its protocol demands
+// of a sender, with prompb, writev2 and its own reading of AWS signatures, never
+// with code of the sender. What breaks a rule is answered with the reason and
+// kept as a violation. It hands back what it got, the same for both protocols,
+// and answers as badly as a test tells it to: in its own words, or in those of
+// real receivers, see Recordings.
 package remotewritetest
 
 import (
@@ -12,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,6 +27,19 @@ import (
 
 // Options are the settings of a Receiver. The zero value is useful.
 type Options struct {
+	// Protocols are those that it speaks. A good request of another is answered
+	// 415. The default is both.
+	Protocols []Protocol
+	// Unaware, where V2 is not among Protocols, has a good 2.0 request answered as
+	// by a receiver that does not look at Content-Type: read as a 1.0 message the
+	// body is empty, and that is a success. VictoriaMetrics and Prometheus before
+	// 2.54 are such.
+	Unaware bool
+	// Refuse, if set, is asked about each series of a request, and returns why it
+	// is not taken, or an empty text. The other series of the request are stored,
+	// and it is answered 400 with the first such text: what Cortex, Mimir, AMP and,
+	// for 2.0, Prometheus do with a sample that is out of order and the like.
+	Refuse func(Series) string
 	// MaxBytes is the largest request body taken, before compression, as AMP and
 	// Cortex count it. A larger one is answered 413. The default is 1,000,000.
 	MaxBytes int
@@ -73,6 +89,8 @@ type Request struct {
 	Header       http.Header
 	Proto        string
 	RemoteAddr   string
+	// Protocol is the one that Content-Type names.
+	Protocol Protocol
 	// At is when it arrived.
 	At time.Time
 	// Compressed and Raw are the sizes of the body in bytes, before and after
@@ -80,8 +98,11 @@ type Request struct {
 	Compressed, Raw int
 	// Sum is the SHA-256 of the body as it came.
 	Sum [sha256.Size]byte
-	// Series and Metadata are the numbers of entries in it.
+	// Series is the number of series in it, Metadata that of families whose HELP
+	// and TYPE are in it.
 	Series, Metadata int
+	// Stored is the number of series that were stored, or had been before.
+	Stored int
 	// Status is the answer's, 0 if the connection was closed without one.
 	Status int
 	// Violation is the rule that was broken, empty if none.
@@ -90,40 +111,38 @@ type Request struct {
 
 // ServeHTTP implements http.Handler. Any path will do.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	rec := Request{Method: req.Method, Path: req.URL.Path, Header: req.Header.Clone(), Proto: req.Proto, RemoteAddr: req.RemoteAddr, At: time.Now()}
+	rec := Request{
+		Method: req.Method, Path: req.URL.Path, Header: req.Header.Clone(), Proto: req.Proto, RemoteAddr: req.RemoteAddr,
+		Protocol: protocolOf(req.Header), At: time.Now(),
+	}
 	script := r.begin()
 
 	// Kept in any case, also if the script aborts the connection by a panic.
 	index := r.keep(rec)
 	defer func() { r.end(index, rec) }()
 
-	var (
-		data []byte
-		err  error
-	)
+	var samples int
+	var err error
 	if !script.unread() {
-		data, err = readBody(req, r.opts.MaxBytes)
-		rec.Compressed, rec.Sum = len(data), sha256.Sum256(data)
+		samples, err = r.take(req, &rec, script)
 	}
 	status, text := http.StatusNoContent, ""
-	var body prompb.WriteRequest
-	if !script.unread() {
-		body, rec.Raw, err = r.check(req, data, err)
-		rec.Series, rec.Metadata = len(body.Timeseries), len(body.Metadata)
-	}
-	if err == nil && script.stores() {
-		err = r.store(body)
-	}
 	if err != nil {
 		status, text = http.StatusBadRequest, err.Error()
 		var v *violation
 		if errors.As(err, &v) {
 			rec.Violation, status = v.text, v.status
 		}
-		var limit *tooLarge
-		if errors.As(err, &limit) {
-			status = http.StatusRequestEntityTooLarge
+		var u *unwilling
+		if errors.As(err, &u) {
+			status = u.status
 		}
+	}
+	if script != nil {
+		maps.Copy(w.Header(), script.Header)
+	}
+	if rec.Protocol == V2 && r.opts.speaks(V2) && script.confirms() {
+		setWritten(w.Header(), samples)
 	}
 	if script != nil {
 		if !script.aborts() {
@@ -141,10 +160,55 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(status)
 }
 
-// tooLarge is the error of a request beyond a limit: no rule broken.
-type tooLarge struct{ text string }
+// take reads a request, checks it and stores of it what is to be stored. It
+// fills in rec and returns the number of samples written.
+func (r *Receiver) take(req *http.Request, rec *Request, script *Answer) (samples int, err error) {
+	data, err := readBody(req, r.opts.MaxBytes)
+	rec.Compressed, rec.Sum = len(data), sha256.Sum256(data)
+	body, raw, err := r.check(req, rec.Protocol, data, err)
+	rec.Raw, rec.Series, rec.Metadata = raw, len(body.Timeseries), len(body.Metadata)
+	switch {
+	case err != nil:
+		return 0, err
+	case !r.opts.speaks(rec.Protocol) && r.opts.Unaware && rec.Protocol == V2:
+		return 0, nil
+	case !r.opts.speaks(rec.Protocol):
+		return 0, unsupported(rec.Protocol)
+	case !script.stores():
+		return 0, nil
+	}
+	refuse := r.opts.Refuse
+	if script != nil && script.Refuse != nil {
+		refuse = script.Refuse
+	}
+	body, refused := split(body, refuse)
+	if err := r.store(body); err != nil {
+		return 0, err
+	}
+	rec.Stored = len(body.Timeseries)
+	for _, ts := range body.Timeseries {
+		samples += len(ts.Samples)
+	}
+	return samples, refused
+}
 
-func (e *tooLarge) Error() string { return e.text }
+// split takes those series out of body that are refused, and returns why the
+// first one was.
+func split(body prompb.WriteRequest, refuse func(Series) string) (rest prompb.WriteRequest, err error) {
+	if refuse == nil {
+		return body, nil
+	}
+	rest.Metadata = body.Metadata
+	for _, ts := range body.Timeseries {
+		switch text := refuse(seriesOf(ts)); {
+		case text == "":
+			rest.Timeseries = append(rest.Timeseries, ts)
+		case err == nil:
+			err = &unwilling{http.StatusBadRequest, text}
+		}
+	}
+	return rest, err
+}
 
 func readBody(req *http.Request, limit int) ([]byte, error) {
 	// Compression never makes a block larger than this.
@@ -154,7 +218,7 @@ func readBody(req *http.Request, limit int) ([]byte, error) {
 		return data, fmt.Errorf("reading the request body: %w", err)
 	}
 	if len(data) > limit {
-		return data, &tooLarge{"request body too large"}
+		return data, tooLarge("request body too large")
 	}
 	return data, nil
 }

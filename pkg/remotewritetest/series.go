@@ -105,10 +105,7 @@ func (r *Receiver) store(body prompb.WriteRequest) error {
 		key := seriesKey(ts.Labels)
 		have, ok := r.series[key]
 		if !ok {
-			have = &Series{Labels: make(map[string]string, len(ts.Labels))}
-			for _, l := range ts.Labels {
-				have.Labels[l.Name] = l.Value
-			}
+			have = &Series{Labels: labelsOf(ts)}
 			r.series[key] = have
 			r.order = append(r.order, key)
 		}
@@ -123,6 +120,23 @@ func (r *Receiver) store(body prompb.WriteRequest) error {
 		r.metadata[m.MetricFamilyName] = metadataOf(m)
 	}
 	return nil
+}
+
+// seriesOf is a series as it came.
+func seriesOf(ts prompb.TimeSeries) Series {
+	s := Series{Labels: labelsOf(ts)}
+	for _, sample := range ts.Samples {
+		s.Samples = append(s.Samples, Sample{sample.Timestamp, sample.Value})
+	}
+	return s
+}
+
+func labelsOf(ts prompb.TimeSeries) map[string]string {
+	labels := make(map[string]string, len(ts.Labels))
+	for _, l := range ts.Labels {
+		labels[l.Name] = l.Value
+	}
+	return labels
 }
 
 // seriesKey tells series apart. The labels are sorted.

@@ -1,0 +1,58 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/config"
+)
+
+func TestFilter(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ include, exclude, yes, no string }{
+		{"", "", "a team/app", "-"},
+		{"team/.*", "", "team/app team/", "my-team/app team"},
+		{"", "team/.*", "my-team/app team", "team/app"},
+		{"team/.*", ".*-test", "team/app", "team/app-test other"},
+		{"a|b", "", "a b", "ab aa xb bx"}, // anchored as a whole
+		{"", "a|b", "ab aa", "a b"},
+		{"(?i)APP", "", "app APP", "apps"},
+		{"^app$", "", "app", "apps"},
+		{".*", ".*", "-", "a app"},
+		{`v\d+(\.\d+){2}`, "", "v1.2.3", "v1.2 v1.2.3-rc v1x2x3"},
+		{"a?", "", "a", "aa"},
+	} {
+		got := load(t, plainURL, "REPOSITORIES_INCLUDE="+c.include, "REPOSITORIES_EXCLUDE="+c.exclude, "TAGS_INCLUDE="+c.include, "TAGS_EXCLUDE="+c.exclude, "FAMILIES_INCLUDE="+c.include, "FAMILIES_EXCLUDE="+c.exclude)
+		for name, filter := range map[string]config.Filter{"repositories": got.Repositories(), "tags": got.Tags(), "families": got.Families()} {
+			for want, texts := range map[bool]string{true: c.yes, false: c.no} {
+				for text := range strings.FieldsSeq(texts) {
+					if text != "-" && filter.Match(text) != want {
+						t.Errorf("%s: include %q, exclude %q: %q is chosen: %v, want %v", name, c.include, c.exclude, text, !want, want)
+					}
+				}
+			}
+			if filter.IsSet() != (c.include+c.exclude != "") || filter.Include.String() != c.include || filter.Exclude.String() != c.exclude {
+				t.Errorf("%s: filter %v", name, filter)
+			}
+		}
+	}
+	if f := load(t, plainURL, "TAGS_EXCLUDE=a").Tags().Func(); f == nil || f("a") || !f("b") {
+		t.Error("Func is not Match")
+	}
+	if f := (config.Filter{}); f.Func() != nil || f.IsSet() || !f.Match("") || !f.Match("a") {
+		t.Error("the zero filter leaves something out")
+	}
+}
+
+// A fault of an expression tells what is wrong with it.
+func TestFilterFault(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"[a": "missing closing ]", "a)|(b": "unexpected )", `\Qa`: "missing closing )",
+	} {
+		_, err := config.Load([]string{plainURL, "TAGS_EXCLUDE=" + text}, config.ToSend)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "TAGS_EXCLUDE=") {
+			t.Errorf("%s: error %v, want %q", text, err, want)
+		}
+	}
+}

@@ -1,0 +1,49 @@
+package config
+
+import (
+	"cmp"
+	"log/slog"
+	"regexp"
+	"strings"
+)
+
+// ampHost matches the endpoints of Amazon Managed Service for Prometheus: plain,
+// FIPS, dual-stack and China, and those of VPC endpoints with their own name, of which
+// a part may be one availability zone's.
+//
+// See https://docs.aws.amazon.com/general/latest/gr/prometheus-service.html and
+// https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html.
+var ampHost = regexp.MustCompile(`^(?:aps-workspaces(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.(?:amazonaws\.com(?:\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn)|` +
+	`vpce-[a-z0-9-]+\.aps-workspaces(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.vpce\.amazonaws\.com(?:\.cn)?)$`)
+
+// ampRegion returns the Region of an AMP host; ok is false for any other host.
+func ampRegion(host string) (region Region, ok bool) {
+	match := ampHost.FindStringSubmatch(strings.TrimSuffix(strings.ToLower(host), "."))
+	if match == nil {
+		return "", false
+	}
+	return Region(match[1] + match[2]), true
+}
+
+// resolve settles what depends on another setting.
+func (c *Config) resolve(vars map[string]string, use Use, faults *Faults) {
+	if _, set := vars["REMOTE_WRITE_URL"]; !set && use == ToSend {
+		faults.note(vars, "REMOTE_WRITE_URL", "required: "+rule("RemoteWriteURL"))
+	}
+	region, amp := ampRegion(c.RemoteWriteURL.Hostname())
+	if amp {
+		c.RemoteWriteProtocol = cmp.Or(c.RemoteWriteProtocol, Protocol1)
+		c.RemoteWriteRegion = cmp.Or(c.RemoteWriteRegion, region)
+	}
+	c.RemoteWriteProtocol = cmp.Or(c.RemoteWriteProtocol, ProtocolAuto)
+	c.resolveAuth(vars, amp, faults)
+	c.checkTLS(vars, faults)
+	if c.LogLevel.level == nil {
+		// Lambda's own variable is set by the platform and is not for us to
+		// refuse: what is not known counts as INFO.
+		if c.LogLevel.UnmarshalText([]byte(vars["AWS_LAMBDA_LOG_LEVEL"])) != nil {
+			level := slog.LevelInfo
+			c.LogLevel.level = &level
+		}
+	}
+}

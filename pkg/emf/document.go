@@ -1,0 +1,50 @@
+package emf
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+)
+
+// metadataMember is the member of the root that makes a log line a document. Lambda
+// logs a line that is JSON as it is, so it stays a member of the root.
+const metadataMember = "_aws"
+
+// The members of the specification's metadata object.
+type (
+	metadata struct {
+		Timestamp         int64 // milliseconds since 1970
+		CloudWatchMetrics []directive
+	}
+	directive struct {
+		Namespace  string
+		Dimensions [][]string
+		Metrics    []definition
+	}
+	definition struct {
+		Name string
+		Unit string
+	}
+)
+
+// line returns a document with some of its metrics, as one line with its end.
+func (d *document) line(namespace string, at time.Time, some []metric) ([]byte, error) {
+	names := make([]string, len(d.dimensions))
+	definitions := make([]definition, len(some))
+	root := map[string]any{} // encoded in the order of its keys
+	for i, dimension := range d.dimensions {
+		names[i] = dimension.Name
+		root[dimension.Name] = dimension.Value
+	}
+	for i, m := range some {
+		definitions[i] = definition{m.name, unit(m.name)}
+		root[m.name] = m.value
+	}
+	root[metadataMember] = metadata{at.UnixMilli(), []directive{{namespace, [][]string{names}, definitions}}}
+
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // it is no HTML, and the escapes are long
+	err := encoder.Encode(root)
+	return b.Bytes(), err
+}

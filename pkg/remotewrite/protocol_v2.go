@@ -1,0 +1,202 @@
+package remotewrite
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+)
+
+// v2 is Remote-Write 2.0, https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/.
+//
+// The body is an io.prometheus.write.v2.Request. Its fields used here, as in
+// https://github.com/prometheus/prometheus/blob/main/prompb/io/prometheus/write/v2/types.proto:
+//
+//	Request.symbols    = 4   TimeSeries.labels_refs = 1 (packed)   Sample.value     = 1 (double)   Metadata.type     = 1 (enum)
+//	Request.timeseries = 5   TimeSeries.samples     = 2            Sample.timestamp = 2 (int64)    Metadata.help_ref = 3 (uint32)
+//	                         TimeSeries.metadata    = 5
+//
+// Texts are in the symbol table once a message, and series refer to them. The
+// families of this project have no unit in the sense of OpenMetrics, so unit_ref
+// is left out, which is a reference to the empty text.
+type v2 struct{}
+
+func (v2) contentType() string { return "application/x-protobuf;proto=io.prometheus.write.v2.Request" }
+func (v2) version() string     { return "2.0.0" }
+func (v2) newMessage() message { return new(messageV2) }
+
+// The keys of the fields above, where they are not those of 1.0.
+const (
+	keySeriesV2   = 5<<3 | wireBytes
+	keyLabelsRefs = 1<<3 | wireBytes
+	keyMetadata   = 5<<3 | wireBytes
+	keyType       = 1<<3 | wireVarint
+	keyHelpRef    = 3<<3 | wireVarint
+)
+
+// messageV2 keeps the symbols and the series apart until the message is whole: a
+// receiver that resolves references while it reads wants the symbols first.
+type messageV2 struct {
+	symbols symbols
+	series  []byte
+	stamp   []byte // as in messageV1
+}
+
+func (m *messageV2) reset(at int64) {
+	m.symbols.reset()
+	m.series = m.series[:0]
+	m.stamp = appendStamp(m.stamp[:0], at)
+}
+
+// bytes puts the series after the symbols, in the memory of these: one copy a
+// message.
+func (m *messageV2) bytes() []byte {
+	whole := append(m.symbols.buf, m.series...)
+	m.symbols.buf = whole[:len(m.symbols.buf)]
+	return whole
+}
+
+func (m *messageV2) add(labels []metrics.Label, s metrics.Series, limit int) bool {
+	t := &m.symbols
+	t.reserve(2*len(labels) + 1)
+	texts, size, start := len(t.texts), len(t.buf), len(m.series)
+
+	b := append(m.series, keySeriesV2, 0)
+	b = append(b, keyLabelsRefs, 0)
+	for i := range labels {
+		b = appendRef(b, t.ref(labels[i].Name))
+		b = appendRef(b, t.ref(labels[i].Value))
+	}
+	b = closeRecord(b, start+4)
+
+	sample := len(m.stamp)
+	if s.Value != 0 { // also true of NaN, the staleness marker included
+		sample += 1 + 8
+	}
+	b = append(b, keySample, byte(sample))
+	if s.Value != 0 {
+		b = append(b, keySampleVal)
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(s.Value))
+	}
+	b = append(b, m.stamp...)
+
+	if s.Family != nil {
+		b = append(b, keyMetadata, 0)
+		metadata := len(b)
+		if kind := metricType(s.Family.Type); kind != writev2.Metadata_METRIC_TYPE_UNSPECIFIED {
+			b = append(b, keyType, byte(kind))
+		}
+		if help := t.ref(s.Family.Help); help != 0 {
+			b = appendRef(append(b, keyHelpRef), help)
+		}
+		b[metadata-1] = byte(len(b) - metadata) // 8 at most
+	}
+	b = closeRecord(b, start+2)
+
+	if len(t.buf)+len(b) > limit {
+		t.undo(texts, size)
+		m.series = b[:start]
+		return false
+	}
+	m.series = b
+	return true
+}
+
+// closeRecord writes the length of the record that goes from start to the end of
+// b. One byte has been left for it before start, which is nearly always enough.
+func closeRecord(b []byte, start int) []byte {
+	n := len(b) - start
+	if n < 1<<7 {
+		b[start-1] = byte(n)
+		return b
+	}
+	var length [binary.MaxVarintLen64]byte
+	return slices.Replace(b, start-1, start, length[:binary.PutUvarint(length[:], uint64(n))]...)
+}
+
+// metricType is the enumeration's value for the exposition format's word.
+func metricType(word string) writev2.Metadata_MetricType {
+	switch word {
+	case "gauge":
+		return writev2.Metadata_METRIC_TYPE_GAUGE
+	case "counter":
+		return writev2.Metadata_METRIC_TYPE_COUNTER
+	case "histogram":
+		return writev2.Metadata_METRIC_TYPE_HISTOGRAM
+	case "gaugehistogram":
+		return writev2.Metadata_METRIC_TYPE_GAUGEHISTOGRAM
+	case "summary":
+		return writev2.Metadata_METRIC_TYPE_SUMMARY
+	case "info":
+		return writev2.Metadata_METRIC_TYPE_INFO
+	case "stateset":
+		return writev2.Metadata_METRIC_TYPE_STATESET
+	}
+	return writev2.Metadata_METRIC_TYPE_UNSPECIFIED
+}
+
+// split decodes the message and encodes each half with the symbols that it needs.
+// That is slow, and rare: a receiver takes less than MaxBytes.
+func (v2) split(raw []byte, n int) (left, right []byte, err error) {
+	req, err := decodeV2(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(req.Timeseries) != n {
+		return nil, nil, fmt.Errorf("%d series in a message of %d", len(req.Timeseries), n)
+	}
+	if left, err = part(req, 0, n/2); err != nil {
+		return nil, nil, err
+	}
+	right, err = part(req, n/2, n)
+	return left, right, err
+}
+
+// part encodes the series from one place to another. They then refer to the
+// part's own symbols, and no longer to those of req.
+func part(req *writev2.Request, from, to int) ([]byte, error) {
+	table := writev2.NewSymbolTable()
+	half := writev2.Request{Timeseries: req.Timeseries[from:to]}
+	for i := range half.Timeseries {
+		ts := &half.Timeseries[i]
+		for k, ref := range ts.LabelsRefs {
+			ts.LabelsRefs[k] = table.Symbolize(req.Symbols[ref])
+		}
+		ts.Metadata.HelpRef = table.Symbolize(req.Symbols[ts.Metadata.HelpRef])
+		ts.Metadata.UnitRef = table.Symbolize(req.Symbols[ts.Metadata.UnitRef])
+	}
+	half.Symbols = table.Symbols()
+	raw, err := half.OptimizedMarshal(nil)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a part of a message: %w", err)
+	}
+	return raw, nil
+}
+
+// decodeV2 decodes a message whose references are all within its symbols.
+func decodeV2(raw []byte) (*writev2.Request, error) {
+	req := new(writev2.Request)
+	if err := req.Unmarshal(raw); err != nil {
+		return nil, fmt.Errorf("decoding a message: %w", err)
+	}
+	if len(req.Symbols) == 0 || req.Symbols[0] != "" {
+		return nil, errors.New("a message whose first symbol is not empty")
+	}
+	known := uint32(len(req.Symbols))
+	for i := range req.Timeseries {
+		ts := &req.Timeseries[i]
+		if len(ts.LabelsRefs)%2 != 0 {
+			return nil, errors.New("a series with a label that has no value")
+		}
+		if ts.Metadata.HelpRef >= known || ts.Metadata.UnitRef >= known ||
+			slices.ContainsFunc(ts.LabelsRefs, func(ref uint32) bool { return ref >= known }) {
+			return nil, errors.New("a series that refers to a symbol that is not there")
+		}
+	}
+	return req, nil
+}
