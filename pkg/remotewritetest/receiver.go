@@ -48,6 +48,8 @@ type Options struct {
 	MaxSeries int
 	// SigV4, if set, is what every request must be signed with.
 	SigV4 *SigV4
+	// KeepBodies has every Request keep its Body.
+	KeepBodies bool
 	// ExpectViolations keeps NewServer and NewPipe from failing the test when
 	// there are violations in the end.
 	ExpectViolations bool
@@ -96,8 +98,9 @@ type Request struct {
 	// Compressed and Raw are the sizes of the body in bytes, before and after
 	// decompression. Raw is 0 if the body could not be read or decompressed.
 	Compressed, Raw int
-	// Sum is the SHA-256 of the body as it came.
-	Sum [sha256.Size]byte
+	// Sum is the SHA-256 of the body as it came. Body is that body, if it is kept.
+	Sum  [sha256.Size]byte
+	Body []byte
 	// Series is the number of series in it, Metadata that of families whose HELP
 	// and TYPE are in it.
 	Series, Metadata int
@@ -165,6 +168,9 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (r *Receiver) take(req *http.Request, rec *Request, script *Answer) (samples int, err error) {
 	data, err := readBody(req, r.opts.MaxBytes)
 	rec.Compressed, rec.Sum = len(data), sha256.Sum256(data)
+	if r.opts.KeepBodies {
+		rec.Body = data
+	}
 	body, raw, err := r.check(req, rec.Protocol, data, err)
 	rec.Raw, rec.Series, rec.Metadata = raw, len(body.Timeseries), len(body.Metadata)
 	switch {
