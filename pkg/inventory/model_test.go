@@ -18,24 +18,30 @@ import (
 )
 
 // Several environments work at once on one stored state, in steps that fall between
-// each other's as they may, while the registry changes. Each pushes what it knows to
-// one receiver. When all is quiet, the receiver holds exactly the series of what there
-// is: whatever any of them pushed that is no more has got its marker, and nothing that
-// was deleted came back.
+// each other's as they may, while the registry changes. Each pushes what it knows, as
+// its own filter of the time has it, to one receiver. When all is quiet, and all have
+// the same filter, the receiver holds exactly the series of what there is and is let
+// through: whatever else any of them pushed has got its marker, and nothing that was
+// deleted came back.
 func TestEnvironmentsAtOnce(t *testing.T) {
 	t.Parallel()
-	const worlds, steps, environments = 60, 100, 3
+	const worlds, steps, environments = 90, 100, 3
 	for seed := range uint64(worlds) {
 		synctest.Test(t, func(t *testing.T) {
 			w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 0)), repositories: map[string]*inventory.Repository{}, live: map[string]bool{}}
 			all := make([]*environment, environments)
 			for i := range all {
-				all[i] = &environment{world: w, registry: &inventory.Registry{}, gone: map[string]inventory.Time{}}
+				// Who settles after each change tells so; it makes fewer markers, no others.
+				all[i] = &environment{world: w, registry: &inventory.Registry{BeginHidden: i > 0}, gone: map[string]inventory.Time{}}
 			}
 			for range steps {
 				time.Sleep(time.Duration(w.rng.IntN(4000)) * time.Millisecond)
 				w.change()
-				all[w.rng.IntN(len(all))].step()
+				e := all[w.rng.IntN(len(all))]
+				if seed%3 > 0 && w.rng.IntN(10) == 0 {
+					e.filter = filter(w.rng.IntN(4))
+				}
+				e.step()
 			}
 			if seed%4 > 0 {
 				// All but one die, though not before they saved.
@@ -44,6 +50,10 @@ func TestEnvironmentsAtOnce(t *testing.T) {
 				}
 				all = all[:1]
 			}
+			final := all[0].filter
+			for _, e := range all {
+				e.filter = final
+			}
 			// Two rounds: the second tells the first ones what the last ones knew.
 			for range 2 {
 				for _, e := range all {
@@ -51,7 +61,7 @@ func TestEnvironmentsAtOnce(t *testing.T) {
 					e.quietRun()
 				}
 			}
-			if diff := cmp.Diff(w.series(), slices.Sorted(maps.Keys(w.live))); diff != "" {
+			if diff := cmp.Diff(w.series(final), slices.Sorted(maps.Keys(w.live))); diff != "" {
 				t.Fatalf("world %d: the receiver's live series (-want +got):\n%s", seed, diff)
 			}
 			for i, e := range all {
@@ -124,13 +134,44 @@ func (w *world) images(name string) []inventory.Image {
 	return list
 }
 
-// series are the series of what there is.
-func (w *world) series() []string {
+// filter leaves out nothing, a repository, an image of each, or both.
+type filter int
+
+func (f filter) hidesRepository(name string) bool       { return f&1 > 0 && name == "a" }
+func (f filter) hidesImage(image *inventory.Image) bool { return f&2 > 0 && image.Digest[0] == 2 }
+
+// series are the series of what there is and a filter lets through.
+func (w *world) series(through filter) []string {
 	r := &inventory.Registry{}
 	for _, name := range slices.Sorted(maps.Keys(w.repositories)) {
-		r.Repositories = append(r.Repositories, w.repositories[name])
+		repository := *w.repositories[name]
+		repository.Hidden = through.hidesRepository(name)
+		repository.Images = slices.Clone(repository.Images)
+		for i := range repository.Images {
+			repository.Images[i].Hidden = through.hidesImage(&repository.Images[i])
+		}
+		r.Repositories = append(r.Repositories, &repository)
 	}
-	return keys(metrics.All(r, metrics.Families(), metrics.Options{RepositoriesOnly: true}))
+	return keys(metrics.All(visible(r), metrics.Families(), metrics.Options{RepositoriesOnly: true}))
+}
+
+// visible is a registry without what is hidden.
+func visible(r *inventory.Registry) *inventory.Registry {
+	view := &inventory.Registry{Ended: r.Ended}
+	for _, repository := range r.Repositories {
+		if repository.Hidden {
+			continue
+		}
+		shown := *repository
+		shown.Images = nil
+		for _, image := range repository.Images {
+			if !image.Hidden {
+				shown.Images = append(shown.Images, image)
+			}
+		}
+		view.Repositories = append(view.Repositories, &shown)
+	}
+	return view
 }
 
 func keys(series func(func(metrics.Series) bool)) []string {
@@ -154,6 +195,7 @@ type environment struct {
 	known    int // the stored version that it has
 	next     int // step of the run
 	at       inventory.Time
+	filter   filter
 	gone     map[string]inventory.Time // when the last one of a name was made that it knows to be gone
 }
 
@@ -180,6 +222,7 @@ func (e *environment) step() {
 			e.read(e.registry.Repositories[e.rng.IntN(n)].Name)
 		}
 	case 6:
+		e.settle()
 		e.push(e.rng.IntN(3) > 0)
 	default:
 		e.next = 0
@@ -197,6 +240,7 @@ func (e *environment) quietRun() {
 	for _, name := range slices.Sorted(maps.Keys(e.repositories)) {
 		e.read(name)
 	}
+	e.settle()
 	e.push(true)
 	e.save()
 }
@@ -260,11 +304,24 @@ func (e *environment) read(name string) {
 	}
 }
 
+// settle settles what is hidden.
+func (e *environment) settle() {
+	for _, repository := range e.registry.Repositories {
+		hidden := e.filter.hidesRepository(repository.Name)
+		e.registry.SetHidden(repository, hidden)
+		for i := 0; i < len(repository.Images) && !hidden; i++ {
+			image := &repository.Images[i]
+			e.registry.SetImageHidden(repository, image, e.filter.hidesImage(image))
+		}
+	}
+}
+
 // push sends what is known, and markers; if not whole, some of both do not arrive.
 func (e *environment) push(whole bool) {
 	options := metrics.Options{RepositoriesOnly: true}
-	ended := keys(metrics.Ended(e.registry, metrics.Families(), options))
-	for _, key := range keys(metrics.All(e.registry, metrics.Families(), options)) {
+	view := visible(e.registry)
+	ended := keys(metrics.Ended(view, metrics.Families(), options))
+	for _, key := range keys(metrics.All(view, metrics.Families(), options)) {
 		if whole || e.rng.IntN(2) == 0 {
 			e.live[key] = true
 		}
