@@ -10,7 +10,20 @@ import (
 	"github.com/golang/snappy"
 )
 
-// outcome is how the attempts to send one body ended.
+// piece is one request body: a batch, or a part of it after a 413, or as 1.0
+// after it turned out that the receiver does not take 2.0.
+type piece struct {
+	proto  Protocol
+	raw    []byte
+	series int
+	// span is where the series are in the iterator.
+	span Range
+	// before is the answer to the larger or the 2.0 piece that this comes from, nil
+	// if there was none.
+	before *answer
+}
+
+// outcome is how the attempts to send one piece ended.
 type outcome struct {
 	// last is the last HTTP answer, nil if none came.
 	last *answer
@@ -19,58 +32,105 @@ type outcome struct {
 	attempts int
 }
 
-// send compresses and sends raw, n series of batch b, and counts what became of
-// them. It is the whole of the batch, or a part of it after a 413: that answer is
-// then in before.
-func (p *push) send(ctx context.Context, b *batch, raw []byte, n int, before *answer) {
-	if ctx.Err() != nil {
-		p.fail(outcome{last: before, err: neverTried(ctx)}, n)
+// send compresses and sends a piece of batch b, and counts what became of it.
+func (p *push) send(ctx context.Context, b *batch, m piece) {
+	if p.speech.outdated(m.proto) {
+		p.downgrade(ctx, b, m)
 		return
 	}
-	b.packed = compress(b.packed, raw)
-	if before == nil {
-		p.tally.packed(len(raw), len(b.packed))
+	if ctx.Err() != nil {
+		p.settle(m, outcome{last: m.before, err: neverTried(ctx)}, fate{notSent: m.series})
+		return
 	}
-	out := p.try(ctx, b.packed, n)
+	b.packed = compress(b.packed, m.raw)
+	if m.before == nil {
+		p.tally.packed(len(m.raw), len(b.packed))
+	}
+	out := p.try(ctx, m, b.packed)
 	if out.last == nil {
-		out.last = before
+		out.last = m.before
 	}
 	if out.err != nil {
-		p.fail(out, n)
+		p.settle(m, out, fate{notSent: m.series})
 		return
 	}
-	switch verdict := judge(out.last.status); {
-	case verdict == accepted:
-		p.tally.accepted(n)
-	case verdict == tooLarge && n > 1:
-		left, right, err := p.proto.split(raw, n)
-		if err != nil {
-			out.err = fmt.Errorf("splitting the batch in two: %w", err)
-			p.fail(out, n)
-			return
-		}
-		p.tally.split()
-		p.log.Debug("batch too large for the receiver, sending it in two",
-			slog.Int("series", n), slog.Int("bytes", len(raw)))
-		p.send(ctx, b, left, n/2, out.last)
-		p.send(ctx, b, right, n-n/2, out.last)
+
+	fallBack, first := p.speech.heard(m.proto, out.last)
+	if first {
+		p.log.Info("the receiver does not take remote write 2.0, sending 1.0 from now on",
+			slog.Int("status", out.last.status), slog.String("body", out.last.body))
+	}
+	verdict := judge(out.last.status)
+	switch {
+	case fallBack:
+		m.before = out.last
+		p.downgrade(ctx, b, m)
+	case verdict == tooLarge && m.series > 1:
+		m.before = out.last
+		p.split(ctx, b, m)
 	default:
-		p.fail(out, n)
+		b.learn(verdict, len(m.raw))
+		p.settle(m, out, fateOf(m.proto, out.last, m.series))
+	}
+}
+
+// split sends a piece that was too large for the receiver in two.
+func (p *push) split(ctx context.Context, b *batch, m piece) {
+	left, right, err := m.proto.wire().split(m.raw, m.series)
+	if err != nil {
+		p.settle(m, outcome{last: m.before, err: fmt.Errorf("splitting the batch in two: %w", err)}, fate{refused: m.series})
+		return
+	}
+	b.split = true
+	p.tally.split()
+	p.log.Debug("batch too large for the receiver, sending it in two",
+		slog.Int("series", m.series), slog.Int("bytes", len(m.raw)))
+	half := m.series / 2
+	first, rest := m.span.cut(half, m.series)
+	p.send(ctx, b, piece{m.proto, left, half, first, m.before})
+	p.send(ctx, b, piece{m.proto, right, m.series - half, rest, m.before})
+}
+
+// downgrade sends a 2.0 piece as 1.0. Without the symbol table it is larger, so
+// it may become several.
+func (p *push) downgrade(ctx context.Context, b *batch, m piece) {
+	messages, err := downgrade(m.raw, p.batchBytes(), p.maxSeries)
+	if err != nil {
+		p.settle(m, outcome{last: m.before, err: fmt.Errorf("turning the batch into 1.0: %w", err)}, fate{refused: m.series})
+		return
+	}
+	p.tally.downgrade()
+	left, span := m.series, m.span
+	for raw, n := range messages {
+		var first Range
+		first, span = span.cut(n, left)
+		left -= n
+		p.send(ctx, b, piece{V1, raw, n, first, m.before})
 	}
 }
 
 // try sends the same bytes until the answer is final or there is no time for a
 // further attempt.
-func (p *push) try(ctx context.Context, body []byte, n int) (out outcome) {
+func (p *push) try(ctx context.Context, m piece, body []byte) (out outcome) {
 	stop := time.Now().Add(p.retryFor)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(stop) {
 		stop = deadline
 	}
 	for {
+		round, ok := p.limit.acquire(ctx)
+		if !ok {
+			if out.attempts == 0 {
+				out.err = neverTried(ctx)
+			}
+			return out
+		}
 		out.attempts++
+		p.tally.attempt(out.attempts > 1)
 		var got *answer
 		var wish time.Duration
-		got, out.err = p.post(ctx, body)
+		got, out.err = p.post(ctx, m.proto.wire(), body)
+		p.limit.release(round, loadOf(got, out.err))
+		p.tally.answered(got)
 		if out.err == nil {
 			out.last = got
 			wish = got.retryAfter
@@ -85,11 +145,10 @@ func (p *push) try(ctx context.Context, body []byte, n int) (out outcome) {
 			return out
 		}
 		p.log.Debug("remote write attempt failed, trying again", slog.Duration("wait", wait),
-			slog.Any("cause", p.deliveryError(out, n)))
+			slog.Any("cause", p.deliveryError(m, out, fate{notSent: m.series})))
 		if !sleep(ctx, wait) {
 			return out
 		}
-		p.tally.retry()
 	}
 }
 
@@ -122,24 +181,6 @@ func neverTried(ctx context.Context) error {
 		return fmt.Errorf("the deadline came before the first attempt: %w", ctx.Err())
 	}
 	return fmt.Errorf("the push ended before the first attempt: %w", context.Cause(ctx))
-}
-
-// fail counts n series as not delivered, and logs why, once for each kind of
-// failure.
-func (p *push) fail(out outcome, n int) {
-	e := p.deliveryError(out, n)
-	if p.tally.failure(e) {
-		p.log.Error("series not delivered", slog.Int("status", e.Status), slog.String("body", e.Body),
-			slog.Any("error", e))
-	}
-}
-
-func (p *push) deliveryError(out outcome, n int) *DeliveryError {
-	e := &DeliveryError{URL: p.logURL, Attempts: out.attempts, Series: n, Err: out.err}
-	if out.last != nil {
-		e.Status, e.Body, e.RetryAfter = out.last.status, out.last.body, out.last.retryAfter
-	}
-	return e
 }
 
 // compress returns src in snappy's block format, in dst's memory if it is large

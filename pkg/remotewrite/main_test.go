@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"net/http"
@@ -73,7 +74,7 @@ func gauge(value float64, namesAndValues ...string) metrics.Series {
 // newSender returns a Sender to the receiver. Its options may be changed.
 func newSender(t testing.TB, to *remotewritetest.Server, change func(*Options)) *Sender {
 	t.Helper()
-	o := Options{URL: to.URL, Client: &http.Client{Transport: to.Transport}, Version: "1.2.3"}
+	o := Options{URL: to.URL, Client: &http.Client{Transport: to.Transport}, Version: "1.2.3", Logger: new(logs).logger(t)}
 	if change != nil {
 		change(&o)
 	}
@@ -96,17 +97,28 @@ func pushTo(t testing.TB, s *Sender, series iter.Seq[metrics.Series]) (Report, e
 // checkReport: every series is accounted for once, and the error says so.
 func checkReport(t testing.TB, r Report, err error) {
 	t.Helper()
-	if sum := r.Accepted + r.DroppedTotal() + r.Refused + r.NotSent; r.Series != sum {
+	if sum := r.Accepted + r.DroppedTotal() + r.Refused + r.Unconfirmed + r.NotSent; r.Series != sum {
 		t.Errorf("%d series, of which %d are accounted for: %+v", r.Series, sum, r)
 	}
-	if failed := r.Refused+r.NotSent > 0; failed != (err != nil) {
+	failed := r.Refused + r.Unconfirmed + r.NotSent
+	if (failed > 0) != (err != nil) {
 		t.Errorf("error %v with %+v", err, r)
 	}
 	if err != nil {
 		var e *PushError
-		if !errors.As(err, &e) || e.Series != r.Refused+r.NotSent {
+		if !errors.As(err, &e) || e.Series != failed {
 			t.Errorf("error %#v with %+v", err, r)
 		}
+	}
+	places, last := 0, -1
+	for _, u := range r.Unsent {
+		if u.From <= last || u.To <= u.From || u.To > r.Series {
+			t.Errorf("unsent ranges that overlap, touch, are empty or go too far: %+v", r)
+		}
+		places, last = places+u.To-u.From, u.To
+	}
+	if places < r.NotSent || (places == 0) != (r.NotSent == 0) {
+		t.Errorf("%d series not sent are in %d places: %+v", r.NotSent, places, r)
 	}
 }
 
@@ -136,8 +148,15 @@ func (l *logs) String() string {
 	return l.buf.String()
 }
 
-func (l *logs) logger() *slog.Logger {
-	return slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+// logger logs everything, to the test's output too.
+func (l *logs) logger(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(io.MultiWriter(l, t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// above returns what was logged so far above debug level.
+func (l *logs) above(t testing.TB) []map[string]any {
+	t.Helper()
+	return slices.DeleteFunc(l.lines(t), func(m map[string]any) bool { return m["level"] == "DEBUG" })
 }
 
 // lines returns what was logged so far.

@@ -13,47 +13,83 @@ import (
 )
 
 // metadataSchedule knows when HELP and TYPE are due. A receiver keeps them in
-// memory, if at all, so they are repeated now and then.
+// memory, if at all, so they are repeated now and then. Each family has its own
+// time, since not all pushes have the same families.
 type metadataSchedule struct {
 	interval time.Duration
-	sent     time.Time // when they were accepted last
-	failing  bool      // the last attempt failed, and that has been logged
+	families map[string]familyState // by name
 }
 
-func (m *metadataSchedule) due(now time.Time) bool {
-	return m.sent.IsZero() || now.Sub(m.sent) >= m.interval
+type familyState struct {
+	sent    time.Time // when it was accepted last
+	failing bool      // the last attempt failed, and that has been logged
 }
 
-// pushMetadata sends HELP and TYPE of the families if they are due. They go
-// after the series, in a request of their own and with one attempt: they are
-// never worth losing a series for. What fails is due again with the next push.
-func (s *Sender) pushMetadata(ctx context.Context, families []*metrics.Family) {
-	if len(families) == 0 || !s.metadata.due(time.Now()) || ctx.Err() != nil {
+// due returns the families that are due, and whether all of these are known to
+// fail.
+func (m *metadataSchedule) due(now time.Time, families []*metrics.Family) (due []*metrics.Family, failing bool) {
+	failing = true
+	for _, f := range families {
+		state := m.families[f.Name]
+		if state.sent.IsZero() || now.Sub(state.sent) >= m.interval {
+			due = append(due, f)
+			failing = failing && state.failing
+		}
+	}
+	return due, failing
+}
+
+func (m *metadataSchedule) set(families []*metrics.Family, state familyState) {
+	if m.families == nil {
+		m.families = make(map[string]familyState)
+	}
+	for _, f := range families {
+		m.families[f.Name] = state
+	}
+}
+
+// pushMetadata sends HELP and TYPE of the families that are due. They go after
+// the series, in a request of their own and with one attempt: they are never
+// worth losing a series for. What fails is due again with the next push.
+//
+// That is how Prometheus sends them with 1.0, whose specification has no place
+// for them yet. 2.0 has them in each series.
+func (p *push) pushMetadata(ctx context.Context, families []*metrics.Family) {
+	due, failing := p.metadata.due(time.Now(), families)
+	// A receiver that could not take all series has no time for these either.
+	if len(due) == 0 || ctx.Err() != nil || p.tally.report.NotSent > 0 || p.Spoken() != V1 {
 		return
 	}
-	if err := s.sendMetadata(ctx, families); err != nil {
+	if err := p.sendMetadata(ctx, due); err != nil {
 		level := slog.LevelWarn
-		if s.metadata.failing {
+		if failing {
 			level = slog.LevelDebug // said once is enough
 		}
-		s.metadata.failing = true
-		s.log.Log(ctx, level, "metadata not delivered, trying again with the next push", slog.Any("error", err))
+		p.metadata.set(due, familyState{failing: true})
+		p.log.Log(ctx, level, "metadata not delivered, trying again with the next push", slog.Any("error", err))
 		return
 	}
-	s.metadata.sent, s.metadata.failing = time.Now(), false
+	p.metadata.set(due, familyState{sent: time.Now()})
 }
 
-func (s *Sender) sendMetadata(ctx context.Context, families []*metrics.Family) error {
+func (p *push) sendMetadata(ctx context.Context, families []*metrics.Family) error {
 	raw, err := encodeMetadata(families)
 	if err != nil {
 		return err
 	}
-	a, err := s.post(ctx, compress(nil, raw))
+	round, ok := p.limit.acquire(ctx)
+	if !ok {
+		return fmt.Errorf("remote write of metadata to %s: %w", p.logURL, neverTried(ctx))
+	}
+	p.tally.attempt(false)
+	a, err := p.post(ctx, v1{}, compress(nil, raw))
+	p.limit.release(round, loadOf(a, err))
+	p.tally.answered(a)
 	switch {
 	case err != nil:
-		return fmt.Errorf("remote write of metadata to %s: %w", s.logURL, err)
+		return fmt.Errorf("remote write of metadata to %s: %w", p.logURL, err)
 	case judge(a.status) != accepted:
-		return fmt.Errorf("remote write of metadata to %s: HTTP %d %q", s.logURL, a.status, a.body)
+		return fmt.Errorf("remote write of metadata to %s: HTTP %d %q", p.logURL, a.status, a.body)
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func TestMetadataFailing(t *testing.T) {
 				to := remotewritetest.NewPipe(t, remotewritetest.Options{})
 				to.Answer(slices.Concat(slices.Repeat(answers{{}, fault}, 3), answers{{}, {}, {}, {}})...)
 				var log logs
-				s := newSender(t, to, func(o *Options) { o.Logger = log.logger() })
+				s := newSender(t, to, func(o *Options) { o.Logger = log.logger(t) })
 				for i := range 5 {
 					start := time.Now()
 					report, err := s.Push(t.Context(), at, images(10), families)
@@ -104,7 +104,7 @@ func TestMetadataAfterDeadline(t *testing.T) {
 		to := remotewritetest.NewPipe(t, remotewritetest.Options{})
 		to.Answer(answers{{Delay: time.Hour}}...)
 		var log logs
-		s := newSender(t, to, func(o *Options) { o.Logger = log.logger() })
+		s := newSender(t, to, func(o *Options) { o.Logger = log.logger(t) })
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		_, err := s.Push(ctx, at, images(10), families)
 		cancel()

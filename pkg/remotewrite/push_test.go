@@ -117,7 +117,7 @@ func TestPushDrops(t *testing.T) {
 	var log logs
 	s := newSender(t, to, func(o *Options) {
 		o.MaxBytes = 3000
-		o.Logger = log.logger()
+		o.Logger = log.logger(t)
 	})
 	large := gauge(1, "__name__", "large", "a", string(make([]byte, 1500)), "b", string(make([]byte, 1500)))
 	report, err := pushTo(t, s, seq(

@@ -54,7 +54,7 @@ func TestSecrets(t *testing.T) {
 				})
 				var log logs
 				s := newSender(t, to, func(o *Options) {
-					o.URL, o.Client, o.Logger = &u, &http.Client{Transport: transport}, log.logger()
+					o.URL, o.Client, o.Logger = &u, &http.Client{Transport: transport}, log.logger(t)
 				})
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
@@ -87,7 +87,7 @@ func TestSecrets(t *testing.T) {
 			u.User = url.UserPassword(user, password)
 			u.RawQuery = "key=" + key
 			var log logs
-			s := newSender(t, to, func(o *Options) { o.URL, o.Logger, o.RetryFor = &u, log.logger(), 1 })
+			s := newSender(t, to, func(o *Options) { o.URL, o.Logger, o.RetryFor = &u, log.logger(t), 1 })
 			_, err := s.Push(t.Context(), at, images(3), families)
 			for _, secret := range secrets {
 				if err == nil || strings.Contains(err.Error(), secret) || strings.Contains(log.String(), secret) {

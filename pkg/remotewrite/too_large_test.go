@@ -49,7 +49,7 @@ func TestTooLargeAlone(t *testing.T) {
 			gauge(1, "__name__", "large", "value", strings.Repeat("x", 600)),
 			gauge(1, "__name__", "c"), gauge(1, "__name__", "d"), gauge(1, "__name__", "e"),
 		))
-		if report.Accepted != 5 || report.Refused != 1 || len(to.All()) != 5 {
+		if report.Accepted != 5 || report.Unconfirmed != 1 || len(to.All()) != 5 {
 			t.Errorf("%+v", report)
 		}
 		var d *DeliveryError
@@ -66,7 +66,7 @@ func TestTooLargePart(t *testing.T) {
 		to := remotewritetest.NewPipe(t, remotewritetest.Options{})
 		to.Answer(answers{{Status: 413}, {Status: 500}, {}, {Status: 400, Body: "no"}}...)
 		report, err := pushTo(t, newSender(t, to, nil), images(11))
-		if report.Accepted != 5 || report.Refused != 6 || report.Retries != 1 || report.Splits != 1 || report.Batches != 1 {
+		if report.Accepted != 5 || report.Unconfirmed != 6 || report.Retries != 1 || report.Splits != 1 || report.Batches != 1 {
 			t.Errorf("%+v, %v", report, err)
 		}
 		checkArrived(t, to, 5)
