@@ -13,7 +13,7 @@ type Label struct {
 // Series come out of an iterator that builds them in place: Labels and the
 // values in it are valid until the next one is asked for. Use Clone to keep one.
 type Series struct {
-	// Family is the series' row in the family table.
+	// Family is the series' row in the family table, which does not change.
 	Family *Family
 	// Labels are sorted by name and include __name__. A value may be empty:
 	// the text form shows it, remote write leaves it out.
@@ -23,6 +23,10 @@ type Series struct {
 	// one series to the next, the texts that both have in common lie in the same
 	// memory and have not changed. So a value with the same address and length is
 	// the same value, and need not be looked at again.
+	//
+	// Its upper half is the number of the walk through the registry, which no other
+	// walk of the process has. Within a walk all series of a family have the same
+	// label names, and these are not built in place.
 	Subject uint64
 }
 

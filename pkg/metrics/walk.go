@@ -83,7 +83,7 @@ type walker struct {
 	// exporter, registry, repository and tag are the families by what their series
 	// are about; those a severity are with the tag's.
 	exporter, registry, repository, tag []form
-	// number is that of the subject: of this walk and no other.
+	// number is Series.Subject: the walk's in the upper half, the subject's below.
 	number uint64
 }
 
@@ -96,14 +96,14 @@ type form struct {
 	values []func(*subject) string
 }
 
-// walks counts the walks, so that no two have a subject's number in common.
+// walks counts the walks, so that no two have a number in common.
 var walks atomic.Uint64
 
 func newWalker(registry *inventory.Registry, families []*Family, options *Options, yield func(Series) bool) *walker {
 	w := &walker{
 		subject: subject{options: options, registry: registry},
 		yield:   yield,
-		number:  walks.Add(1) << 32, // subjects are counted below
+		number:  walks.Add(1) << 32,
 	}
 	for _, family := range families {
 		forms := &w.tag

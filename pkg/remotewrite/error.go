@@ -66,10 +66,10 @@ func (e *DeliveryError) same(o *DeliveryError) bool {
 	return e.Status == o.Status && e.Protocol == o.Protocol && e.Body == o.Body && errText(e.Err) == errText(o.Err)
 }
 
-// kind is the same for failures that differ only in particulars, such as the
+// wording is the same for failures that differ only in particulars, such as the
 // series that a body names.
-func (e *DeliveryError) kind() string {
-	return fmt.Sprintf("%d %s %s", e.Status, likeness(e.Body), likeness(errText(e.Err)))
+func (e *DeliveryError) wording() string {
+	return likeness(e.Body) + "\n" + likeness(errText(e.Err))
 }
 
 func errText(err error) string {

@@ -1,6 +1,8 @@
 package remotewrite
 
 import (
+	"hash/maphash"
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -8,26 +10,72 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 )
 
-const (
-	nameLabel = "__name__"
+const nameLabel = "__name__"
 
-	// Cortex's defaults for max_length_label_name and max_length_label_value.
-	maxLabelName  = 1024
-	maxLabelValue = 2048
+// TooManyLabels: a series has more labels than Limits.Labels.
+const TooManyLabels Reason = "too_many_labels"
+
+// Limits are what a receiver takes of a series' labels. A series beyond them is
+// not sent. A zero field takes its default.
+type Limits struct {
+	// Labels is the number of labels of a series, __name__ and external labels
+	// included. The default is the quota of Amazon Managed Service for Prometheus
+	// (https://docs.aws.amazon.com/prometheus/latest/userguide/AMP_quotas.html).
+	// Cortex and Mimir have 30 unless they are configured otherwise
+	// (max_label_names_per_series), VictoriaMetrics 40 (-maxLabelsPerTimeseries);
+	// this project's own families have 8 at most.
+	Labels int
+	// NameBytes is the length of a label's name. The default is that of Cortex's
+	// max_length_label_name.
+	NameBytes int
+	// ValueBytes is the length of a label's value, of the metric name too. The
+	// default is that of Cortex's max_length_label_value.
+	ValueBytes int
+}
+
+// Defaults of Limits.
+const (
+	DefaultMaxLabels     = 70
+	DefaultMaxLabelName  = 1024
+	DefaultMaxLabelValue = 2048
 )
 
 // rules holds labels against what every receiver demands. Prometheus skips a
 // series with invalid labels and still answers 2xx, Cortex refuses the batch
 // it is in: so nothing that breaks a rule is sent.
 //
-// Series come in runs of the same shape, so the label names and the metric name
-// that were found good last are remembered, as copies: the iterator may reuse
-// the memory of its strings.
+// Series come in runs that have most in common, so what was found good is
+// remembered: by where it lies if the iterator tells (see memo), else the label
+// names and the metric name of the last series, as copies.
 type rules struct {
+	// limits are the sender's. Zero fields take their defaults when a push begins.
+	limits Limits
+
+	begun   bool
+	seen    seen
+	memo    memo[checkedNames, checkedLabel]
 	shape   []string // the last good series' label names, as they came
 	metric  string   // the last good metric name
 	scratch []metrics.Label
 }
+
+// checkedNames is what is known of the label names of a family.
+type checkedNames struct {
+	state  int
+	metric int    // the place of __name__
+	hash   uint64 // of the label __name__ with the family's name, 0 while not known
+}
+
+// The states of checkedNames.
+const (
+	unknown = iota
+	good    // valid, sorted, distinct, and __name__ is one of them
+	odd     // to be looked at each time
+)
+
+// checkedLabel is what is known of a label: the hash of its name, 0 while not known,
+// and of the whole.
+type checkedLabel struct{ name, hash uint64 }
 
 // fault says which label broke which rule.
 type fault struct {
@@ -38,45 +86,146 @@ type fault struct {
 	length int
 }
 
-// begin starts a push.
-func (r *rules) begin() {}
+// begin starts a push: no series has been seen in it, and what was remembered by
+// where it lies is forgotten.
+func (r *rules) begin() {
+	orDefault(&r.limits.Labels, DefaultMaxLabels)
+	orDefault(&r.limits.NameBytes, DefaultMaxLabelName)
+	orDefault(&r.limits.ValueBytes, DefaultMaxLabelValue)
+	r.seen.begin()
+	r.memo.forget() // hashes have another seed
+	r.begun = true
+}
 
 // check returns the labels to send: sorted, none empty, none repeated, all
-// valid. They are the series' own slice or memory of r, valid until the next
-// call. If a rule is broken it returns which.
+// valid, and of a series that has not been in this push. They are the series' own
+// slice or memory of r, valid until the next call. If a rule is broken it returns
+// which.
 func (r *rules) check(s metrics.Series) ([]metrics.Label, fault) {
-	labels := s.Labels
-	if !r.sameShape(labels) {
-		sorted, f := r.names(labels)
-		if f.reason != "" {
-			return nil, f
-		}
-		labels = sorted
+	if !r.begun {
+		r.begin()
 	}
-	named, empty := false, false
-	for i := range labels {
-		l := &labels[i]
-		switch {
-		case l.Value == "":
-			empty = true
-		case l.Name == nameLabel:
-			named = true
-			if f := r.metricName(l.Value); f.reason != "" {
+	labels := s.Labels
+	var (
+		hash uint64
+		n    int
+		f    fault
+	)
+	if l := r.memo.of(&s); l != nil && r.goodNames(l, labels) {
+		hash, n, f = r.remembered(l, &s)
+	} else {
+		if !r.sameShape(labels) {
+			if labels, f = r.names(labels); f.reason != "" {
 				return nil, f
 			}
-		case len(l.Value) > maxLabelValue:
-			return nil, fault{LabelValueTooLong, l.Name, len(l.Value)}
-		case !utf8.ValidString(l.Value):
-			return nil, fault{InvalidUTF8, l.Name, len(l.Value)}
 		}
+		hash, n, f = r.values(labels)
 	}
-	if !named {
-		return nil, fault{NoMetricName, nameLabel, 0}
-	}
-	if empty {
+	switch {
+	case f.reason != "":
+		return nil, f
+	case n > r.limits.Labels:
+		return nil, fault{TooManyLabels, "", n}
+	case !r.seen.add(hash):
+		return nil, fault{DuplicateSeries, "", 0}
+	case n < len(labels):
 		return r.withoutEmpty(labels), fault{}
 	}
 	return labels, fault{}
+}
+
+// goodNames reports whether the label names of a layout need no look, which it
+// finds out at the first series.
+func (r *rules) goodNames(l *layout[checkedNames], labels []metrics.Label) bool {
+	if l.made.state == unknown {
+		l.made = checkedNames{state: odd, metric: slices.IndexFunc(labels, func(l metrics.Label) bool { return l.Name == nameLabel })}
+		if l.made.metric >= 0 && r.invalidName(labels).reason == "" && slices.IsSortedFunc(labels, byName) {
+			l.made.state = good
+		}
+	}
+	return l.made.state == good
+}
+
+// remembered does the same as values, for a series with good names.
+func (r *rules) remembered(l *layout[checkedNames], s *metrics.Series) (hash uint64, n int, f fault) {
+	n = len(s.Labels)
+	for i, k := range l.columns {
+		label := &s.Labels[i]
+		c := &r.memo.columns[k]
+		if c.has(s.Subject, label.Value) {
+			hash += c.made.hash
+			continue
+		}
+		isMetric := i == l.made.metric
+		if isMetric && l.made.hash != 0 && same(label.Value, s.Family.Name) {
+			hash += l.made.hash
+			continue
+		}
+		if label.Value == "" && !isMetric {
+			n--
+			continue
+		}
+		if f = r.value(label); f.reason != "" {
+			return 0, 0, f
+		}
+		if c.made.name == 0 {
+			c.made.name = r.hash(label.Name)
+		}
+		sum := mix(c.made.name, r.hash(label.Value))
+		hash += sum
+		if !isMetric {
+			c.subject, c.value, c.made.hash = s.Subject, label.Value, sum
+		} else if same(label.Value, s.Family.Name) {
+			l.made.hash = sum
+		}
+	}
+	return hash, n, fault{}
+}
+
+// values checks the values of labels whose names are good. It returns the series'
+// hash and the number of labels that are not empty.
+func (r *rules) values(labels []metrics.Label) (hash uint64, n int, f fault) {
+	named := false
+	for i := range labels {
+		l := &labels[i]
+		if l.Value == "" {
+			continue
+		}
+		if f = r.value(l); f.reason != "" {
+			return 0, 0, f
+		}
+		named = named || l.Name == nameLabel
+		// A sum, since labels are sorted and no two have the same name.
+		hash += mix(r.hash(l.Name), r.hash(l.Value))
+		n++
+	}
+	if !named {
+		return 0, 0, fault{NoMetricName, nameLabel, 0}
+	}
+	return hash, n, fault{}
+}
+
+// value checks the value of a label.
+func (r *rules) value(l *metrics.Label) fault {
+	switch {
+	case l.Name == nameLabel:
+		return r.metricName(l.Value)
+	case len(l.Value) > r.limits.ValueBytes:
+		return fault{LabelValueTooLong, l.Name, len(l.Value)}
+	case !utf8.ValidString(l.Value):
+		return fault{InvalidUTF8, l.Name, len(l.Value)}
+	}
+	return fault{}
+}
+
+func (r *rules) hash(text string) uint64 { return maphash.String(r.seen.seed, text) }
+
+// mix makes one hash of those of a name and a value. Unlike a sum, it does not give
+// the same for two labels that have exchanged their values: they are multiplied to
+// 128 bits, whose halves are folded.
+func mix(name, value uint64) uint64 {
+	high, low := bits.Mul64(name^0x9e3779b97f4a7c15, value^0xbf58476d1ce4e5b9)
+	return high ^ low
 }
 
 // sameShape reports whether the names are those that were found good last.
@@ -110,15 +259,8 @@ func (r *rules) names(labels []metrics.Label) ([]metrics.Label, fault) {
 		slices.SortFunc(r.scratch, byName)
 		labels = r.scratch
 	}
-	for i, l := range labels {
-		switch {
-		case len(l.Name) > maxLabelName:
-			return nil, fault{LabelNameTooLong, l.Name, len(l.Name)}
-		case !validLabelName(l.Name):
-			return nil, fault{InvalidLabelName, l.Name, len(l.Name)}
-		case i > 0 && l.Name == labels[i-1].Name:
-			return nil, fault{DuplicateLabel, l.Name, len(l.Name)}
-		}
+	if f := r.invalidName(labels); f.reason != "" {
+		return nil, f
 	}
 	if whole {
 		for _, l := range labels {
@@ -128,11 +270,29 @@ func (r *rules) names(labels []metrics.Label) ([]metrics.Label, fault) {
 	return labels, fault{}
 }
 
+// invalidName returns what is wrong with the names of sorted labels.
+func (r *rules) invalidName(labels []metrics.Label) fault {
+	for i, l := range labels {
+		switch {
+		case len(l.Name) > r.limits.NameBytes:
+			return fault{LabelNameTooLong, l.Name, len(l.Name)}
+		case !validLabelName(l.Name):
+			return fault{InvalidLabelName, l.Name, len(l.Name)}
+		case i > 0 && l.Name == labels[i-1].Name:
+			return fault{DuplicateLabel, l.Name, len(l.Name)}
+		}
+	}
+	return fault{}
+}
+
+// metricName checks the value of __name__.
 func (r *rules) metricName(name string) fault {
 	switch {
+	case name == "":
+		return fault{NoMetricName, nameLabel, 0}
 	case name == r.metric:
 		return fault{}
-	case len(name) > maxLabelValue:
+	case len(name) > r.limits.ValueBytes:
 		return fault{LabelValueTooLong, nameLabel, len(name)}
 	case !validMetricName(name):
 		return fault{InvalidMetricName, nameLabel, len(name)}

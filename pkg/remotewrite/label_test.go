@@ -71,6 +71,7 @@ func TestRules(t *testing.T) {
 
 func checkRules(t *testing.T, r *rules, labels, want []string, wantFault fault) {
 	t.Helper()
+	r.begin()
 	given := gauge(0, labels...).Labels
 	before := gauge(0, labels...).Labels
 	got, f := r.check(metrics.Series{Labels: given})
@@ -100,10 +101,12 @@ func TestRulesMemory(t *testing.T) {
 	if _, f := r.check(metrics.Series{Labels: series}); f.reason != "" {
 		t.Fatal(f)
 	}
+	r.begin()
 	copy(name, "t-g")
 	if _, f := r.check(metrics.Series{Labels: series}); f.reason != InvalidLabelName {
 		t.Errorf("label name overwritten in place: %+v", f)
 	}
+	r.begin()
 	copy(name, "tag")
 	copy(metric, "-p")
 	if _, f := r.check(metrics.Series{Labels: series}); f.reason != InvalidMetricName {

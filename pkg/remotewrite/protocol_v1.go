@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"unsafe"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 )
@@ -48,13 +49,20 @@ type messageV1 struct {
 	// stamp is the encoded timestamp field that ends every sample, empty for 0:
 	// proto3 leaves out a field with its zero value.
 	stamp []byte
+	// encoded says where in buf the labels of the present subject are, and of each
+	// family the label __name__.
+	encoded memo[extent, extent]
 }
+
+// extent is a part of a buffer.
+type extent struct{ start, end int }
 
 func (m *messageV1) bytes() []byte { return m.buf }
 
 func (m *messageV1) reset(at int64) {
 	m.buf = m.buf[:0]
 	m.stamp = appendStamp(m.stamp[:0], at)
+	m.encoded.forget()
 }
 
 // appendStamp appends the field Sample.timestamp, which both versions have alike.
@@ -66,44 +74,115 @@ func appendStamp(b []byte, at int64) []byte {
 }
 
 func (m *messageV1) add(labels []metrics.Label, s metrics.Series, limit int) bool {
-	value := s.Value
-	size := 0
-	for i := range labels {
-		n := labelSize(labels[i])
-		size += 1 + uvarintSize(n) + n
+	b, before := m.buf, len(m.buf)
+	// Nearly every series is from 128 bytes to 16 KiB long, so its length takes two.
+	b = append(b, keySeries, 0, 0)
+	start := len(b)
+	if l := m.layout(labels, &s); l != nil {
+		b = m.appendLabels(b, l, &s)
+	} else {
+		for i := range labels {
+			b = appendLabel(b, &labels[i])
+		}
 	}
-	sample := len(m.stamp)
-	if value != 0 { // also true of NaN, the staleness marker included
-		sample += 1 + 8
+	b = appendSample(b, s.Value, m.stamp)
+	n := len(b)
+	if b = closeRecord(b, start-2, start); len(b) != n {
+		m.encoded.forget() // the labels have moved
 	}
-	size += 1 + 1 + sample
-	record := 1 + uvarintSize(size) + size
-	if len(m.buf)+record > limit {
+	if len(b) > limit {
+		m.encoded.forget()
+		m.buf = b[:before]
 		return false
 	}
-
-	b := slices.Grow(m.buf, record)
-	b = appendLength(append(b, keySeries), size)
-	for i := range labels {
-		l := &labels[i]
-		b = appendLength(append(b, keyLabel), labelSize(*l))
-		b = appendLength(append(b, keyName), len(l.Name))
-		b = append(b, l.Name...)
-		b = appendLength(append(b, keyLabelVal), len(l.Value))
-		b = append(b, l.Value...)
-	}
-	b = append(b, keySample, byte(sample))
-	if value != 0 {
-		b = append(b, keySampleVal)
-		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(value))
-	}
-	b = append(b, m.stamp...)
 	m.buf = b
 	return true
 }
 
+// layout returns the layout of the series, or nil if the labels to send are not its
+// own, or not to be remembered.
+func (m *messageV1) layout(labels []metrics.Label, s *metrics.Series) *layout[extent] {
+	if !sameLabels(labels, s.Labels) {
+		return nil
+	}
+	return m.encoded.of(s)
+}
+
+// sameLabels reports whether both are the same memory.
+func sameLabels(a, b []metrics.Label) bool {
+	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
+}
+
+// appendLabels appends the labels of a series. Those that have been there are copied
+// from where they are, as many at a time as lie together.
+func (m *messageV1) appendLabels(b []byte, l *layout[extent], s *metrics.Series) []byte {
+	var run extent // of what is to be copied
+	for i, k := range l.columns {
+		label := &s.Labels[i]
+		c := &m.encoded.columns[k]
+		at := &c.made
+		if !c.has(s.Subject, label.Value) {
+			if same(label.Value, s.Family.Name) && label.Name == nameLabel {
+				at = &l.made
+			} else {
+				c.subject, c.value, c.made = s.Subject, label.Value, extent{}
+			}
+		}
+		if at.end == 0 { // has not been there
+			b = append(b, b[run.start:run.end]...)
+			run = extent{}
+			at.start = len(b)
+			b = appendLabel(b, label)
+			at.end = len(b)
+			continue
+		}
+		if at.start != run.end {
+			b = append(b, b[run.start:run.end]...)
+			run.start = at.start
+		}
+		run.end = at.end
+	}
+	return append(b, b[run.start:run.end]...)
+}
+
+func appendLabel(b []byte, l *metrics.Label) []byte {
+	b = appendLength(append(b, keyLabel), labelSize(l))
+	b = appendLength(append(b, keyName), len(l.Name))
+	b = append(b, l.Name...)
+	b = appendLength(append(b, keyLabelVal), len(l.Value))
+	return append(b, l.Value...)
+}
+
+// appendSample appends the one sample of a series, which both versions have alike.
+func appendSample(b []byte, value float64, stamp []byte) []byte {
+	if value == 0 { // not true of NaN, the staleness marker included
+		b = append(b, keySample, byte(len(stamp)))
+		return append(b, stamp...)
+	}
+	b = append(b, keySample, byte(1+8+len(stamp)), keySampleVal)
+	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(value))
+	return append(b, stamp...)
+}
+
+// closeRecord writes the length of the record that goes from start to the end of
+// b. Room has been left for it from at to start. Should it take more or less than
+// that, the record moves.
+func closeRecord(b []byte, at, start int) []byte {
+	n := len(b) - start
+	switch room := start - at; {
+	case room == 1 && n < 1<<7:
+		b[at] = byte(n)
+		return b
+	case room == 2 && n >= 1<<7 && n < 1<<14:
+		b[at], b[at+1] = byte(n)|0x80, byte(n>>7)
+		return b
+	}
+	var length [binary.MaxVarintLen64]byte
+	return slices.Replace(b, at, start, length[:binary.PutUvarint(length[:], uint64(n))]...)
+}
+
 // labelSize is the size of a Label message. Name and value are not empty.
-func labelSize(l metrics.Label) int {
+func labelSize(l *metrics.Label) int {
 	return 1 + uvarintSize(len(l.Name)) + len(l.Name) + 1 + uvarintSize(len(l.Value)) + len(l.Value)
 }
 

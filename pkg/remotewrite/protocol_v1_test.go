@@ -103,7 +103,7 @@ func TestEncodeV1(t *testing.T) {
 			gauge(1, "__name__", strings.Repeat("a", 127), strings.Repeat("b", 128), "c"),
 			gauge(1, "__name__", "up", "a", strings.Repeat("x", 126), "b", strings.Repeat("x", 127), "c", strings.Repeat("x", 128)),
 		}},
-		{"longest", 1, []metrics.Series{gauge(1, "__name__", "up", strings.Repeat("n", maxLabelName), strings.Repeat("v", maxLabelValue))}},
+		{"longest", 1, []metrics.Series{gauge(1, "__name__", "up", strings.Repeat("n", DefaultMaxLabelName), strings.Repeat("v", DefaultMaxLabelValue))}},
 		{"16 KiB and more", 1, []metrics.Series{gauge(1, "__name__", "up", "a", strings.Repeat("x", 1<<14-1), "b", strings.Repeat("x", 1<<14))}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
@@ -45,78 +44,135 @@ type messageV2 struct {
 	symbols symbols
 	series  []byte
 	stamp   []byte // as in messageV1
+	refs    memo[familyRefs, labelRefs]
+}
+
+// packed is an encoded part of a series.
+type packed struct {
+	bytes [12]byte
+	n     uint8
+}
+
+// familyRefs is what the series of a family have in common: the field metadata, and
+// the references of the label __name__. Neither is there while its n is 0.
+type familyRefs struct{ metadata, name packed }
+
+// labelRefs are the references of a label. That of its name is 0 at first.
+type labelRefs struct {
+	name  uint32
+	label packed
 }
 
 func (m *messageV2) reset(at int64) {
 	m.symbols.reset()
 	m.series = m.series[:0]
 	m.stamp = appendStamp(m.stamp[:0], at)
+	m.refs.forget()
 }
 
 // bytes puts the series after the symbols, in the memory of these: one copy a
 // message.
 func (m *messageV2) bytes() []byte {
-	whole := append(m.symbols.buf, m.series...)
-	m.symbols.buf = whole[:len(m.symbols.buf)]
+	n := len(m.symbols.buf)
+	m.symbols.buf = append(m.symbols.buf, m.series...)
+	whole := m.symbols.buf
+	m.symbols.buf = whole[:n]
 	return whole
 }
 
 func (m *messageV2) add(labels []metrics.Label, s metrics.Series, limit int) bool {
 	t := &m.symbols
-	t.reserve(2*len(labels) + 1)
-	texts, size, start := len(t.texts), len(t.buf), len(m.series)
+	t.reserve(2*len(labels) + 2) // help and the family's name, if it is not a label
+	texts, size, before := len(t.texts), len(t.buf), len(m.series)
 
-	b := append(m.series, keySeriesV2, 0)
-	b = append(b, keyLabelsRefs, 0)
-	for i := range labels {
-		b = appendRef(b, t.ref(labels[i].Name))
-		b = appendRef(b, t.ref(labels[i].Value))
+	// Both lengths are nearly always below 128, and take one byte.
+	b := m.series
+	b = append(b, keySeriesV2, 0, keyLabelsRefs, 0)
+	start := len(b)
+	var metadata packed
+	var l *layout[familyRefs]
+	if sameLabels(labels, s.Labels) {
+		l = m.refs.of(&s)
 	}
-	b = closeRecord(b, start+4)
-
-	sample := len(m.stamp)
-	if s.Value != 0 { // also true of NaN, the staleness marker included
-		sample += 1 + 8
-	}
-	b = append(b, keySample, byte(sample))
-	if s.Value != 0 {
-		b = append(b, keySampleVal)
-		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(s.Value))
-	}
-	b = append(b, m.stamp...)
-
-	if s.Family != nil {
-		b = append(b, keyMetadata, 0)
-		metadata := len(b)
-		if kind := metricType(s.Family.Type); kind != writev2.Metadata_METRIC_TYPE_UNSPECIFIED {
-			b = append(b, keyType, byte(kind))
+	if l != nil {
+		b = m.appendRefs(b, l, &s)
+		if l.made.metadata.n == 0 {
+			l.made.metadata = m.describe(s.Family)
 		}
-		if help := t.ref(s.Family.Help); help != 0 {
-			b = appendRef(append(b, keyHelpRef), help)
+		metadata = l.made.metadata
+	} else {
+		for i := range labels {
+			p := pack(t.ref(labels[i].Name), t.ref(labels[i].Value))
+			b = p.appendTo(b)
 		}
-		b[metadata-1] = byte(len(b) - metadata) // 8 at most
+		if s.Family != nil {
+			metadata = m.describe(s.Family)
+		}
 	}
-	b = closeRecord(b, start+2)
-
+	b = closeRecord(b, start-1, start)
+	b = appendSample(b, s.Value, m.stamp)
+	b = metadata.appendTo(b)
+	b = closeRecord(b, start-3, start-2)
 	if len(t.buf)+len(b) > limit {
 		t.undo(texts, size)
-		m.series = b[:start]
+		m.series = b[:before]
+		m.refs.forget()
 		return false
 	}
 	m.series = b
 	return true
 }
 
-// closeRecord writes the length of the record that goes from start to the end of
-// b. One byte has been left for it before start, which is nearly always enough.
-func closeRecord(b []byte, start int) []byte {
-	n := len(b) - start
-	if n < 1<<7 {
-		b[start-1] = byte(n)
-		return b
+// appendRefs appends the references of a series' labels.
+func (m *messageV2) appendRefs(b []byte, l *layout[familyRefs], s *metrics.Series) []byte {
+	for i, k := range l.columns {
+		label := &s.Labels[i]
+		c := &m.refs.columns[k]
+		p := &c.made.label
+		if !c.has(s.Subject, label.Value) {
+			if same(label.Value, s.Family.Name) && label.Name == nameLabel {
+				p = &l.made.name
+			} else {
+				c.subject, c.value, p.n = s.Subject, label.Value, 0
+			}
+			if p.n == 0 {
+				if c.made.name == 0 {
+					c.made.name = m.symbols.ref(label.Name)
+				}
+				*p = pack(c.made.name, m.symbols.ref(label.Value))
+			}
+		}
+		b = p.appendTo(b)
 	}
-	var length [binary.MaxVarintLen64]byte
-	return slices.Replace(b, start-1, start, length[:binary.PutUvarint(length[:], uint64(n))]...)
+	return b
+}
+
+// pack encodes the two references of a label.
+func pack(name, value uint32) (p packed) {
+	b := binary.AppendUvarint(p.bytes[:0], uint64(name))
+	b = binary.AppendUvarint(b, uint64(value))
+	p.n = uint8(len(b)) // 10 at most
+	return p
+}
+
+// describe encodes the metadata of a family as a field of a series.
+func (m *messageV2) describe(f *metrics.Family) (p packed) {
+	b := append(p.bytes[:0], keyMetadata, 0)
+	if kind := metricType(f.Type); kind != writev2.Metadata_METRIC_TYPE_UNSPECIFIED {
+		b = append(b, keyType, byte(kind))
+	}
+	if help := m.symbols.ref(f.Help); help != 0 {
+		b = binary.AppendUvarint(append(b, keyHelpRef), uint64(help))
+	}
+	b[1] = byte(len(b) - 2)
+	p.n = uint8(len(b)) // 10 at most
+	return p
+}
+
+func (p *packed) appendTo(b []byte) []byte {
+	// A copy of a fixed length is a few instructions, of which too many cost nothing.
+	n := len(b) + int(p.n)
+	return append(b, p.bytes[:]...)[:n]
 }
 
 // metricType is the enumeration's value for the exposition format's word.

@@ -2,6 +2,7 @@ package remotewrite
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 )
 
@@ -32,7 +33,7 @@ func (p *push) settle(m piece, out outcome, f fate) {
 // complain logs what is wrong with a piece, at the level if it is news.
 func (p *push) complain(level slog.Level, text string, e *DeliveryError) {
 	about := []slog.Attr{slog.String("trouble", text), slog.Int("status", e.Status), slog.String("body", e.Body)}
-	if !p.failures.raise(text+" "+e.kind(), about...) {
+	if !p.failures.raise(fmt.Sprint(text, " ", e.Status), e.wording(), about...) {
 		level = slog.LevelDebug
 	}
 	attrs := []slog.Attr{slog.Int("status", e.Status), slog.String("body", e.Body), slog.Any("error", e)}
@@ -63,7 +64,7 @@ func (p *push) conclude() {
 	for _, d := range p.tally.examples {
 		reason := slog.String("reason", string(d.fault.reason))
 		level := slog.LevelWarn
-		if !p.drops.raise(string(d.fault.reason), slog.String("trouble", "series dropped before sending"), reason) {
+		if !p.drops.raise(string(d.fault.reason), "", slog.String("trouble", "series dropped before sending"), reason) {
 			level = slog.LevelDebug
 		}
 		p.log.LogAttrs(context.Background(), level, "series dropped before sending", reason,

@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// maxStanding is how many kinds of trouble are kept in mind, and so how many
-	// are logged at most while none of them is over.
+	// maxStanding is how many kinds of trouble are kept in mind, and maxWordings in
+	// how many wordings each is logged until it is over.
 	maxStanding = 16
+	maxWordings = 4
 	// cleanPushes is the number of pushes in a row without a trouble after which it
 	// is over. A run makes two pushes, one with the metrics of the run itself:
 	// that it goes well says nothing of the other.
@@ -27,21 +28,24 @@ type standing struct {
 
 // trouble is one kind of failure that has been logged and is not over.
 type trouble struct {
-	about  []slog.Attr
-	since  time.Time
-	pushes int  // in which it occurred
-	clean  int  // in a row since
-	seen   bool // in this push
+	wordings []string
+	about    []slog.Attr // of the first
+	since    time.Time
+	pushes   int  // in which it occurred
+	clean    int  // in a row since
+	seen     bool // in this push
 }
 
-// raise records that a kind of trouble has occurred. It reports whether that is
-// news: later occurrences are not, until it is over, nor are those beyond
-// maxStanding kinds. about says what it is, in the line that says it is over.
-func (s *standing) raise(kind string, about ...slog.Attr) bool {
+// raise records that a kind of trouble has occurred, such as a status, in some
+// wording, such as the body of the answer. It reports whether that is news: the
+// same wording is not, until the trouble is over, nor is one beyond the limits,
+// so that a receiver that never uses the same words twice is not a flood either.
+// about says what the trouble is, for the line that says that it is over.
+func (s *standing) raise(kind, wording string, about ...slog.Attr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, known := s.kinds[kind]
-	if !known {
+	t := s.kinds[kind]
+	if t == nil {
 		if len(s.kinds) == maxStanding {
 			return false
 		}
@@ -52,7 +56,11 @@ func (s *standing) raise(kind string, about ...slog.Attr) bool {
 		s.kinds[kind] = t
 	}
 	t.seen = true
-	return !known
+	if len(t.wordings) == maxWordings || slices.Contains(t.wordings, wording) {
+		return false
+	}
+	t.wordings = append(t.wordings, wording)
+	return true
 }
 
 // pushed ends a push and returns what is over by now, oldest first. A push that is

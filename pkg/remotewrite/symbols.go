@@ -1,9 +1,6 @@
 package remotewrite
 
-import (
-	"encoding/binary"
-	"hash/maphash"
-)
+import "hash/maphash"
 
 // symbols is the symbol table of a 2.0 message in its encoded form: each text is
 // there once, and is known by its place, from 0. The first is the empty text, as
@@ -23,9 +20,6 @@ type symbols struct {
 	slots []slot
 	seed  maphash.Seed
 }
-
-// extent is a part of a buffer.
-type extent struct{ start, end uint32 }
 
 // slot is one place of the hash table.
 type slot struct {
@@ -103,7 +97,7 @@ func (t *symbols) ref(text string) uint32 {
 	start := len(t.buf)
 	t.buf = append(t.buf, text...)
 	ref := uint32(len(t.texts))
-	t.texts = append(t.texts, extent{uint32(start), uint32(len(t.buf))})
+	t.texts = append(t.texts, extent{start, len(t.buf)})
 	t.slots[i] = slot{hash, ref}
 	return ref
 }
@@ -122,15 +116,4 @@ func (t *symbols) undo(n, size int) {
 		t.slots[i] = slot{}
 	}
 	t.texts, t.buf = t.texts[:n], t.buf[:size]
-}
-
-// appendRef appends a reference as a varint. Most are below 1<<14.
-func appendRef(b []byte, ref uint32) []byte {
-	switch {
-	case ref < 1<<7:
-		return append(b, byte(ref))
-	case ref < 1<<14:
-		return append(b, byte(ref)|0x80, byte(ref>>7))
-	}
-	return binary.AppendUvarint(b, uint64(ref))
 }

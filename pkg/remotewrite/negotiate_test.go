@@ -1,0 +1,300 @@
+package remotewrite
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+)
+
+// spoke are the versions of the requests with series in them, such as "2.0 1.0".
+func spoke(to *remotewritetest.Server) string {
+	var all []string
+	for _, r := range to.Requests() {
+		switch {
+		case r.Series == 0 && r.Metadata > 0:
+			all = append(all, "metadata")
+		case r.Header.Get("X-Prometheus-Remote-Write-Version") == "2.0.0":
+			all = append(all, "2.0")
+		default:
+			all = append(all, "1.0")
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// TestAuto pushes three batches, one after the other, twice.
+func TestAuto(t *testing.T) {
+	t.Parallel()
+	type options = remotewritetest.Options
+	type answer = remotewritetest.Answer
+	v1only := []remotewritetest.Protocol{remotewritetest.V1}
+	v2only := []remotewritetest.Protocol{remotewritetest.V2}
+	none := answer{Status: 204, NoWritten: true}
+	for _, tt := range []struct {
+		name     string
+		receiver options
+		script   answers
+		assume   Protocol
+		want     string // what was sent in the first push
+		again    string // and in the second
+		spoken   Protocol
+		report   Report // of the first push, as far as it is not 30 series accepted
+	}{
+		{name: "takes both", want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
+		{name: "takes 2.0 only", receiver: options{Protocols: v2only}, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
+		{
+			name: "takes 1.0 only", receiver: options{Protocols: v1only},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
+		}, {
+			name: "takes 2.0 for an empty 1.0", receiver: options{Protocols: v1only, Unaware: true},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
+		}, {
+			name: "takes 2.0 for a broken 1.0", script: answers{{Status: 400, Body: "proto: wrong wireType"}},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
+		}, {
+			name: "400 of a receiver that counts", script: answers{{Status: 400, Header: http.Header{samplesWritten: {"7"}}}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: Report{Accepted: 27, Refused: 3},
+		}, {
+			name: "400 to a later batch", script: answers{{}, {Status: 400}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: Report{Accepted: 20, Refused: 10},
+		}, {
+			name: "415 to a later batch", script: answers{{}, {Status: 415}},
+			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
+		}, {
+			name: "no count for a later batch", script: answers{{}, none},
+			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
+		}, {
+			name: "errors of others decide nothing", script: answers{{Status: 401}, {Status: 404}, {Status: 302}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: Report{Refused: 30},
+		}, {
+			name: "overload decides nothing", script: answers{{Status: 429}, {Close: true}, {Status: 503}, {Status: 415}},
+			want: "2.0 2.0 2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1,
+			report: Report{Downgrades: 1, Retries: 3, Throttled: 1},
+		}, {
+			name: "nor does it with counts", script: answers{{Status: 503, Header: http.Header{samplesWritten: {"0"}}}, {Status: 400}},
+			want: "2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1, Retries: 1},
+		}, {
+			name: "too large", script: answers{{Status: 413}, {Status: 415}},
+			// What comes after is no larger than the part that was taken, of five series.
+			want: "2.0 2.0 1.0 1.0 1.0 1.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0 1.0 1.0 1.0 1.0", spoken: V1,
+			report: Report{Downgrades: 2, Splits: 1, Batches: 6},
+		}, {
+			name: "1.0 is refused too", script: answers{{Status: 400, Body: "bad"}, {Status: 400, Body: "bad"}},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1,
+			report: Report{Downgrades: 1, Accepted: 20, Unconfirmed: 10},
+		}, {
+			name: "400 of a receiver of 2.0 only", receiver: options{Protocols: v2only}, script: answers{{Status: 400, NoWritten: true}},
+			want: "2.0 1.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2,
+			report: Report{Downgrades: 1, Accepted: 20, Unconfirmed: 10},
+		}, {
+			name: "neither", script: answers{{Status: 415}, {Status: 415}, {Status: 415}, {Status: 415}},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1,
+			report: Report{Downgrades: 1, Unconfirmed: 30},
+		},
+		{name: "1.0 assumed", assume: V1, want: "1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1},
+		{name: "2.0 assumed", assume: V2, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
+		{name: "what cannot be spoken assumed", assume: Auto, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
+		{
+			name: "1.0 wrongly assumed", assume: V1, receiver: options{Protocols: v2only},
+			want: "1.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: Report{Accepted: 20, Unconfirmed: 10},
+		}, {
+			name: "2.0 wrongly assumed", assume: V2, receiver: options{Protocols: v1only},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
+		}, {
+			name: "2.0 wrongly assumed, 400", assume: V2, script: answers{{Status: 400}},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				to := remotewritetest.NewPipe(t, tt.receiver)
+				to.Answer(tt.script...)
+				s := newSender(t, to, func(o *Options) { o.Protocol, o.Concurrency, o.MaxSeries = Auto, 1, 10 })
+				if s.Spoken() != "" {
+					t.Errorf("spoken before anything was sent: %q", s.Spoken())
+				}
+				s.Assume(tt.assume)
+				// Each batch waits for the one before, so that what happens is known.
+				slow := func(yield func(series) bool) {
+					for one := range images(30) {
+						if !yield(one) {
+							return
+						}
+						synctest.Wait()
+					}
+				}
+				report, err := s.Push(t.Context(), at, slow, families)
+				checkReport(t, report, err)
+				first := spoke(to)
+				if first != tt.want {
+					t.Errorf("sent %s, want %s", first, tt.want)
+				}
+				want := tt.report
+				want.Series, want.Requests = 30, len(to.Requests())
+				if want.Batches == 0 {
+					want.Batches = 3
+				}
+				if want.Refused < 30 { // else nothing is found out before the second push
+					want.Protocol = tt.spoken
+				}
+				if want.Lost() == 0 {
+					want.Accepted = 30
+				}
+				got := report
+				got.BytesRaw, got.BytesCompressed, got.Duration = 0, 0, 0
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+
+				report, err = s.Push(t.Context(), at, slow, families)
+				checkReport(t, report, err)
+				if report.Protocol != tt.spoken || s.Spoken() != tt.spoken {
+					t.Errorf("spoken %q, report %+v", s.Spoken(), report)
+				}
+				if got := strings.TrimPrefix(spoke(to), first+" "); got != tt.again {
+					t.Errorf("then sent %s, want %s", got, tt.again)
+				}
+			})
+		})
+	}
+}
+
+// TestFixed: a version that is set is spoken whatever comes back.
+func TestFixed(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []Protocol{V1, V2} {
+		synctest.Test(t, func(t *testing.T) {
+			to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+			to.Answer(answers{{Status: 415, Body: "no"}, {Status: 400, NoWritten: true}, {Status: 204, NoWritten: true}}...)
+			s := newSender(t, to, func(o *Options) { o.Protocol, o.Concurrency, o.MaxSeries = protocol, 1, 10 })
+			s.Assume(V1)
+			s.Assume(V2)
+			report, err := pushTo(t, s, images(40))
+			if s.Spoken() != protocol || report.Protocol != protocol {
+				t.Errorf("%s: spoken %q, %+v", protocol, s.Spoken(), report)
+			}
+			if want := strings.TrimSpace(strings.Repeat(string(protocol)+" ", 4)); spoke(to) != want {
+				t.Errorf("%s: sent %s", protocol, spoke(to))
+			}
+			if protocol == V2 && !strings.Contains(fmt.Sprint(err), `HTTP 415 "no": the receiver does not take remote write 2.0`) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+// TestFirstBatchAlone: with Auto, no request is made and no batch is encoded
+// until the first batch has its answer.
+func TestFirstBatchAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		to := remotewritetest.NewPipe(t, remotewritetest.Options{Protocols: []remotewritetest.Protocol{remotewritetest.V1}})
+		to.Answer(answers{{Delay: 2 * time.Second}, {Delay: 3 * time.Second}, {Delay: time.Second}, {Delay: time.Second}, {Delay: time.Second}}...)
+		s := newSender(t, to, func(o *Options) { o.Protocol, o.MaxSeries, o.Concurrency = Auto, 10, 3 })
+		start := time.Now()
+		places := make(map[time.Duration]int)
+		place := 0
+		report, err := pushTo(t, s, func(yield func(series) bool) {
+			for one := range images(40) {
+				places[time.Since(start)]++
+				place++
+				if !yield(one) {
+					return
+				}
+			}
+		})
+		if err != nil || report.Accepted != 40 {
+			t.Fatalf("%+v, %v", report, err)
+		}
+		var got []time.Duration
+		for _, r := range to.Requests() {
+			got = append(got, r.At.Sub(start))
+		}
+		want := []time.Duration{0, 2 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("requests came at (-want +got):\n%s", diff)
+		}
+		// The tenth series closes the batch.
+		if diff := cmp.Diff(map[time.Duration]int{0: 10, 5 * time.Second: 30}, places); diff != "" {
+			t.Errorf("series were asked for at (-want +got):\n%s", diff)
+		}
+		checkArrived(t, to, 40)
+	})
+}
+
+// TestFallBackAtOnce: several batches of 2.0 are under way when it turns out that
+// the receiver takes 1.0. Each arrives once, and that is said once.
+func TestFallBackAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, unaware := range []bool{false, true} {
+		to := remotewritetest.NewServer(t, remotewritetest.Options{Protocols: []remotewritetest.Protocol{remotewritetest.V1}, Unaware: unaware})
+		var log logs
+		s := newSender(t, to, func(o *Options) { o.Protocol, o.MaxSeries, o.Concurrency, o.Logger = Auto, 10, 4, log.logger(t) })
+		s.Assume(V2)
+		report, err := pushTo(t, s, images(1000))
+		if err != nil || report.Accepted != 1000 || report.Downgrades == 0 || report.Batches != 100 || s.Spoken() != V1 {
+			t.Errorf("%+v, %v", report, err)
+		}
+		checkArrived(t, to, 1000)
+		if lines := log.above(t); len(lines) != 1 || lines[0]["level"] != "INFO" {
+			t.Errorf("logged %v", lines)
+		}
+	}
+}
+
+// TestFallBackLarger: a 2.0 batch that is full does not fit into one of 1.0.
+func TestFallBackLarger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 30_000
+		to := remotewritetest.NewPipe(t, remotewritetest.Options{MaxBytes: limit, Protocols: []remotewritetest.Protocol{remotewritetest.V1}})
+		s := newSender(t, to, func(o *Options) { o.Protocol, o.MaxBytes = Auto, limit })
+		report, err := pushTo(t, s, images(1000))
+		if err != nil || report.Splits != 0 || report.Downgrades != 1 {
+			t.Errorf("%+v, %v", report, err)
+		}
+		checkArrived(t, to, 1000)
+	})
+}
+
+// TestFallBackUnsent: the places of what is not sent are known through a
+// downgrade and a split.
+func TestFallBackUnsent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+		to.Answer(answers{{Status: 415}, {Status: 413}, {}, {Status: 413}}...)
+		to.Answer(slices.Repeat(answers{{Delay: time.Hour}}, 10)...)
+		s := newSender(t, to, func(o *Options) { o.Protocol, o.MaxSeries = Auto, 100 })
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		report, err := s.Push(ctx, at, images(1000), nil)
+		checkReport(t, report, err)
+		if diff := cmp.Diff([]Range{{50, 1000}}, report.Unsent); diff != "" || report.Accepted != 50 || report.NotSent != 950 {
+			t.Errorf("%+v", report)
+		}
+	})
+}
+
+func TestEndpoint(t *testing.T) {
+	t.Parallel()
+	to := remotewritetest.NewServer(t, remotewritetest.Options{})
+	s := newSender(t, to, func(o *Options) {
+		u := *to.URL
+		u.RawQuery = "key=secret"
+		o.URL = &u
+	})
+	if got := s.Endpoint(); got != to.URL.String() {
+		t.Error(got)
+	}
+}
