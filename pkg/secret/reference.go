@@ -31,7 +31,7 @@ var (
 	secretName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
 	// With a version or a label after a colon:
 	// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html
-	parameterName = regexp.MustCompile(`^[A-Za-z0-9/_.-]{1,2048}(:[A-Za-z0-9_.-]{1,100})?$`)
+	parameterName = regexp.MustCompile(`^[A-Za-z0-9/_.-]+(:[A-Za-z0-9_.-]{1,100})?$`)
 )
 
 // Parse reads a setting that is a secret or refers to one:

@@ -1,0 +1,195 @@
+package secret_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
+)
+
+// virtual runs a test of one secret in virtual time.
+func virtual(t *testing.T, test func(t *testing.T, s *service, made *secret.Secret)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := startPipe(t)
+		test(t, s, newSecret(t, s.resolver(t), "secretsmanager:name"))
+	})
+}
+
+// wantCalls checks how many calls there were since it was last called.
+func wantCalls(t *testing.T, s *service, want int, when string) {
+	t.Helper()
+	if calls := s.took(); len(calls) != want {
+		t.Errorf("%s: %d calls, want %d: %v", when, len(calls), want, calls)
+	}
+}
+
+// TestRefused: the secret is read again when it was refused, so that a rotation is
+// seen, at most once a minute.
+func TestRefused(t *testing.T) {
+	virtual(t, func(t *testing.T, s *service, made *secret.Secret) {
+		s.set("name", planted+"-1")
+		wantValue(t, made, planted+"-1")
+		wantCalls(t, s, 1, "first")
+		time.Sleep(100 * time.Hour)
+		s.set("name", planted+"-2")
+		wantValue(t, made, planted+"-1")
+		wantCalls(t, s, 0, "rotated, and nobody knows")
+
+		made.Refused(planted + "-1")
+		wantCalls(t, s, 0, "by the refusal itself")
+		wantValue(t, made, planted+"-2")
+		wantCalls(t, s, 1, "after the refusal")
+		made.Refused(planted + "-1")
+		made.Refused("something else")
+		wantValue(t, made, planted+"-2")
+		wantCalls(t, s, 0, "after the refusal of what is no longer used")
+
+		time.Sleep(30 * time.Second)
+		made.Refused(planted + "-2")
+		s.set("name", planted+"-3")
+		wantValue(t, made, planted+"-2")
+		wantCalls(t, s, 0, "within a minute")
+		time.Sleep(30 * time.Second)
+		wantValue(t, made, planted+"-3")
+		wantCalls(t, s, 1, "a minute later")
+	})
+}
+
+// TestAlwaysRefused: a receiver that refuses whatever it gets costs one call a
+// minute.
+func TestAlwaysRefused(t *testing.T) {
+	virtual(t, func(t *testing.T, s *service, made *secret.Secret) {
+		s.set("name", planted)
+		for range 600 {
+			value, err := made.Value(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			made.Refused(value)
+			time.Sleep(time.Second)
+		}
+		wantCalls(t, s, 11, "in ten minutes")
+	})
+}
+
+// TestRefusedAndFails: what is known serves on if it cannot be read again.
+func TestRefusedAndFails(t *testing.T) {
+	virtual(t, func(t *testing.T, s *service, made *secret.Secret) {
+		s.set("name", planted)
+		wantValue(t, made, planted)
+		s.set("name", failure{400, "AccessDeniedException"})
+		made.Refused(planted)
+		for range 30 {
+			wantValue(t, made, planted)
+			time.Sleep(time.Second)
+		}
+		wantCalls(t, s, 2, "in all")
+		s.set("name", planted+"-2")
+		time.Sleep(30 * time.Second)
+		wantValue(t, made, planted+"-2")
+	})
+}
+
+// TestFailure: a failure stands for five seconds, and no longer.
+func TestFailure(t *testing.T) {
+	virtual(t, func(t *testing.T, s *service, made *secret.Secret) {
+		s.set("name", failure{400, "ResourceNotFoundException"})
+		for range 20 {
+			if _, err := made.Value(t.Context()); err == nil || !strings.Contains(err.Error(), "ResourceNotFound") {
+				t.Fatalf("error %v", err)
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+		wantCalls(t, s, 1, "within five seconds")
+		s.set("name", planted)
+		time.Sleep(time.Second)
+		wantValue(t, made, planted)
+		wantCalls(t, s, 1, "later")
+	})
+}
+
+// TestThrottled: the SDK asks three times, and then it is a failure that passes.
+func TestThrottled(t *testing.T) {
+	virtual(t, func(t *testing.T, s *service, made *secret.Secret) {
+		s.set("name", failure{400, "ThrottlingException"})
+		begin := time.Now()
+		_, err := made.Value(t.Context())
+		var e *secret.Error
+		if !errors.As(err, &e) || e.Permanent() || !strings.Contains(err.Error(), "Throttling") {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(begin); took > 8*time.Second {
+			t.Errorf("took %s", took)
+		}
+		wantCalls(t, s, 3, "throttled")
+	})
+}
+
+// TestNoAnswer: reading takes 8 s at most, and a caller no longer than its own
+// time.
+func TestNoAnswer(t *testing.T) {
+	virtual(t, func(t *testing.T, s *service, made *secret.Secret) {
+		s.set("name", planted)
+		s.hold = make(chan struct{})
+		for _, tt := range []struct{ mine, want time.Duration }{
+			{time.Second, time.Second}, {time.Hour, 8 * time.Second},
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), tt.mine)
+			begin := time.Now()
+			_, err := made.Value(ctx)
+			cancel()
+			var e *secret.Error
+			if !errors.As(err, &e) || !errors.Is(err, context.DeadlineExceeded) || e.Permanent() {
+				t.Errorf("error %v", err)
+			}
+			if took := time.Since(begin); took != tt.want {
+				t.Errorf("took %s, want %s", took, tt.want)
+			}
+			// Nothing is left under way.
+			synctest.Wait()
+		}
+		close(s.hold)
+		time.Sleep(5 * time.Second)
+		wantValue(t, made, planted)
+	})
+}
+
+// TestPutRight: a secret that was not what it should be is read again, at most once
+// a minute.
+func TestPutRight(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := startPipe(t)
+		made := newSecret(t, s.resolver(t), "secretsmanager:name#token")
+		s.set("name", `{"Token":"`+planted+`"}`)
+		for range 300 {
+			if _, err := made.Value(t.Context()); err == nil {
+				t.Fatal("no error")
+			}
+			time.Sleep(time.Second)
+		}
+		wantCalls(t, s, 6, "in five minutes")
+		s.set("name", `{"token":"`+planted+`"}`)
+		time.Sleep(time.Minute)
+		wantValue(t, made, planted)
+	})
+}
+
+// TestLiteral: it does not change.
+func TestLiteral(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	made := newSecret(t, s.resolver(t), planted)
+	made.Refused(planted)
+	wantValue(t, made, planted)
+	wantCalls(t, s, 0, "literal")
+	if _, err := (&secret.Secret{}).Value(t.Context()); err == nil {
+		t.Error("a secret that nobody made has a value")
+	}
+}
