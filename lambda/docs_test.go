@@ -20,6 +20,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
@@ -149,8 +150,16 @@ func permissionsTable() string {
 		row(p.Action, "arn:aws:s3:::"+p.Resource, "`STATE_URL` is `s3://BUCKET/KEY`")
 	}
 	for _, action := range auth.Actions {
-		row(action, "arn:aws:aps:REGION:ACCOUNT:workspace/WORKSPACE-ID", "the endpoint is an AMP workspace")
+		row(action, "arn:aws:aps:REGION:ACCOUNT:workspace/WORKSPACE-ID", "the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead")
 	}
+	for _, action := range auth.RoleActions {
+		row(action, "arn:aws:iam::ACCOUNT:role/NAME", "`REMOTE_WRITE_ROLE_ARN` is set")
+	}
+	for _, p := range secret.Permissions {
+		scheme, _, _ := strings.Cut(p.Action, ":")
+		row(p.Action, p.Resource, "a setting refers to `"+scheme+":`")
+	}
+	row("kms:Decrypt", "arn:aws:kms:REGION:ACCOUNT:key/KEY", "what it refers to is encrypted with a key of yours")
 	return b.String()
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,8 @@ type stack struct {
 	t          *testing.T
 	root       *yaml.Node
 	parameters map[string]string
+	lists      map[string]bool // which parameters are lists
+	conditions map[string]bool // those that are evaluated
 }
 
 // pseudo are the parameters that CloudFormation itself has.
@@ -26,12 +29,13 @@ var pseudo = map[string]string{
 // newStack has the parameters' defaults where none are given.
 func newStack(t *testing.T, root *yaml.Node, given map[string]string) *stack {
 	t.Helper()
-	s := &stack{t: t, root: root, parameters: map[string]string{}}
+	s := &stack{t: t, root: root, parameters: map[string]string{}, lists: map[string]bool{}, conditions: map[string]bool{}}
 	parameters := at(t, root, "Parameters")
 	for i := 0; i < len(parameters.Content); i += 2 {
 		if value := child(parameters.Content[i+1], "Default"); value != nil {
 			s.parameters[parameters.Content[i].Value] = value.Value
 		}
+		s.lists[parameters.Content[i].Value] = child(parameters.Content[i+1], "Type").Value == "CommaDelimitedList"
 	}
 	for name := range given {
 		if _, ok := s.parameters[name]; !ok {
@@ -40,6 +44,41 @@ func newStack(t *testing.T, root *yaml.Node, given map[string]string) *stack {
 	}
 	maps.Copy(s.parameters, given)
 	return s
+}
+
+// takes reports whether a parameter takes a value.
+func takes(t *testing.T, parameter *yaml.Node, value string) bool {
+	t.Helper()
+	if allowed := child(parameter, "AllowedValues"); allowed != nil {
+		return slices.ContainsFunc(allowed.Content, func(v *yaml.Node) bool { return v.Value == value })
+	}
+	values := []string{value}
+	if child(parameter, "Type").Value == "CommaDelimitedList" {
+		values = strings.Split(value, ",") // each is held against the pattern
+	}
+	pattern := child(parameter, "AllowedPattern")
+	if pattern == nil || strings.Contains(pattern.Value, "(?!") { // which CloudFormation knows, and Go does not
+		return true
+	}
+	expression, err := regexp.Compile(pattern.Value)
+	if err != nil {
+		t.Fatalf("template.yaml, line %d: %v", pattern.Line, err)
+	}
+	return !slices.ContainsFunc(values, func(v string) bool { return !expression.MatchString(v) })
+}
+
+// refused returns what the template's rules have against the parameters.
+func (s *stack) refused() []string {
+	var all []string
+	rules := at(s.t, s.root, "Rules")
+	for i := 1; i < len(rules.Content); i += 2 {
+		for _, assertion := range at(s.t, rules.Content[i], "Assertions").Content {
+			if !s.truth(at(s.t, assertion, "Assert")) {
+				all = append(all, at(s.t, assertion, "AssertDescription").Value)
+			}
+		}
+	}
+	return all
 }
 
 // child returns a key's value, or nil.
@@ -87,6 +126,13 @@ func (s *stack) function(node *yaml.Node) any {
 		if node.Value == "AWS::NoValue" {
 			return omitted{}
 		}
+		if s.lists[node.Value] {
+			items := []any{}
+			for item := range strings.SplitSeq(s.reference(node.Value), ",") {
+				items = append(items, item)
+			}
+			return items
+		}
 		return s.reference(node.Value)
 	case "!GetAtt":
 		return s.reference(node.Value)
@@ -95,6 +141,8 @@ func (s *stack) function(node *yaml.Node) any {
 			return s.substitute(node.Value, nil)
 		}
 		return s.substitute(argument[0].Value, argument[1])
+	case "!Join":
+		return strings.Join(list(s.value(argument[1])), argument[0].Value)
 	case "!If":
 		if s.condition(argument[0].Value) {
 			return s.value(argument[1])
@@ -128,7 +176,12 @@ func (s *stack) truth(node *yaml.Node) bool {
 }
 
 func (s *stack) condition(name string) bool {
-	return s.truth(at(s.t, s.root, "Conditions", name))
+	b, known := s.conditions[name]
+	if !known {
+		b = s.truth(at(s.t, s.root, "Conditions", name))
+		s.conditions[name] = b
+	}
+	return b
 }
 
 // reference is a parameter's value, or stands for a resource or an attribute of it. A
@@ -225,19 +278,60 @@ func list(value any) []string {
 	return texts
 }
 
+// Parameters that belong together.
+var (
+	toWorkspace = map[string]string{"WorkspaceId": "ws-1"}
+	toAnother   = map[string]string{"WorkspaceId": "ws-1", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666"}
+	toURL       = map[string]string{"RemoteWriteUrl": "https://prometheus.example/api/v1/write"}
+	toProxy     = map[string]string{"RemoteWriteUrl": "https://proxy.example/api/v1/write", "RemoteWriteWorkspaceId": "ws-2"}
+)
+
+const (
+	someRole   = "arn:aws:iam::444455556666:role/team/writer"
+	someSecret = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/prometheus-a1B2c3"
+)
+
+// with puts parameters together.
+func with(all ...map[string]string) map[string]string {
+	one := map[string]string{}
+	for _, more := range all {
+		maps.Copy(one, more)
+	}
+	return one
+}
+
+// besides are combinations of parameters that go with any of the others: each by
+// itself, not in every combination.
+var besides = []map[string]string{
+	with(toWorkspace, map[string]string{"RemoteWriteRoleArn": someRole}),
+	with(toAnother, map[string]string{"RemoteWriteRoleArn": someRole, "RemoteWriteRoleExternalId": "registry:1"}),
+	with(toProxy, map[string]string{"RemoteWriteAuth": "sigv4", "RemoteWriteRoleArn": someRole}),
+	with(toURL, map[string]string{"RemoteWriteAuth": "sigv4", "RemoteWriteRegion": "us-east-1", "RemoteWriteRoleArn": someRole}),
+	with(toURL, map[string]string{"RemoteWriteUsername": "me", "RemoteWritePassword": "secretsmanager:" + someSecret + "#password", "SecretArns": someSecret}),
+	with(toURL, map[string]string{"RemoteWriteUsername": "me", "RemoteWritePassword": "a text, with a comma"}),
+	with(toURL, map[string]string{"RemoteWriteBearerToken": "ssm:/team/token", "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/team/token"}),
+	with(toURL, map[string]string{"RemoteWriteAuth": "bearer", "RemoteWriteBearerToken": "abc", "RemoteWriteHeaders": "X-Scope-OrgID=team-a,X-Token=ssm:token"}),
+	with(toURL, map[string]string{
+		"RemoteWriteCa": "ssm:ca", "RemoteWriteClientCertificate": "secretsmanager:" + someSecret + "#certificate", "RemoteWriteClientKey": "secretsmanager:" + someSecret + "#key",
+		"SecretArns": someSecret + ",arn:aws:secretsmanager:eu-west-1:111122223333:secret:other-??????", "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/ca,arn:aws:ssm:eu-west-1:111122223333:parameter/cb",
+		"SecretKmsKeyArn": "arn:aws:kms:eu-west-1:111122223333:key/0a1b-2c3d",
+	}),
+	with(toWorkspace, map[string]string{"RemoteWriteProtocol": "2.0", "ScheduleRate": "rate(1 hour)", "CloudWatchMetrics": "false"}),
+	with(toURL, map[string]string{"RemoteWriteProtocol": "auto", "ScheduleRate": "rate(9999 hours)", "CloudWatchMetrics": "true", "CacheRefreshInterval": "1d12h", "ScanRefreshInterval": "7d"}),
+	with(toWorkspace, map[string]string{
+		"RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "TagsInclude": `v\d+(\.\d+)*|latest`, "TagsExclude": ".*-rc", "FamiliesInclude": "aws_ecr_.*", "FamiliesExclude": ".*_scan_.*",
+		"ImagesPerRepository": "10", "ImagesPushedWithin": "30d", "ImagesPulledWithin": "0",
+	}),
+}
+
 // everyStack calls a function for every combination of the parameters that change
-// what there is or what is permitted.
+// what there is or what is permitted, and for those besides.
 func everyStack(t *testing.T, do func(*stack)) {
 	t.Helper()
 	root := template(t)
 	combinations := []map[string]string{{}}
 	for _, choice := range [][]map[string]string{
-		{
-			{"WorkspaceId": "ws-1"},
-			{"WorkspaceId": "ws-1", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666"},
-			{"RemoteWriteUrl": "https://prometheus.example/api/v1/write"},
-			{"RemoteWriteUrl": "https://proxy.example/api/v1/write", "RemoteWriteWorkspaceId": "ws-2"},
-		},
+		{toWorkspace, toAnother, toURL, toProxy},
 		{{}, {"EcrRegistryId": "777788889999"}},
 		{{}, {"ScanSource": "auto"}, {"ScanSource": "findings"}, {"ScanSource": "inspector"}, {"ScanSource": "summary"}, {"ScanSource": "none"}},
 		{{}, {"CreateStateBucket": "false"}},
@@ -248,15 +342,24 @@ func everyStack(t *testing.T, do func(*stack)) {
 		var further []map[string]string
 		for _, before := range combinations {
 			for _, more := range choice {
-				one := maps.Clone(before)
-				maps.Copy(one, more)
-				further = append(further, one)
+				further = append(further, with(before, more))
 			}
 		}
 		combinations = further
 	}
-	for _, given := range combinations {
-		if do(newStack(t, root, given)); t.Failed() {
+	for _, given := range besides {
+		for name, value := range given {
+			if !takes(t, at(t, root, "Parameters", name), value) {
+				t.Errorf("parameter %s does not take %q", name, value)
+			}
+		}
+	}
+	for _, given := range append(combinations, besides...) {
+		s := newStack(t, root, given)
+		if refused := s.refused(); len(refused) > 0 {
+			t.Errorf("the rules refuse it: %q", refused)
+		}
+		if do(s); t.Failed() {
 			t.Fatalf("with %v", given)
 		}
 	}

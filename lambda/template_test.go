@@ -18,6 +18,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
@@ -110,7 +111,12 @@ func declared(s *stack) []string {
 	for _, action := range onInspector {
 		add(action, "*")
 	}
-	if workspace := set("WorkspaceId", s.parameters["RemoteWriteWorkspaceId"]); workspace != "" {
+	if role := s.parameters["RemoteWriteRoleArn"]; role != "" {
+		// Which then needs the action on the workspace, in the function's place.
+		for _, action := range auth.RoleActions {
+			add(action, role)
+		}
+	} else if workspace := set("WorkspaceId", s.parameters["RemoteWriteWorkspaceId"]); workspace != "" {
 		for _, action := range auth.Actions {
 			add(action, "arn:aws:aps:"+set("WorkspaceRegion", region)+":"+set("WorkspaceAccountId", account)+":workspace/"+workspace)
 		}
@@ -119,6 +125,20 @@ func declared(s *stack) []string {
 		for _, p := range state.Permissions {
 			add(p.Action, "arn:aws:s3:::"+strings.NewReplacer("BUCKET", bucket, "KEY", "stack/inventory").Replace(p.Resource))
 		}
+	}
+	for _, p := range secret.Permissions {
+		names := s.parameters["SsmParameterArns"]
+		if strings.HasPrefix(p.Action, "secretsmanager:") {
+			names = s.parameters["SecretArns"]
+		}
+		for name := range strings.SplitSeq(names, ",") {
+			if name != "" {
+				add(p.Action, name)
+			}
+		}
+	}
+	if key := s.parameters["SecretKmsKeyArn"]; key != "" {
+		add("kms:Decrypt", key) // by Secrets Manager and Parameter Store, in the function's name
 	}
 	if s.parameters["EventRules"] == "ENABLED" {
 		// https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
@@ -158,10 +178,65 @@ func TestTemplatePermissions(t *testing.T) {
 			seen[action] = true
 		}
 	})
+	actions := slices.Concat(auth.Actions, auth.RoleActions, inspector.Actions)
 	for _, p := range ecr.ScanPermissions {
-		if !seen[p.Action] {
-			t.Errorf("no combination needs %s", p.Action)
+		actions = append(actions, p.Action)
+	}
+	for _, p := range secret.Permissions {
+		actions = append(actions, p.Action)
+	}
+	for _, action := range actions {
+		if !seen[action] {
+			t.Errorf("no combination needs %s", action)
 		}
+	}
+}
+
+// The rules refuse what does not belong together, before anything is deployed.
+func TestTemplateRules(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		given map[string]string
+		want  string // begins what is said
+	}{
+		{map[string]string{}, "Give WorkspaceId ("},
+		{with(toWorkspace, toURL), "Give WorkspaceId or"},
+		{with(toWorkspace, map[string]string{"RemoteWriteWorkspaceId": "ws-2"}), "RemoteWriteWorkspaceId belongs"},
+		{with(toURL, map[string]string{"WorkspaceRegion": "eu-west-1"}), "WorkspaceRegion and"},
+		{with(toWorkspace, map[string]string{"RemoteWriteRoleExternalId": "x1"}), "RemoteWriteRoleExternalId belongs"},
+		{with(toURL, map[string]string{"RemoteWriteUsername": "me"}), "RemoteWriteUsername and"},
+		{with(toURL, map[string]string{"RemoteWritePassword": "ssm:x"}), "RemoteWriteUsername and"},
+		{with(toURL, map[string]string{"RemoteWriteClientKey": "ssm:x"}), "RemoteWriteClientCertificate and"},
+		{with(toURL, map[string]string{"RemoteWriteClientCertificate": "ssm:x"}), "RemoteWriteClientCertificate and"},
+	} {
+		if got := newStack(t, template(t), c.given).refused(); len(got) != 1 || !strings.HasPrefix(got[0], c.want) {
+			t.Errorf("%v: %q, want %q", c.given, got, c.want)
+		}
+	}
+}
+
+// What can be a secret is not shown by CloudFormation, whether or not it is one.
+func TestTemplateNoEcho(t *testing.T) {
+	t.Parallel()
+	root := template(t)
+	variables := at(t, root, "Resources", "ExporterFunction", "Properties", "Environment", "Variables")
+	hidden := 0
+	for field := range reflect.TypeFor[config.Config]().Fields() {
+		if field.Type != reflect.TypeFor[config.Secret]() && field.Type != reflect.TypeFor[config.Headers]() {
+			continue
+		}
+		variable := field.Tag.Get("env")
+		parameter := at(t, root, "Parameters", at(t, variables, variable).Content[1].Value)
+		noEcho := child(parameter, "NoEcho")
+		// Certificates are public.
+		want := variable != "REMOTE_WRITE_CA" && variable != "REMOTE_WRITE_CLIENT_CERTIFICATE"
+		if got := noEcho != nil && noEcho.Value == "true"; got != want {
+			t.Errorf("%s: NoEcho is %v, want %v", variable, got, want)
+		}
+		hidden++
+	}
+	if hidden < 6 {
+		t.Errorf("%d settings can be secrets", hidden)
 	}
 }
 
@@ -332,24 +407,36 @@ func TestTemplatePrivate(t *testing.T) {
 	}
 }
 
-// Lambda takes 4 KB of environment, names and values together.
+// Lambda takes 4 KB of environment, names and values together. What may be long need
+// not fit all at once: the longest URL and labels do, beside everything else in its
+// usual length and a reference for each secret of one way to authenticate.
 func TestTemplateEnvironment(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 1024) // MaxLength of the two that may be long
-	given := map[string]string{"RemoteWriteUrl": long, "ExternalLabels": long, "StateUrl": long[:256]}
-	parameters := at(t, template(t), "Parameters")
+	s := newStack(t, template(t), nil)
+	reference := "secretsmanager:" + someSecret + "#password"
+	given := map[string]string{
+		"WorkspaceId": "", "RemoteWriteUrl": long, "ExternalLabels": long, "StateUrl": long[:256],
+		"RemoteWritePassword": reference, "RemoteWriteHeaders": "X-Scope-OrgID=" + reference,
+		"RemoteWriteBearerToken": "", "RemoteWriteRoleArn": "", "RemoteWriteRoleExternalId": "", "RemoteWriteCa": "ssm:ca", "RemoteWriteClientCertificate": "", "RemoteWriteClientKey": "",
+	}
+	parameters := at(t, s.root, "Parameters")
 	for i := 0; i < len(parameters.Content); i += 2 {
 		name := parameters.Content[i].Value
-		if value := child(parameters.Content[i+1], "Default"); given[name] == "" && value != nil && value.Value == "" && name != "WorkspaceId" {
-			given[name] = long[:24] // more than any value that makes sense
+		value, ok := given[name]
+		if !ok && s.parameters[name] == "" {
+			value, ok = long[:16], true // most are shorter
+		}
+		if ok {
+			s.parameters[name] = value
 		}
 	}
 	size := 0
-	variables := dig(t, properties(newStack(t, template(t), given).present("Resources"), "ExporterFunction"), "Environment", "Variables").(map[string]any)
+	variables := dig(t, properties(s.present("Resources"), "ExporterFunction"), "Environment", "Variables").(map[string]any)
 	for name, value := range variables {
 		size += len(name) + len(fmt.Sprint(value))
 	}
-	if size > 4000 || size < 2304 {
+	if size > 4096 || size < 2304 {
 		t.Errorf("the environment can take %d bytes", size)
 	}
 }

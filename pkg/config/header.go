@@ -24,8 +24,8 @@ var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 // or belong to one connection and not to the request
 // (https://www.rfc-editor.org/rfc/rfc9110#name-connection).
 var reserved = []string{
-	"Accept-Encoding", "Authorization", "Connection", "Content-*", "Cookie", "Expect", "Host", "Http2-Settings", "Keep-Alive", "Proxy-*",
-	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent", "X-Amz-*", "X-Prometheus-Remote-Write-*",
+	"Accept-Encoding", "Authorization", "Connection", "Content-*", "Cookie", "Date", "Expect", "Host", "Http2-Settings", "Keep-Alive", "Proxy-*",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent", "X-Amz-*", "X-Amzn-*", "X-Prometheus-Remote-Write-*",
 }
 
 // UnmarshalText reads the pairs; white space around names and values is left out. Its

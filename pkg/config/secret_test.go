@@ -117,7 +117,7 @@ func TestHeaders(t *testing.T) {
 		{"host=x", "Host is not"}, {"Content-Type=x", "Content-* is not"}, {"CONTENT-LENGTH=1", "Content-* is not"}, {"content-encoding=x", "Content-* is not"},
 		{"authorization=x", "Authorization is not"}, {"Proxy-Authorization=x", "Proxy-* is not"}, {"proxy-connection=x", "Proxy-* is not"},
 		{"x-prometheus-remote-write-version=2", "X-Prometheus-Remote-Write-* is not"}, {"User-agent=x", "User-Agent is not"}, {"Accept-Encoding=gzip", "Accept-Encoding is not"},
-		{"X-Amz-Date=x", "X-Amz-* is not"}, {"x-amz-security-token=x", "X-Amz-* is not"}, {"Connection=close", "Connection is not"}, {"Keep-Alive=x", "Keep-Alive is not"},
+		{"X-Amz-Date=x", "X-Amz-* is not"}, {"x-amz-security-token=x", "X-Amz-* is not"}, {"x-amzn-trace-id=x", "X-Amzn-* is not"}, {"date=x", "Date is not"}, {"Connection=close", "Connection is not"}, {"Keep-Alive=x", "Keep-Alive is not"},
 		{"TE=trailers", "Te is not"}, {"Trailer=x", "Trailer is not"}, {"transfer-encoding=chunked", "Transfer-Encoding is not"}, {"Upgrade=h2c", "Upgrade is not"},
 		{"HTTP2-Settings=x", "Http2-Settings is not"}, {"Cookie=a", "Cookie is not"}, {"Expect=100-continue", "Expect is not"},
 	} {
@@ -127,7 +127,7 @@ func TestHeaders(t *testing.T) {
 			t.Errorf("%q: error %v, want %q", bad.text, err, bad.want)
 		}
 	}
-	for _, name := range []string{"X-Amzn-Trace-Id", "Contents", "X-Hostname", "Tenant", "X-Amz"} { // none of them is reserved
+	for _, name := range []string{"X-Amazon", "Dated", "Contents", "X-Hostname", "Tenant", "X-Amz"} { // none of them is reserved
 		load(t, plainURL, "REMOTE_WRITE_HEADERS="+name+"=x")
 	}
 }
