@@ -54,7 +54,7 @@ func TestLimiterSteps(t *testing.T) {
 					places = append(places, round)
 				}
 				for i, round := range places {
-					found := map[byte]load{'o': overload, 's': light, 'n': unknown}[letters[min(i, len(letters)-1)]]
+					found := map[byte]load{'o': overload, 's': light, 'n': silent}[letters[min(i, len(letters)-1)]]
 					l.release(round, found)
 				}
 				got = append(got, l.bound)
