@@ -205,8 +205,10 @@ func keyPair(certificate, key string) (tls.Certificate, error) {
 }
 
 // refused tells the secrets that were refused. A server that does not take the
-// certificate sends an alert, which in TLS 1.3 is the answer to the request, or
-// takes the connection and answers 401 or 403.
+// certificate sends an alert, or takes the connection and answers 401 or 403. In TLS
+// 1.3 the client has connected by then: the alert is the answer to the request, and
+// the end of the connection may overtake it. So any connection that breaks counts,
+// which costs one read of the secrets a minute at most.
 func (t *TLS) refused(texts []string, resp *http.Response, err error) bool {
 	var (
 		unusable   *valueError
@@ -219,9 +221,10 @@ func (t *TLS) refused(texts []string, resp *http.Response, err error) bool {
 		ca, own = true, true // whichever it was
 	case errors.As(err, &unverified):
 		ca = true
-	// Package tls has no other name for an alert that was received.
-	case errors.As(err, &network) && network.Op == "remote error", unauthorized(resp):
-		own = true
+	case errors.As(err, &network):
+		own = network.Op != "dial" && !network.Timeout()
+	default:
+		own = unauthorized(resp) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	}
 	told := false
 	for i, s := range t.secrets {

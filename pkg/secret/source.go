@@ -2,6 +2,7 @@ package secret
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -104,7 +105,7 @@ func (s *source) start(ctx context.Context) *flight {
 		defer cancel()
 		begin := time.Now()
 		text, err := s.read(ctx)
-		if err != nil && ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // a context's own error is never wrapped
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			err = fmt.Errorf("no answer within %s: %w", fetchTime, err)
 		}
 		s.end(f, text, err, begin)
