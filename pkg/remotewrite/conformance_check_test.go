@@ -6,7 +6,6 @@ import (
 	"math"
 	"regexp"
 	"slices"
-	"time"
 	"unicode/utf8"
 
 	"github.com/golang/snappy"
@@ -182,15 +181,23 @@ func requests(n int) func(*scene) error {
 	}
 }
 
-// attempts demands a number of requests for each push.
+// attempts demands a number of requests for each push, which the timestamp of
+// its samples tells apart.
 func attempts(want ...int) func(*scene) error {
 	return func(s *scene) error {
-		got := make([]int, len(s.results))
+		var pushes []int64
+		var got []int
 		for _, w := range s.wires {
 			if len(w.series) == 0 {
 				return errors.New("a request without series")
 			}
-			got[time.UnixMilli(w.series[0].samples[0].Timestamp).Sub(firstRun.Truncate(time.Millisecond))/(2*time.Minute)]++
+			at := w.series[0].samples[0].Timestamp
+			i := slices.Index(pushes, at)
+			if i < 0 {
+				i = len(pushes)
+				pushes, got = append(pushes, at), append(got, 0)
+			}
+			got[i]++
 		}
 		if !slices.Equal(got, want) {
 			return fmt.Errorf("%d requests for each push, want %d", got, want)

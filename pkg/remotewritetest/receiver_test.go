@@ -122,6 +122,24 @@ func TestHandsBack(t *testing.T) {
 	}
 }
 
+// TestKeepBodies: bodies are kept as they came, if they are to be kept and were
+// read.
+func TestKeepBodies(t *testing.T) {
+	t.Parallel()
+	packed := snappy.Encode(nil, marshal(t, prompb.WriteRequest{Timeseries: []prompb.TimeSeries{up(1)}}))
+	for _, tt := range []struct {
+		keep, unread bool
+		want         []byte
+	}{{true, false, packed}, {true, true, nil}, {false, false, nil}} {
+		to := remotewritetest.NewServer(t, remotewritetest.Options{KeepBodies: tt.keep})
+		to.Answer(remotewritetest.Answer{Status: 200, Unread: tt.unread})
+		send(t, to, newRequest(t, to, packed))
+		if got := to.Requests()[0].Body; !bytes.Equal(got, tt.want) {
+			t.Errorf("%+v: %q", tt, got)
+		}
+	}
+}
+
 // TestScript: answers as told, in order, and then as deserved.
 func TestScript(t *testing.T) {
 	t.Parallel()
