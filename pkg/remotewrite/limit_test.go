@@ -20,7 +20,7 @@ import (
 // round fills the limiter, and then ends all requests in the order they began.
 func TestLimiterSteps(t *testing.T) {
 	t.Parallel()
-	rounds := func(s string) []string { return strings.Fields(s) }
+	rounds := strings.Fields
 	for _, tt := range []struct {
 		name   string
 		most   int
