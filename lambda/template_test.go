@@ -441,7 +441,8 @@ func TestTemplateEnvironment(t *testing.T) {
 	}
 }
 
-// Every setting is a variable of the template's function, and no other is.
+// Every setting is a variable of the template's function, and no other is; and it has
+// the value of its own parameter, unless it is put together from several.
 func TestTemplateSettings(t *testing.T) {
 	t.Parallel()
 	var want, got []string
@@ -451,9 +452,21 @@ func TestTemplateSettings(t *testing.T) {
 			want = append(want, variable)
 		}
 	}
-	variables := at(t, template(t), "Resources", "ExporterFunction", "Properties", "Environment", "Variables")
+	root := template(t)
+	variables := at(t, root, "Resources", "ExporterFunction", "Properties", "Environment", "Variables")
 	for i := 0; i < len(variables.Content); i += 2 {
-		got = append(got, variables.Content[i].Value)
+		variable, value := variables.Content[i].Value, variables.Content[i+1]
+		got = append(got, variable)
+		if variable == "REMOTE_WRITE_URL" || variable == "STATE_URL" || variable == "SCHEDULE" {
+			continue
+		}
+		condition, parameter := value.Content[0].Value, value.Content[1].Value
+		if !strings.EqualFold(parameter, strings.ReplaceAll(variable, "_", "")) || condition != "Has"+parameter {
+			t.Errorf("%s is %s if %s", variable, parameter, condition)
+		}
+		if not := at(t, root, "Conditions", condition).Content[0]; not.Content[0].Value != parameter || not.Content[1].Value != "" {
+			t.Errorf("line %d: %s does not ask for %s", not.Line, condition, parameter)
+		}
 	}
 	slices.Sort(want)
 	slices.Sort(got)
