@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,19 +19,22 @@ import (
 
 // Which says which requests a fault befalls.
 type Which struct {
-	first   int // negative: all
-	oneBody bool
+	from, to int // the places among the requests; to is not one of them
+	oneBody  bool
 }
 
 // Always is every request.
-var Always = Which{first: -1}
+var Always = After(0)
 
 // First is the first n requests from now on.
-func First(n int) Which { return Which{first: n} }
+func First(n int) Which { return Which{to: n} }
+
+// After is every request but the first n from now on.
+func After(n int) Which { return Which{from: n, to: math.MaxInt} }
 
 // OneBody is the first request from now on, and every one with the same body: one
 // batch, whichever comes first, however often it is tried.
-var OneBody = Which{first: -1, oneBody: true}
+var OneBody = Which{to: math.MaxInt, oneBody: true}
 
 // Proxy is a proxy between a sender and a receiver that breaks the requests it is
 // told to, in raw TCP: no HTTP server would let itself be made to answer so. What
@@ -54,6 +58,7 @@ type Proxy struct {
 	fault  Fault // "" for none
 	which  Which
 	victim *[sha256.Size]byte
+	seen   int // requests since Break
 	broken int
 }
 
@@ -101,7 +106,7 @@ func (p *Proxy) Break(fault Fault, which Which) {
 	fault.play() // that it exists
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fault, p.which, p.victim, p.broken = fault, which, nil, 0
+	p.fault, p.which, p.victim, p.seen, p.broken = fault, which, nil, 0, 0
 }
 
 // Mend ends the faults of further requests.
@@ -135,7 +140,9 @@ func (p *Proxy) elsewhereURL(r *http.Request) string {
 func (p *Proxy) take(key [sha256.Size]byte) (Fault, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fault == "" || p.which.first >= 0 && p.broken >= p.which.first {
+	place := p.seen
+	p.seen++
+	if p.fault == "" || place < p.which.from || place >= p.which.to {
 		return "", false
 	}
 	if p.which.oneBody {

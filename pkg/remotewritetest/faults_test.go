@@ -227,6 +227,7 @@ func TestWhich(t *testing.T) {
 	}{
 		"always":   {remotewritetest.Always, "xxxxx"},
 		"first":    {remotewritetest.First(3), "xxx.."},
+		"after":    {remotewritetest.After(3), "...xx"},
 		"one body": {remotewritetest.OneBody, "x.x.x"},
 	} {
 		t.Run(name, func(t *testing.T) {
