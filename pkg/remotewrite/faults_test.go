@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	// faultSeries go out in batches of faultBatch.
-	faultSeries = 200
-	faultBatch  = 50
+	// lineSeries go out in batches of lineBatch.
+	lineSeries = 200
+	lineBatch  = 50
 	// faultSlack is how long after its deadline a push may come back: what a busy
 	// machine may take to let it run.
 	faultSlack = 10 * time.Second
@@ -31,10 +31,10 @@ const (
 
 var faultFamily = &metrics.Family{Name: "aws_ecr_image_size_in_bytes", Help: "The size of an image in bytes", Type: "gauge"}
 
-// numbered yields faultSeries series, in the order of their numbers.
+// numbered yields lineSeries series, in the order of their numbers.
 func numbered() iter.Seq[metrics.Series] {
 	return func(yield func(metrics.Series) bool) {
-		for i := range faultSeries {
+		for i := range lineSeries {
 			if !yield(metrics.Series{Family: faultFamily, Value: float64(i), Labels: []metrics.Label{
 				{Name: "__name__", Value: faultFamily.Name},
 				{Name: "name", Value: number(i)},
@@ -58,7 +58,7 @@ type faultCase struct {
 func (c faultCase) befallen() (which remotewritetest.Which, batches int) {
 	switch c.which {
 	case "always":
-		return remotewritetest.Always, faultSeries / faultBatch
+		return remotewritetest.Always, lineSeries / lineBatch
 	case "first two":
 		return remotewritetest.First(2), 2
 	default:
@@ -83,11 +83,11 @@ func (c faultCase) deadline() time.Duration {
 // want is what must become of the series.
 func (c faultCase) want() remotewrite.Report {
 	_, batches := c.befallen()
-	lost := batches * faultBatch
-	want := remotewrite.Report{Series: faultSeries, Accepted: faultSeries - lost}
+	lost := batches * lineBatch
+	want := remotewrite.Report{Series: lineSeries, Accepted: lineSeries - lost}
 	switch status := c.fault.Status(); {
 	case status/100 == 2:
-		want.Accepted = faultSeries
+		want.Accepted = lineSeries
 	case status == http.StatusBadRequest && c.protocol == remotewrite.V1: // many store a part
 		want.Unconfirmed = lost
 	case status == http.StatusBadRequest: // nothing is said to be written
@@ -95,7 +95,7 @@ func (c faultCase) want() remotewrite.Report {
 	case status/100 == 3:
 		want.Refused = lost
 	case c.which == "first two":
-		want.Accepted = faultSeries // at a further attempt
+		want.Accepted = lineSeries // at a further attempt
 	default:
 		want.NotSent = lost
 	}
@@ -143,7 +143,7 @@ func (c faultCase) run(t *testing.T) {
 
 	proxy.Mend()
 	report = pushByDeadline(t, s, time.Minute)
-	checkFaultReport(t, report, remotewrite.Report{Series: faultSeries, Accepted: faultSeries})
+	checkFaultReport(t, report, remotewrite.Report{Series: lineSeries, Accepted: lineSeries})
 	for _, v := range to.Violations() {
 		// What the sender has given up on may still be on its way to the proxy, and
 		// arrive when that is mended.
@@ -168,12 +168,12 @@ func TestConnectionRefused(t *testing.T) {
 	}
 	s := newFaultSender(t, remotewrite.Options{URL: at, Client: &http.Client{Transport: transport}, MinBackoff: 100 * time.Millisecond})
 	report := pushByDeadline(t, s, 50*time.Millisecond) // time for one attempt of each batch
-	checkFaultReport(t, report, remotewrite.Report{Series: faultSeries, NotSent: faultSeries})
+	checkFaultReport(t, report, remotewrite.Report{Series: lineSeries, NotSent: lineSeries})
 	checkStored(t, to, report, false)
 
 	s = newFaultSender(t, remotewrite.Options{URL: at, Client: &http.Client{Transport: transport}})
 	report = pushByDeadline(t, s, time.Minute)
-	checkFaultReport(t, report, remotewrite.Report{Series: faultSeries, Accepted: faultSeries})
+	checkFaultReport(t, report, remotewrite.Report{Series: lineSeries, Accepted: lineSeries})
 	if report.Retries == 0 {
 		t.Error("it was never refused")
 	}
@@ -189,7 +189,7 @@ func TestTLSToPlainPort(t *testing.T) {
 	at.Scheme = "https"
 	s := newFaultSender(t, remotewrite.Options{URL: &at, Client: &http.Client{Transport: newFaultTransport(t)}})
 	report := pushByDeadline(t, s, 500*time.Millisecond)
-	checkFaultReport(t, report, remotewrite.Report{Series: faultSeries, NotSent: faultSeries})
+	checkFaultReport(t, report, remotewrite.Report{Series: lineSeries, NotSent: lineSeries})
 	checkStored(t, to, report, false)
 }
 
@@ -204,7 +204,7 @@ func TestFaultsMemory(t *testing.T) { //nolint:paralleltest // it measures what 
 			proxy := remotewritetest.NewProxy(t, to.URL)
 			// The second attempt would be after the deadline: there is one.
 			s := newFaultSender(t, remotewrite.Options{
-				URL: proxy.URL, Concurrency: 1, MaxSeries: faultSeries, MinBackoff: time.Hour,
+				URL: proxy.URL, Concurrency: 1, MaxSeries: lineSeries, MinBackoff: time.Hour,
 				Client: &http.Client{Transport: newFaultTransport(t)},
 			})
 			_ = pushByDeadline(t, s, time.Minute) // memory for batches, and the bomb
@@ -243,7 +243,7 @@ func newFaultTransport(t *testing.T) *http.Transport {
 func newFaultSender(t *testing.T, o remotewrite.Options) *remotewrite.Sender {
 	t.Helper()
 	o.Timeout = 2 * time.Second
-	o.MaxSeries = cmp.Or(o.MaxSeries, faultBatch)
+	o.MaxSeries = cmp.Or(o.MaxSeries, lineBatch)
 	o.MinBackoff = cmp.Or(o.MinBackoff, 10*time.Millisecond)
 	o.MaxBackoff = cmp.Or(o.MaxBackoff, 50*time.Millisecond)
 	s, err := remotewrite.New(o)
@@ -305,8 +305,8 @@ func checkStored(t *testing.T, to *remotewritetest.Server, report remotewrite.Re
 		t.Errorf("%d series are unsent, and %d of them named: %v", report.NotSent, len(unsent), report.Unsent)
 	}
 	if answerLost {
-		if len(stored) != faultSeries {
-			t.Errorf("%d of %d series were stored", len(stored), faultSeries)
+		if len(stored) != lineSeries {
+			t.Errorf("%d of %d series were stored", len(stored), lineSeries)
 		}
 		return
 	}
