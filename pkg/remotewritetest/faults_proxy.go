@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -269,7 +270,7 @@ func (x *exchange) pass() bool {
 	if err != nil {
 		return false
 	}
-	x.body = append(half, rest...)
+	x.body = slices.Concat(half, rest)
 	switch {
 	case !broken:
 		return x.deliver() == nil && x.answer.Write(x.conn) == nil && !x.request.Close

@@ -49,7 +49,7 @@ func packed(t *testing.T, at int64) []byte {
 	return snappy.Encode(nil, marshal(t, prompb.WriteRequest{Timeseries: []prompb.TimeSeries{up(at)}}))
 }
 
-func (b *behind) post(t *testing.T, ctx context.Context) (*http.Response, error) {
+func (b *behind) post(ctx context.Context, t *testing.T) (*http.Response, error) {
 	t.Helper()
 	req := newRequest(t, &remotewritetest.Server{URL: b.proxy.URL}, b.packed).WithContext(ctx)
 	return b.client.Do(req)
@@ -61,7 +61,7 @@ func TestProxyPasses(t *testing.T) {
 	b := newBehind(t)
 	b.to.Answer(remotewritetest.Answer{}, remotewritetest.Answer{Status: 429, Header: http.Header{"Retry-After": {"7"}}, Body: "later"})
 	for _, want := range []string{"204  ", "429 7 later", "204  "} {
-		answer, err := b.post(t, t.Context())
+		answer, err := b.post(t.Context(), t)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestFaults(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-			answer, err := b.post(t, ctx)
+			answer, err := b.post(ctx, t)
 			status, size := 0, int64(0)
 			var reading error
 			if err == nil {
@@ -145,7 +145,7 @@ func TestBombSize(t *testing.T) {
 	t.Parallel()
 	b := newBehind(t)
 	b.proxy.Break(remotewritetest.GzipBomb, remotewritetest.Always)
-	answer, err := b.post(t, t.Context())
+	answer, err := b.post(t.Context(), t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,14 +162,14 @@ func TestInformationalStorm(t *testing.T) {
 	b := newBehind(t)
 	b.proxy.Break(remotewritetest.InformationalStorm, remotewritetest.Always)
 	enough, codes := errors.New("enough"), map[int]int{}
-	_, err := b.post(t, httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+	_, err := b.post(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 		Got1xxResponse: func(code int, _ textproto.MIMEHeader) error {
 			if codes[code]++; codes[code] == 1000 {
 				return enough
 			}
 			return nil
 		},
-	}))
+	}), t)
 	if !errors.Is(err, enough) || codes[100] < 999 || codes[103] != 1000 {
 		t.Errorf("%v: %v", codes, err)
 	}
@@ -186,7 +186,7 @@ func TestElsewhere(t *testing.T) {
 		proxy := remotewritetest.NewProxy(&found, to.URL)
 		proxy.Break(remotewritetest.Redirect308, remotewritetest.Always)
 		b := &behind{to: to, proxy: proxy, client: newClient(t), packed: packed(t, 1)}
-		if answer, err := b.post(t, t.Context()); err == nil {
+		if answer, err := b.post(t.Context(), t); err == nil {
 			answer.Body.Close()
 			t.Errorf("status %d", answer.StatusCode)
 		}
@@ -243,7 +243,7 @@ func TestWhich(t *testing.T) {
 			got := ""
 			post := func(body []byte) string {
 				b.packed = body
-				answer, err := b.post(t, t.Context())
+				answer, err := b.post(t.Context(), t)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -313,7 +313,7 @@ func TestProxyCloses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { conn.Close() })
 		var request bytes.Buffer
 		if err := newRequest(t, to, packed(t, int64(i+1))).Write(&request); err != nil {
 			t.Fatal(err)
