@@ -241,7 +241,7 @@ func startSecretStores(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		var asked struct{ Name, SecretId string }
+		var asked struct{ Name string }
 		_ = json.NewDecoder(r.Body).Decode(&asked)
 		switch {
 		case strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetSecretValue"):
