@@ -42,7 +42,7 @@ func BenchmarkRefresh(b *testing.B) {
 	source := func(perSecond float64) *ecr.Client {
 		return ecr.New(aws.Config{
 			Region: region, BaseEndpoint: aws.String(server.URL()), HTTPClient: server.Client(),
-			Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+			Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
 		}, ecr.Options{Pace: pace.New(perSecond)})
 	}
 	for _, c := range []struct {

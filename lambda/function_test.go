@@ -36,7 +36,7 @@ func surround(t *testing.T) *surroundings {
 	s.server = ecrtest.Start(t, s.registry)
 	s.server.RequireAccessKey("AKIDEXAMPLE")
 	s.receiver = remotewritetest.NewServer(t, remotewritetest.Options{SigV4: &remotewritetest.SigV4{
-		AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret", Region: region, Service: "aps",
+		AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "planted-secret-key", Region: region, Service: "aps",
 	}})
 	if err := s.registry.PutRepository(ecrtest.Repository{Name: "app"}); err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func surround(t *testing.T) *surroundings {
 	}
 	nowhere := filepath.Join(t.TempDir(), "none")
 	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": s.server.URL(), "AWS_REGION": region, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "",
+		"AWS_ENDPOINT_URL": s.server.URL(), "AWS_REGION": region, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "planted-secret-key", "AWS_SESSION_TOKEN": "",
 		"AWS_PROFILE": "", "AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere, "AWS_EC2_METADATA_DISABLED": "true",
 	} {
 		t.Setenv(name, value)

@@ -136,7 +136,7 @@ func checkOnly(t *testing.T, prometheus *tsdbtest.Prometheus, s summary, before,
 	if s.Accepted != len(want)+len(wantEnded) || s.Series != s.Accepted || s.Ended != len(wantEnded) {
 		t.Errorf("the summary counts %d series, %d accepted, %d ended; want %d, all, %d", s.Series, s.Accepted, s.Ended, len(want)+len(wantEnded), len(wantEnded))
 	}
-	live, err := prometheus.Live(t.Context(), s.Timestamp)
+	live, err := prometheus.Instant(t.Context(), everything, s.Timestamp)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,11 @@ type summary struct {
 	Series       int               `json:"series"`
 	Ended        int               `json:"ended"`
 	Accepted     int               `json:"accepted"`
+	Dropped      map[string]int    `json:"dropped"`
 	Refused      int               `json:"refused"`
+	Unconfirmed  int               `json:"unconfirmed"`
+	NotSent      int               `json:"notSent"`
+	Protocol     string            `json:"protocol"`
 	Batches      int               `json:"batches"`
 	Retries      int               `json:"retries"`
 	Calls        map[string]int    `json:"calls"`

@@ -17,6 +17,8 @@ type proxy struct {
 	// before and after are called ahead of and after each request that is passed on,
 	// the latter before the answer is sent; nil for not at all.
 	before, after func(*http.Request)
+	// refusing counts down to the request that is not passed on, and has that status.
+	refusing, status int
 	// serial passes one request on at a time: Moto checks the condition of a write
 	// and then writes, which S3 does in one.
 	serial *sync.Mutex
@@ -49,9 +51,15 @@ func startProxy(t testing.TB, target string) *proxy {
 func (p *proxy) pass(next http.Handler, w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	before, after := p.before, p.after
+	p.refusing--
+	refused, status := p.refusing == 0, p.status
 	p.mu.Unlock()
 	if before != nil {
 		before(r)
+	}
+	if refused {
+		w.WriteHeader(status)
+		return
 	}
 	if r.Context().Err() != nil {
 		return // the client is gone, and what it asked for does not arrive
@@ -79,6 +87,13 @@ func (p *proxy) watch(before, after func(*http.Request)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.before, p.after = before, after
+}
+
+// refuse has the n-th request from now answered with a status instead.
+func (p *proxy) refuse(n, status int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusing, p.status = n, status
 }
 
 // moto is Moto's server for the tests that keep states in S3.

@@ -83,7 +83,7 @@ func (v *virtualLambda) coldStart() {
 	cfg := aws.Config{
 		Region: region, BaseEndpoint: aws.String(v.server.URL()), HTTPClient: &http.Client{Transport: v.asked},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret"}, nil
+			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "planted-secret-key"}, nil
 		}),
 	}
 	endpoint, err := url.Parse(v.prometheus.URL())

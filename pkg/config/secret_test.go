@@ -15,7 +15,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 )
 
-const hunter = "hunter2"
+const hunter = "planted-secret-hunter2"
 
 // However a secret is printed, also as a part of something else, it is not seen.
 func TestSecretIsRedacted(t *testing.T) {

@@ -35,7 +35,7 @@ func config(server *ecrtest.Server) aws.Config {
 		Region:       region,
 		BaseEndpoint: aws.String(server.URL()),
 		HTTPClient:   server.Client(),
-		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
 	}
 }
 

@@ -37,7 +37,7 @@ func newConfig(srv *ecrtest.Server) aws.Config {
 		HTTPClient:       srv.Client(),
 		RetryMaxAttempts: 1,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: key, SecretAccessKey: "secret"}, nil
+			return aws.Credentials{AccessKeyID: key, SecretAccessKey: "planted-secret-key"}, nil
 		}),
 	}
 }

@@ -202,7 +202,7 @@ func TestSignature(t *testing.T) {
 	}
 	checkCode(t, "another key", describe(func(o *ecr.Options) {
 		o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "AKIDOTHER", SecretAccessKey: "secret"}, nil
+			return aws.Credentials{AccessKeyID: "AKIDOTHER", SecretAccessKey: "planted-secret-key"}, nil
 		})
 	}), "UnrecognizedClientException", "security token")
 	header := func(value string) func(*ecr.Options) {

@@ -5,7 +5,6 @@ package exporter
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"log/slog"

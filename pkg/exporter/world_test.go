@@ -62,7 +62,7 @@ func (w *world) restart(change ...func(*exporter.Options)) {
 	at := pace.New(1000)
 	source := ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
 	}, ecr.Options{Pace: at, Logger: log})
 	sender, err := remotewrite.New(remotewrite.Options{
 		URL: w.receiver.URL, Client: &http.Client{Transport: w.receiver.Transport}, MaxSeries: 10, Logger: log,

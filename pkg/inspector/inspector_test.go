@@ -41,7 +41,7 @@ func newClient(server *ecrtest.Server) *inspector.Client {
 		Region:       region,
 		BaseEndpoint: aws.String(server.URL()),
 		HTTPClient:   server.Client(),
-		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
 	}, pace.New(1000))
 }
 

@@ -63,7 +63,7 @@ func (w *world) restart() {
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	client := ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
 	}, ecr.Options{Pace: pace.New(1000), Logger: log})
 	w.refresher = refresh.New(client, w.selecting(refresh.Options{Interval: interval, Concurrency: 4, Logger: log}))
 }
@@ -245,7 +245,7 @@ func TestRun(t *testing.T) {
 func (w *world) source() refresh.Source {
 	return ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
 	}, ecr.Options{Pace: pace.New(1000)})
 }
 

@@ -31,7 +31,7 @@ const (
 func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.ScanOptions)) {
 	config := aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
 	}
 	at := pace.New(1000)
 	at.Set(10, append([]string{ecr.ScanOperation}, inspector.Operations...)...)

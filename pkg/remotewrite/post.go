@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strings"
@@ -44,7 +45,8 @@ func (s *Sender) post(ctx context.Context, proto protocol, body []byte) (*answer
 	// When this returns, nothing may read the bytes any more: see lease.
 	lease := &lease{data: body}
 	defer lease.end()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), lease.body())
+	var sent outgoing
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, sent.trace()), http.MethodPost, s.url.String(), lease.body())
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +63,7 @@ func (s *Sender) post(ctx context.Context, proto protocol, body []byte) (*answer
 
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return nil, noAnswer(parent, ctx, s.timeout, err)
+		return nil, sent.blank(req, noAnswer(parent, ctx, s.timeout, err))
 	}
 	a := &answer{
 		status:     resp.StatusCode,

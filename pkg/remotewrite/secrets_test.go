@@ -19,11 +19,11 @@ import (
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	const (
-		user, password, key = "user-7f3a", "password-9c1d", "query-key-51b2"
-		bearer, header      = "bearer-token-a9d8f7", "header-key-0c4e"
+		user, password, key = "planted-secret-user", "planted-secret-password", "planted-secret-query"
+		bearer, header      = "planted-secret-bearer", "planted-secret-header"
 	)
-	session := "session-token-" + strings.Repeat("0123456789abcdef", 60)
-	secrets := []string{user, password, key, bearer, header, "session-token"}
+	session := "planted-secret-session-token-" + strings.Repeat("0123456789abcdef", 60)
+	secrets := []string{user, password, key, bearer, header, "planted-secret-session-token"}
 
 	for _, tt := range []struct {
 		name string

@@ -22,13 +22,13 @@ func TestSignedRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		to := remotewritetest.NewPipe(t, remotewritetest.Options{SigV4: &remotewritetest.SigV4{
-			AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret", SessionToken: "token",
+			AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "planted-secret-key", SessionToken: "planted-secret-token",
 			Region: "eu-west-1", Service: "aps",
 		}})
 		wait := http.Header{"Retry-After": {"60"}}
 		to.Answer(answers{{Status: 503, Header: wait}, {Close: true}, {Status: 429, Header: wait}}...)
 		provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret", SessionToken: "token"}, nil
+			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "planted-secret-key", SessionToken: "planted-secret-token"}, nil
 		})
 		signed, err := auth.NewSigV4("eu-west-1", provider, to.Transport)
 		if err != nil {

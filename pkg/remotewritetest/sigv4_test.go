@@ -135,7 +135,7 @@ func TestSigV4Rules(t *testing.T) {
 func TestSigV4Token(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := SigV4{AccessKeyID: "AKID", SecretAccessKey: "secret", SessionToken: "the-token", Region: "r", Service: "s"}
+		s := SigV4{AccessKeyID: "AKID", SecretAccessKey: "planted-secret-key", SessionToken: "the-token", Region: "r", Service: "s"}
 		req := httptest.NewRequest("POST", "/", nil)
 		req.Header.Set("X-Amz-Date", "20000101T000000Z")
 		req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKID/20000101/r/s/aws4_request, SignedHeaders=host;x-amz-date;x-amz-security-token, Signature=0")

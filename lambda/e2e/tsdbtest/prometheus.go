@@ -61,6 +61,10 @@ type Options struct {
 	// path answers 404.
 	Path string
 
+	// Only1 answers 415 to Remote-Write 2.0, as a Prometheus does in which that is
+	// not switched on.
+	Only1 bool
+
 	// NoSocket leaves the listening out: only clients with Transport reach it. So
 	// it can be used in a bubble of testing/synctest, in which it is started.
 	NoSocket bool
@@ -120,6 +124,9 @@ func Start(tb testing.TB, opts Options) *Prometheus {
 	}
 
 	accepted := remote.MessageTypes{remote.WriteV1MessageType, remote.WriteV2MessageType}
+	if opts.Only1 {
+		accepted = accepted[:1]
+	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+opts.Path, remotestorage.NewWriteHandler(
 		logger, prometheus.NewRegistry(), db, accepted, false, false, false))

@@ -1,0 +1,202 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+)
+
+// faultyInvocation is how long an invocation may take in which the push fails. Half
+// of it is the push's, since little time is shared out so.
+const faultyInvocation = 6 * time.Second
+
+// faultySettings give several batches, and several attempts before the deadline.
+var faultySettings = []string{scansFromSummary, "REMOTE_WRITE_MAX_SERIES=50", "REMOTE_WRITE_TIMEOUT=1s"}
+
+// faultyRegistry has as many series as give several batches, of many repositories.
+func faultyRegistry(t *testing.T) *ecrtest.Registry {
+	t.Helper()
+	registry := ecrtest.NewRegistry(account, region)
+	for n := range 20 {
+		addRepository(t, registry, fmt.Sprintf("team/service-%02d", n), 9)
+	}
+	return registry
+}
+
+// TestFaults lets go wrong what can between the function and the receiver. Every
+// invocation ends by its deadline, its summary is true of what the receiver has, and
+// the next one sends what is missing.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	registry := faultyRegistry(t)
+	var running sync.WaitGroup
+	for fault, protocol := range map[remotewritetest.Fault]string{
+		remotewritetest.ResetInBody:        "1.0",
+		remotewritetest.AnswerLost:         "2.0",
+		remotewritetest.SlowHeaders:        "1.0",
+		remotewritetest.SlowBody:           "2.0",
+		remotewritetest.Silence:            "1.0",
+		remotewritetest.Garbage:            "auto",
+		remotewritetest.EndlessError:       "1.0",
+		remotewritetest.GzipBomb:           "2.0",
+		remotewritetest.Redirect308:        "1.0",
+		remotewritetest.InformationalStorm: "auto",
+		remotewritetest.HugeHeaders:        "2.0",
+	} {
+		// All at once, and not as many as there are processors: they mostly wait.
+		running.Go(func() {
+			t.Run(string(fault), func(t *testing.T) {
+				to := remotewritetest.NewServer(t, remotewritetest.Options{})
+				line := remotewritetest.NewProxy(t, to.URL)
+				line.Break(fault, remotewritetest.Always)
+				f := startFunction(t, ecrtest.Start(t, registry), line.URL.String(), append(faultySettings, "REMOTE_WRITE_PROTOCOL="+protocol)...)
+				s, failure := f.try(t, "schedule-rule.json", faultyInvocation)
+				checkTruthful(t, s, failure != nil, to, fault)
+				line.Mend()
+				checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, wantSeries(registry))
+			})
+		})
+	}
+	running.Wait()
+}
+
+// checkTruthful checks what the summary of a run says of its series, all of whose
+// requests met a fault.
+func checkTruthful(t *testing.T, s summary, failed bool, to *remotewritetest.Server, fault remotewritetest.Fault) {
+	t.Helper()
+	want := summary{Series: s.Series}
+	switch status := fault.Status(); {
+	case status/100 == 2:
+		want.Accepted = s.Series
+	case status == http.StatusBadRequest:
+		want.Unconfirmed = s.Series
+	case status/100 == 3:
+		want.Refused = s.Series
+	default:
+		want.NotSent = s.Series
+	}
+	if s.Accepted != want.Accepted || s.Refused != want.Refused || s.Unconfirmed != want.Unconfirmed || s.NotSent != want.NotSent {
+		t.Errorf("of %d series the summary counts %d accepted, %d refused, %d unconfirmed, %d not sent; want %d, %d, %d, %d",
+			s.Series, s.Accepted, s.Refused, s.Unconfirmed, s.NotSent, want.Accepted, want.Refused, want.Unconfirmed, want.NotSent)
+	}
+	stored := len(ofRegistry(to))
+	if onlyAnswer := fault.Delivers() && want.Accepted == 0; onlyAnswer && stored == 0 || !onlyAnswer && stored != s.Accepted {
+		t.Errorf("the receiver has %d series, the summary says %d", stored, s.Accepted)
+	}
+	if lost := s.Accepted < s.Series; s.Series == 0 || failed != lost || (s.Errors["push"] != "") != lost {
+		t.Errorf("failed: %v, errors %v; lost series: %v, of %d", failed, s.Errors, lost, s.Series)
+	}
+}
+
+// checkRestored checks that a run has brought the receiver all there is.
+func checkRestored(t *testing.T, s summary, to *remotewritetest.Server, want tsdbtest.Vector) {
+	t.Helper()
+	got := tsdbtest.Vector{}
+	for key, last := range ofRegistry(to) {
+		if last.Timestamp == s.Timestamp.UnixMilli() {
+			got[key] = last.Value
+		}
+	}
+	checkVector(t, "what arrived in the next run", want, got)
+	if s.Accepted != len(want) || s.Series != len(want) {
+		t.Errorf("the summary counts %d of %d series accepted, want all of %d", s.Accepted, s.Series, len(want))
+	}
+}
+
+// ofRegistry are the last samples that a receiver has of the registry's series.
+func ofRegistry(to *remotewritetest.Server) map[string]remotewritetest.Sample {
+	all := map[string]remotewritetest.Sample{}
+	for _, series := range to.All() {
+		var pairs []string
+		for name, value := range series.Labels {
+			if name != "__name__" {
+				pairs = append(pairs, name, value)
+			}
+		}
+		if key := tsdbtest.KeyOf(series.Labels["__name__"], pairs...); !ofRun(key) {
+			all[key] = series.Last()
+		}
+	}
+	return all
+}
+
+// TestRefusedConnection: the receiver is not there in the first invocation.
+func TestRefusedConnection(t *testing.T) {
+	t.Parallel()
+	registry := faultyRegistry(t)
+	to := remotewritetest.NewServer(t, remotewritetest.Options{})
+	at, listen := remotewritetest.NewRefused(t, to.URL)
+	f := startFunction(t, ecrtest.Start(t, registry), at.String(), append(faultySettings, "REMOTE_WRITE_PROTOCOL=auto")...)
+	s, failure := f.try(t, "schedule-rule.json", 3*time.Second)
+	checkTruthful(t, s, failure != nil, to, remotewritetest.Silence)
+	listen()
+	checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, wantSeries(registry))
+}
+
+// TestTLSToPlainPort: the receiver does not speak TLS.
+func TestTLSToPlainPort(t *testing.T) {
+	t.Parallel()
+	to := remotewritetest.NewServer(t, remotewritetest.Options{})
+	at := url.URL{Scheme: "https", Host: to.URL.Host, Path: to.URL.Path}
+	f := startFunction(t, ecrtest.Start(t, faultyRegistry(t)), at.String(), faultySettings...)
+	s, failure := f.try(t, "schedule-rule.json", 3*time.Second)
+	checkTruthful(t, s, failure != nil, to, remotewritetest.Silence)
+}
+
+// TestUnsentFirst: what one invocation could not send goes ahead of all else in the
+// next one, which gets no further than that.
+func TestUnsentFirst(t *testing.T) {
+	t.Parallel()
+	registry := faultyRegistry(t)
+	want := wantSeries(registry)
+	to := remotewritetest.NewServer(t, remotewritetest.Options{})
+	line := remotewritetest.NewProxy(t, to.URL)
+	f := startFunction(t, ecrtest.Start(t, registry), line.URL.String(),
+		append(faultySettings, "REMOTE_WRITE_PROTOCOL=1.0", "REMOTE_WRITE_CONCURRENCY=1")...)
+	checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, want)
+
+	// Three batches arrive; nothing else does.
+	line.Break(remotewritetest.Silence, remotewritetest.After(3))
+	first, failure := f.try(t, "schedule-rule.json", 3*time.Second)
+	sent := first.Accepted
+	if failure == nil || sent != 3*50 || first.NotSent != len(want)-sent {
+		t.Fatalf("%v: %d series sent, %d not sent, of %d", failure, sent, first.NotSent, len(want))
+	}
+	missing := notAt(to, first.Timestamp)
+
+	line.Break(remotewritetest.Silence, remotewritetest.After(4))
+	second, failure := f.try(t, "schedule-rule.json", 3*time.Second)
+	if failure == nil || second.Accepted != 4*50 {
+		t.Fatalf("%v: %d series sent", failure, second.Accepted)
+	}
+	// A repository goes as a whole, so one at the edge may have been sent in part; and
+	// of those that were missing all four batches are.
+	arrived := 0
+	for key, last := range ofRegistry(to) {
+		if last.Timestamp == second.Timestamp.UnixMilli() && missing[key] {
+			arrived++
+		}
+	}
+	const ofOneRepository = 2*9 + 1
+	if arrived < 4*50-2*ofOneRepository {
+		t.Errorf("%d of %d series that were missing were among the first %d of the next run", arrived, len(missing), second.Accepted)
+	}
+}
+
+// notAt are the series without a sample of a run.
+func notAt(to *remotewritetest.Server, run time.Time) map[string]bool {
+	missing := map[string]bool{}
+	for key, last := range ofRegistry(to) {
+		if last.Timestamp != run.UnixMilli() {
+			missing[key] = true
+		}
+	}
+	return missing
+}

@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+)
+
+// asRecorded is a receiver that answers as a recording does, and stores half of what
+// it gets if the one that was recorded stores what it does not complain about.
+func asRecorded(r remotewritetest.Recording) remotewritetest.Answer {
+	if !r.Partial {
+		return r.Answer
+	}
+	answer, n := r.Answer, 0
+	answer.Refuse = func(remotewritetest.Series) string {
+		if n++; n%2 == 0 {
+			return "refused"
+		}
+		return ""
+	}
+	return answer
+}
+
+// ofReceivers are the recordings of AMP and of what answers in its way.
+func ofReceivers(protocol string) []remotewritetest.Recording {
+	var some []remotewritetest.Recording
+	for _, r := range remotewritetest.Recordings() {
+		receiver, occasion, _ := strings.Cut(r.Name, ": ")
+		of2 := strings.HasPrefix(occasion, "2.0")
+		switch receiver {
+		case "cortex", "mimir", "thanos", "amp":
+			// One that says when to come again would only be waited for.
+			if of2 == (protocol == "2.0") && r.Header.Get("Retry-After") == "" {
+				some = append(some, r)
+			}
+		}
+	}
+	return some
+}
+
+// TestRecordedAnswers has the function get, in 1.0, the answers that real receivers
+// give: what is final leaves open what was stored, its text is in the log as it
+// came, once, however often it comes; what is not final is tried again.
+func TestRecordedAnswers(t *testing.T) {
+	t.Parallel()
+	to := remotewritetest.NewServer(t, remotewritetest.Options{})
+	registry := ecrtest.NewRegistry(account, region)
+	addRepository(t, registry, "team/service", 20)
+	want := wantSeries(registry)
+	f := startFunction(t, ecrtest.Start(t, registry), to.URL.String(), scansFromSummary, "REMOTE_WRITE_PROTOCOL=1.0")
+	checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, want)
+
+	recordings := ofReceivers("1.0")
+	// A batch that is too large makes all that follow smaller: that comes last.
+	slices.SortStableFunc(recordings, func(a, b remotewritetest.Recording) int {
+		last := func(r remotewritetest.Recording) int {
+			return map[bool]int{true: 1}[r.Status == http.StatusRequestEntityTooLarge]
+		}
+		return last(a) - last(b)
+	})
+	seen := map[string]int{}
+	for _, r := range recordings {
+		receiver, _, _ := strings.Cut(r.Name, ":")
+		seen[receiver]++
+		t.Run(r.Name, func(t *testing.T) {
+			// What is tried again, or in halves, arrives.
+			if r.Status == http.StatusTooManyRequests || r.Status/100 == 5 || r.Status == http.StatusRequestEntityTooLarge {
+				to.Answer(asRecorded(r))
+				checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, want)
+				return
+			}
+			shown := f.log.size()
+			for run := range 2 {
+				to.Answer(asRecorded(r))
+				s, failure := f.try(t, "schedule-rule.json", invocationTimeout)
+				if failure == nil || s.Series != len(want) || s.Unconfirmed != s.Series || s.Retries != 0 || s.Batches != 1 {
+					t.Errorf("run %d: %v: of %d series %d accepted, %d refused, %d unconfirmed, %d not sent, after %d retries",
+						run, failure, s.Series, s.Accepted, s.Refused, s.Unconfirmed, s.NotSent, s.Retries)
+				}
+				stored := 0
+				for _, last := range ofRegistry(to) {
+					if last.Timestamp == s.Timestamp.UnixMilli() {
+						stored++
+					}
+				}
+				if some := stored > 0 && stored < len(want); some != r.Partial || !r.Partial && stored > 0 {
+					t.Fatalf("the receiver stored %d of %d: the test is not about what it says", stored, len(want))
+				}
+			}
+			checkShownOnce(t, f.log, shown, r.Body)
+			checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, want)
+		})
+	}
+	for _, receiver := range []string{"cortex", "mimir", "thanos", "amp"} {
+		if seen[receiver] < 3 {
+			t.Errorf("%d answers of %s", seen[receiver], receiver)
+		}
+	}
+}
+
+// TestRecordedAnswers2 is the same in 2.0, in which answers count what was written.
+// A number of 0, or none, is none.
+func TestRecordedAnswers2(t *testing.T) {
+	t.Parallel()
+	to := remotewritetest.NewServer(t, remotewritetest.Options{})
+	registry := ecrtest.NewRegistry(account, region)
+	addRepository(t, registry, "team/service", 20)
+	want := wantSeries(registry)
+	for _, setting := range []string{"2.0", "auto"} {
+		f := startFunction(t, ecrtest.Start(t, registry), to.URL.String(), scansFromSummary, "REMOTE_WRITE_PROTOCOL="+setting)
+		checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, want)
+		for _, r := range ofReceivers("2.0") {
+			t.Run(setting+"/"+r.Name, func(t *testing.T) {
+				if r.Status == http.StatusUnsupportedMediaType && setting == "auto" {
+					t.Skip("changes to 1.0: see TestProtocols")
+				}
+				written := 0
+				if n := r.Header.Get(remotewritetest.SamplesWritten); n != "" {
+					_, _ = fmt.Sscan(n, &written)
+				}
+				to.Answer(r.Answer)
+				s, failure := f.try(t, "schedule-rule.json", invocationTimeout)
+				if failure == nil || s.Accepted != written || s.Refused != s.Series-written || s.Protocol != "2.0" {
+					t.Errorf("%v: of %d series %d accepted, %d refused, %d unconfirmed, %d not sent, by %s; %d were written",
+						failure, s.Series, s.Accepted, s.Refused, s.Unconfirmed, s.NotSent, s.Protocol, written)
+				}
+				checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, want)
+			})
+		}
+		f.stop(t)
+	}
+}
+
+// checkShownOnce checks that an answer's text is in one line of what was logged since
+// a place, word for word, and besides that only in summaries.
+func checkShownOnce(t *testing.T, log *logLines, since int, body string) {
+	t.Helper()
+	lines := func(text []byte) (found []string) {
+		for line := range bytes.Lines(text[since:]) {
+			var fields struct {
+				Level, Body string
+				Summary     json.RawMessage
+			}
+			if json.Unmarshal(line, &fields) == nil && fields.Body != "" && fields.Summary == nil && fields.Level != "DEBUG" {
+				found = append(found, fields.Body)
+			}
+		}
+		return found
+	}
+	var found []string
+	log.wait(10*time.Second, func(text []byte) bool {
+		found = lines(text)
+		return len(found) > 0
+	})
+	if want := strings.TrimSpace(body); len(found) != 1 || found[0] != want {
+		t.Errorf("the answer is in %d lines: %q, want one with %q", len(found), found, want)
+	}
+}
+
+// size is how much has been logged, in bytes, for checkShownOnce.
+func (l *logLines) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Len()
+}

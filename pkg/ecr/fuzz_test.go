@@ -1,0 +1,111 @@
+package ecr_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+)
+
+// anyAnswer answers every request in the same way.
+type anyAnswer struct {
+	status    int
+	errorType string
+	body      []byte
+}
+
+func (a anyAnswer) RoundTrip(req *http.Request) (*http.Response, error) {
+	header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}}
+	if a.errorType != "" {
+		header.Set("X-Amzn-Errortype", a.errorType)
+	}
+	return &http.Response{
+		StatusCode: a.status, Header: header, Body: io.NopCloser(bytes.NewReader(a.body)),
+		ContentLength: int64(len(a.body)), Request: req,
+	}, nil
+}
+
+// FuzzAnswers: whatever answers in the API's place, the SDK and what judges its
+// errors find a result or an error, and nothing counts as gone that is not said to be.
+func FuzzAnswers(f *testing.F) {
+	for _, seed := range []struct {
+		status          int
+		errorType, body string
+	}{
+		{200, "", `{"registryId":"123456789012"}`},
+		{200, "", `{"repositories":[{"repositoryName":"app","createdAt":1.6e9},{}],"nextToken":"next"}`},
+		{200, "", `{"imageDetails":[{"imageDigest":"sha256:00","imageTags":["v1",""],"imageSizeInBytes":-1}],"nextToken":"next"}`},
+		{200, "", `{"imageScanStatus":{"status":"COMPLETE"},"imageScanFindings":{"imageScanCompletedAt":1e30,"findingSeverityCounts":{"HIGH":1e12}}}`},
+		{200, "", `<html>a proxy's page</html>`},
+		{400, "", `{"__type":"RepositoryNotFoundException","message":"no such repository"}`},
+		{400, "", `{"__type":"com.amazonaws.ecr#ScanNotFoundException:http://internal.amazon.com/"}`},
+		{400, "ImageNotFoundException:", `{}`},
+		{400, "", `{"__type":"InvalidParameterException","message":"Invalid token"}`},
+		{400, "", `{"__type":"ThrottlingException","message":"Rate exceeded"}`},
+		{400, "", `{"__type":{"a":1},"message":["x"]}`},
+		{403, "", `{"__type":"AccessDeniedException","Message":"planted"}`},
+		{404, "", ``},
+		{429, "", `slow down`},
+		{500, "", "{\"__type\":\"ServerException\",\"message\":\"\xff\"}"},
+		{503, "", `[`},
+	} {
+		f.Add(seed.status, seed.errorType, []byte(seed.body))
+	}
+	f.Fuzz(func(t *testing.T, status int, errorType string, body []byte) {
+		if status < 200 || status > 599 || status/100 == 3 {
+			t.Skip("no answer of an API")
+		}
+		synctest.Test(t, func(t *testing.T) { // the retries take their time
+			const secret = "planted-secret-key"
+			c := ecr.New(aws.Config{
+				Region: region, HTTPClient: &http.Client{Transport: anyAnswer{status, errorType, body}},
+				Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", secret, ""),
+			}, ecr.Options{})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			said := errorType + string(body)
+			digest, err := inventory.ParseDigest("sha256:" + strings.Repeat("0", 64))
+			check(t, err)
+			for name, call := range map[string]func() (nothing bool, err error){
+				"RegistryID":       func() (bool, error) { id, err := c.RegistryID(ctx); return id == "", err },
+				"EnhancedScanning": func() (bool, error) { enhanced, err := c.EnhancedScanning(ctx); return !enhanced, err },
+				"Repositories":     func() (bool, error) { all, err := c.Repositories(ctx); return len(all) == 0, err },
+				"Repository":       func() (bool, error) { r, err := c.Repository(ctx, "app"); return r == nil, err },
+				"Images":           func() (bool, error) { all, _, err := c.Images(ctx, "app", "token"); return len(all) == 0, err },
+				"Scan": func() (bool, error) {
+					scan, err := c.Scan(ctx, "app", digest)
+					// That there is none is an answer.
+					return scan == nil || scan.Status == inventory.ScanNotFound || scan.Status == inventory.ScanImageNotFound, err
+				},
+			} {
+				nothing, err := call()
+				if status/100 != 2 && !nothing || err != nil && !nothing {
+					t.Errorf("%s made something of %d %q: %v", name, status, body, err)
+				}
+				if status/100 != 2 && err == nil && name != "Scan" {
+					t.Errorf("%s took %d %q for an answer", name, status, body)
+				}
+				if errors.Is(err, inventory.ErrGone) && status/100 != 2 && !strings.Contains(said, "RepositoryNotFoundException") {
+					t.Errorf("%s took %d %q for gone: %v", name, status, body, err)
+				}
+				if errors.Is(err, inventory.ErrDenied) && status != http.StatusForbidden && !strings.Contains(said, "AccessDeniedException") {
+					t.Errorf("%s took %d %q for denied: %v", name, status, body, err)
+				}
+				if err != nil && !strings.Contains(said, secret) && strings.Contains(err.Error(), secret) {
+					t.Errorf("%s shows the secret key: %v", name, err)
+				}
+			}
+		})
+	})
+}

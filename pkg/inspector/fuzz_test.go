@@ -1,0 +1,88 @@
+package inspector_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
+)
+
+// FuzzAnswers: whatever answers in the API's place, both lists give rows or an error,
+// and no row is of an image that nothing tells of.
+func FuzzAnswers(f *testing.F) {
+	const (
+		image = "arn:aws:ecr:eu-west-1:123456789012:repository/app/sha256:0000000000000000000000000000000000000000000000000000000000000000"
+		row   = `{"resourceId":"` + image + `","resourceType":"AWS_ECR_CONTAINER_IMAGE","scanStatus":{"statusCode":"INACTIVE","reason":"NO_INVENTORY"}}`
+	)
+	for _, seed := range []struct {
+		status          int
+		errorType, body string
+	}{
+		{200, "", `{"coveredResources":[` + row + `,{}],"nextToken":"next"}`},
+		{200, "", `{"aggregationType":"AWS_ECR_CONTAINER","responses":[{"awsEcrContainerAggregation":{"resourceId":"` + image + `","severityCounts":{"critical":-1,"all":9e18}}}]}`},
+		{200, "", `{"responses":[{"unknown":{}},{"awsEcrContainerAggregation":null}]}`},
+		{200, "", `a proxy's page`},
+		{400, "ValidationException", `{"message":"Invalid token","fields":null}`},
+		{400, "", `{"__type":"BadRequestException"}`},
+		{403, "AccessDeniedException:http://internal.amazon.com/", `{"message":"no"}`},
+		{404, "ResourceNotFoundException", `{"message":7}`},
+		{429, "ThrottlingException", `{"message":"slow down","retryAfterSeconds":"x"}`},
+		{500, "InternalServerException", "\xff"},
+	} {
+		f.Add(seed.status, seed.errorType, []byte(seed.body))
+	}
+	f.Fuzz(func(t *testing.T, status int, errorType string, body []byte) {
+		if status < 200 || status > 599 || status/100 == 3 {
+			t.Skip("no answer of an API")
+		}
+		synctest.Test(t, func(t *testing.T) { // the retries take their time
+			const secret = "planted-secret-key"
+			c := inspector.New(aws.Config{
+				Region: region, HTTPClient: &http.Client{Transport: answer(func(req *http.Request) (*http.Response, error) {
+					return &http.Response{
+						StatusCode: status, Header: http.Header{"X-Amzn-Errortype": {errorType}}, Request: req,
+						Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+					}, nil
+				})},
+				Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", secret, ""),
+			}, pace.New(1000))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			said := errorType + string(body)
+			for token, pages := "", 0; pages < 10; pages++ {
+				rows, next, err := c.Scans(ctx, account, token)
+				if len(rows) > 0 && (status/100 != 2 || err != nil || !strings.Contains(said, "sha256:")) {
+					t.Errorf("%d rows of %d %q: %v", len(rows), status, body, err)
+				}
+				if status/100 != 2 && err == nil {
+					t.Errorf("took %d %q for an answer", status, body)
+				}
+				if errors.Is(err, inventory.ErrDenied) && status != http.StatusForbidden && !strings.Contains(said, "AccessDeniedException") {
+					t.Errorf("took %d %q for denied: %v", status, body, err)
+				}
+				if err != nil && !strings.Contains(said, secret) && strings.Contains(err.Error(), secret) {
+					t.Errorf("shows the secret key: %v", err)
+				}
+				if token = next; err != nil || token == "" {
+					break
+				}
+			}
+		})
+	})
+}
+
+type answer func(*http.Request) (*http.Response, error)
+
+func (a answer) RoundTrip(req *http.Request) (*http.Response, error) { return a(req) }

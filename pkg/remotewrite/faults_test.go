@@ -1,0 +1,319 @@
+package remotewrite_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+)
+
+const (
+	// lineSeries go out in batches of lineBatch.
+	lineSeries = 200
+	lineBatch  = 50
+	// faultSlack is how long after its deadline a push may come back: what a busy
+	// machine may take to let it run.
+	faultSlack = 10 * time.Second
+)
+
+var faultFamily = &metrics.Family{Name: "aws_ecr_image_size_in_bytes", Help: "The size of an image in bytes", Type: "gauge"}
+
+// numbered yields lineSeries series, in the order of their numbers.
+func numbered() iter.Seq[metrics.Series] {
+	return func(yield func(metrics.Series) bool) {
+		for i := range lineSeries {
+			if !yield(metrics.Series{Family: faultFamily, Value: float64(i), Labels: []metrics.Label{
+				{Name: "__name__", Value: faultFamily.Name},
+				{Name: "name", Value: number(i)},
+			}}) {
+				return
+			}
+		}
+	}
+}
+
+func number(i int) string { return fmt.Sprintf("team-%03d", i) }
+
+// faultCase is one fault that befalls some requests of a push.
+type faultCase struct {
+	fault    remotewritetest.Fault
+	protocol remotewrite.Protocol
+	which    string
+}
+
+// befallen is which requests it befalls, and how many batches these are at most.
+func (c faultCase) befallen() (which remotewritetest.Which, batches int) {
+	switch c.which {
+	case "always":
+		return remotewritetest.Always, lineSeries / lineBatch
+	case "first two":
+		return remotewritetest.First(2), 2
+	default:
+		return remotewritetest.OneBody, 1
+	}
+}
+
+// deadline is near where the push can only fail, and far away where it is to come
+// to its end before it, since how long that takes is the machine's.
+func (c faultCase) deadline() time.Duration {
+	status := c.fault.Status()
+	switch retried := status == 0 || status/100 == 5; {
+	case !retried, c.which == "first two":
+		return time.Minute
+	case c.which == "one batch":
+		return 3 * time.Second
+	default:
+		return time.Second
+	}
+}
+
+// want is what must become of the series.
+func (c faultCase) want() remotewrite.Report {
+	_, batches := c.befallen()
+	lost := batches * lineBatch
+	want := remotewrite.Report{Series: lineSeries, Accepted: lineSeries - lost}
+	switch status := c.fault.Status(); {
+	case status/100 == 2:
+		want.Accepted = lineSeries
+	case status == http.StatusBadRequest && c.protocol == remotewrite.V1: // many store a part
+		want.Unconfirmed = lost
+	case status == http.StatusBadRequest: // nothing is said to be written
+		want.Refused = lost
+	case status/100 == 3:
+		want.Refused = lost
+	case c.which == "first two":
+		want.Accepted = lineSeries // at a further attempt
+	default:
+		want.NotSent = lost
+	}
+	return want
+}
+
+// TestFaults: whatever happens between sender and receiver, Push comes back by its
+// deadline, and its report is true of what the receiver has.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	var cases []faultCase
+	for fault := range remotewritetest.Faults() {
+		for _, protocol := range []remotewrite.Protocol{remotewrite.V1, remotewrite.V2} {
+			for _, which := range []string{"always", "first two", "one batch"} {
+				cases = append(cases, faultCase{fault, protocol, which})
+			}
+		}
+	}
+	// More at once than there are processors: they mostly wait.
+	var running sync.WaitGroup
+	turn := make(chan struct{}, 32)
+	for _, c := range cases {
+		turn <- struct{}{}
+		running.Go(func() {
+			defer func() { <-turn }()
+			t.Run(fmt.Sprintf("%s/%s/%s", c.fault, c.protocol, c.which), c.run)
+		})
+	}
+	running.Wait()
+}
+
+func (c faultCase) run(t *testing.T) {
+	to := remotewritetest.NewServer(t, remotewritetest.Options{ExpectViolations: true})
+	proxy := remotewritetest.NewProxy(t, to.URL)
+	which, _ := c.befallen()
+	proxy.Break(c.fault, which)
+	s := newFaultSender(t, remotewrite.Options{URL: proxy.URL, Protocol: c.protocol, Client: &http.Client{Transport: newFaultTransport(t)}})
+
+	report := pushByDeadline(t, s, c.deadline())
+	checkFaultReport(t, report, c.want())
+	if proxy.Broken() == 0 {
+		t.Error("no request was broken")
+	}
+	checkStored(t, to, report, c.fault.Delivers())
+
+	proxy.Mend()
+	report = pushByDeadline(t, s, time.Minute)
+	checkFaultReport(t, report, remotewrite.Report{Series: lineSeries, Accepted: lineSeries})
+	for _, v := range to.Violations() {
+		// What the sender has given up on may still be on its way to the proxy, and
+		// arrive when that is mended.
+		if !strings.Contains(v, ": a sample at ") {
+			t.Error(v)
+		}
+	}
+}
+
+// TestConnectionRefused: the receiver is not there, and then it is.
+func TestConnectionRefused(t *testing.T) {
+	t.Parallel()
+	to := remotewritetest.NewServer(t, remotewritetest.Options{})
+	at, listen := remotewritetest.NewRefused(t, to.URL)
+	transport := newFaultTransport(t)
+	var dials atomic.Int64
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dials.Add(1) == 20 {
+			listen()
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	s := newFaultSender(t, remotewrite.Options{URL: at, Client: &http.Client{Transport: transport}, MinBackoff: 100 * time.Millisecond})
+	report := pushByDeadline(t, s, 50*time.Millisecond) // time for one attempt of each batch
+	checkFaultReport(t, report, remotewrite.Report{Series: lineSeries, NotSent: lineSeries})
+	checkStored(t, to, report, false)
+
+	s = newFaultSender(t, remotewrite.Options{URL: at, Client: &http.Client{Transport: transport}})
+	report = pushByDeadline(t, s, time.Minute)
+	checkFaultReport(t, report, remotewrite.Report{Series: lineSeries, Accepted: lineSeries})
+	if report.Retries == 0 {
+		t.Error("it was never refused")
+	}
+	checkStored(t, to, report, false)
+}
+
+// TestTLSToPlainPort: an https URL leads to a server that speaks plain HTTP.
+func TestTLSToPlainPort(t *testing.T) {
+	t.Parallel()
+	to := remotewritetest.NewServer(t, remotewritetest.Options{})
+	proxy := remotewritetest.NewProxy(t, to.URL)
+	at := *proxy.URL
+	at.Scheme = "https"
+	s := newFaultSender(t, remotewrite.Options{URL: &at, Client: &http.Client{Transport: newFaultTransport(t)}})
+	report := pushByDeadline(t, s, 500*time.Millisecond)
+	checkFaultReport(t, report, remotewrite.Report{Series: lineSeries, NotSent: lineSeries})
+	checkStored(t, to, report, false)
+}
+
+// TestFaultsMemory: of an answer without end, a little is read.
+func TestFaultsMemory(t *testing.T) { //nolint:paralleltest // it measures what the process allocates
+	for _, fault := range []remotewritetest.Fault{
+		remotewritetest.SlowBody, remotewritetest.LargeError, remotewritetest.EndlessError, remotewritetest.GzipBomb,
+		remotewritetest.HugeHeaders, remotewritetest.InformationalStorm,
+	} {
+		t.Run(string(fault), func(t *testing.T) {
+			to := remotewritetest.NewServer(t, remotewritetest.Options{})
+			proxy := remotewritetest.NewProxy(t, to.URL)
+			// The second attempt would be after the deadline: there is one.
+			s := newFaultSender(t, remotewrite.Options{
+				URL: proxy.URL, Concurrency: 1, MaxSeries: lineSeries, MinBackoff: time.Hour,
+				Client: &http.Client{Transport: newFaultTransport(t)},
+			})
+			_ = pushByDeadline(t, s, time.Minute) // memory for batches, and the bomb
+			proxy.Break(fault, remotewritetest.Always)
+			_ = pushByDeadline(t, s, 5*time.Second)
+
+			var before, after runtime.MemStats
+			written := proxy.Written()
+			runtime.ReadMemStats(&before)
+			_ = pushByDeadline(t, s, 5*time.Second)
+			runtime.ReadMemStats(&after)
+			if n := proxy.Broken(); n != 2 {
+				t.Errorf("%d requests were broken", n)
+			}
+			// The receiver's work and the proxy's are in it.
+			if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
+				t.Errorf("%d bytes were allocated", n)
+			}
+			// What the system's buffers hold is in it.
+			if n := proxy.Written() - written; n > 8<<20 {
+				t.Errorf("%d bytes were taken", n)
+			}
+		})
+	}
+}
+
+func newFaultTransport(t *testing.T) *http.Transport {
+	t.Helper()
+	transport := remotewrite.NewTransport(4)
+	transport.Proxy = nil
+	t.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+// newFaultSender returns a Sender whose attempts are short.
+func newFaultSender(t *testing.T, o remotewrite.Options) *remotewrite.Sender {
+	t.Helper()
+	o.Timeout = 2 * time.Second
+	o.MaxSeries = cmp.Or(o.MaxSeries, lineBatch)
+	o.MinBackoff = cmp.Or(o.MinBackoff, 10*time.Millisecond)
+	o.MaxBackoff = cmp.Or(o.MaxBackoff, 50*time.Millisecond)
+	s, err := remotewrite.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// faultClock makes every push of these tests later than the ones before.
+var faultClock atomic.Int64
+
+// pushByDeadline pushes all, and checks that it comes back by the deadline and what
+// must hold of every report.
+func pushByDeadline(t *testing.T, s *remotewrite.Sender, within time.Duration) remotewrite.Report {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	at := time.Date(2026, 11, 22, 10, 30, 0, 0, time.UTC).Add(time.Duration(faultClock.Add(1)) * time.Second)
+	report, err := s.Push(ctx, at, numbered(), nil)
+	if late := time.Since(deadline); late > faultSlack {
+		t.Errorf("came back %s after its deadline", late)
+	}
+	if sum := report.Accepted + report.Refused + report.Unconfirmed + report.NotSent; sum != report.Series || report.DroppedTotal() > 0 {
+		t.Errorf("%d series, of which %d are accounted for: %+v", report.Series, sum, report)
+	}
+	if lost := report.Lost() > 0; lost != (err != nil) {
+		t.Errorf("error %v with %+v", err, report)
+	}
+	return report
+}
+
+func checkFaultReport(t *testing.T, got, want remotewrite.Report) {
+	t.Helper()
+	if got.Series != want.Series || got.Accepted != want.Accepted || got.Refused != want.Refused ||
+		got.Unconfirmed != want.Unconfirmed || got.NotSent != want.NotSent {
+		t.Errorf("report %+v\nwant %+v", got, want)
+	}
+}
+
+// checkStored checks the report against what the receiver has: what is accepted is
+// there, once; what is to be sent again is not, unless only the answer was lost.
+func checkStored(t *testing.T, to *remotewritetest.Server, report remotewrite.Report, answerLost bool) {
+	t.Helper()
+	var stored, unsent []string
+	for _, s := range to.All() {
+		if len(s.Samples) != 1 {
+			t.Errorf("%s has %d samples", s, len(s.Samples))
+		}
+		stored = append(stored, s.Labels["name"])
+	}
+	for _, r := range report.Unsent {
+		for i := r.From; i < r.To; i++ {
+			unsent = append(unsent, number(i))
+		}
+	}
+	if len(unsent) != report.NotSent {
+		t.Errorf("%d series are unsent, and %d of them named: %v", report.NotSent, len(unsent), report.Unsent)
+	}
+	if answerLost {
+		if len(stored) != lineSeries {
+			t.Errorf("%d of %d series were stored", len(stored), lineSeries)
+		}
+		return
+	}
+	if len(stored) != report.Accepted {
+		t.Errorf("%d series were stored: %+v", len(stored), report)
+	}
+	if i := slices.IndexFunc(unsent, func(name string) bool { return slices.Contains(stored, name) }); i >= 0 {
+		t.Errorf("%s is to be sent again, and was stored", unsent[i])
+	}
+}

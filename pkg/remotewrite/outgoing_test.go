@@ -1,0 +1,67 @@
+package remotewrite
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestQuotedAnswers: the HTTP client's errors quote an answer that is no HTTP. What
+// it repeats of the request's secrets is blanked, and the rest stays.
+func TestQuotedAnswers(t *testing.T) {
+	t.Parallel()
+	const token = `planted-secret-"token"`
+	for name, tt := range map[string]struct{ answer, want string }{
+		"no status line": {"said:%s:now\r\n\r\n", "said:REDACTED:now"},
+		"a status":       {"HTTP/1.1 %s\r\n\r\n", "status code"},
+		"no header":      {"HTTP/1.1 200 OK\r\nno colon %s\r\n\r\n", "no colon REDACTED"},
+		"no encoding":    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n", `unsupported transfer encoding: "REDACTED"`},
+		"no length":      {"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n", `bad Content-Length "REDACTED"`},
+		"nothing of it":  {"nothing\r\n\r\n%.0s", `"nothing"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				fmt.Fprintf(conn, tt.answer, token)
+				_ = conn.(*net.TCPConn).CloseWrite()
+			}))
+			defer server.Close()
+			u, err := url.Parse(server.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			transport := NewTransport(1)
+			defer transport.CloseIdleConnections()
+			var log logs
+			s, err := New(Options{URL: u, Logger: log.logger(t), RetryFor: time.Nanosecond, Client: &http.Client{
+				// As authentication does it: on a clone.
+				Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+					req = req.Clone(req.Context())
+					req.Header.Set("Authorization", "Bearer "+token)
+					return transport.RoundTrip(req)
+				}),
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = s.Push(t.Context(), at, images(3), nil)
+			if err == nil || strings.Contains(err.Error(), "planted-secret") || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %s", err, tt.want)
+			}
+			if strings.Contains(log.String(), "planted-secret") {
+				t.Errorf("logged: %s", &log.buf)
+			}
+		})
+	}
+}
