@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
@@ -102,8 +104,72 @@ func TestHandle(t *testing.T) {
 			}
 		}
 	}
-	if n := len(s.receiver.All()); n != 4 {
+	if n := len(s.arrived()); n != 4 {
 		t.Errorf("%d series arrived, want 4", n)
+	}
+}
+
+// arrived are the series that were pushed, but those of the run itself.
+func (s *surroundings) arrived() []remotewritetest.Series {
+	return slices.DeleteFunc(s.receiver.All(), func(series remotewritetest.Series) bool {
+		return slices.ContainsFunc(metrics.RunFamilies(), func(f *metrics.Family) bool { return f.Name == series.Labels["__name__"] })
+	})
+}
+
+// What a run did is pushed last, and is in the log for CloudWatch under the function's
+// name, also where nothing could be pushed.
+func TestHandleReportsRun(t *testing.T) {
+	s := surround(t)
+	name := lambdacontext.FunctionName
+	lambdacontext.FunctionName = "exporter"
+	defer func() { lambdacontext.FunctionName = name }()
+	for _, c := range []struct {
+		name       string
+		environ    []string
+		answer     remotewritetest.Answer
+		sent, logs float64
+		pushed     bool
+	}{
+		{"taken", nil, remotewritetest.Answer{}, 4, 4, true},
+		{"refused", nil, remotewritetest.Answer{Status: 403}, -1, 0, false},
+		{"not logged", []string{"CLOUDWATCH_METRICS=false"}, remotewritetest.Answer{}, 4, -1, true},
+		{"left out", []string{"FAMILIES_EXCLUDE=aws_ecr_exporter_.*"}, remotewritetest.Answer{}, -1, -1, false},
+	} {
+		s.receiver.Answer(c.answer)
+		before := len(s.receiver.Requests())
+		var log bytes.Buffer
+		answer, _ := newFunction(s.environ(c.environ...), &log).handle(t.Context(), []byte("{}"))
+		logs := -1.0
+		for text := range strings.Lines(log.String()) {
+			var line struct {
+				AWS          *json.RawMessage `json:"_aws"`
+				FunctionName string
+				Sent         *float64 `json:"aws_ecr_exporter_series_sent"`
+			}
+			if err := json.Unmarshal([]byte(text), &line); err != nil {
+				t.Fatal(err)
+			}
+			if line.AWS != nil && line.FunctionName != "exporter" {
+				t.Errorf("%s: a line without the function's name: %s", c.name, text)
+			}
+			if line.Sent != nil {
+				logs = *line.Sent
+			}
+		}
+		if logs != c.logs {
+			t.Errorf("%s: the log says that %v series were sent, want %v", c.name, logs, c.logs)
+		}
+		if requests := len(s.receiver.Requests()) - before; (requests == 2) != c.pushed {
+			t.Errorf("%s: %d requests", c.name, requests)
+		}
+		if !c.pushed {
+			continue
+		}
+		summary, ok := answer.(*exporter.Summary)
+		found := s.receiver.Find("aws_ecr_exporter_series_sent", "registry_id", summary.Registry)
+		if !ok || len(found) != 1 || found[0].Last() != (remotewritetest.Sample{Timestamp: summary.Timestamp.UnixMilli(), Value: c.sent}) {
+			t.Errorf("%s: %v arrived, Summary %v", c.name, found, summary)
+		}
 	}
 }
 
@@ -111,6 +177,7 @@ type line struct {
 	Timestamp, Level, Message, RequestID string
 	Error                                string
 	Summary                              json.RawMessage
+	AWS                                  *json.RawMessage `json:"_aws"`
 }
 
 // logged reads the lines that were logged since it was last called.
@@ -122,7 +189,9 @@ func logged(t *testing.T, log *bytes.Buffer) []line {
 		if err := json.Unmarshal([]byte(text), &l); err != nil {
 			t.Fatalf("line %q: %v", text, err)
 		}
-		lines = append(lines, l)
+		if l.AWS == nil { // else it is for CloudWatch
+			lines = append(lines, l)
+		}
 	}
 	log.Reset()
 	if len(lines) == 0 {
@@ -185,7 +254,7 @@ func TestHandleFailure(t *testing.T) {
 	if err := json.Unmarshal(lines[len(lines)-1].Summary, &last); err != nil {
 		t.Fatal(err)
 	}
-	if lines[len(lines)-1].Level != "ERROR" || last.Refused != 4 || last.Errors["push"] == "" {
+	if lines[len(lines)-1].Level != "ERROR" || last.Unconfirmed != 4 || last.Errors["push"] == "" {
 		t.Errorf("logged %+v, Summary %+v", lines, last)
 	}
 }
@@ -203,7 +272,7 @@ func TestLogSettings(t *testing.T) {
 		{"a misspelt setting", []string{"REMOTE_WRITE_ULR=x"}, func(text string) bool { return strings.Contains(text, "REMOTE_WRITE_ULR is no setting") }},
 	} {
 		var log bytes.Buffer
-		f := newFunction(s.environ(c.environ...), &log)
+		f := newFunction(s.environ(append(c.environ, "CLOUDWATCH_METRICS=false")...), &log)
 		if _, err := f.handle(t.Context(), []byte("{}")); err != nil {
 			t.Fatal(err)
 		}

@@ -65,7 +65,7 @@ func TestOnce(t *testing.T) {
 		if err := json.Unmarshal(stdout.Bytes(), &summary); err != nil {
 			t.Fatalf("%v: standard output\n%s\n%v", args, &stdout, err)
 		}
-		if summary.Accepted != 4 || len(s.receiver.All()) != 4 {
+		if summary.Accepted != 4 || len(s.arrived()) != 4 {
 			t.Errorf("%v: Summary %+v", args, summary)
 		}
 	}

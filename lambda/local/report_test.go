@@ -60,7 +60,7 @@ func TestWriteSummary(t *testing.T) {
 	var s summary
 	err := json.Unmarshal([]byte(`{"timestamp":"2026-11-22T20:14:36.5Z","registry":"123456789012","repositories":40,"images":2082,"taggedImages":1535,
 		"due":40,"refreshed":39,"gone":1,"denied":0,"failed":0,"left":0,
-		"scans":{"source":"findings","due":1535,"answered":1500,"failed":0,"left":35,"pending":36},"series":13526,"ended":4,"accepted":13500,"dropped":{"label_value_too_long":20},"refused":5,"notSent":1,
+		"scans":{"source":"findings","due":1535,"answered":1500,"failed":0,"left":35,"pending":36},"series":13526,"ended":4,"accepted":13500,"dropped":{"label_value_too_long":20},"refused":3,"unconfirmed":2,"notSent":1,"protocol":"1.0",
 		"batches":5,"bytes":4312345,"bytesCompressed":749000,"retries":1,"calls":{"DescribeRepositories":1,"DescribeImages":40,"GetRegistryScanningConfiguration":1,"DescribeImageScanFindings":1500},"throttles":{"DescribeImages":2},
 		"durationsSeconds":{"load":0,"refresh":0.098,"push":1.5,"save":0.002,"total":1.625}}`), &s)
 	if err != nil {
@@ -72,7 +72,7 @@ The first push
   images         2,082, 1,535 of them tagged
   scan results   1,500 asked for, 36 pending
   series         13,500 accepted, 26 lost
-  batches        5, 4.3 MB compressed to 749 kB, 1 retry
+  batches        5 by remote write 1.0, 4.3 MB compressed to 749 kB, 1 retry
   API calls      1,500 DescribeImageScanFindings, 40 DescribeImages, 2 others; 2 throttled
   duration       1.62 s: refresh 98 ms, push 1.50 s, save 2 ms
 `

@@ -17,6 +17,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
@@ -51,7 +52,7 @@ func TestRunTwice(t *testing.T) {
 		want := exporter.Summary{
 			Registry: account, Repositories: 1, Images: 25, TaggedImages: 25,
 			Due: 1, Refreshed: 1, OldestRecordAge: aws.Float64(0), Scans: exporter.Scans{Source: "none"},
-			Series: 28, Accepted: 28, Batches: 3,
+			Series: 28, Accepted: 28, Protocol: remotewrite.V1, Batches: 3,
 			Calls: map[string]int{"DescribeImages": 1, "DescribeRepositories": 1}, Throttles: map[string]int{},
 		}
 		strip := func(s exporter.Summary) exporter.Summary {
@@ -127,7 +128,7 @@ func TestRunFailures(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "out of order sample") {
 			t.Errorf("error %v", err)
 		}
-		if summary.Refused == 0 || summary.Refused+summary.Accepted != 28 || summary.Errors["push"] == "" {
+		if summary.Unconfirmed == 0 || summary.Unconfirmed+summary.Accepted != 28 || summary.Errors["push"] == "" {
 			t.Errorf("Summary %+v", summary)
 		}
 		if saved, err := w.store.Load(t.Context()); err != nil || saved == nil {

@@ -1,0 +1,217 @@
+package exporter_test
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+)
+
+// gate lets a number of requests through, and no more.
+type gate struct {
+	next http.RoundTripper
+	left int
+}
+
+func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
+	if g.left == 0 {
+		req.Body.Close()
+		return nil, errors.New("the network is down")
+	}
+	g.left--
+	return g.next.RoundTrip(req)
+}
+
+// through has the world's exporter push through a gate, one request at a time.
+func (w *world) through(g *gate, protocol remotewrite.Protocol) func(*exporter.Options) {
+	return func(o *exporter.Options) {
+		g.next = w.receiver.Transport
+		sender, err := remotewrite.New(remotewrite.Options{
+			URL: w.receiver.URL, Client: &http.Client{Transport: g}, MaxSeries: 10, Concurrency: 1, Protocol: protocol, Logger: o.Logger,
+		})
+		w.check(err)
+		o.Sender, o.Auto = sender, protocol == remotewrite.Auto
+	}
+}
+
+// at tells which of the repositories have a series with a sample of that moment.
+func (w *world) at(moment time.Time, repositories ...string) []string {
+	return slices.DeleteFunc(repositories, func(name string) bool {
+		return !slices.ContainsFunc(w.receiver.Find("aws_ecr_image_size_in_bytes", "name", name), func(s remotewritetest.Series) bool {
+			return s.Last().Timestamp == moment.UnixMilli()
+		})
+	})
+}
+
+// What one run did not come to send is sent first in the next, also by a new
+// execution environment.
+func TestUnsentFirst(t *testing.T) {
+	t.Parallel()
+	bubble(t, "unsent", func(t *testing.T) {
+		w := newWorld(t)
+		g := &gate{left: 2}
+		w.restart(w.through(g, remotewrite.V1))
+		for _, name := range []string{"aa", "bb", "cc"} {
+			w.put(name, images(8)...) // nine series: ten are a batch
+		}
+		first, err := w.run(time.Minute)
+		if err == nil || first.NotSent != first.Series-20 || first.Accepted != 20 {
+			t.Fatalf("error %v, Summary %+v", err, first)
+		}
+		if got := w.at(first.Timestamp, "aa", "bb", "cc"); !slices.Equal(got, []string{"aa", "bb"}) {
+			t.Errorf("the first run sent %v", got)
+		}
+		w.restart(w.through(g, remotewrite.V1))
+		g.left = 1
+		time.Sleep(2 * time.Minute)
+		second, _ := w.run(time.Minute)
+		// The batch in which bb ended has a series of cc's: both were not sent wholly.
+		if got := w.at(second.Timestamp, "aa", "bb", "cc"); slices.Contains(got, "aa") || len(got) == 0 {
+			t.Errorf("the second run sent %v first", got)
+		}
+		g.left = -1
+		time.Sleep(2 * time.Minute)
+		third, err := w.run(time.Minute)
+		w.check(err)
+		if got := w.at(third.Timestamp, "aa", "bb", "cc"); len(got) != 3 || third.Accepted != third.Series {
+			t.Errorf("the third run sent %v: %+v", got, third)
+		}
+		saved, err := w.store.Load(t.Context())
+		w.check(err)
+		for _, repository := range saved.Repositories {
+			if repository.Unsent {
+				t.Errorf("%s counts as not sent, after all were", repository.Name)
+			}
+		}
+	})
+}
+
+// What was found out of the endpoint is known to the next execution environment.
+func TestProtocolRemembered(t *testing.T) {
+	t.Parallel()
+	bubble(t, "protocol", func(t *testing.T) {
+		w := newWorld(t)
+		w.receiver = remotewritetest.NewPipe(t, remotewritetest.Options{Protocols: []remotewritetest.Protocol{remotewritetest.V1}})
+		tried := func() (n int) {
+			for _, request := range w.receiver.Requests() {
+				if request.Protocol == remotewritetest.V2 {
+					n++
+				}
+			}
+			return n
+		}
+		for range 3 {
+			w.restart(w.through(&gate{left: -1}, remotewrite.Auto))
+			summary, err := w.run(time.Minute)
+			w.check(err)
+			if summary.Protocol != remotewrite.V1 || tried() != 1 {
+				t.Errorf("protocol %q, %d requests of 2.0", summary.Protocol, tried())
+			}
+			time.Sleep(2 * time.Minute)
+		}
+	})
+}
+
+// The series of the run itself say what the Summary says, and a run that fails keeps
+// the time of the last success.
+func TestRunReportsItself(t *testing.T) {
+	t.Parallel()
+	bubble(t, "self", func(t *testing.T) {
+		w := newWorld(t)
+		var published []string
+		w.restart(func(o *exporter.Options) {
+			o.RunFamilies, o.Version = metrics.RunFamilies(), "1.2.3"
+			o.Publish = func(_ time.Time, series iter.Seq[metrics.Series]) error {
+				for s := range series {
+					published = append(published, s.Family.Name)
+				}
+				return nil
+			}
+		})
+		w.put("app", images(3)...)
+		value := func(at time.Time, name string, labels ...string) float64 {
+			t.Helper()
+			found := w.receiver.Find("aws_ecr_exporter_"+name, labels...)
+			if len(found) != 1 || found[0].Last().Timestamp != at.UnixMilli() {
+				t.Fatalf("%s %v: %v", name, labels, found)
+			}
+			return found[0].Last().Value
+		}
+		first, err := w.run(time.Minute)
+		w.check(err)
+		time.Sleep(interval)
+		w.server.Fail(ecrtest.Match{}, ecrtest.Always, ecrtest.FaultServer)
+		second, err := w.run(2 * time.Minute)
+		if err == nil {
+			t.Fatal("no error")
+		}
+		at := second.Timestamp
+		for name, want := range map[string]float64{
+			"series_sent": float64(second.Accepted), "series_unconfirmed": 0,
+			"last_success_timestamp_seconds": float64(first.Timestamp.Unix()),
+			"oldest_record_age_seconds":      interval.Seconds(),
+		} {
+			if got := value(at, name, "registry_id", account); got != want {
+				t.Errorf("%s is %v, want %v", name, got, want)
+			}
+		}
+		if got := value(at, "api_requests", "operation", "DescribeRepositories"); got != float64(second.Calls["DescribeRepositories"]) || got == 0 {
+			t.Errorf("%v requests, Summary %v", got, second.Calls)
+		}
+		if got := value(at, "errors", "stage", "refresh"); got == 0 || value(at, "errors", "stage", "push") != 0 {
+			t.Errorf("%v errors of the refresh", got)
+		}
+		for _, reason := range remotewrite.Reasons {
+			if got := value(at, "series_dropped", "reason", string(reason)); got != 0 {
+				t.Errorf("%v series dropped for %s", got, reason)
+			}
+		}
+		value(at, "build_info", "version", "1.2.3")
+		if !slices.Contains(published, "aws_ecr_exporter_series_sent") {
+			t.Errorf("published %v", published)
+		}
+	})
+}
+
+// A dry run pushes nothing and says what pushing would cost.
+func TestPrintCost(t *testing.T) {
+	t.Parallel()
+	bubble(t, "cost", func(t *testing.T) {
+		w := newWorld(t)
+		sender, err := remotewrite.New(remotewrite.Options{Discard: true})
+		w.check(err)
+		w.restart(func(o *exporter.Options) { o.Sender, o.Schedule = sender, 2*time.Minute })
+		w.put("app", images(5)...)
+		var text bytes.Buffer
+		summary, err := w.exporter.Print(t.Context(), &text)
+		w.check(err)
+		series := 0
+		for line := range strings.Lines(text.String()) {
+			if !strings.HasPrefix(line, "#") {
+				series++
+			}
+		}
+		want := &exporter.Cost{
+			Series: series, SamplesPerMonth: int64(series) * 21600, Schedule: 120,
+			BytesPerPush: summary.BytesCompressed, BytesPerMonth: summary.BytesCompressed * 21600,
+		}
+		if diff := cmp.Diff(want, summary.Cost); diff != "" || series != 8 || want.BytesPerPush == 0 {
+			t.Errorf("%d series; cost (-want +got):\n%s", series, diff)
+		}
+		if n := len(w.receiver.Requests()); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
