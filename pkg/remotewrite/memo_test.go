@@ -209,9 +209,11 @@ func TestMemoRefused(t *testing.T) {
 	}
 	long := &metrics.Family{Name: "a_long_metric_name", Help: "h", Type: "gauge"}
 	short := &metrics.Family{Name: "a", Help: "h", Type: "gauge"}
+	another, third := &metrics.Family{Name: "bc", Help: "h", Type: "gauge"}, &metrics.Family{Name: "d", Help: "h", Type: "gauge"}
 	checkMemo(t, slices.Values([]metrics.Series{
-		labels(long, metrics.Label{Name: "severity", Value: strings.Repeat("x", 100)}), labels(short),
-		labels(long), labels(short, metrics.Label{Name: "severity", Value: strings.Repeat("x", 130)}), labels(short, metrics.Label{Name: "tag", Value: "t"}),
+		labels(long, metrics.Label{Name: "severity", Value: strings.Repeat("x", 100)}), labels(short), labels(another), labels(third),
+		// Two that break the promise of their walk.
+		labels(long), labels(short, metrics.Label{Name: "tag", Value: "t"}),
 	}), 150, math.MaxInt)
 }
 
