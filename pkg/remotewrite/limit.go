@@ -33,7 +33,7 @@ func newLimiter(most int) *limiter { return &limiter{most: most, bound: most} }
 type load int
 
 const (
-	unknown  load = iota // there was no answer
+	silent   load = iota // there was no answer
 	light                // it had time for the request, whatever it thought of it
 	overload             // 429 or 5xx
 )
@@ -41,7 +41,7 @@ const (
 func loadOf(a *answer, err error) load {
 	switch {
 	case err != nil:
-		return unknown
+		return silent
 	case judge(a.status) == again:
 		return overload
 	default:
@@ -56,7 +56,7 @@ func (l *limiter) acquire(ctx context.Context) (round int, ok bool) {
 		return 0, false
 	}
 	l.mu.Lock()
-	if l.active < l.bound && len(l.waiting) == 0 {
+	if l.active < l.bound { // then nobody waits: see admit
 		defer l.mu.Unlock()
 		l.active++
 		return l.round, true

@@ -42,6 +42,8 @@ type negotiation struct {
 	confirmed bool
 	// final: 2.0 was answered with 415, so that there is no way back from 1.0.
 	final bool
+	// told: it has been reported that the receiver does not take 2.0.
+	told bool
 }
 
 func newNegotiation(p Protocol) *negotiation {
@@ -85,7 +87,7 @@ func (n *negotiation) outdated(p Protocol) bool {
 
 // heard takes note of what an answer to a message of version p says about the
 // receiver. It reports whether that message has to be sent again as 1.0, and
-// whether it is the first for which this was found.
+// whether this is the first time in the Sender's life.
 //
 // 2.0 has senders treat a 2xx without any Written header as a 415, and expect a
 // 400 instead of 415 from a 1.x receiver. A receiver that takes 2.0 answers 400
@@ -115,8 +117,8 @@ func (n *negotiation) heard(p Protocol, a *answer) (fallBack, first bool) {
 	case unsupported,
 		!a.written.said && judge(a.status) == accepted,
 		!a.written.said && a.status == http.StatusBadRequest && !n.confirmed:
-		first = n.spoken != V1
-		n.spoken = V1
+		first = !n.told
+		n.told, n.spoken = true, V1
 		n.final = n.final || unsupported
 		return true, first
 	case a.written.said:

@@ -58,9 +58,9 @@ type push struct {
 }
 
 // Push sends every series with the timestamp at, and says what became of each.
-// The series must be disjoint: no two with the same labels. With 1.0, the
-// families' HELP and TYPE are sent after them when they are due; with 2.0 they
-// are in the series.
+// Of several with the same labels the first is sent and the others are dropped.
+// With 1.0, the families' HELP and TYPE are sent after them when they are due;
+// with 2.0 they are in the series.
 //
 // The iterator is always drained, so that the report counts every series, also
 // those that the deadline of ctx leaves unsent. Until then network errors, 5xx

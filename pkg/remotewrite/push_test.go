@@ -119,14 +119,16 @@ func TestPushDrops(t *testing.T) {
 		o.MaxBytes = 3000
 		o.Logger = log.logger(t)
 	})
-	large := gauge(1, "__name__", "large", "a", string(make([]byte, 1500)), "b", string(make([]byte, 1500)))
+	large := func(c string) series {
+		return gauge(1, "__name__", "large", "a", string(make([]byte, 1500)), "b", string(make([]byte, 1500)), "c", c)
+	}
 	report, err := pushTo(t, s, seq(
 		gauge(1, "__name__", "first"),
 		gauge(1, "tag", "x"),
-		large,
+		large("1"),
 		gauge(1, "__name__", "up", "a-b", "x"),
 		gauge(1, "__name__", "up", "c-d", "x"),
-		gauge(2, "__name__", "large", "a", string(make([]byte, 1500)), "c", string(make([]byte, 1500))),
+		large("2"),
 		gauge(1, "__name__", "up", strings.Repeat("n", 1100), "x"),
 		gauge(1, "__name__", "last"),
 	))
@@ -214,8 +216,57 @@ func TestPushPanic(t *testing.T) {
 
 func TestReportTotals(t *testing.T) {
 	t.Parallel()
-	r := Report{Series: 20, Accepted: 3, Dropped: map[Reason]int{NoMetricName: 4, InvalidUTF8: 1}, Refused: 5, NotSent: 7}
-	if r.DroppedTotal() != 5 || r.Lost() != 17 {
+	r := Report{Series: 29, Accepted: 3, Dropped: map[Reason]int{NoMetricName: 4, InvalidUTF8: 1}, Refused: 5, Unconfirmed: 9, NotSent: 7}
+	if r.DroppedTotal() != 5 || r.Lost() != 26 {
 		t.Errorf("dropped %d, lost %d", r.DroppedTotal(), r.Lost())
+	}
+}
+
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ in, want []Range }{
+		{nil, nil},
+		{[]Range{{3, 5}}, []Range{{3, 5}}},
+		{[]Range{{7, 9}, {0, 2}, {3, 5}}, []Range{{0, 2}, {3, 5}, {7, 9}}},
+		{[]Range{{5, 9}, {0, 5}}, []Range{{0, 9}}},
+		{[]Range{{0, 9}, {2, 3}, {0, 4}, {8, 12}}, []Range{{0, 12}}},
+		{[]Range{{4, 6}, {4, 6}, {4, 6}}, []Range{{4, 6}}},
+	} {
+		if diff := cmp.Diff(tt.want, merge(slices.Clone(tt.in))); diff != "" {
+			t.Errorf("%v: %s", tt.in, diff)
+		}
+	}
+}
+
+// TestUnsentWithDrops: where series of a batch were dropped, the places of its
+// others are not known one by one; the whole batch covers them.
+func TestUnsentWithDrops(t *testing.T) {
+	t.Parallel()
+	good := func(name string) series { return gauge(1, "__name__", name) }
+	bad := gauge(1, "__name__", "not valid")
+	for _, tt := range []struct {
+		name     string
+		script   answers
+		series   []series
+		accepted int
+		want     []Range
+	}{
+		{"half of a batch", answers{{Status: 413}, {}, {Status: 503}}, []series{good("a"), good("b"), bad, good("c"), good("d")}, 2, []Range{{0, 5}}},
+		{"half of a whole batch", answers{{Status: 413}, {}, {Status: 503}}, []series{bad, good("a"), good("b"), good("c"), good("d"), bad}, 2, []Range{{3, 5}}},
+		{"the other half", answers{{Status: 413}, {Status: 503}, {}}, []series{bad, good("a"), good("b"), good("c"), good("d"), bad}, 2, []Range{{1, 3}}},
+		{"two batches", answers{{Status: 503}, {}, {Status: 503}}, []series{
+			good("a"), bad, good("b"), good("c"), good("d"), bad, good("e"), good("f"), good("g"), good("h"), bad, bad, good("i"), bad, good("j"), bad,
+		}, 4, []Range{{0, 5}, {12, 15}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			to := remotewritetest.NewServer(t, remotewritetest.Options{})
+			to.Answer(tt.script...)
+			s := newSender(t, to, func(o *Options) { o.MaxSeries, o.Concurrency, o.RetryFor = 4, 1, 1 })
+			report, err := pushTo(t, s, seq(tt.series...))
+			if diff := cmp.Diff(tt.want, report.Unsent); diff != "" || report.Accepted != tt.accepted || err == nil {
+				t.Errorf("%+v, %v\n%s", report, err, diff)
+			}
+		})
 	}
 }

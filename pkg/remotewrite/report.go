@@ -106,8 +106,9 @@ func merge(all []Range) []Range {
 type Reason string
 
 // The reasons. The rules are those of the Remote-Write 1.0 specification
-// (https://prometheus.io/docs/specs/prw/remote_write_spec/#labels), the lengths
-// the defaults of Cortex, on which AMP is built.
+// (https://prometheus.io/docs/specs/prw/remote_write_spec/#labels), which 2.0 has
+// too, though it takes more names; the lengths are those of Limits. See also
+// DuplicateSeries and TooManyLabels.
 const (
 	// NoMetricName: the label __name__ is missing or empty.
 	NoMetricName Reason = "no_metric_name"
@@ -117,9 +118,9 @@ const (
 	InvalidLabelName Reason = "invalid_label_name"
 	// DuplicateLabel: a label name occurs twice.
 	DuplicateLabel Reason = "duplicate_label_name"
-	// LabelNameTooLong: a name is longer than 1024 bytes.
+	// LabelNameTooLong: a name is longer than Limits.NameBytes.
 	LabelNameTooLong Reason = "label_name_too_long"
-	// LabelValueTooLong: a value is longer than 2048 bytes.
+	// LabelValueTooLong: a value is longer than Limits.ValueBytes.
 	LabelValueTooLong Reason = "label_value_too_long"
 	// InvalidUTF8: a value is not UTF-8, as protobuf demands of a string.
 	InvalidUTF8 Reason = "label_value_not_utf8"

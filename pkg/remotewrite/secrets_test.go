@@ -20,10 +20,10 @@ func TestSecrets(t *testing.T) {
 	t.Parallel()
 	const (
 		user, password, key = "user-7f3a", "password-9c1d", "query-key-51b2"
-		bearer              = "bearer-token-a9d8f7"
+		bearer, header      = "bearer-token-a9d8f7", "header-key-0c4e"
 	)
 	session := "session-token-" + strings.Repeat("0123456789abcdef", 60)
-	secrets := []string{user, password, key, bearer, "session-token"}
+	secrets := []string{user, password, key, bearer, header, "session-token"}
 
 	for _, tt := range []struct {
 		name string
@@ -33,6 +33,10 @@ func TestSecrets(t *testing.T) {
 		{"signature mismatch", "The canonical string should have been\nx-amz-security-token:" + session + "\n\nend", "x-amz-security-token:REDACTED\n\nend"},
 		{"repeated", strings.Repeat(bearer+" ", 20) + "end", "REDACTED REDACTED end"},
 		{"with the word before it", "authorization=Bearer " + bearer + "; end", "authorization=REDACTED; end"},
+		{"of any header", "the key " + header + " has expired", "the key REDACTED has expired"},
+		{"of the query", "POST /api/v1/write?key=" + key + " is not allowed", "/api/v1/write?REDACTED is not allowed"},
+		{"of the query, alone", "no such key: " + key, "no such key: REDACTED"},
+		{"of the user", "wrong password: " + password, "wrong password: REDACTED"},
 		{"over the end of what is kept", strings.Repeat("x", maxErrorBody-5) + bearer, "xxREDAC"},
 		{"over the end of what is read", strings.Repeat(session, maxBodyRead/len(session)) + strings.Repeat("x", maxBodyRead%len(session)-20) + session, "xxREDACTED"},
 	} {
@@ -50,6 +54,7 @@ func TestSecrets(t *testing.T) {
 					req = req.Clone(req.Context())
 					req.Header.Set("Authorization", "Bearer "+bearer)
 					req.Header.Set("X-Amz-Security-Token", session)
+					req.Header.Set("X-Api-Key", header)
 					return to.Transport.RoundTrip(req)
 				})
 				var log logs

@@ -49,6 +49,8 @@ type Options struct {
 	MaxBytes int
 	// MaxSeries is the number of series that no batch exceeds.
 	MaxSeries int
+	// Limits are what the receiver takes of a series' labels.
+	Limits Limits
 	// Concurrency is the number of requests that may be under way at once. It is
 	// halved when the receiver is overloaded (429, 5xx), grows back with its
 	// successes, and is remembered from push to push. One batch more than that is
@@ -140,6 +142,7 @@ func New(o Options) (*Sender, error) {
 		retryFor:  o.RetryFor,
 		// One more than there are workers, so that one fills while all are sent.
 		free:     make(chan *batch, o.Concurrency+1),
+		rules:    rules{limits: o.Limits},
 		speech:   newNegotiation(o.Protocol),
 		limit:    newLimiter(o.Concurrency),
 		metadata: metadataSchedule{interval: o.MetadataInterval},
@@ -186,6 +189,9 @@ func (o *Options) validate() error {
 		{"Timeout", int64(o.Timeout)},
 		{"MaxBytes", int64(o.MaxBytes)},
 		{"MaxSeries", int64(o.MaxSeries)},
+		{"Limits.Labels", int64(o.Limits.Labels)},
+		{"Limits.NameBytes", int64(o.Limits.NameBytes)},
+		{"Limits.ValueBytes", int64(o.Limits.ValueBytes)},
 		{"Concurrency", int64(o.Concurrency)},
 		{"MinBackoff", int64(o.MinBackoff)},
 		{"MaxBackoff", int64(o.MaxBackoff)},

@@ -28,11 +28,15 @@ func TestNewErrors(t *testing.T) {
 		options Options
 		want    string
 	}{
-		"nothing":            {Options{}, "setting up remote write: no URL"},
-		"no scheme":          {Options{URL: parse("//host/path")}, "setting up remote write: URL //host/path: must be http://HOST… or https://HOST…"},
-		"no host":            {Options{URL: parse("http:///path")}, "setting up remote write: URL http:///path: must be http://HOST… or https://HOST…"},
-		"another scheme":     {Options{URL: parse("ftp://user:secret@host/?key=secret")}, "setting up remote write: URL ftp://host/: must be http://HOST… or https://HOST…"},
-		"all faults at once": {Options{URL: good, Timeout: -1, MaxSeries: -1}, "setting up remote write: Timeout is negative\nMaxSeries is negative"},
+		"nothing":          {Options{}, "setting up remote write: no URL"},
+		"no scheme":        {Options{URL: parse("//host/path")}, "setting up remote write: URL //host/path: must be http://HOST… or https://HOST…"},
+		"no host":          {Options{URL: parse("http:///path")}, "setting up remote write: URL http:///path: must be http://HOST… or https://HOST…"},
+		"another scheme":   {Options{URL: parse("ftp://user:secret@host/?key=secret")}, "setting up remote write: URL ftp://host/: must be http://HOST… or https://HOST…"},
+		"another protocol": {Options{URL: good, Protocol: "3.0"}, `setting up remote write: Protocol "3.0": must be 1.0, 2.0 or auto`},
+		"all faults at once": {
+			Options{URL: good, Timeout: -1, MaxSeries: -1, Limits: Limits{Labels: -1}},
+			"setting up remote write: Timeout is negative\nMaxSeries is negative\nLimits.Labels is negative",
+		},
 	} {
 		if _, err := New(tt.options); err == nil || err.Error() != tt.want {
 			t.Errorf("%s: %v, want %s", name, err, tt.want)
@@ -42,7 +46,7 @@ func TestNewErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintln(s.timeout, s.maxBytes, s.maxSeries, s.workers, cap(s.free), s.userAgent, s.retryFor); got != "10s 900000 5000 4 5 ecr-remote-write/dev 5m0s\n" {
+	if got := fmt.Sprintln(s.timeout, s.batchBytes(), s.maxSeries, s.workers, cap(s.free), s.userAgent, s.retryFor, s.Spoken()); got != "10s 900000 5000 4 5 ecr-remote-write/dev 5m0s 1.0\n" {
 		t.Errorf("defaults: %s", got)
 	}
 }

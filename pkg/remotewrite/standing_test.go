@@ -52,7 +52,6 @@ func TestNoFlood(t *testing.T) {
 		}
 		return mimir(run)
 	}
-	good := func(n int) iter.Seq[metrics.Series] { return images(n) }
 	bad := func(n int) iter.Seq[metrics.Series] {
 		return func(yield func(metrics.Series) bool) {
 			for s := range images(n) {
@@ -79,7 +78,7 @@ func TestNoFlood(t *testing.T) {
 		{"all well", []runs{{n: 5, main: list(ok)}}, nil},
 		{"the same refusal", []runs{{n: 10, main: list(cortex)}}, []string{refusal}},
 		{"the same refusal in other words", []runs{{n: 10, main: list(mimir, ok)}}, []string{refusal}},
-		{"of one batch in several", []runs{{n: 10, main: list(ok, cortex, ok)}}, []string{refusal}},
+		{"of one batch in several", []runs{{n: 10, main: []func(int) answer{ok, cortex, ok}}}, []string{refusal}},
 		{"two by turns", []runs{{n: 10, main: list(both, ok)}}, []string{refusal, refusal}},
 		{"always in other words", []runs{{n: 20, main: list(wordy)}, {n: 5, main: list(ok)}},
 			[]string{refusal, refusal, refusal, refusal, over}},
@@ -111,7 +110,7 @@ func TestNoFlood(t *testing.T) {
 				debug := 0
 				push := func(run, batches int, script []func(int) answer, series func(int) iter.Seq[metrics.Series]) {
 					if series == nil {
-						series = good
+						series = images
 					}
 					for i := range batches {
 						to.Answer(script[min(i, len(script)-1)](run))

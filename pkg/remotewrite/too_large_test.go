@@ -72,3 +72,57 @@ func TestTooLargePart(t *testing.T) {
 		checkArrived(t, to, 5)
 	})
 }
+
+// TestTooLargeLearned: what a receiver takes is found out in one push. The next
+// ones, and the rest of that one, are not built larger.
+func TestTooLargeLearned(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []Protocol{V1, V2} {
+		synctest.Test(t, func(t *testing.T) {
+			to := remotewritetest.NewPipe(t, remotewritetest.Options{MaxBytes: 20_000})
+			s := newSender(t, to, func(o *Options) { o.Protocol, o.Concurrency, o.MaxBytes = protocol, 1, 100_000 })
+			first, err := pushTo(t, s, images(1200))
+			if err != nil || first.Splits == 0 {
+				t.Fatalf("%+v, %v", first, err)
+			}
+			before := len(to.Requests())
+			second, err := pushTo(t, s, images(1200))
+			if err != nil || second.Splits != 0 || second.Batches <= first.Batches {
+				t.Errorf("%+v, %v", second, err)
+			}
+			for _, r := range to.Requests()[before:] {
+				if r.Raw > 20_000 || r.Status != 204 {
+					t.Errorf("%+v", r)
+				}
+			}
+			if got := s.batchBytes(); got > 20_000 || got < 5_000 {
+				t.Errorf("%s: batches of %d bytes", protocol, got)
+			}
+			checkArrived(t, to, 1200)
+		})
+	}
+}
+
+// TestTooLargeNothingLearned: one series that is too large alone, and a receiver
+// that finds everything too large, are no reason to send others one by one.
+func TestTooLargeNothingLearned(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		to := remotewritetest.NewPipe(t, remotewritetest.Options{MaxBytes: 1500})
+		s := newSender(t, to, func(o *Options) { o.MaxBytes = 3000 })
+		large := gauge(1, "__name__", "large", "value", strings.Repeat("x", 1600))
+		if report, err := pushTo(t, s, seq(gauge(1, "__name__", "a"), large, gauge(1, "__name__", "b"))); err == nil || report.Unconfirmed != 1 {
+			t.Errorf("%+v, %v", report, err)
+		}
+		if got := s.batchBytes(); got != 3000 {
+			t.Errorf("batches of %d bytes", got)
+		}
+		// A large series is still tried where batches are smaller than it.
+		s.learn(1000)
+		to.Answer(answers{{}, {Status: 200}}...)
+		report, err := pushTo(t, s, seq(gauge(1, "__name__", "a"), large, gauge(1, "__name__", "b")))
+		if report.Accepted != 2 || report.Unconfirmed != 1 || report.Batches != 3 || report.DroppedTotal() != 0 {
+			t.Errorf("%+v, %v", report, err)
+		}
+	})
+}
