@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -227,6 +228,12 @@ func prometheusV1(series []metrics.Series) func() []byte {
 			pending[i].Labels = prompb.FromLabels(d.labels, pending[i].Labels)
 			pending[i].Samples = append(pending[i].Samples, prompb.Sample{Value: d.value, Timestamp: d.at})
 		}
+		// buildTimeSeries takes what is too old out of the batch.
+		highest, lowest := int64(0), int64(math.MaxInt64)
+		pending = slices.DeleteFunc(pending, func(ts prompb.TimeSeries) bool {
+			highest, lowest = max(highest, ts.Samples[0].Timestamp), min(lowest, ts.Samples[0].Timestamp)
+			return false
+		})
 		// As proto.Buffer.Marshal does.
 		req := &prompb.WriteRequest{Timeseries: pending}
 		raw = slices.Grow(raw[:0], req.Size())
@@ -257,6 +264,11 @@ func prometheusV2(series []metrics.Series) func() []byte {
 			p.LabelsRefs = table.SymbolizeLabels(d.labels, p.LabelsRefs)
 			p.Samples = append(p.Samples, writev2.Sample{Value: d.value, Timestamp: d.at})
 		}
+		highest, lowest := int64(0), int64(math.MaxInt64)
+		pending = slices.DeleteFunc(pending, func(ts writev2.TimeSeries) bool {
+			highest, lowest = max(highest, ts.Samples[0].Timestamp), min(lowest, ts.Samples[0].Timestamp)
+			return false
+		})
 		req := &writev2.Request{Symbols: table.Symbols(), Timeseries: pending}
 		var err error
 		if raw, err = req.OptimizedMarshal(raw); err != nil {

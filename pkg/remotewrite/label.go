@@ -61,17 +61,11 @@ type rules struct {
 
 // checkedNames is what is known of the label names of a family.
 type checkedNames struct {
-	state  int
+	looked bool   // at the names
+	good   bool   // valid, sorted, distinct, and __name__ is one of them
 	metric int    // the place of __name__
 	hash   uint64 // of the label __name__ with the family's name, 0 while not known
 }
-
-// The states of checkedNames.
-const (
-	unknown = iota
-	good    // valid, sorted, distinct, and __name__ is one of them
-	odd     // to be looked at each time
-)
 
 // checkedLabel is what is known of a label: the hash of its name, 0 while not known,
 // and of the whole.
@@ -137,49 +131,49 @@ func (r *rules) check(s metrics.Series) ([]metrics.Label, fault) {
 // goodNames reports whether the label names of a layout need no look, which it
 // finds out at the first series.
 func (r *rules) goodNames(l *layout[checkedNames], labels []metrics.Label) bool {
-	if l.made.state == unknown {
-		l.made = checkedNames{state: odd, metric: slices.IndexFunc(labels, func(l metrics.Label) bool { return l.Name == nameLabel })}
-		if l.made.metric >= 0 && r.invalidName(labels).reason == "" && slices.IsSortedFunc(labels, byName) {
-			l.made.state = good
-		}
+	if m := &l.made; !m.looked {
+		m.looked = true
+		m.metric = slices.IndexFunc(labels, func(l metrics.Label) bool { return l.Name == nameLabel })
+		m.good = m.metric >= 0 && slices.IsSortedFunc(labels, byName) && r.invalidName(labels).reason == ""
 	}
-	return l.made.state == good
+	return l.made.good
 }
 
 // remembered does the same as values, for a series with good names.
 func (r *rules) remembered(l *layout[checkedNames], s *metrics.Series) (hash uint64, n int, f fault) {
-	n = len(s.Labels)
+	labels, columns := s.Labels, r.memo.columns
+	n = len(labels)
 	for i, k := range l.columns {
-		label := &s.Labels[i]
-		c := &r.memo.columns[k]
-		if c.has(s.Subject, label.Value) {
+		switch c, value := &columns[k], labels[i].Value; {
+		case c.has(s.Subject, value):
 			hash += c.made.hash
-			continue
-		}
-		isMetric := i == l.made.metric
-		if isMetric && l.made.hash != 0 && same(label.Value, s.Family.Name) {
+		case i == l.made.metric && l.made.hash != 0 && same(value, s.Family.Name):
 			hash += l.made.hash
-			continue
-		}
-		if label.Value == "" && !isMetric {
+		case value == "" && i != l.made.metric:
 			n--
-			continue
-		}
-		if f = r.value(label); f.reason != "" {
-			return 0, 0, f
-		}
-		if c.made.name == 0 {
-			c.made.name = r.hash(label.Name)
-		}
-		sum := mix(c.made.name, r.hash(label.Value))
-		hash += sum
-		if !isMetric {
-			c.subject, c.value, c.made.hash = s.Subject, label.Value, sum
-		} else if same(label.Value, s.Family.Name) {
-			l.made.hash = sum
+		default:
+			if f = r.value(&labels[i]); f.reason != "" {
+				return 0, 0, f
+			}
+			hash += r.keep(l, c, i, s)
 		}
 	}
 	return hash, n, fault{}
+}
+
+// keep remembers a label whose value has been found good. It returns its hash.
+func (r *rules) keep(l *layout[checkedNames], c *column[checkedLabel], i int, s *metrics.Series) uint64 {
+	value := s.Labels[i].Value
+	if c.made.name == 0 {
+		c.made.name = r.hash(c.name)
+	}
+	hash := mix(c.made.name, r.hash(value))
+	if i != l.made.metric {
+		c.subject, c.value, c.made.hash = s.Subject, value, hash
+	} else if same(value, s.Family.Name) {
+		l.made.hash = hash
+	}
+	return hash
 }
 
 // values checks the values of labels whose names are good. It returns the series'

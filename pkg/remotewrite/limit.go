@@ -56,7 +56,7 @@ func (l *limiter) acquire(ctx context.Context) (round int, ok bool) {
 		return 0, false
 	}
 	l.mu.Lock()
-	if l.active < l.bound && len(l.waiting) == 0 {
+	if l.active < l.bound { // then nobody waits: see admit
 		defer l.mu.Unlock()
 		l.active++
 		return l.round, true

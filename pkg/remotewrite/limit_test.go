@@ -38,6 +38,7 @@ func TestLimiterSteps(t *testing.T) {
 		{"no answer does not grow", 4, rounds("o n n s n"), []int{2, 2, 2, 3, 3}},
 		{"part of a round is not a round", 8, rounds("o ssn ssn"), []int{4, 4, 5}},
 		{"overload ends a round", 8, rounds("o sso s"), []int{4, 2, 3}},
+		{"successes before an overload do not count", 8, rounds("o ssso sn s"), []int{4, 2, 2, 3}},
 		{"one for ever", 1, rounds("o s o"), []int{1, 1, 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -118,6 +119,30 @@ func TestLimiterWaiting(t *testing.T) {
 		end()
 		if _, ok := l.acquire(ended); ok || l.active != 2 || len(l.waiting) != 0 {
 			t.Error("a place after the end")
+		}
+	})
+}
+
+// TestLimiterGivesUpInTurn: one whose turn comes while it gives up hands it on.
+func TestLimiterGivesUpInTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for range 100 {
+			l := newLimiter(1)
+			round, _ := l.acquire(t.Context())
+			ctx, giveUp := context.WithCancel(t.Context())
+			go func() {
+				if _, ok := l.acquire(ctx); ok {
+					t.Error("a place after the end")
+				}
+			}()
+			synctest.Wait()
+			giveUp()
+			l.release(round, light)
+			synctest.Wait()
+			if l.active != 0 || len(l.waiting) != 0 {
+				t.Fatalf("%d active, %d waiting", l.active, len(l.waiting))
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -15,9 +16,7 @@ import (
 // subject only.
 type memo[F, L any] struct {
 	layouts []layout[F]
-	// next is where the next family is looked for first: they come in nearly the
-	// same order for each subject.
-	next int
+	last    int // the one that was found last
 	// columns are all label names there are.
 	columns []column[L]
 }
@@ -26,6 +25,9 @@ type memo[F, L any] struct {
 type layout[F any] struct {
 	family *metrics.Family
 	walk   uint64
+	// next is the layout that followed this one last time: families come in nearly
+	// the same order for each subject.
+	next int
 	// columns has the column of each label.
 	columns []int
 	// made is for the memo's user; it is zero at first.
@@ -48,29 +50,32 @@ func (m *memo[F, L]) of(s *metrics.Series) *layout[F] {
 	if s.Subject == 0 || s.Family == nil {
 		return nil
 	}
-	for range 2 { // often the same as before, else the one after it
-		if m.next < len(m.layouts) {
-			if l := &m.layouts[m.next]; l.family == s.Family && l.walk == s.Subject>>32 {
-				return l
-			}
+	walk := s.Subject >> 32
+	if m.last < len(m.layouts) {
+		l := &m.layouts[m.last]
+		if l.family == s.Family && l.walk == walk {
+			return l
 		}
-		m.next++
+		if next := &m.layouts[l.next]; next.family == s.Family && next.walk == walk {
+			m.last = l.next
+			return next
+		}
 	}
 	return m.search(s)
 }
 
 func (m *memo[F, L]) search(s *metrics.Series) *layout[F] {
-	m.next = 0
-	for m.next < len(m.layouts) && m.layouts[m.next].family != s.Family {
-		m.next++
-	}
-	if m.next == maxLayouts {
-		m.layouts, m.next = m.layouts[:0], 0
-	}
-	if m.next == len(m.layouts) {
+	at := slices.IndexFunc(m.layouts, func(l layout[F]) bool { return l.family == s.Family })
+	if at < 0 {
+		if len(m.layouts) == maxLayouts {
+			m.layouts, m.last = m.layouts[:0], 0
+		}
+		at = len(m.layouts)
 		m.layouts = append(m.layouts, layout[F]{family: s.Family})
 	}
-	l := &m.layouts[m.next]
+	m.layouts[m.last].next = at
+	m.last = at
+	l := &m.layouts[at]
 	if walk := s.Subject >> 32; l.walk != walk {
 		*l = layout[F]{family: s.Family, walk: walk, columns: l.columns[:0]}
 		for i := range s.Labels {

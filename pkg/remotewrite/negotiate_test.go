@@ -156,6 +156,10 @@ func TestAuto(t *testing.T) {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
 
+				if report.Protocol != "" { // what was found out is not for others to overrule
+					s.Assume(V1)
+					s.Assume(V2)
+				}
 				report, err = s.Push(t.Context(), at, slow, families)
 				checkReport(t, report, err)
 				if report.Protocol != tt.spoken || s.Spoken() != tt.spoken {
@@ -167,6 +171,23 @@ func TestAuto(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOverloadDecidesNothing: also where there was no time to try again, whatever
+// else the answer says.
+func TestOverloadDecidesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, header := range []http.Header{nil, {samplesWritten: {"3"}}} {
+			to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+			to.Answer(remotewritetest.Answer{Status: 503, Header: header})
+			s := newSender(t, to, func(o *Options) { o.Protocol, o.RetryFor = Auto, 1 })
+			report, err := pushTo(t, s, images(3))
+			if report.NotSent != 3 || report.Protocol != "" || s.Spoken() != "" {
+				t.Errorf("%+v, %v", report, err)
+			}
+		}
+	})
 }
 
 // TestFixed: a version that is set is spoken whatever comes back.

@@ -117,9 +117,9 @@ func sameLabels(a, b []metrics.Label) bool {
 // from where they are, as many at a time as lie together.
 func (m *messageV1) appendLabels(b []byte, l *layout[extent], s *metrics.Series) []byte {
 	var run extent // of what is to be copied
+	labels, columns := s.Labels, m.encoded.columns
 	for i, k := range l.columns {
-		label := &s.Labels[i]
-		c := &m.encoded.columns[k]
+		c, label := &columns[k], &labels[i]
 		at := &c.made
 		if !c.has(s.Subject, label.Value) {
 			if same(label.Value, s.Family.Name) && label.Name == nameLabel {
@@ -128,19 +128,16 @@ func (m *messageV1) appendLabels(b []byte, l *layout[extent], s *metrics.Series)
 				c.subject, c.value, c.made = s.Subject, label.Value, extent{}
 			}
 		}
-		if at.end == 0 { // has not been there
-			b = append(b, b[run.start:run.end]...)
-			run = extent{}
-			at.start = len(b)
-			b = appendLabel(b, label)
-			at.end = len(b)
+		if at.start == run.end && at.end > 0 {
+			run.end = at.end
 			continue
 		}
-		if at.start != run.end {
-			b = append(b, b[run.start:run.end]...)
-			run.start = at.start
+		b = append(b, b[run.start:run.end]...)
+		if run = *at; at.end == 0 { // has not been there
+			start := len(b)
+			b = appendLabel(b, label)
+			*at = extent{start, len(b)}
 		}
-		run.end = at.end
 	}
 	return append(b, b[run.start:run.end]...)
 }

@@ -47,14 +47,37 @@ type messageV2 struct {
 	refs    memo[familyRefs, labelRefs]
 }
 
-// packed is an encoded part of a series.
+// packed is an encoded part of a series, of at most eight bytes: the first n of
+// bits, the lowest first.
 type packed struct {
-	bytes [12]byte
-	n     uint8
+	bits uint64
+	n    int
 }
 
-// familyRefs is what the series of a family have in common: the field metadata, and
-// the references of the label __name__. Neither is there while its n is 0.
+func (p *packed) push(b byte) {
+	p.bits |= uint64(b) << (8 * p.n)
+	p.n++
+}
+
+// ref appends a reference as a varint, of at most four bytes.
+func (p *packed) ref(ref uint32) {
+	for ref >= 1<<7 {
+		p.push(byte(ref) | 0x80)
+		ref >>= 7
+	}
+	p.push(byte(ref))
+}
+
+func (p *packed) appendTo(b []byte) []byte {
+	// All eight bytes are written at once, and those beyond n left out again.
+	return binary.LittleEndian.AppendUint64(b, p.bits)[:len(b)+p.n]
+}
+
+// maxSymbols is what keeps a reference within four bytes.
+const maxSymbols = 1 << 28
+
+// familyRefs is what the series of a family have in common: its metadata, and the
+// references of the label __name__. Neither is known while its n is 0.
 type familyRefs struct{ metadata, name packed }
 
 // labelRefs are the references of a label. That of its name is 0 at first.
@@ -82,7 +105,10 @@ func (m *messageV2) bytes() []byte {
 
 func (m *messageV2) add(labels []metrics.Label, s metrics.Series, limit int) bool {
 	t := &m.symbols
-	t.reserve(2*len(labels) + 2) // help and the family's name, if it is not a label
+	if len(t.texts)+2*len(labels)+1 > maxSymbols {
+		return false
+	}
+	t.reserve(2*len(labels) + 1)
 	texts, size, before := len(t.texts), len(t.buf), len(m.series)
 
 	// Both lengths are nearly always below 128, and take one byte.
@@ -111,7 +137,10 @@ func (m *messageV2) add(labels []metrics.Label, s metrics.Series, limit int) boo
 	}
 	b = closeRecord(b, start-1, start)
 	b = appendSample(b, s.Value, m.stamp)
-	b = metadata.appendTo(b)
+	if metadata.n > 0 {
+		b = append(b, keyMetadata, byte(metadata.n))
+		b = metadata.appendTo(b)
+	}
 	b = closeRecord(b, start-3, start-2)
 	if len(t.buf)+len(b) > limit {
 		t.undo(texts, size)
@@ -125,9 +154,9 @@ func (m *messageV2) add(labels []metrics.Label, s metrics.Series, limit int) boo
 
 // appendRefs appends the references of a series' labels.
 func (m *messageV2) appendRefs(b []byte, l *layout[familyRefs], s *metrics.Series) []byte {
+	labels, columns := s.Labels, m.refs.columns
 	for i, k := range l.columns {
-		label := &s.Labels[i]
-		c := &m.refs.columns[k]
+		c, label := &columns[k], &labels[i]
 		p := &c.made.label
 		if !c.has(s.Subject, label.Value) {
 			if same(label.Value, s.Family.Name) && label.Name == nameLabel {
@@ -149,30 +178,22 @@ func (m *messageV2) appendRefs(b []byte, l *layout[familyRefs], s *metrics.Serie
 
 // pack encodes the two references of a label.
 func pack(name, value uint32) (p packed) {
-	b := binary.AppendUvarint(p.bytes[:0], uint64(name))
-	b = binary.AppendUvarint(b, uint64(value))
-	p.n = uint8(len(b)) // 10 at most
+	p.ref(name)
+	p.ref(value)
 	return p
 }
 
-// describe encodes the metadata of a family as a field of a series.
+// describe encodes the metadata of a family.
 func (m *messageV2) describe(f *metrics.Family) (p packed) {
-	b := append(p.bytes[:0], keyMetadata, 0)
 	if kind := metricType(f.Type); kind != writev2.Metadata_METRIC_TYPE_UNSPECIFIED {
-		b = append(b, keyType, byte(kind))
+		p.push(keyType)
+		p.push(byte(kind))
 	}
 	if help := m.symbols.ref(f.Help); help != 0 {
-		b = binary.AppendUvarint(append(b, keyHelpRef), uint64(help))
+		p.push(keyHelpRef)
+		p.ref(help)
 	}
-	b[1] = byte(len(b) - 2)
-	p.n = uint8(len(b)) // 10 at most
 	return p
-}
-
-func (p *packed) appendTo(b []byte) []byte {
-	// A copy of a fixed length is a few instructions, of which too many cost nothing.
-	n := len(b) + int(p.n)
-	return append(b, p.bytes[:]...)[:n]
 }
 
 // metricType is the enumeration's value for the exposition format's word.
