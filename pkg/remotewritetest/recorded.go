@@ -85,9 +85,11 @@ func prometheus() []Recording {
 	}
 }
 
-// cortex: what samples are refused for is in the ingester, and the rest of the
-// batch is stored. 2.0's numbers are then 0 for all that
-// (pkg/util/push/push.go: an error comes with an empty response).
+// cortex: what the distributor refuses, for its labels or its age, and what the
+// ingester refuses is left out, and the rest of the batch is stored. 2.0's
+// numbers are right for the first, and 0 for all of the batch for the second
+// (pkg/distributor/distributor.go, pkg/util/push/push.go: such an error comes
+// without a response). An answer to 1.0 has none.
 func cortex() []Recording {
 	const (
 		ingester    = "github.com/cortexproject/cortex, pkg/ingester/ingester.go and limiter.go"
@@ -148,7 +150,8 @@ func mimir() []Recording {
 }
 
 // thanos: 409 is what others answer with 400. What of the batch is stored
-// depends on the node that each series belongs to.
+// depends on the node that each series belongs to. 2.0's numbers come with a
+// success only.
 func thanos() []Recording {
 	const handler = "github.com/thanos-io/thanos, pkg/receive/handler.go"
 	return []Recording{
