@@ -85,9 +85,8 @@ func (e exchange[V]) do(req *http.Request) (*http.Response, error) {
 		_, _ = io.CopyN(io.Discard, resp.Body, maxDrained)
 		_ = resp.Body.Close()
 	}
-	resp, err = e.send(again, second)
-	e.refused(second, resp, err)
-	return resp, err
+	// If this is refused as well, so will the next request be, and asks again.
+	return e.send(again, second)
 }
 
 // checkFirst refuses a request that follows a redirect: credentials are for the
@@ -138,14 +137,17 @@ func (e *CredentialError) Permanent() bool {
 }
 
 // below is what a method stands on.
-type below struct{ next http.RoundTripper }
+type below struct {
+	opaque
+	next http.RoundTripper
+}
 
 // newBelow takes nil for http.DefaultTransport.
 func newBelow(next http.RoundTripper) below {
 	if next == nil {
 		next = http.DefaultTransport
 	}
-	return below{next}
+	return below{next: next}
 }
 
 // CloseIdleConnections closes those of the transport below, as
@@ -155,3 +157,10 @@ func (b below) CloseIdleConnections() {
 		c.CloseIdleConnections()
 	}
 }
+
+// opaque prints nothing of the struct that it is part of: package fmt follows
+// pointers, with some verbs, to what is secret or in use.
+type opaque struct{}
+
+// Format prints what it is, whatever the verb.
+func (opaque) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "auth.RoundTripper") }

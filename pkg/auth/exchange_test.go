@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
@@ -403,9 +404,8 @@ func TestHidden(t *testing.T) {
 	for _, m := range methods {
 		all = append(all, m.make(t, newSecret(t, "planted-secret"), nil))
 	}
-	c := example()
-	c.SecretAccessKey = "planted-secret"
-	all = append(all, newSigV4(t, aws.NewCredentialsCache(c), nil), auth.Header{Name: "a", Value: newSecret(t, "planted-secret")},
+	static := awscredentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret", "")
+	all = append(all, newSigV4(t, static, nil), auth.Header{Name: "a", Value: newSecret(t, "planted-secret")},
 		must(t)(auth.NewTLS(nil, auth.TLSOptions{CA: newSecret(t, "planted-secret")})))
 	for _, v := range all {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {

@@ -28,8 +28,7 @@ const (
 	roleWindow = 5 * time.Minute
 	// roleTime bounds one call, retries included.
 	roleTime = 8 * time.Second
-	// roleFailure is how long a failure stands for further callers, and how long
-	// the old credentials are used before the next attempt at new ones.
+	// roleFailure is how long a failure stands for further callers.
 	roleFailure = 5 * time.Second
 )
 
@@ -84,19 +83,14 @@ func (r *role) Retrieve(ctx context.Context) (aws.Credentials, error) {
 }
 
 // HandleFailToRefresh is the cache's question what to do without new credentials:
-// the old ones are good until they really expire.
+// the old ones are good until they really expire. The cache, which takes its window
+// off again, goes on asking for new ones.
 func (r *role) HandleFailToRefresh(_ context.Context, old aws.Credentials, err error) (aws.Credentials, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now()
-	if !old.HasKeys() || !now.Before(r.expires) {
+	if !old.HasKeys() || !time.Now().Before(r.expires) {
 		return aws.Credentials{}, err
 	}
-	old.Expires = now.Add(roleFailure)
-	if r.expires.Before(old.Expires) {
-		old.Expires = r.expires
-	}
-	// The cache takes its window off again.
-	old.Expires = old.Expires.Add(roleWindow)
+	old.Expires = r.expires
 	return old, nil
 }

@@ -35,6 +35,7 @@ type TLSOptions struct {
 // certificate has expired, or if the server's own cannot be verified, what the
 // secrets are now is used. Requests under way are finished on their old connections.
 type TLS struct {
+	opaque
 	base     *http.Transport
 	http2    bool // as base has it
 	secrets  []named
@@ -207,8 +208,8 @@ func keyPair(certificate, key string) (tls.Certificate, error) {
 // refused tells the secrets that were refused. A server that does not take the
 // certificate sends an alert, or takes the connection and answers 401 or 403. In TLS
 // 1.3 the client has connected by then: the alert is the answer to the request, and
-// the end of the connection may overtake it. So any connection that breaks counts,
-// which costs one read of the secrets a minute at most.
+// the end of the connection may overtake it, in HTTP/2 under several names. So any
+// connection that breaks counts, which costs one read of the secrets a minute at most.
 func (t *TLS) refused(texts []string, resp *http.Response, err error) bool {
 	var (
 		unusable   *valueError
@@ -221,10 +222,10 @@ func (t *TLS) refused(texts []string, resp *http.Response, err error) bool {
 		ca, own = true, true // whichever it was
 	case errors.As(err, &unverified):
 		ca = true
-	case errors.As(err, &network):
-		own = network.Op != "dial" && !network.Timeout()
+	case errors.As(err, &network) && (network.Op == "dial" || network.Timeout()),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	default:
-		own = unauthorized(resp) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		own = err != nil || unauthorized(resp)
 	}
 	told := false
 	for i, s := range t.secrets {

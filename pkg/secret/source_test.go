@@ -58,6 +58,10 @@ func TestRefused(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		wantValue(t, made, planted+"-3")
 		wantCalls(t, s, 1, "a minute later")
+		time.Sleep(time.Hour)
+		made.Refused(planted + "-2")
+		wantValue(t, made, planted+"-3")
+		wantCalls(t, s, 0, "after the late refusal of an old one")
 	})
 }
 
@@ -151,8 +155,12 @@ func TestNoAnswer(t *testing.T) {
 			if took := time.Since(begin); took != tt.want {
 				t.Errorf("took %s, want %s", took, tt.want)
 			}
-			// Nothing is left under way.
 			synctest.Wait()
+			s.mu.Lock()
+			if s.active != 0 {
+				t.Error("it is still being read")
+			}
+			s.mu.Unlock()
 		}
 		close(s.hold)
 		time.Sleep(5 * time.Second)
