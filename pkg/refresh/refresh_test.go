@@ -22,6 +22,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,6 +38,8 @@ type world struct {
 	known     *inventory.Registry
 	log       bytes.Buffer
 	atOnce    int // calls that a refresher of scanning makes; 0 means 4
+	selection *selection.Selection
+	unsettled bool // the refresher knows what is left out, and does not settle it
 }
 
 // newWorld has a number of repositories, repo-0 and so on, with images each.
@@ -62,7 +65,18 @@ func (w *world) restart() {
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
 	}, ecr.Options{Pace: pace.New(1000), Logger: log})
-	w.refresher = refresh.New(client, refresh.Options{Interval: interval, Concurrency: 4, Logger: log})
+	w.refresher = refresh.New(client, w.selecting(refresh.Options{Interval: interval, Concurrency: 4, Logger: log}))
+}
+
+// selecting adds the world's filters.
+func (w *world) selecting(options refresh.Options) refresh.Options {
+	if w.selection != nil {
+		options.Includes = w.selection.Repository
+	}
+	if w.selection != nil && !w.unsettled {
+		options.Settle = w.selection.Apply
+	}
+	return options
 }
 
 func (w *world) put(repository, tag string) {

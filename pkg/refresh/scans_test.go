@@ -46,9 +46,9 @@ func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.Scan
 		w.atOnce = 4
 	}
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
-	w.refresher = refresh.New(ecr.New(config, ecr.Options{Pace: at, Logger: log}), refresh.Options{
+	w.refresher = refresh.New(ecr.New(config, ecr.Options{Pace: at, Logger: log}), w.selecting(refresh.Options{
 		Interval: interval, Concurrency: w.atOnce, Logger: log, Scans: options,
-	})
+	}))
 }
 
 func (w *world) enhanced() { w.check(w.registry.SetScanning(ecrtest.Scanning{Type: "ENHANCED"})) }

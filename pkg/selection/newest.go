@@ -15,9 +15,7 @@ type newest struct {
 }
 
 // reset begins with another repository.
-func (n *newest) reset(images []inventory.Image, limit int) {
-	n.images, n.limit, n.kept = images, limit, n.kept[:0]
-}
+func (n *newest) reset(images []inventory.Image) { n.images, n.kept = images, n.kept[:0] }
 
 // add takes an image by its place, and returns the place of the one that is not among
 // the newest for that; -1 if there is none.

@@ -73,6 +73,9 @@ func (s *Selection) Apply(registry *inventory.Registry, at time.Time) (changed b
 	if s.options.PulledWithin > 0 {
 		a.pulledSince = inventory.TimeOf(at.Add(-s.options.PulledWithin))
 	}
+	if s.options.NewestImages > 0 {
+		a.newest = &newest{limit: s.options.NewestImages}
+	}
 	forget := inventory.TimeOf(at.Add(-forgottenAfter))
 	for _, repository := range registry.Repositories {
 		hidden := !s.Repository(repository.Name)
@@ -94,22 +97,23 @@ type application struct {
 	// pushedSince and pulledSince are the earliest times that are within; zero if
 	// they do not matter.
 	pushedSince, pulledSince inventory.Time
-	newest                   newest
+	newest                   *newest // nil if rank does not matter
 	changed                  bool
 }
 
 // images settles the images of a repository that is shown.
 func (a *application) images(repository *inventory.Repository) {
 	images := repository.Images
-	ranked := a.options.NewestImages > 0
-	a.newest.reset(images, a.options.NewestImages)
+	if a.newest != nil {
+		a.newest.reset(images)
+	}
 	for i := range images {
 		switch image := &images[i]; {
 		case a.all:
 			a.set(repository, image, false)
 		case !a.lets(image):
 			a.set(repository, image, true)
-		case !ranked:
+		case a.newest == nil:
 			a.set(repository, image, false)
 		case !image.Active(): // which has no rank, and no series either
 			a.set(repository, image, true)
@@ -119,8 +123,10 @@ func (a *application) images(repository *inventory.Repository) {
 			}
 		}
 	}
-	for _, i := range a.newest.kept {
-		a.set(repository, &images[i], false)
+	if a.newest != nil {
+		for _, i := range a.newest.kept {
+			a.set(repository, &images[i], false)
+		}
 	}
 }
 

@@ -1,0 +1,201 @@
+package refresh_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
+)
+
+// leaveOut makes the world's refresher leave repositories out, as one of a new
+// execution environment.
+func (w *world) leaveOut(names ...string) {
+	w.selection = selection.New(selection.Options{Repository: func(name string) bool { return !slices.Contains(names, name) }})
+	w.restart()
+}
+
+// asked are the repositories whose images were listed since it was last asked.
+func (w *world) asked() []string {
+	var names []string
+	for _, request := range w.server.Requests() {
+		if request.Operation == "DescribeImages" {
+			names = append(names, request.RepositoryName)
+		}
+	}
+	w.server.ResetObserved()
+	slices.Sort(names)
+	return names
+}
+
+func (w *world) wantAsked(want ...string) {
+	w.Helper()
+	if got := w.asked(); !slices.Equal(got, want) {
+		w.Errorf("listed the images of %v, want %v", got, want)
+	}
+}
+
+func TestIncludes(t *testing.T) {
+	t.Parallel()
+	bubble(t, "what is left out is not listed, not due and not old", func(t *testing.T) {
+		w := newWorld(t, 3, 2)
+		w.leaveOut("repo-1")
+		w.want(w.run(0), refresh.Result{Listed: true, Due: 2, Refreshed: 2, Settled: true}, "")
+		w.wantAsked("repo-0", "repo-2")
+		if repository := w.known.Find("repo-1"); !repository.Hidden || !repository.ImagesReadAt.IsZero() {
+			t.Errorf("left out: %+v", repository)
+		}
+		if w.known.OldestRead() != inventory.TimeOf(time.Now()) {
+			t.Errorf("oldest record of %v", w.known.OldestRead().Time())
+		}
+		time.Sleep(time.Minute)
+		result := w.run(0)
+		w.want(result, refresh.Result{}, "")
+		if result.Changed() {
+			t.Error("changed")
+		}
+	})
+	bubble(t, "what is included again is due at once, until it was listed", func(t *testing.T) {
+		w := newWorld(t, 3, 1)
+		w.run(0)
+		time.Sleep(time.Minute)
+		w.leaveOut("repo-1")
+		result := w.run(0)
+		w.want(result, refresh.Result{Settled: true}, "")
+		if !result.Changed() {
+			t.Error("not worth saving")
+		}
+		w.server.ResetObserved()
+		w.put("repo-1", "new")
+		w.put("repo-0", "unseen")
+		time.Sleep(time.Minute)
+		w.leaveOut()
+		w.server.Fail(ecrtest.Match{RepositoryName: "repo-1"}, ecrtest.Always, ecrtest.FaultServer)
+		if result := w.run(10 * time.Second); result.Due != 1 || result.Refreshed != 0 {
+			t.Errorf("result %+v", result)
+		}
+		w.server.ClearFaults()
+		w.server.ResetObserved()
+		time.Sleep(time.Minute)
+		w.want(w.run(0), refresh.Result{Due: 1, Refreshed: 1, Settled: true}, "")
+		w.wantAsked("repo-1")
+		if diff := cmp.Diff([]string{"new", "v0"}, w.tags("repo-1")); diff != "" {
+			t.Errorf("tags (-want +got):\n%s", diff)
+		}
+		time.Sleep(time.Minute)
+		w.want(w.run(0), refresh.Result{}, "")
+	})
+	bubble(t, "also if the first run is for events of others", func(t *testing.T) {
+		w := newWorld(t, 2, 1)
+		w.run(0)
+		time.Sleep(time.Minute)
+		w.leaveOut("repo-1")
+		w.run(0)
+		time.Sleep(time.Minute)
+		w.leaveOut()
+		w.server.ResetObserved()
+		if result := w.apply(changed("repo-0")); !result.Settled {
+			t.Errorf("result %+v", result)
+		}
+		w.wantAsked("repo-0")
+		time.Sleep(time.Minute)
+		w.run(0)
+		w.wantAsked("repo-1")
+	})
+}
+
+func TestApplyLeftOut(t *testing.T) {
+	t.Parallel()
+	bubble(t, "events are ignored", func(t *testing.T) {
+		w := newWorld(t, 3, 1)
+		w.leaveOut("repo-1", "new")
+		w.run(0)
+		time.Sleep(5 * time.Minute)
+		w.server.ResetObserved()
+		result := w.apply(
+			changed("repo-1"), changed("new"), changed("repo-2"),
+			refresh.Notice{Repository: "repo-1", At: time.Now(), Settings: true, Scans: true},
+			refresh.Notice{Repository: "repo-1", At: time.Now(), Scan: &inventory.Scan{Status: "COMPLETE"}},
+		)
+		if diff := cmp.Diff([]string{"repo-2"}, result.Repositories); diff != "" || result.Ignored != 4 || result.Due != 1 || result.Err != nil {
+			t.Errorf("result %+v, repositories (-want +got):\n%s", result, diff)
+		}
+		w.wantCalls(map[string]int{"DescribeImages": 1})
+	})
+	bubble(t, "a new repository is settled in the run for its event", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		w.leaveOut("another")
+		w.run(0)
+		time.Sleep(5 * time.Minute)
+		w.check(w.registry.PutRepository(ecrtest.Repository{Name: "new"}))
+		w.put("new", "v0")
+		result := w.apply(changed("new"))
+		repository := w.known.Find("new")
+		if !result.Settled || repository.Hidden || len(repository.Images) != 1 || repository.Images[0].Hidden {
+			t.Errorf("result %+v, repository %+v", result, repository)
+		}
+	})
+}
+
+// Scans are asked for of what is shown, in the run that shows it.
+func TestScansOfHidden(t *testing.T) {
+	t.Parallel()
+	bubble(t, "one by one", func(t *testing.T) {
+		w := newWorld(t, 2, 0)
+		for _, tag := range []string{"v0", "v1", "v2"} {
+			time.Sleep(time.Second)
+			w.put("repo-0", tag)
+			w.put("repo-1", tag)
+		}
+		w.selection = selection.New(selection.Options{NewestImages: 2, Repository: func(name string) bool { return name == "repo-0" }})
+		w.scanning(refresh.ScanFindings)
+		result := w.run(0)
+		if diff := cmp.Diff(refresh.ScanResult{Due: 2, Answered: 2}, result.Scans); diff != "" || w.calls(findings) != 2 {
+			t.Errorf("scans (-want +got):\n%s", diff)
+		}
+		w.wantScan("repo-0", "v0", "unknown")
+		w.wantScan("repo-0", "v2", inventory.ScanNotFound)
+		if w.known.ScansPending != 0 {
+			t.Errorf("%d pending", w.known.ScansPending)
+		}
+		// A newer one takes the place of the older of the two.
+		time.Sleep(interval)
+		w.put("repo-0", "v3")
+		if result = w.run(0); result.Scans.Due != 1 || w.calls(findings) != 1 {
+			t.Errorf("scans %+v", result.Scans)
+		}
+		w.wantScan("repo-0", "v3", inventory.ScanNotFound)
+	})
+	bubble(t, "nor of what was listed before it was left out", func(t *testing.T) {
+		w := newWorld(t, 2, 1)
+		w.run(0)
+		w.unsettled = true
+		w.leaveOut("repo-1")
+		w.scanning(refresh.ScanFindings)
+		if result := w.run(0); result.Scans.Due != 1 || result.Settled {
+			t.Errorf("result %+v", result)
+		}
+		w.wantScan("repo-1", "v0", "unknown")
+	})
+	bubble(t, "Inspector's lists do not wait for a repository that is left out", func(t *testing.T) {
+		w := newWorld(t, 2, 1)
+		w.enhanced()
+		for _, name := range []string{"repo-0", "repo-1"} {
+			w.scan(name, "v0", done(time.Now(), "CRITICAL", 3))
+		}
+		w.leaveOut("repo-1")
+		w.scanning(refresh.ScanAuto)
+		if result := w.run(0); !result.Scans.Listed || result.Err != nil {
+			t.Errorf("result %+v", result)
+		}
+		w.wantScan("repo-0", "v0", "ACTIVE CRITICAL=3")
+		if w.known.ScansPending != 0 {
+			t.Errorf("%d pending", w.known.ScansPending)
+		}
+	})
+}
