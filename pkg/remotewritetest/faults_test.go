@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -90,7 +91,7 @@ func TestFaults(t *testing.T) {
 			}, fault)
 			patience := 20 * time.Second
 			if slow {
-				patience = 300 * time.Millisecond
+				patience = time.Second
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
