@@ -101,7 +101,7 @@ func TestFaults(t *testing.T) {
 			var reading error
 			if err == nil {
 				status = answer.StatusCode
-				size, reading = io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<20))
+				size, reading = io.Copy(io.Discard, io.LimitReader(answer.Body, 8<<20))
 				answer.Body.Close()
 			}
 			if status != fault.Status() {
@@ -131,7 +131,7 @@ func TestFaults(t *testing.T) {
 					t.Errorf("%d bytes", size)
 				}
 			case remotewritetest.EndlessError, remotewritetest.GzipBomb:
-				if size != 64<<20 {
+				if size != 8<<20 {
 					t.Errorf("%d bytes, %v", size, reading)
 				}
 			case remotewritetest.GarbageBody:
