@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 	"pkg/ecr":             {"pkg/inventory", "pkg/pace"},
 	"pkg/ecrtest":         {},
 	"pkg/emf":             {"pkg/metrics"},
-	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/selection"},
+	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite"},
 	"pkg/inspector":       {"pkg/inventory", "pkg/pace"},
 	"pkg/inventory":       {},
 	"pkg/lambdatest":      {},

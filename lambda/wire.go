@@ -71,6 +71,13 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	at := pace.New(c.ECRRequestsPerSecond)
 	at.Set(c.ScanRequestsPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	source := ecr.New(awsCfg, ecr.Options{RegistryID: string(c.ECRRegistryID), Pace: at, Logger: w.log})
+	selected := selection.New(selection.Options{
+		Repository:   c.Repositories().Func(),
+		Tag:          c.Tags().Func(),
+		NewestImages: c.ImagesPerRepository,
+		PushedWithin: time.Duration(c.ImagesPushedWithin),
+		PulledWithin: time.Duration(c.ImagesPulledWithin),
+	})
 	options := exporter.Options{
 		Store: newStore(c, awsCfg, w.log),
 		Refresher: refresh.New(source, refresh.Options{
@@ -78,7 +85,8 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Concurrency: c.ECRConcurrency,
 			Logger:      w.log,
 			Progress:    w.progress,
-			Includes:    c.Repositories().Func(),
+			Includes:    selected.Repository,
+			Settle:      selected.Apply,
 			Scans: refresh.ScanOptions{
 				Source:    refresh.ScanSource(c.ScanSource),
 				Inspector: inspector.New(awsCfg, at),
@@ -91,19 +99,13 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 		Calls:       at,
 		Families:    families(c, metrics.Families()),
 		RunFamilies: families(c, metrics.RunFamilies()),
-		Selection: selection.New(selection.Options{
-			Repository:   c.Repositories().Func(),
-			Tag:          c.Tags().Func(),
-			NewestImages: c.ImagesPerRepository,
-			PushedWithin: time.Duration(c.ImagesPushedWithin),
-			PulledWithin: time.Duration(c.ImagesPulledWithin),
-		}),
-		Auto:       c.RemoteWriteProtocol == config.ProtocolAuto,
-		Version:    versionText(),
-		GoVersion:  runtime.Version(),
-		Schedule:   c.Schedule.Interval(),
-		RegistryID: string(c.ECRRegistryID),
-		Logger:     w.log,
+		Tag:         c.Tags().Func(),
+		Auto:        c.RemoteWriteProtocol == config.ProtocolAuto,
+		Version:     versionText(),
+		GoVersion:   runtime.Version(),
+		Schedule:    c.Schedule.Interval(),
+		RegistryID:  string(c.ECRRegistryID),
+		Logger:      w.log,
 
 		Durable:      c.StateURL != (config.StateURL{}),
 		SaveInterval: time.Duration(c.StateSaveInterval),
@@ -118,6 +120,9 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	}
 	if w.budget {
 		options.RefreshBudget = time.Duration(c.RefreshBudget)
+	}
+	if len(options.Families)+len(options.RunFamilies) == 0 {
+		w.log.Warn("FAMILIES_INCLUDE and FAMILIES_EXCLUDE leave no family: nothing is sent")
 	}
 	if options.Sender, err = newSender(c, awsCfg, w); err != nil {
 		return nil, err

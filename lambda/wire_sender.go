@@ -35,7 +35,7 @@ func newSender(c *config.Config, awsCfg aws.Config, w wiring) (*remotewrite.Send
 	if err != nil {
 		return nil, fmt.Errorf("setting up the requests to the endpoint: %w", err)
 	}
-	o.Client, o.Credentials = &http.Client{Transport: transport}, auth.Texts
+	o.Client = &http.Client{Transport: transport}
 	return remotewrite.New(o)
 }
 

@@ -25,10 +25,9 @@ func NewBasic(user string, password Secret, next http.RoundTripper) (*Basic, err
 		return nil, errors.New("setting up basic authentication: the user name has characters that no header can have, or spaces at its ends")
 	}
 	b := &Basic{below: newBelow(next)}
-	b.exchange = byHeaders([]named{{"password", password}}, b.next, func(h http.Header, texts []string) []string {
+	b.exchange = byHeaders([]named{{"password", password}}, b.next, func(h http.Header, texts []string) {
 		token := base64.StdEncoding.EncodeToString([]byte(user + ":" + texts[0]))
 		h.Set("Authorization", "Basic "+token)
-		return []string{token, texts[0]}
 	})
 	return b, nil
 }

@@ -18,9 +18,8 @@ func NewBearer(token Secret, next http.RoundTripper) (*Bearer, error) {
 		return nil, errors.New("setting up bearer authentication: no token")
 	}
 	b := &Bearer{below: newBelow(next)}
-	b.exchange = byHeaders([]named{{"token", token}}, b.next, func(h http.Header, texts []string) []string {
+	b.exchange = byHeaders([]named{{"token", token}}, b.next, func(h http.Header, texts []string) {
 		h.Set("Authorization", "Bearer "+texts[0])
-		return texts
 	})
 	return b, nil
 }

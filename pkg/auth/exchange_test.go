@@ -364,39 +364,6 @@ func TestSecretMissing(t *testing.T) {
 	}
 }
 
-// TestTexts: what a receiver could repeat is known from the request that was sent.
-func TestTexts(t *testing.T) {
-	t.Parallel()
-	g := newGuard(t, "Authorization", "", 403)
-	k := keep(t, "planted-secret-1")
-	rt := must(t)(auth.NewBasic("me", k, g.transport))
-	rt = must(t)(auth.NewHeaders([]auth.Header{
-		{Name: "X-Scope-OrgID", Value: newSecret(t, "team-a")},
-		{Name: "X-Key", Value: newSecret(t, "planted-secret-key")},
-		{Name: "Cookie", Value: newSecret(t, "session planted-secret-cookie")},
-	}, rt))
-	if _, err := k.Value(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	k.set(t, "planted-secret-2")
-	client := &http.Client{Transport: rt}
-	resp, err := client.Do(g.request(t, "body"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	want := []string{
-		"planted-secret-key", "session planted-secret-cookie", "planted-secret-cookie",
-		base64.StdEncoding.EncodeToString([]byte("me:planted-secret-2")), "planted-secret-2",
-	}
-	if diff := cmp.Diff(want, auth.Texts(resp.Request)); diff != "" {
-		t.Error(diff)
-	}
-	if texts := auth.Texts(g.request(t, "")); texts != nil {
-		t.Errorf("a request of no method has %q", texts)
-	}
-}
-
 // TestHidden: no way of printing a method shows its secret.
 func TestHidden(t *testing.T) {
 	t.Parallel()

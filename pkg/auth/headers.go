@@ -56,17 +56,10 @@ func NewHeaders(headers []Header, next http.RoundTripper) (*Headers, error) {
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("setting up headers: %w", errors.Join(errs...))
 	}
-	hs.exchange = byHeaders(secrets, hs.next, func(h http.Header, texts []string) (blank []string) {
+	hs.exchange = byHeaders(secrets, hs.next, func(h http.Header, texts []string) {
 		for i, text := range texts {
 			h[names[i]] = []string{text}
-			if !slices.Contains(open, names[i]) {
-				blank = append(blank, text)
-				if _, token, ok := strings.Cut(text, " "); ok { // SCHEME TOKEN
-					blank = append(blank, token)
-				}
-			}
 		}
-		return blank
 	})
 	return hs, nil
 }

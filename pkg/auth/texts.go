@@ -9,24 +9,6 @@ import (
 	"strings"
 )
 
-// textsKey is the key of the secret texts in the context of a request.
-type textsKey struct{}
-
-// withTexts returns the context with further secret texts in it.
-func withTexts(ctx context.Context, texts ...string) context.Context {
-	known, _ := ctx.Value(textsKey{}).([]string)
-	return context.WithValue(ctx, textsKey{}, append(slices.Clip(known), texts...))
-}
-
-// Texts returns the secret texts that this package put into a request, in the form
-// they were configured in and the form they were sent in, so that they can be
-// blanked where a receiver repeats them. The request is the one that was sent: the
-// Request of the http.Response. Those of SigV4, and any others, are in the headers.
-func Texts(sent *http.Request) []string {
-	texts, _ := sent.Context().Value(textsKey{}).([]string)
-	return texts
-}
-
 // named is a secret text and what it is, for errors.
 type named struct {
 	what string
@@ -53,9 +35,8 @@ func values(ctx context.Context, secrets []named) ([]string, error) {
 }
 
 // byHeaders is the exchange of the methods that only set headers from secrets: set
-// is given the header, and the texts in the order of the secrets. It returns what
-// to blank.
-func byHeaders(secrets []named, next http.RoundTripper, set func(h http.Header, texts []string) []string) exchange[[]string] {
+// is given the header, and the texts in the order of the secrets.
+func byHeaders(secrets []named, next http.RoundTripper, set func(h http.Header, texts []string)) exchange[[]string] {
 	return exchange[[]string]{
 		current: func(ctx context.Context) ([]string, error) { return values(ctx, secrets) },
 		same:    slices.Equal[[]string],
@@ -66,8 +47,8 @@ func byHeaders(secrets []named, next http.RoundTripper, set func(h http.Header, 
 					return nil, &CredentialError{req.URL.Host, fmt.Errorf("the %s: %w", secrets[i].what, err)}
 				}
 			}
-			secretTexts := set(req.Header, texts)
-			return next.RoundTrip(req.WithContext(withTexts(req.Context(), secretTexts...)))
+			set(req.Header, texts)
+			return next.RoundTrip(req)
 		},
 		refused: func(texts []string, resp *http.Response, err error) bool {
 			var bad *valueError

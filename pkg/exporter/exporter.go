@@ -14,7 +14,6 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
-	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 )
 
 // Store keeps the inventory between runs.
@@ -51,8 +50,8 @@ type Options struct {
 	// is then kept in the inventory.
 	Auto  bool
 	Calls Calls
-	// Selection leaves repositories, images and tags out. Nil is all of them.
-	Selection *selection.Selection
+	// Tag reports whether an image is shown under that tag; nil shows all tags.
+	Tag func(tag string) bool
 	// Families are the rows of the table that are exported, RunFamilies those of the
 	// run itself.
 	Families, RunFamilies []*metrics.Family
@@ -172,17 +171,10 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	})
 	e.unsaved = e.unsaved || steps.refreshed.Changed()
 
-	if e.Selection != nil {
-		e.unsaved = e.Selection.Apply(registry, steps.at) || e.unsaved
-	}
-
 	steps.do("push", func() error {
 		pushing, cancel := before(ctx, e.keptForEnd(registry))
 		defer cancel()
-		options := metrics.Options{External: e.External, At: steps.at}
-		if e.Selection != nil {
-			options.Tag = e.Selection.Tag
-		}
+		options := metrics.Options{External: e.External, At: steps.at, Tag: e.Tag}
 		if e.Durable {
 			options.StateAvailable = &available
 		}

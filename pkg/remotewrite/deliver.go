@@ -46,6 +46,10 @@ func (p *push) send(ctx context.Context, b *batch, m piece) {
 	if m.before == nil {
 		p.tally.packed(len(m.raw), len(b.packed))
 	}
+	if p.discard {
+		p.settle(m, outcome{}, fate{accepted: m.series})
+		return
+	}
 	out := p.try(ctx, m, b.packed)
 	if out.last == nil {
 		out.last = m.before

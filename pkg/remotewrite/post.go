@@ -101,12 +101,12 @@ func noAnswer(parent, ctx context.Context, timeout time.Duration, err error) err
 }
 
 // public are the request headers that hold nothing secret. Any other may have
-// been set as a credential; X-Scope-Orgid, the tenant of Cortex and Mimir, is a
-// name that they put into most of their answers.
+// been set as a credential; X-Scope-Orgid, the tenant of Cortex and Mimir, and that
+// of Thanos, are names that they put into most of their answers.
 var public = map[string]bool{
 	"Accept-Encoding": true, "Content-Encoding": true, "Content-Length": true, "Content-Type": true,
 	"User-Agent": true, "X-Prometheus-Remote-Write-Version": true,
-	"X-Amz-Date": true, "X-Amz-Content-Sha256": true, "X-Scope-Orgid": true,
+	"X-Amz-Date": true, "X-Amz-Content-Sha256": true, "X-Scope-Orgid": true, "Thanos-Tenant": true,
 }
 
 // secretsOf returns the credentials of a request, longest first, so that none

@@ -131,5 +131,5 @@ const (
 // Reasons are all of them.
 var Reasons = []Reason{
 	NoMetricName, InvalidMetricName, InvalidLabelName, DuplicateLabel, LabelNameTooLong,
-	LabelValueTooLong, InvalidUTF8, SeriesTooLarge,
+	LabelValueTooLong, InvalidUTF8, TooManyLabels, SeriesTooLarge, DuplicateSeries,
 }

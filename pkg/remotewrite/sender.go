@@ -56,6 +56,10 @@ type Options struct {
 	// successes, and is remembered from push to push. One batch more than that is
 	// held in memory, each with MaxBytes and its compressed form.
 	Concurrency int
+	// Discard has batches built and compressed, and counted as accepted, without
+	// sending them: for measuring. With Auto they are those of 1.0, which every
+	// receiver takes.
+	Discard bool
 	// Version is that of the program, for the User-Agent ecr-remote-write/VERSION.
 	// The default is "dev".
 	Version string
@@ -80,6 +84,7 @@ type Sender struct {
 	url       *url.URL
 	logURL    string // without query and user info
 	client    *http.Client
+	discard   bool
 	timeout   time.Duration
 	maxBytes  int
 	maxSeries int
@@ -107,7 +112,9 @@ func New(o Options) (*Sender, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("setting up remote write: %w", err)
 	}
-	orDefault(&o.Protocol, V1)
+	if orDefault(&o.Protocol, V1); o.Discard && o.Protocol == Auto {
+		o.Protocol = V1
+	}
 	orDefault(&o.Timeout, DefaultTimeout)
 	orDefault(&o.MaxBytes, DefaultMaxBytes)
 	orDefault(&o.MaxSeries, DefaultMaxSeries)
@@ -128,8 +135,12 @@ func New(o Options) (*Sender, error) {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
 
+	if o.Discard {
+		o.URL = &url.URL{} // of no use
+	}
 	s := &Sender{
 		url:       o.URL,
+		discard:   o.Discard,
 		logURL:    withoutSecrets(o.URL),
 		client:    &client,
 		timeout:   o.Timeout,
@@ -172,6 +183,7 @@ func (s *Sender) Assume(p Protocol) { s.speech.assume(p) }
 func (o *Options) validate() error {
 	var errs []error
 	switch {
+	case o.Discard:
 	case o.URL == nil:
 		errs = append(errs, errors.New("no URL"))
 	case o.URL.Scheme != "http" && o.URL.Scheme != "https", o.URL.Host == "":

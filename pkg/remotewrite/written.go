@@ -17,9 +17,10 @@ const (
 
 // What can be wrong with an answer to a 2.0 message besides its status.
 var (
-	errNoWritten = errors.New("no X-Prometheus-Remote-Write-*-Written header, so the receiver may not take remote write 2.0")
-	errMalformed = errors.New("the header " + samplesWritten + " is not a count")
-	errNot20     = errors.New("the receiver does not take remote write 2.0")
+	errNoWritten  = errors.New("no X-Prometheus-Remote-Write-*-Written header, so the receiver may not take remote write 2.0")
+	errMalformed  = errors.New("the header " + samplesWritten + " is not a count")
+	errAllWritten = errors.New("the receiver answers with an error and says that it has written all samples")
+	errNot20      = errors.New("the receiver does not take remote write 2.0")
 )
 
 // written is what an answer's Written headers say.
@@ -67,8 +68,11 @@ func (f fate) lost() int { return f.refused + f.unconfirmed + f.notSent }
 // 1.0: a 2xx is all of them. A receiver may store the valid part of what it
 // answers with 4xx, and has no way to say how much: these are unconfirmed.
 //
-// 2.0: an absent Written header stands for 0 with a 2xx or a 4xx, as the
-// specification permits to assume. So a 4xx without any has written nothing. A
+// 2.0: an absent Written header stands for 0 if another is there, as the
+// specification permits to assume. It also permits that of a 4xx without any, but
+// Thanos has stored a part of what it so answers with 409, and a proxy in between
+// knows nothing of it: these are unconfirmed, as with 1.0. So are those of a 4xx
+// that claims to have written everything, which Mimir does of every batch. A
 // 2xx without any is no answer to a 2.0 message at all: a receiver of 1.0 that
 // does not look at the Content-Type decodes it as an empty message. What became
 // of the series then is unconfirmed. A receiver must not answer a part with 2xx;
@@ -98,15 +102,16 @@ func fateOf(p Protocol, a *answer, n int) fate {
 		return fate{unconfirmed: n, err: errNoWritten}
 	case !a.written.said && a.status == http.StatusUnsupportedMediaType:
 		return fate{refused: n, err: errNot20}
+	case !a.written.said:
+		return fate{unconfirmed: n}
+	case clientError && a.written.samples >= int64(n):
+		return fate{unconfirmed: n, err: errAllWritten}
 	}
-	f := fate{counted: a.written.said}
+	f := fate{counted: true}
 	f.accepted = int(min(a.written.samples, int64(n)))
 	f.refused = n - f.accepted
-	switch {
-	case a.written.samples > int64(n):
+	if a.written.samples > int64(n) {
 		f.odd = "the receiver says that it has written more samples than were sent"
-	case f.refused == 0 && verdict != accepted:
-		f.odd = "the receiver answers with an error and says that it has written all samples"
 	}
 	return f
 }
