@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -322,6 +323,7 @@ func (x *exchange) writeHead(status int, body string) {
 
 // flood sends a text over and over, as fast as the peer takes it.
 func (x *exchange) flood(text string) {
+	text = strings.Repeat(text, 1+4096/len(text))
 	for x.write(text) {
 	}
 }
