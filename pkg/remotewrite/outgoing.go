@@ -20,6 +20,9 @@ type outgoing struct {
 // trace notes what is written, from the transport's goroutine.
 func (o *outgoing) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{WroteHeaderField: func(name string, values []string) {
+		if name == "Host" || strings.HasPrefix(name, ":") {
+			return // where it goes, which errors should tell
+		}
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		if o.header == nil {
