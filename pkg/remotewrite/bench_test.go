@@ -279,7 +279,7 @@ func prometheusV2(series []metrics.Series) func() []byte {
 	}
 }
 
-// BenchmarkEncodeOnly leaves out what push, anew and prometheus have in common.
+// BenchmarkCompress is the part of it that all paths have in common.
 func BenchmarkCompress(b *testing.B) {
 	series := kept(pushed(inventoryOf(360)))
 	for _, p := range []protocol{v1{}, v2{}} {
