@@ -50,18 +50,29 @@ func (m *memo[F, L]) of(s *metrics.Series) *layout[F] {
 	if s.Subject == 0 || s.Family == nil {
 		return nil
 	}
-	walk := s.Subject >> 32
+	l := m.find(s)
+	if len(l.columns) != len(s.Labels) {
+		return nil // not what was promised: then it is encoded without the promise
+	}
+	return l
+}
+
+func (m *memo[F, L]) find(s *metrics.Series) *layout[F] {
 	if m.last < len(m.layouts) {
 		l := &m.layouts[m.last]
-		if l.family == s.Family && l.walk == walk {
+		if l.of(s) {
 			return l
 		}
-		if next := &m.layouts[l.next]; next.family == s.Family && next.walk == walk {
+		if next := &m.layouts[l.next]; next.of(s) {
 			m.last = l.next
 			return next
 		}
 	}
 	return m.search(s)
+}
+
+func (l *layout[F]) of(s *metrics.Series) bool {
+	return l.family == s.Family && l.walk == s.Subject>>32
 }
 
 func (m *memo[F, L]) search(s *metrics.Series) *layout[F] {
