@@ -57,7 +57,7 @@ func (m *metadataSchedule) set(families []*metrics.Family, state familyState) {
 func (p *push) pushMetadata(ctx context.Context, families []*metrics.Family) {
 	due, failing := p.metadata.due(time.Now(), families)
 	// A receiver that could not take all series has no time for these either.
-	if len(due) == 0 || ctx.Err() != nil || p.tally.report.NotSent > 0 || p.Spoken() != V1 {
+	if p.discard || len(due) == 0 || ctx.Err() != nil || p.tally.report.NotSent > 0 || p.Spoken() != V1 {
 		return
 	}
 	if err := p.sendMetadata(ctx, due); err != nil {

@@ -18,12 +18,14 @@ type Report struct {
 	// Dropped counts, by reason, the series that were not sent because a
 	// receiver would refuse or skip them. It is nil when there are none.
 	Dropped map[Reason]int
-	// Refused is the number that the receiver will never have: a redirect, or with
-	// 2.0 a final answer that does not count them as written.
+	// Refused is the number that the receiver will never have: those of a redirect,
+	// and with 2.0 those that its count of samples written leaves out, and those of
+	// a 415 that counts nothing.
 	Refused int
 	// Unconfirmed is the number that the receiver may have, in part or in whole: with
 	// 1.0 those of a batch answered with a final 4xx, of which many receivers store
-	// what is valid; with 2.0 those of an answer that does not say what was written.
+	// what is valid; with 2.0 those of a 2xx or 4xx that does not say how many were
+	// written, or of a 4xx that says all were.
 	Unconfirmed int
 	// NotSent is the number that is worth sending again: the network failed or the
 	// receiver was overloaded until the deadline, or the deadline came before their

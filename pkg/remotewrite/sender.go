@@ -33,7 +33,7 @@ const (
 
 // Options are the settings of a Sender. A zero field takes its default.
 type Options struct {
-	// URL is the remote-write endpoint. Required, http or https.
+	// URL is the remote-write endpoint, http or https. Required unless Discard.
 	URL *url.URL
 	// Protocol is the version to speak: V1, V2 or Auto. The default is V1.
 	Protocol Protocol

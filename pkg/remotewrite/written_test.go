@@ -30,11 +30,11 @@ func TestFates(t *testing.T) {
 		odd      bool  // of 2.0
 	}{
 		{name: "nothing said", statuses: []int{200, 202, 204, 206}, v1: all, v2: fate{unconfirmed: 10}, err: errNoWritten},
-		{name: "nothing said", statuses: []int{400, 401, 403, 404, 409, 410, 422, 451, 499}, v1: fate{unconfirmed: 10}, v2: fate{refused: 10}},
+		{name: "nothing said", statuses: []int{400, 401, 403, 404, 409, 410, 422, 451, 499}, v1: fate{unconfirmed: 10}, v2: fate{unconfirmed: 10}},
 		{name: "nothing said", statuses: []int{415}, v1: fate{unconfirmed: 10}, v2: fate{refused: 10}, err: errNot20},
 		{name: "all", statuses: []int{200, 204}, headers: wrote("10"), v1: all, v2: all},
 		{name: "all, with spaces", statuses: []int{200, 204}, headers: wrote(" 10\t"), v1: all, v2: all},
-		{name: "all", statuses: []int{400, 409, 415}, headers: wrote("10"), v1: fate{unconfirmed: 10}, v2: all, odd: true},
+		{name: "all", statuses: []int{400, 409, 415}, headers: wrote("10"), v1: fate{unconfirmed: 10}, v2: fate{unconfirmed: 10}, err: errAllWritten},
 		{name: "some", statuses: []int{200, 204}, headers: wrote("7"), v1: all, v2: fate{accepted: 7, refused: 3}, sent: 10},
 		{name: "some", statuses: []int{400, 404, 409, 422}, headers: wrote("7"), v1: fate{unconfirmed: 10}, v2: fate{accepted: 7, refused: 3}, sent: 10},
 		{name: "none", statuses: []int{200, 204}, headers: wrote("0"), v1: all, v2: fate{refused: 10}, sent: 10},
@@ -42,7 +42,9 @@ func TestFates(t *testing.T) {
 		{name: "only another header", statuses: []int{200, 204}, headers: headers{exemplarsWritten: {"0"}}, v1: all, v2: fate{refused: 10}, sent: 10},
 		{name: "only another header", statuses: []int{400}, headers: headers{histogramsWritten: {"10"}}, v1: fate{unconfirmed: 10}, v2: fate{refused: 10}, sent: 10},
 		{name: "more than there are", statuses: []int{200, 204}, headers: wrote("11"), v1: all, v2: all, odd: true},
-		{name: "more than there are", statuses: []int{200, 400}, headers: wrote("9223372036854775807"), v2: all, odd: true},
+		{name: "more than there are", statuses: []int{400, 409}, headers: wrote("11"), v1: fate{unconfirmed: 10}, v2: fate{unconfirmed: 10}, err: errAllWritten},
+		{name: "as many as can be said", statuses: []int{200, 204}, headers: wrote("9223372036854775807"), v1: all, v2: all, odd: true},
+		{name: "as many as can be said", statuses: []int{400}, headers: wrote("9223372036854775807"), v1: fate{unconfirmed: 10}, v2: fate{unconfirmed: 10}, err: errAllWritten},
 		{name: "negative", statuses: []int{200, 204}, headers: wrote("-1"), v1: all, v2: fate{unconfirmed: 10}, err: errMalformed},
 		{name: "negative", statuses: []int{400}, headers: wrote("-1"), v1: fate{unconfirmed: 10}, v2: fate{unconfirmed: 10}, err: errMalformed},
 		{name: "no integer", statuses: []int{200}, headers: wrote("10.0"), v1: all, v2: fate{unconfirmed: 10}, err: errMalformed},
@@ -61,9 +63,6 @@ func TestFates(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						want, wantErr, sent, odd := tt.v2, tt.err, tt.sent, tt.odd
 						if protocol == V1 {
-							if tt.v1 == (fate{}) {
-								t.Skip("2.0 only")
-							}
 							want, wantErr, sent, odd = tt.v1, nil, 0, false
 						}
 						to := remotewritetest.NewPipe(t, remotewritetest.Options{})
