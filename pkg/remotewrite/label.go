@@ -12,7 +12,7 @@ import (
 
 const nameLabel = "__name__"
 
-// TooManyLabels: a series has more labels than Limits.Labels.
+// TooManyLabels is the Reason of a series with more labels than Limits.Labels.
 const TooManyLabels Reason = "too_many_labels"
 
 // Limits are what a receiver takes of a series' labels. A series beyond them is
@@ -185,10 +185,16 @@ func (r *rules) values(labels []metrics.Label) (hash uint64, n int, f fault) {
 		if l.Value == "" {
 			continue
 		}
-		if f = r.value(l); f.reason != "" {
-			return 0, 0, f
+		isMetric := l.Name == nameLabel
+		named = named || isMetric
+		if !isMetric || l.Value != r.metric {
+			if f = r.value(l); f.reason != "" {
+				return 0, 0, f
+			}
+			if isMetric {
+				r.metric = strings.Clone(l.Value)
+			}
 		}
-		named = named || l.Name == nameLabel
 		// A sum, since labels are sorted and no two have the same name.
 		hash += mix(r.hash(l.Name), r.hash(l.Value))
 		n++
@@ -284,14 +290,11 @@ func (r *rules) metricName(name string) fault {
 	switch {
 	case name == "":
 		return fault{NoMetricName, nameLabel, 0}
-	case name == r.metric:
-		return fault{}
 	case len(name) > r.limits.ValueBytes:
 		return fault{LabelValueTooLong, nameLabel, len(name)}
 	case !validMetricName(name):
 		return fault{InvalidMetricName, nameLabel, len(name)}
 	}
-	r.metric = strings.Clone(name)
 	return fault{}
 }
 

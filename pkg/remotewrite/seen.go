@@ -2,9 +2,10 @@ package remotewrite
 
 import "hash/maphash"
 
-// DuplicateSeries: a series with the same labels has been in the same push. Two
-// samples of one series with one timestamp are refused by every receiver if their
-// values differ, and the specification has a series in a request once.
+// DuplicateSeries is the Reason of a series whose labels another one in the same
+// push has had. Two samples of one series with one timestamp are refused by every
+// receiver if their values differ, and the specification has a series in a request
+// once.
 const DuplicateSeries Reason = "duplicate_series"
 
 // seen is the set of the series of a push, by a hash of 64 bits in place of their
