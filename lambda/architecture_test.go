@@ -41,19 +41,20 @@ var arrows = map[string][]string{
 
 // only says which of our packages may import what is not ours.
 var only = map[string]string{
-	"github.com/aws/aws-sdk-go-v2/service/ecr":            "pkg/ecr",
-	"github.com/aws/aws-sdk-go-v2/service/inspector2":     "pkg/inspector",
-	"github.com/aws/aws-sdk-go-v2/service/s3":             "pkg/state",
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager": "pkg/secret",
-	"github.com/aws/aws-sdk-go-v2/service/ssm":            "pkg/secret",
-	"github.com/aws/aws-sdk-go-v2/service/sts":            "pkg/auth",
-	"github.com/aws/aws-sdk-go-v2/aws/signer/v4":          "pkg/auth",
-	"github.com/aws/aws-sdk-go-v2/config":                 "lambda",
-	"github.com/aws/aws-lambda-go/lambda":                 "lambda",
-	"github.com/prometheus/prometheus/prompb":             "pkg/remotewrite pkg/remotewritetest",
-	"github.com/golang/snappy":                            "pkg/remotewrite pkg/remotewritetest",
-	"github.com/caarlos0/env/v11":                         "pkg/config",
-	"github.com/fxamacker/cbor/v2":                        "pkg/inventory",
+	"github.com/aws/aws-sdk-go-v2/service/ecr":                       "pkg/ecr",
+	"github.com/aws/aws-sdk-go-v2/service/inspector2":                "pkg/inspector",
+	"github.com/aws/aws-sdk-go-v2/service/s3":                        "pkg/state",
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager":            "pkg/secret",
+	"github.com/aws/aws-sdk-go-v2/service/ssm":                       "pkg/secret",
+	"github.com/aws/aws-sdk-go-v2/service/sts":                       "pkg/auth",
+	"github.com/aws/aws-sdk-go-v2/aws/signer/v4":                     "pkg/auth",
+	"github.com/aws/aws-sdk-go-v2/config":                            "lambda",
+	"github.com/aws/aws-lambda-go/lambda":                            "lambda",
+	"github.com/prometheus/prometheus/prompb/io/prometheus/write/v2": "pkg/remotewrite pkg/remotewritetest",
+	"github.com/prometheus/prometheus/prompb":                        "pkg/remotewrite pkg/remotewritetest",
+	"github.com/golang/snappy":                                       "pkg/remotewrite pkg/remotewritetest",
+	"github.com/caarlos0/env/v11":                                    "pkg/config",
+	"github.com/fxamacker/cbor/v2":                                   "pkg/inventory",
 }
 
 type goPackage struct {

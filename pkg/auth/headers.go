@@ -68,10 +68,6 @@ func NewHeaders(headers []Header, next http.RoundTripper) (*Headers, error) {
 // error of its own is a *CredentialError.
 func (h *Headers) RoundTrip(req *http.Request) (*http.Response, error) { return h.exchange.do(req) }
 
-// open are headers whose values are no secret: they name a tenant, in Cortex and
-// Mimir, and in Thanos.
-var open = []string{"X-Scope-Orgid", "Thanos-Tenant"}
-
 // reserved are the headers that are the sender's (the remote-write specification
 // demands them), the transport's (RFC 9110, section 7.6.1, names those that are for
 // one connection only) or a proxy's, in lower case.
