@@ -2,7 +2,7 @@ package remotewrite
 
 import "hash/maphash"
 
-// DuplicateSeries: a series with the same labels has been in the same push. Two
+// DuplicateSeries is that a series with the same labels has been in the same push. Two
 // samples of one series with one timestamp are refused by every receiver if their
 // values differ, and the specification has a series in a request once.
 const DuplicateSeries Reason = "duplicate_series"
