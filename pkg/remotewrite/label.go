@@ -12,7 +12,7 @@ import (
 
 const nameLabel = "__name__"
 
-// TooManyLabels is the Reason of a series with more labels than Limits.Labels.
+// TooManyLabels is that a series has more labels than Limits.Labels.
 const TooManyLabels Reason = "too_many_labels"
 
 // Limits are what a receiver takes of a series' labels. A series beyond them is

@@ -20,8 +20,9 @@ type outgoing struct {
 // trace notes what is written, from the transport's goroutine.
 func (o *outgoing) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{WroteHeaderField: func(name string, values []string) {
+		// Where the request goes is no secret but for the query, which is in the URL.
 		if name == "Host" || strings.HasPrefix(name, ":") {
-			return // where it goes, which errors should tell
+			return
 		}
 		o.mu.Lock()
 		defer o.mu.Unlock()

@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -28,7 +29,8 @@ func TestQuotedAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body) // else it is the sending that fails
+				// Else the error may be that the rest could not be sent.
+				_, _ = io.Copy(io.Discard, r.Body)
 				conn, _, err := http.NewResponseController(w).Hijack()
 				if err != nil {
 					t.Error(err)
@@ -65,5 +67,23 @@ func TestQuotedAnswers(t *testing.T) {
 				t.Errorf("logged: %s", &log.buf)
 			}
 		})
+	}
+}
+
+// TestAddressStays: an error may name where the request went, and in HTTP/2 how.
+func TestAddressStays(t *testing.T) {
+	t.Parallel()
+	var sent outgoing
+	note := sent.trace().WroteHeaderField
+	for name, value := range map[string]string{
+		"Host": "receiver.test:9009", ":authority": "receiver.test:9009", ":method": "POST", ":path": "/push?key=planted", ":scheme": "https",
+		"authorization": "Bearer planted-secret",
+	} {
+		note(name, []string{value})
+	}
+	req := &http.Request{URL: &url.URL{RawQuery: "key=planted"}}
+	got := sent.blank(req, errors.New("POST https://receiver.test:9009/push?key=planted: planted-secret")).Error()
+	if want := "POST https://receiver.test:9009/push?REDACTED: REDACTED"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
