@@ -22,8 +22,8 @@ import (
 
 const (
 	// lineSeries go out in batches of lineBatch.
-	lineSeries = 200
-	lineBatch  = 50
+	lineSeries = 80
+	lineBatch  = 20
 	// faultSlack is how long after its deadline a push may come back: what a busy
 	// machine may take to let it run.
 	faultSlack = 10 * time.Second
@@ -74,6 +74,15 @@ func (c faultCase) deadline() time.Duration {
 		return time.Second
 	}
 	return time.Minute
+}
+
+// timeout is short where it is the timeout that ends an attempt. An answer gets the
+// time that the machine takes for it: a further attempt may not be broken.
+func (c faultCase) timeout() time.Duration {
+	if c.fault.Status() != 0 {
+		return 30 * time.Second
+	}
+	return 500 * time.Millisecond
 }
 
 // endless: the broken requests are tried until somebody ends the push.
@@ -151,7 +160,7 @@ func (c faultCase) run(t *testing.T) {
 	if c.endless() {
 		transport = &othersThrough{RoundTripper: transport, end: cancel}
 	}
-	s := newFaultSender(t, remotewrite.Options{URL: proxy.URL, Protocol: c.protocol, Client: &http.Client{Transport: transport}})
+	s := newFaultSender(t, remotewrite.Options{URL: proxy.URL, Protocol: c.protocol, Timeout: c.timeout(), Client: &http.Client{Transport: transport}})
 
 	report := pushByDeadline(ctx, t, s, c.deadline())
 	checkFaultReport(t, report, c.want())
@@ -264,7 +273,7 @@ func newFaultTransport(t *testing.T) *http.Transport {
 // newFaultSender returns a Sender whose attempts are short.
 func newFaultSender(t *testing.T, o remotewrite.Options) *remotewrite.Sender {
 	t.Helper()
-	o.Timeout = 500 * time.Millisecond
+	o.Timeout = cmp.Or(o.Timeout, 2*time.Second)
 	o.MaxSeries = cmp.Or(o.MaxSeries, lineBatch)
 	o.MinBackoff = cmp.Or(o.MinBackoff, 10*time.Millisecond)
 	o.MaxBackoff = cmp.Or(o.MaxBackoff, 50*time.Millisecond)
