@@ -22,8 +22,8 @@ import (
 
 const (
 	// lineSeries go out in batches of lineBatch.
-	lineSeries = 200
-	lineBatch  = 50
+	lineSeries = 80
+	lineBatch  = 20
 	// faultSlack is how long after its deadline a push may come back: what a busy
 	// machine may take to let it run.
 	faultSlack = 10 * time.Second
@@ -70,29 +70,49 @@ func (c faultCase) befallen() (which remotewritetest.Which, batches int) {
 // come to an end before it, since how long that takes is the machine's.
 func (c faultCase) deadline() time.Duration {
 	status := c.fault.Status()
-	if retried := status == 0 || status/100 == 5; retried && c.which == "always" {
+	if retried := status == 0 || status/100 == 5; retried && c.which == "always" && !c.endless() {
 		return time.Second
 	}
 	return time.Minute
 }
 
-// endless: the broken requests are tried until somebody ends the push.
-func (c faultCase) endless() bool { return c.which == "one batch" && c.want().NotSent > 0 }
-
-// othersThrough ends a push when all batches but one are through, and the one has
-// had a few attempts more.
-type othersThrough struct {
-	http.RoundTripper
-	others atomic.Int64
-	end    context.CancelFunc
+// timeout is short where it is the timeout that ends an attempt. An answer gets the
+// time that the machine takes for it: a further attempt may not be broken.
+func (c faultCase) timeout() time.Duration {
+	if c.fault.Status() != 0 {
+		return 30 * time.Second
+	}
+	return 500 * time.Millisecond
 }
 
-func (o *othersThrough) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := o.RoundTripper.RoundTrip(req)
-	if err == nil && resp.StatusCode/100 == 2 && o.others.Add(1) == lineSeries/lineBatch-1 {
-		time.AfterFunc(200*time.Millisecond, o.end)
+// endless: the broken requests are tried until somebody ends the push, which is
+// not to be before the others are through or before the receiver has them all.
+func (c faultCase) endless() bool {
+	return c.want().NotSent > 0 && (c.which == "one batch" || c.fault.Delivers())
+}
+
+// successes is a transport that counts them.
+type successes struct {
+	http.RoundTripper
+	n atomic.Int64
+}
+
+func (s *successes) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := s.RoundTripper.RoundTrip(req)
+	if err == nil && resp.StatusCode/100 == 2 {
+		s.n.Add(1)
 	}
 	return resp, err
+}
+
+// await waits until all that can come of an endless push has come, and a little
+// longer, for a few attempts more.
+func (c faultCase) await(ctx context.Context, to *remotewritetest.Server, s *successes) {
+	batches := int64(c.want().Accepted / lineBatch)
+	for ctx.Err() == nil && (s.n.Load() < batches || c.fault.Delivers() && len(to.All()) < lineSeries) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond)
 }
 
 // want is what must become of the series.
@@ -145,15 +165,20 @@ func (c faultCase) run(t *testing.T) {
 	proxy := remotewritetest.NewProxy(t, to.URL)
 	which, _ := c.befallen()
 	proxy.Break(c.fault, which)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var transport http.RoundTripper = newFaultTransport(t)
-	if c.endless() {
-		transport = &othersThrough{RoundTripper: transport, end: cancel}
-	}
-	s := newFaultSender(t, remotewrite.Options{URL: proxy.URL, Protocol: c.protocol, Client: &http.Client{Transport: transport}})
+	transport := &successes{RoundTripper: newFaultTransport(t)}
+	s := newFaultSender(t, remotewrite.Options{URL: proxy.URL, Protocol: c.protocol, Timeout: c.timeout(), Client: &http.Client{Transport: transport}})
 
+	ctx, cancel := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	if c.endless() {
+		waiting.Go(func() {
+			defer cancel()
+			c.await(ctx, to, transport)
+		})
+	}
 	report := pushByDeadline(ctx, t, s, c.deadline())
+	cancel()
+	waiting.Wait()
 	checkFaultReport(t, report, c.want())
 	if proxy.Broken() == 0 {
 		t.Error("no request was broken")
@@ -264,7 +289,7 @@ func newFaultTransport(t *testing.T) *http.Transport {
 // newFaultSender returns a Sender whose attempts are short.
 func newFaultSender(t *testing.T, o remotewrite.Options) *remotewrite.Sender {
 	t.Helper()
-	o.Timeout = 500 * time.Millisecond
+	o.Timeout = cmp.Or(o.Timeout, 2*time.Second)
 	o.MaxSeries = cmp.Or(o.MaxSeries, lineBatch)
 	o.MinBackoff = cmp.Or(o.MinBackoff, 10*time.Millisecond)
 	o.MaxBackoff = cmp.Or(o.MaxBackoff, 50*time.Millisecond)
@@ -311,10 +336,6 @@ func checkFaultReport(t *testing.T, got, want remotewrite.Report) {
 // there, once; what is to be sent again is not, unless only the answer was lost.
 func checkStored(t *testing.T, to *remotewritetest.Server, report remotewrite.Report, answerLost bool) {
 	t.Helper()
-	// What the sender has given up on may still be on its way from the proxy.
-	for patience := time.Now().Add(faultSlack); answerLost && len(to.All()) < lineSeries && time.Now().Before(patience); {
-		time.Sleep(10 * time.Millisecond)
-	}
 	var stored, unsent []string
 	for _, s := range to.All() {
 		if len(s.Samples) != 1 {

@@ -97,7 +97,7 @@ func TestRulesDuplicates(t *testing.T) {
 // for one, and all are known again.
 func TestRulesDuplicatesMany(t *testing.T) {
 	t.Parallel()
-	const n = 50_000
+	const n = 20_000
 	var r rules
 	r.begin()
 	for s := range images(n) {

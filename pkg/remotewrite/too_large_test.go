@@ -79,26 +79,26 @@ func TestTooLargeLearned(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []Protocol{V1, V2} {
 		synctest.Test(t, func(t *testing.T) {
-			to := remotewritetest.NewPipe(t, remotewritetest.Options{MaxBytes: 20_000})
-			s := newSender(t, to, func(o *Options) { o.Protocol, o.Concurrency, o.MaxBytes = protocol, 1, 100_000 })
-			first, err := pushTo(t, s, images(1200))
+			to := remotewritetest.NewPipe(t, remotewritetest.Options{MaxBytes: 5_000})
+			s := newSender(t, to, func(o *Options) { o.Protocol, o.Concurrency, o.MaxBytes = protocol, 1, 25_000 })
+			first, err := pushTo(t, s, images(300))
 			if err != nil || first.Splits == 0 {
 				t.Fatalf("%+v, %v", first, err)
 			}
 			before := len(to.Requests())
-			second, err := pushTo(t, s, images(1200))
+			second, err := pushTo(t, s, images(300))
 			if err != nil || second.Splits != 0 || second.Batches <= first.Batches {
 				t.Errorf("%+v, %v", second, err)
 			}
 			for _, r := range to.Requests()[before:] {
-				if r.Raw > 20_000 || r.Status != 204 {
+				if r.Raw > 5_000 || r.Status != 204 {
 					t.Errorf("%+v", r)
 				}
 			}
-			if got := s.batchBytes(); got > 20_000 || got < 5_000 {
+			if got := s.batchBytes(); got > 5_000 || got < 1_250 {
 				t.Errorf("%s: batches of %d bytes", protocol, got)
 			}
-			checkArrived(t, to, 1200)
+			checkArrived(t, to, 300)
 		})
 	}
 }
