@@ -190,5 +190,9 @@ func neverTried(ctx context.Context) error {
 // compress returns src in snappy's block format, in dst's memory if it is large
 // enough.
 func compress(dst, src []byte) []byte {
+	if need := snappy.MaxEncodedLen(len(src)); cap(dst) < need {
+		// With some to spare: the next batch is as large, and may be a little larger.
+		dst = make([]byte, need+need/8)
+	}
 	return snappy.Encode(dst[:cap(dst)], src)
 }
