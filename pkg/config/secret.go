@@ -81,11 +81,11 @@ var (
 	// See https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
 	// for the names of secrets. No name has a # in it. What follows the # is a key
 	// of the JSON object that the secret is.
-	secretARN = regexp.MustCompile(`^arn:aws(?:-cn|-us-gov)?:secretsmanager:[a-z]{2}(?:-[a-z]+)+-\d:\d{12}:secret:[A-Za-z0-9/_+=.@-]{1,519}(?:#[^#]+)?$`)
+	secretARN = regexp.MustCompile(`^arn:aws(?:-cn|-us-gov)?:secretsmanager:[a-z]{2}(?:-[a-z]+)+-\d:\d{12}:secret:([A-Za-z0-9/_+=.@-]+)(?:#[^#]+)?$`)
 	// See https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html:
 	// a name with folders begins with a slash. A version or a label may follow it:
 	// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html.
-	parameterName = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]+|(?:/[A-Za-z0-9_.-]+)+)(?::[A-Za-z0-9_.-]{1,100})?$`)
+	parameterName = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]+|(?:/[A-Za-z0-9_.-]+)+)(?::([A-Za-z0-9_.-]+))?$`)
 )
 
 // maxParameterName is the most characters of a parameter's name.
@@ -95,9 +95,9 @@ func validReference(text string) bool {
 	scheme, rest, _ := strings.Cut(text, ":")
 	switch scheme {
 	case "secretsmanager":
-		return secretARN.MatchString(rest) && plain(rest)
+		return within(secretARN, []byte(rest), 519) && plain(rest)
 	case "ssm":
-		return parameterName.MatchString(rest) && len(rest) <= maxParameterName
+		return within(parameterName, []byte(rest), 100) && len(rest) <= maxParameterName
 	case "file":
 		return rest != "" && plain(rest)
 	}

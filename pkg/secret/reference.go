@@ -28,10 +28,10 @@ type Reference struct {
 
 var (
 	// https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
-	secretName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
+	secretName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]+$`)
 	// With a version or a label after a colon:
 	// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html
-	parameterName = regexp.MustCompile(`^[A-Za-z0-9/_.-]+(:[A-Za-z0-9_.-]{1,100})?$`)
+	parameterName = regexp.MustCompile(`^[A-Za-z0-9/_.-]+(:[A-Za-z0-9_.-]+)?$`)
 )
 
 // Parse reads a setting that is a secret or refers to one:
@@ -81,11 +81,11 @@ func (r Reference) secretsManager() (Reference, error) {
 	if strings.HasPrefix(r.name, "arn:") {
 		a, err := arn.Parse(r.name)
 		name, ok := strings.CutPrefix(a.Resource, "secret:")
-		if err != nil || a.Service != "secretsmanager" || a.Region == "" || !ok || !secretName.MatchString(name) {
+		if err != nil || a.Service != "secretsmanager" || a.Region == "" || !ok || !validSecretName(name) {
 			return Reference{}, errors.New("want secretsmanager:ARN with arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME")
 		}
 		r.region = a.Region
-	} else if !secretName.MatchString(r.name) {
+	} else if !validSecretName(r.name) {
 		return Reference{}, errors.New("want secretsmanager:ARN, secretsmanager:NAME, or either with #KEY")
 	}
 	return r, nil
@@ -95,14 +95,24 @@ func (r Reference) parameter() (Reference, error) {
 	if strings.HasPrefix(r.name, "arn:") {
 		a, err := arn.Parse(r.name)
 		name, ok := strings.CutPrefix(a.Resource, "parameter/")
-		if err != nil || a.Service != "ssm" || a.Region == "" || !ok || !parameterName.MatchString(name) {
+		if err != nil || a.Service != "ssm" || a.Region == "" || !ok || !validParameterName(name) {
 			return Reference{}, errors.New("want ssm:ARN with arn:aws:ssm:REGION:ACCOUNT:parameter/NAME")
 		}
 		r.region = a.Region
-	} else if !parameterName.MatchString(r.name) {
+	} else if !validParameterName(r.name) {
 		return Reference{}, errors.New("want ssm:NAME or ssm:ARN")
 	}
 	return r, nil
+}
+
+// The bounds stand here and not in the expressions: repetitions with a bound take
+// milliseconds to compile, in every cold start.
+
+func validSecretName(name string) bool { return len(name) <= 512 && secretName.MatchString(name) }
+
+func validParameterName(name string) bool {
+	match := parameterName.FindStringSubmatch(name)
+	return match != nil && len(match[1]) <= len(":")+100
 }
 
 // Literal reports whether the text was the secret itself.
