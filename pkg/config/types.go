@@ -98,8 +98,8 @@ var roleARN = regexp.MustCompile(`^arn:aws(?:-cn|-us-gov)?:iam::\d{12}:role/(?:(
 // with a bound would take milliseconds to compile, in every cold start.
 func within(expression *regexp.Regexp, text []byte, most ...int) bool {
 	match := expression.FindSubmatch(text)
-	for i := range match {
-		if i > 0 && len(match[i]) > most[i-1] {
+	for i, bytes := range most {
+		if match != nil && len(match[i+1]) > bytes {
 			return false
 		}
 	}
