@@ -74,7 +74,10 @@ func appendStamp(b []byte, at int64) []byte {
 }
 
 func (m *messageV1) add(labels []metrics.Label, s metrics.Series, limit int) bool {
-	b, before := withRoom(m.buf, limit), len(m.buf)
+	b, before := m.buf, len(m.buf)
+	if cap(b)-before < room {
+		b = withRoom(b, limit)
+	}
 	// Nearly every series is from 128 bytes to 16 KiB long, so its length takes two.
 	b = append(b, keySeries, 0, 0)
 	start := len(b)
@@ -99,13 +102,16 @@ func (m *messageV1) add(labels []metrics.Label, s metrics.Series, limit int) boo
 	return true
 }
 
-// withRoom returns b with room for a series, of nearly any length, if it may become
-// so long. It grows in few steps, or what is left behind would be several times what
-// the batches hold.
+// room is enough for nearly any series, in bytes.
+const room = 16 << 10
+
+// withRoom returns b with room for a further series, if it may become so long. It
+// grows in few steps, or what is left behind would be several times what the batches
+// hold.
 func withRoom(b []byte, limit int) []byte {
-	const room, first = 16 << 10, 64 << 10
+	const first = 4 * room
 	size := min(max(4*cap(b), first), limit+room)
-	if cap(b)-len(b) >= room || size <= cap(b) {
+	if size <= cap(b) {
 		return b
 	}
 	return append(make([]byte, 0, size), b...)

@@ -112,7 +112,10 @@ func (m *messageV2) add(labels []metrics.Label, s metrics.Series, limit int) boo
 	texts, size, before := len(t.texts), len(t.buf), len(m.series)
 
 	// Both lengths are nearly always below 128, and take one byte.
-	b := withRoom(m.series, limit)
+	b := m.series
+	if cap(b)-before < room {
+		b = withRoom(b, limit)
+	}
 	b = append(b, keySeriesV2, 0, keyLabelsRefs, 0)
 	start := len(b)
 	var metadata packed
