@@ -13,11 +13,14 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alerts, err := os.ReadFile("testdata/alerts.yaml")
-	if err != nil {
-		t.Fatal(err)
+	offered := map[string]string{}
+	for _, name := range []string{"alerts", "exporter-alerts"} {
+		rules, err := os.ReadFile("testdata/" + name + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		offered["the rules "+name] = "```yaml\n" + string(rules) + "```\n"
 	}
-	offered := map[string]string{"the alert": "```yaml\n" + string(alerts) + "```\n"}
 	for name, text := range exampleQueries(t) {
 		_, query, found := strings.Cut(text, "\n") // after its comment
 		if !found {
