@@ -39,7 +39,7 @@ test: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 test: ## all tests, with the race detector
 	@$(if $(RACE),,echo "no C compiler: without the race detector")
 	@go test $(RACE) ./... || failed=1; \
-	for module in $(NESTED); do go test -C $$module $(RACE) -count 1 ./... || failed=1; done; \
+	for module in $(NESTED); do go test -C $$module $(RACE) -count 1 -timeout 30m ./... || failed=1; done; \
 	test -z "$$failed"
 
 .PHONY: check
