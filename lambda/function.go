@@ -153,6 +153,10 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 	}
 	text, jsonErr := json.MarshalIndent(summary, "", "  ")
 	fmt.Fprintln(out, string(text))
+	if summary != nil && summary.Cost != nil {
+		fmt.Fprintf(out, "Pushing this costs %d samples and %d bytes a push; every %s that is %d samples and %d bytes a month.\n",
+			summary.Cost.Series, summary.Cost.BytesPerPush, c.Schedule, summary.Cost.SamplesPerMonth, summary.Cost.BytesPerMonth)
+	}
 	return errors.Join(err, jsonErr)
 }
 

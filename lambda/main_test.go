@@ -84,8 +84,12 @@ func TestOnceFails(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	surround(t)
 	var stdout, stderr bytes.Buffer
-	if code := run([]string{"-dry-run"}, []string{"SCAN_SOURCE=none"}, &stdout, &stderr); code != 0 {
+	if code := run([]string{"-dry-run"}, []string{"SCAN_SOURCE=none", "SCHEDULE=rate(5 minutes)"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, &stderr)
+	}
+	if lines := strings.Split(strings.TrimSpace(stderr.String()), "\n"); !strings.HasPrefix(lines[len(lines)-1], "Pushing this costs 4 samples and ") ||
+		!strings.Contains(lines[len(lines)-1], "every 5m0s that is 34560 samples and ") {
+		t.Errorf("standard error does not end with the cost:\n%s", &stderr)
 	}
 	if !strings.HasPrefix(stdout.String(), "# HELP aws_ecr_repository_count ") || strings.Count(stdout.String(), "\naws_ecr_") != 4 {
 		t.Errorf("standard output\n%s", &stdout)
