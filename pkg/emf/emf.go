@@ -91,7 +91,7 @@ type metric struct {
 // add takes in the values that a series gives: its own, and its part in a total.
 func (all *documents) add(s metrics.Series, given []metrics.Label) {
 	name := s.Family.Name
-	if strings.HasSuffix(name, "_info") || name == metadataMember || !validName(name, maxMetricName) {
+	if strings.HasSuffix(name, "_info") || strings.EqualFold(name, metadataMember) || !validName(name, maxMetricName) {
 		return
 	}
 	var own, external, parts []metrics.Label

@@ -59,7 +59,7 @@ func shape(labels []metrics.Label) []metrics.Label {
 		if len(dimensions) == maxDimensions {
 			break
 		}
-		if label.Value == "" || label.Name == metadataMember || !validName(label.Name, maxDimensionName) ||
+		if label.Value == "" || strings.EqualFold(label.Name, metadataMember) || !validName(label.Name, maxDimensionName) ||
 			slices.ContainsFunc(dimensions, func(d metrics.Label) bool { return d.Name == label.Name }) {
 			continue
 		}
