@@ -37,7 +37,7 @@ func (r *Registry) keepFormer(old *Repository, images []Image) {
 		r.Ended = slices.Insert(r.Ended, i, &former)
 	}
 	for _, image := range images {
-		if image.shown() {
+		if image.Shown() {
 			r.Ended[i].Images = append(r.Ended[i].Images, image)
 		}
 	}
@@ -81,10 +81,10 @@ func (r *Registry) endImages(repo *Repository, list []Image) {
 // imageEnds reports whether a record of an image has a series that the next record
 // of it, nil if there is none, has not.
 func imageEnds(old, next *Image) bool {
-	if !old.shown() {
+	if !old.Shown() {
 		return false
 	}
-	if next == nil || !next.shown() || old.SizeBytes >= 0 && next.SizeBytes < 0 || !old.PushedAt.IsZero() && next.PushedAt.IsZero() {
+	if next == nil || !next.Shown() || old.SizeBytes >= 0 && next.SizeBytes < 0 || !old.PushedAt.IsZero() && next.PushedAt.IsZero() {
 		return true
 	}
 	for _, tag := range old.Tags {

@@ -30,15 +30,15 @@ func (r *Registry) SetImageHidden(repo *Repository, image *Image, hidden bool) b
 	if image.Hidden == hidden {
 		return false
 	}
-	if hidden && image.shown() {
+	if hidden && image.Shown() {
 		r.end(repo, []Image{*image})
 	}
 	image.Hidden = hidden
 	return true
 }
 
-// shown reports whether the image has series.
-func (i *Image) shown() bool { return !i.Hidden && i.taggedActive() }
+// Shown reports whether the image has series.
+func (i *Image) Shown() bool { return !i.Hidden && i.taggedActive() }
 
 // taggedActive reports whether the image has series unless it is hidden.
 func (i *Image) taggedActive() bool { return len(i.Tags) > 0 && i.Active() }

@@ -160,7 +160,7 @@ func (r *Registry) ImageCount() (all, tagged int) {
 	for _, repo := range r.Repositories {
 		all += len(repo.Images)
 		for i := range repo.Images {
-			if repo.Images[i].shown() {
+			if repo.Images[i].Shown() {
 				tagged++
 			}
 		}

@@ -132,7 +132,7 @@ func mergeImages(newer, older []Image) (newerEnded, olderEnded []Image) {
 		if now != nil {
 			before := *now
 			now.Scan = newerScan(now.Scan, old.Scan)
-			now.Hidden = now.Hidden && !old.shown()
+			now.Hidden = now.Hidden && !old.Shown()
 			if imageEnds(&before, now) {
 				newerEnded = append(newerEnded, before)
 			}

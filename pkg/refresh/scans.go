@@ -169,7 +169,7 @@ func (r *Refresher) eachScanned(registry *inventory.Registry, do func(*inventory
 		if newest := r.options.Scans.Newest; newest > 0 && len(repository.Images) > newest {
 			pushes = pushes[:0]
 			for i := range repository.Images {
-				if image := &repository.Images[i]; shown(image) {
+				if image := &repository.Images[i]; image.Shown() {
 					pushes = append(pushes, image.PushedAt)
 				}
 			}
@@ -179,15 +179,11 @@ func (r *Refresher) eachScanned(registry *inventory.Registry, do func(*inventory
 			}
 		}
 		for i := range repository.Images {
-			if image := &repository.Images[i]; shown(image) && image.PushedAt >= oldest {
+			if image := &repository.Images[i]; image.Shown() && image.PushedAt >= oldest {
 				do(repository, image)
 			}
 		}
 	}
-}
-
-func shown(image *inventory.Image) bool {
-	return !image.Hidden && image.Active() && len(image.Tags) > 0
 }
 
 // scanJob is one call for one image.
