@@ -55,8 +55,8 @@ type Options struct {
 	// Families are the rows of the table that are exported, RunFamilies those of the
 	// run itself.
 	Families, RunFamilies []*metrics.Family
-	// Publish, if set, is given the series of the run itself as well, and whether
-	// the endpoint took the series before them does not matter to it.
+	// Publish, if set, is given the series of the run itself as well, also those of
+	// a run whose push failed.
 	Publish func(at time.Time, series iter.Seq[metrics.Series]) error
 	// Version and GoVersion are those of the program.
 	Version, GoVersion string

@@ -98,6 +98,32 @@ func TestUnsentFirst(t *testing.T) {
 	})
 }
 
+// A marker in a batch that is refused for good counts as told: a refusal that lasts
+// for weeks must not let former records pile up.
+func TestMarkersRefused(t *testing.T) {
+	t.Parallel()
+	bubble(t, "refused", func(t *testing.T) {
+		w := newWorld(t)
+		w.restart(w.through(&gate{left: -1}, remotewrite.V1)) // the markers' batch is the first
+		w.put("app", images(25)...)
+		_, err := w.run(time.Minute)
+		w.check(err)
+		w.check(w.registry.DeleteImage("app", ecrtest.Digest("1")))
+		time.Sleep(interval)
+		w.receiver.Answer(remotewritetest.Answer{Status: http.StatusBadRequest, Body: "out of order sample"})
+		second, err := w.run(time.Minute)
+		if err == nil || second.Ended != 1 || second.Unconfirmed == 0 || second.NotSent != 0 {
+			t.Errorf("error %v, Summary %+v", err, second)
+		}
+		time.Sleep(2 * time.Minute)
+		third, err := w.run(time.Minute)
+		w.check(err)
+		if third.Ended != 0 {
+			t.Errorf("%d markers again", third.Ended)
+		}
+	})
+}
+
 // What was found out of the endpoint is known to the next execution environment.
 func TestProtocolRemembered(t *testing.T) {
 	t.Parallel()
