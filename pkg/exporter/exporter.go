@@ -1,5 +1,5 @@
-// Package exporter makes one run: load the inventory, refresh what is due, push
-// every series, save, and say what happened.
+// Package exporter makes one run: load the inventory, refresh what is due, push every
+// series, save, and summarise.
 package exporter
 
 import (
@@ -19,7 +19,7 @@ import (
 // Store keeps the inventory between runs.
 type Store interface {
 	// Load returns what was saved last; nil if there is nothing. With an error it
-	// returns what is known all the same, if anything is.
+	// returns the copy in memory, if there is one.
 	Load(ctx context.Context) (*inventory.Registry, error)
 	// Save keeps the registry.
 	Save(ctx context.Context, registry *inventory.Registry) error
@@ -35,39 +35,32 @@ type Calls interface {
 // Options are the parts of an Exporter.
 type Options struct {
 	Store Store
-	// Durable is set if the store outlives the execution environment: then whether
-	// it could be reached is a metric.
-	Durable bool
-	// SaveInterval is how long what was learned may wait to be saved, unless a
-	// refresh is finished.
+	// SaveInterval is how long new records may wait to be saved, unless a refresh is
+	// finished.
 	SaveInterval time.Duration
 
 	Refresher *refresh.Refresher
-	// Sender pushes the series. For Print its requests should lead nowhere: their
-	// sizes are what counts (see remotewrite.Discard).
+	// Table makes the series. Its shape says whether the store is durable: then whether
+	// it is available is a metric.
+	Table *metrics.Table
+	// Sender pushes the series. For Print it should discard the requests: their sizes
+	// are what counts (see remotewrite.Options).
 	Sender *remotewrite.Sender
-	// Auto is set if the Sender finds out which protocol the endpoint speaks; that
-	// is then kept in the inventory.
+	// Auto is set if the Sender finds out which protocol the endpoint accepts; that is
+	// then kept in the inventory.
 	Auto  bool
 	Calls Calls
-	// Tag reports whether an image is shown under that tag; nil shows all tags.
-	Tag func(tag string) bool
-	// Families are the rows of the table that are exported, RunFamilies those of the
-	// run itself.
-	Families, RunFamilies []*metrics.Family
-	// Publish, if set, is given the series of the run itself as well, also those of
-	// a run whose push failed.
+	// Publish, if set, also gets the run metrics, without external labels, and those of
+	// a run whose push failed, too.
 	Publish func(at time.Time, series iter.Seq[metrics.Series]) error
 	// Version and GoVersion are those of the program.
 	Version, GoVersion string
 	// Schedule is how often runs are made, for Print.
 	Schedule time.Duration
-	// External are labels put on every series.
-	External []metrics.Label
 	// RegistryID is the configured account; empty if it is the caller's own.
 	RegistryID string
-	// RefreshBudget bounds the asking; zero means that a run asks until all that
-	// is due is done.
+	// RefreshBudget bounds the time for calling AWS; zero means until everything due is
+	// read.
 	RefreshBudget time.Duration
 	Logger        *slog.Logger
 }
@@ -80,7 +73,7 @@ type Exporter struct {
 	saved    time.Time           // when the store last took the inventory
 	unsaved  bool                // the inventory has something that the store has not
 	refused  bool                // the last save failed
-	// operations are those of AWS's APIs that were called so far.
+	// operations are the AWS operations that were called so far.
 	operations map[string]bool
 }
 
@@ -92,60 +85,54 @@ func New(options Options) *Exporter {
 	return &Exporter{Options: options}
 }
 
-// Time at the end of an invocation that is kept from the steps before. The last
-// seconds push what is known, however the asking goes, and after that save and
-// report: a deadline that passes takes all three with it.
+// Time at the end of an invocation that earlier steps leave for later ones: for pushing
+// what is known, however the refresh goes, and then for saving and reporting. A deadline
+// that passes would take all three with it.
 const (
 	keptForPush   = 40 * time.Second
 	keptForReport = 3 * time.Second
-	// keptForSave is for each image, of which saving has to encode and upload 60
-	// bytes or so.
+	// keptForSave is for each image, of which about 60 bytes are encoded and uploaded.
 	keptForSave = 10 * time.Microsecond
-	// longestLoad bounds loading: a store that does not answer must not take the
-	// invocation with it.
+	// longestLoad bounds loading: a store that does not respond must not take up the
+	// invocation.
 	longestLoad = 20 * time.Second
 )
 
-// Run makes one run within ctx's deadline, if it has one: it refreshes what is due
-// and pushes every series. Whatever fails, every later step is still made; the
-// error joins what failed, and is not nil if anything that was due was lost.
+// Run makes one run within ctx's deadline, if it has one: it refreshes what is due and
+// pushes every series. Whatever fails, the later steps are still made; the error joins
+// what failed, and is not nil if anything due was lost.
 func (e *Exporter) Run(ctx context.Context) (Summary, error) {
-	return e.run(ctx, run{
-		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.NoticeResult {
-			return refresh.NoticeResult{Result: e.Refresher.Run(ctx, registry, at)}
-		},
-	})
+	return e.run(ctx, run{refresh: e.refresh})
 }
 
-// Apply makes a run for what events tell: it refreshes and pushes the repositories
-// that they name, and nothing else.
-func (e *Exporter) Apply(ctx context.Context, notices []refresh.Notice) (Summary, error) {
+// Apply makes a run for events: it refreshes and pushes the repositories that they name,
+// and nothing else.
+func (e *Exporter) Apply(ctx context.Context, events []refresh.Event) (Summary, error) {
 	return e.run(ctx, run{
-		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.NoticeResult {
-			return e.Refresher.Apply(ctx, registry, notices, at)
+		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.EventResult {
+			return e.Refresher.Apply(ctx, registry, events, at)
 		},
 		partial: true,
 	})
 }
 
-// Print makes a run that writes the series as exposition text instead of pushing
-// them, and saves nothing.
+// Print makes a run that writes the series as exposition text instead of pushing them,
+// and saves nothing.
 func (e *Exporter) Print(ctx context.Context, w io.Writer) (Summary, error) {
-	return e.run(ctx, run{
-		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.NoticeResult {
-			return refresh.NoticeResult{Result: e.Refresher.Run(ctx, registry, at)}
-		},
-		print: w,
-	})
+	return e.run(ctx, run{refresh: e.refresh, print: w})
+}
+
+func (e *Exporter) refresh(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.EventResult {
+	return refresh.EventResult{Result: e.Refresher.Run(ctx, registry, at)}
 }
 
 // run is what the kinds of runs differ in.
 type run struct {
-	refresh func(context.Context, *inventory.Registry, time.Time) refresh.NoticeResult
+	refresh func(context.Context, *inventory.Registry, time.Time) refresh.EventResult
 	// partial is set if only the repositories that the refresh names are pushed.
 	partial bool
 	// print, if set, is where the series are written as text. Then nothing is pushed,
-	// and so nothing saved.
+	// and nothing saved.
 	print io.Writer
 }
 
@@ -161,12 +148,13 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 		return err
 	}, e.degraded(ctx))
 	e.registry = registry
+	registry.Ends = e.Table.Ends(registry)
 	steps.at = e.timestamp(steps.begun, registry.PushedAt.Time())
 
 	steps.do("refresh", func() error {
-		asking, cancel := e.asking(ctx, steps.at)
+		refreshing, cancel := e.refreshing(ctx, steps.at)
 		defer cancel()
-		steps.refreshed = run.refresh(asking, registry, steps.at)
+		steps.refreshed = run.refresh(refreshing, registry, steps.at)
 		return steps.refreshed.Err
 	})
 	e.unsaved = e.unsaved || steps.refreshed.Changed()
@@ -174,18 +162,14 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	steps.do("push", func() error {
 		pushing, cancel := before(ctx, e.keptForEnd(registry))
 		defer cancel()
-		options := metrics.Options{External: e.External, At: steps.at, Tag: e.Tag}
-		if e.Durable {
-			options.StateAvailable = &available
-		}
+		options := metrics.Options{At: steps.at, StateAvailable: available}
 		if run.print != nil {
 			return e.print(pushing, run.print, registry, options, &steps)
 		}
-		view := registry
 		if run.partial {
-			view, options.RepositoriesOnly = metrics.Some(registry, steps.refreshed.Repositories), true
+			options.Only = append([]string{}, steps.refreshed.Repositories...)
 		}
-		return e.push(pushing, registry, view, options, run, &steps)
+		return e.push(pushing, registry, options, &steps)
 	})
 
 	if !run.partial && len(steps.errs) == 0 {
@@ -204,22 +188,22 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 			return err
 		}, e.degraded(ctx))
 	}
-	e.reportRun(ctx, registry, run, &steps)
+	e.pushRunMetrics(ctx, registry, run, &steps)
 	summary := steps.summary(registry)
 	return summary, errors.Join(steps.errs...)
 }
 
-// degraded says that the state is in memory only for the time being. Nothing is
-// lost by that while the execution environment lives.
+// degraded logs that the state is in memory only for now. Nothing is lost by that while
+// the execution environment lives.
 func (e *Exporter) degraded(ctx context.Context) func(error) {
 	return func(err error) {
-		e.Logger.WarnContext(ctx, "the state cannot be reached: the inventory is in memory only", slog.Any("error", err))
+		e.Logger.WarnContext(ctx, "the state is not available: the inventory is in memory only", slog.Any("error", err))
 	}
 }
 
 // keptForEnd is the time that the push leaves for saving and reporting.
 func (e *Exporter) keptForEnd(registry *inventory.Registry) time.Duration {
-	if !e.Durable {
+	if !e.Table.Shape().Durable {
 		return keptForReport
 	}
 	images, _ := registry.ImageCount()
@@ -231,8 +215,8 @@ func (e *Exporter) saveNow(at time.Time, refreshed *refresh.Result) bool {
 	return refreshed.Finished() || e.saved.IsZero() || at.Sub(e.saved) >= e.SaveInterval
 }
 
-// saveTime is how long saving may take: what is left of the invocation, less what
-// reporting takes.
+// saveTime is how long saving may take: what is left of the invocation, less the time
+// for reporting.
 func (e *Exporter) saveTime(ctx context.Context) time.Duration {
 	deadline, bounded := ctx.Deadline()
 	if !bounded {
@@ -244,9 +228,9 @@ func (e *Exporter) saveTime(ctx context.Context) time.Duration {
 // clockSkew is how far another environment's clock may be ahead of ours.
 const clockSkew = time.Minute
 
-// timestamp is the run's: the present, and later than the last push, of this
-// environment or of another whose clock is ahead. A receiver refuses a sample that
-// is older, or has another value for the same moment.
+// timestamp is the run's: the present, but later than the last push of this environment,
+// or of another whose clock is ahead. A receiver refuses a sample that is older, or has
+// another value for the same moment.
 func (e *Exporter) timestamp(now, pushed time.Time) time.Time {
 	at := now.Truncate(time.Millisecond)
 	for _, last := range []time.Time{e.last, pushed} {
@@ -258,14 +242,14 @@ func (e *Exporter) timestamp(now, pushed time.Time) time.Time {
 	return at
 }
 
-// load returns the inventory to go on with, which is an empty one if there is
-// none, or none of the registry that is configured.
+// load returns the inventory to go on with: an empty one if there is none, or none of the
+// configured registry.
 func (e *Exporter) load(ctx context.Context) (*inventory.Registry, error) {
 	loading, cancel := context.WithTimeout(ctx, longestLoad)
 	defer cancel()
 	registry, err := e.Store.Load(loading)
 	if registry == nil {
-		registry = e.registry // a store that cannot be reached has none
+		registry = e.registry // the store is not available
 	}
 	switch {
 	case registry == nil:
@@ -278,8 +262,8 @@ func (e *Exporter) load(ctx context.Context) (*inventory.Registry, error) {
 	return registry, err
 }
 
-// asking bounds the refresh by the budget and by what has to remain for the rest.
-func (e *Exporter) asking(ctx context.Context, start time.Time) (context.Context, context.CancelFunc) {
+// refreshing bounds the refresh by the budget and by the time that the rest needs.
+func (e *Exporter) refreshing(ctx context.Context, start time.Time) (context.Context, context.CancelFunc) {
 	ctx, cancel := before(ctx, keptForPush)
 	if e.RefreshBudget <= 0 {
 		return ctx, cancel
@@ -288,8 +272,8 @@ func (e *Exporter) asking(ctx context.Context, start time.Time) (context.Context
 	return bounded, func() { cancelBudget(); cancel() }
 }
 
-// before returns a context that ends a while before ctx does, or, of little time,
-// when half of it is over.
+// before returns a context that ends a while before ctx does, but not before half of the
+// time left is over.
 func before(ctx context.Context, kept time.Duration) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {

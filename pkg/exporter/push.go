@@ -11,94 +11,47 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
-// push sends the markers of what has ended, which are few and matter at once, then
-// every series of the view, and notes in the inventory what the receiver knows now.
-func (e *Exporter) push(ctx context.Context, registry, view *inventory.Registry, options metrics.Options, run run, steps *steps) error {
+// push sends the markers of what has ended, which are few and matter most, then every
+// series, and records in the inventory what the receiver has now.
+func (e *Exporter) push(ctx context.Context, registry *inventory.Registry, options metrics.Options, steps *steps) (err error) {
 	if e.Auto {
-		e.Sender.Assume(remotewrite.Protocol(registry.Protocols[e.Sender.Endpoint()]))
+		e.Sender.SetProtocol(remotewrite.Protocol(registry.Protocols[e.Sender.Endpoint()]))
 	}
-	var total int
-	var begins positions
-	options.Entering = func(repository *inventory.Repository) { begins = append(begins, position{repository, total}) }
-	ended := count(metrics.Ended(view, e.Families, options), &steps.ended)
-	alive := metrics.ByRepository(view, e.Families, options)
-
-	report, err := e.Sender.Push(ctx, steps.at, count(concat(ended, alive), &total), e.Families)
-	steps.pushed = report
-	e.settleProtocol(registry)
-	e.settleUnsent(begins, &report)
-	e.settlePush(registry, view, run, steps)
-	if dropped := report.DroppedTotal(); err == nil && dropped > 0 {
-		err = fmt.Errorf("%d of %d series could not be sent: %v", dropped, report.Series, report.Dropped)
+	series := concat(count(e.Table.Stale(registry, options), &steps.ended), e.Table.ByRepository(registry, options))
+	steps.pushed, err = e.Sender.Push(ctx, steps.at, series, e.Table.Families())
+	e.keepProtocol(registry)
+	if steps.pushed.Accepted > 0 {
+		// A batch with a final refusal counts as delivered: receivers store what is
+		// valid in it, and previous records must not pile up during weeks of refusals.
+		told := steps.pushed.NotSent == 0
+		changed := registry.Pushed(inventory.TimeOf(steps.at), e.Table.Shape(), told, options.Only)
+		e.unsaved = e.unsaved || changed
+	}
+	if dropped := steps.pushed.DroppedTotal(); err == nil && dropped > 0 {
+		err = fmt.Errorf("%d of %d series could not be sent: %v", dropped, steps.pushed.Series, steps.pushed.Dropped)
 	}
 	return err
 }
 
-// settleProtocol keeps what was found out of the endpoint for the next environment.
-func (e *Exporter) settleProtocol(registry *inventory.Registry) {
-	at, spoken := e.Sender.Endpoint(), string(e.Sender.Spoken())
-	if !e.Auto || spoken == "" || registry.Protocols[at] == spoken {
+// keepProtocol keeps the protocol that was found for the next environment.
+func (e *Exporter) keepProtocol(registry *inventory.Registry) {
+	endpoint, protocol := e.Sender.Endpoint(), string(e.Sender.Protocol())
+	if !e.Auto || protocol == "" || registry.Protocols[endpoint] == protocol {
 		return
 	}
-	// Endpoints of the past are of no use any more.
-	registry.Protocols = map[string]string{at: spoken}
+	// Earlier endpoints are of no use any more.
+	registry.Protocols = map[string]string{endpoint: protocol}
 	e.unsaved = true
 }
 
-// position is where the series of a repository begin among those of a push.
-type position struct {
-	repository *inventory.Repository
-	from       int
-}
-
-type positions []position
-
-// settleUnsent marks the repositories of which series were not sent, so that these
-// go first in the next push. A repository of a view is the registry's own record.
-func (e *Exporter) settleUnsent(begins positions, report *remotewrite.Report) {
-	unsent := report.Unsent
-	for i, p := range begins {
-		to := report.Series
-		if i+1 < len(begins) {
-			to = begins[i+1].from
-		}
-		for len(unsent) > 0 && unsent[0].To <= p.from {
-			unsent = unsent[1:]
-		}
-		missed := len(unsent) > 0 && unsent[0].From < to
-		e.unsaved = e.unsaved || p.repository.Unsent != missed
-		p.repository.Unsent = missed
-	}
-}
-
-// settlePush notes in the inventory what receivers now know of it. What was
-// answered with a final refusal is not told again: of such a batch receivers store
-// what is valid, and the refusal may last for weeks, in which former records must
-// not pile up.
-func (e *Exporter) settlePush(registry, view *inventory.Registry, run run, steps *steps) {
-	report := steps.pushed
-	if report.Accepted == 0 {
-		return
-	}
-	told, at := report.NotSent == 0, inventory.TimeOf(steps.at)
-	// The first push, and one that told of ends, are worth saving.
-	e.unsaved = e.unsaved || registry.PushedAt.IsZero() || told && len(view.Ended) > 0
-	if run.partial {
-		registry.PushedRepositories(at, told, steps.refreshed.Repositories...)
-	} else {
-		registry.Pushed(at, told)
-	}
-}
-
-// print writes the series as text, family by family, and measures what pushing them
-// would come to.
-func (e *Exporter) print(ctx context.Context, w io.Writer, registry *inventory.Registry, options metrics.Options, steps *steps) error {
-	if err := metrics.WriteText(w, metrics.All(registry, e.Families, options)); err != nil {
+// print writes the series as text, family by family, and measures what pushing them would
+// cost.
+func (e *Exporter) print(ctx context.Context, w io.Writer, registry *inventory.Registry, options metrics.Options, steps *steps) (err error) {
+	if err := metrics.WriteText(w, e.Table.All(registry, options)); err != nil {
 		return err
 	}
-	report, err := e.Sender.Push(ctx, steps.at, metrics.ByRepository(registry, e.Families, options), e.Families)
-	steps.pushed = report
-	steps.cost = costOf(report, e.Schedule)
+	steps.pushed, err = e.Sender.Push(ctx, steps.at, e.Table.ByRepository(registry, options), e.Table.Families())
+	steps.cost = costOf(steps.pushed, e.Schedule)
 	return err
 }
 

@@ -101,7 +101,8 @@ func BenchmarkEncode(b *testing.B) {
 // BenchmarkMerge merges a copy in which every second repository was read later.
 func BenchmarkMerge(b *testing.B) {
 	atSizes(b, func(b *testing.B, registry *inventory.Registry, images int) {
-		registry.PushedAt = 1
+		registry.Pushed(1, inventory.Shape{}, true, nil)
+		derive(registry)
 		text := encode(b, registry)
 		for b.Loop() {
 			b.StopTimer()

@@ -2,161 +2,176 @@ package inventory
 
 import (
 	"cmp"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
-// SetRepositories replaces the list of repositories by a new, complete one read
-// at a moment. A repository that was known keeps its images and their freshness;
-// one that is not in the list has ended. One that was deleted and made again, or
-// that is of another registry, has a name in common with the known one and no
-// more. Of two records of one name the later in the list wins: pages of a listing
-// may overlap.
+// SetRepositories replaces the list of repositories by a new, complete one that was
+// read at a moment. A known repository keeps its images and when they were read; one
+// that is not in the list was deleted. Of two records of one name the later one in the
+// list wins: pages of a listing may overlap.
 func (r *Registry) SetRepositories(list []*Repository, at Time) {
-	byName := make(map[string]*Repository, len(list))
-	for _, repo := range list {
-		byName[repo.Name] = repo
+	listed := make(map[string]*Repository, len(list))
+	for _, repository := range list {
+		listed[repository.Name] = repository
 	}
 	for _, old := range r.Repositories {
-		if byName[old.Name] == nil {
-			r.remove(old, at)
-			r.end(old, old.Images)
+		if listed[old.Name] == nil {
+			r.removed(old, at)
 		}
 	}
-	next := make([]*Repository, 0, len(byName))
-	for _, repo := range byName {
-		next = append(next, r.describe(repo))
-		if repo.RegistryID != "" {
-			r.ID = repo.RegistryID
-		}
+	for _, repository := range listed {
+		r.replaceRepository(repository)
+		r.ID = cmp.Or(repository.RegistryID, r.ID)
 	}
-	slices.SortFunc(next, byRepositoryName)
-	r.Repositories = next
+	r.Repositories = slices.SortedFunc(maps.Values(listed), byName)
 	r.ListedAt = at
 	r.Removed = stillNeeded(r.Removed, at)
 }
 
 // SetRepository puts one repository's record in the list, as SetRepositories does.
-func (r *Registry) SetRepository(repo *Repository) {
-	repo = r.describe(repo)
-	if i, found := slices.BinarySearchFunc(r.Repositories, repo, byRepositoryName); found {
-		r.Repositories[i] = repo
+func (r *Registry) SetRepository(repository *Repository) {
+	r.replaceRepository(repository)
+	i, found := slices.BinarySearchFunc(r.Repositories, repository, byName)
+	if found {
+		r.Repositories[i] = repository
 	} else {
-		r.Repositories = slices.Insert(r.Repositories, i, repo)
+		r.Repositories = slices.Insert(r.Repositories, i, repository)
 	}
 }
 
-func byRepositoryName(a, b *Repository) int { return strings.Compare(a.Name, b.Name) }
-
-// describe takes over into a new record what is known of a repository's images, and
-// of what became of its series.
-func (r *Registry) describe(repo *Repository) *Repository {
-	old := r.Find(repo.Name)
-	switch {
-	case old == nil:
-		repo.Hidden = r.BeginHidden
-		return repo
-	case old.URI != repo.URI || old.CreatedAt != repo.CreatedAt:
-		r.end(old, old.Images)
-		repo.Hidden = r.BeginHidden
-		return repo
-	case old.RegistryID != repo.RegistryID:
-		r.end(old, old.Images)
-	case !old.sameSeries(repo):
-		r.end(old, nil) // the series of its images go on
+// replaceRepository copies into a new record of a repository what is known about its
+// images and its listing, and keeps the old record if series end.
+func (r *Registry) replaceRepository(repository *Repository) {
+	old := r.Find(repository.Name)
+	if old == nil {
+		return
 	}
-	repo.ImagesReadAt, repo.TriedAt, repo.Denied, repo.Due = old.ImagesReadAt, old.TriedAt, old.Denied, old.Due
-	repo.Images, repo.ScansDueSince = old.Images, old.ScansDueSince
-	repo.Hidden, repo.Unsent = old.Hidden, old.Unsent
-	return repo
+	if !old.sameIdentity(repository) {
+		r.keepAll(old)
+		return
+	}
+	repository.takeReading(old)
+	repository.Mark, repository.Shapes, repository.Images = old.Mark, old.Shapes, old.Images
+	r.changed(old, repository)
 }
 
-// sameSeries reports whether two records of a repository have the same labels.
-func (r *Repository) sameSeries(other *Repository) bool {
-	onPush := func(r *Repository) string {
-		if r.ScanOnPush == nil {
-			return ""
-		} else if *r.ScanOnPush {
-			return "true"
-		}
-		return "false"
-	}
-	return r.URI == other.URI && r.RegistryID == other.RegistryID && r.TagMutability == other.TagMutability &&
-		r.EncryptionType == other.EncryptionType && onPush(r) == onPush(other)
+// Update changes a repository's own record, and keeps the old one if series end.
+func (r *Registry) Update(repository *Repository, change func(*Repository)) {
+	r.repositoryBefore = *repository
+	change(repository)
+	r.changed(&r.repositoryBefore, repository)
+	r.repositoryBefore = Repository{} // releases the images
 }
 
-// Remove forgets a repository, which the API has just said does not exist.
+// changed keeps what ends by a change of a repository's own record.
+func (r *Registry) changed(old, repository *Repository) {
+	if sameRecord(old, repository) {
+		return
+	}
+	r.keepOwn(old, repository)
+	if repository.orSame(old) == repository {
+		return // only read again: that is in no label of an image
+	}
+	for i := range repository.Images {
+		image := &repository.Images[i]
+		r.keepImage(imageUnit(old, image), imageUnit(repository, image))
+	}
+}
+
+// Remove forgets a repository that the API says does not exist.
 func (r *Registry) Remove(name string) {
-	if old := r.Find(name); old != nil {
-		r.remove(old, TimeOf(time.Now()))
-		r.end(old, old.Images)
+	i, found := slices.BinarySearchFunc(r.Repositories, name, compareName)
+	if !found {
+		return
 	}
-	r.Repositories = slices.DeleteFunc(r.Repositories, func(e *Repository) bool { return e.Name == name })
+	r.removed(r.Repositories[i], TimeOf(time.Now()))
+	r.Repositories = slices.Delete(r.Repositories, i, i+1)
 }
 
-// SetImages replaces a repository's images by a new, complete listing that began
-// at a moment. An image that was known keeps its scan unless the listing brought
-// one, and stays hidden if it was.
+// removed records that a repository was deleted.
+func (r *Registry) removed(old *Repository, at Time) {
+	r.Removed = append(r.Removed, Removal{old.Name, old.CreatedAt, at})
+	r.keepAll(old)
+}
+
+// SetImages replaces a repository's images by a new, complete listing that began at a
+// moment. A known image keeps its scan unless the listing has a newer one.
 //
-// Images are made distinct by digest, and a tag is left on one image only, the
-// one pushed last: pages of one listing are read one after the other, and a tag
-// that moves in between is seen on both images.
-func (r *Registry) SetImages(repo *Repository, list []Image, at Time) {
-	slices.SortFunc(list, func(a, b Image) int { return a.Digest.Compare(b.Digest) })
-	list = slices.CompactFunc(list, func(a, b Image) bool { return a.Digest == b.Digest })
+// Images are made distinct by digest, and a tag stays on one image only, the one
+// pushed last: the pages of a listing are read one after the other, and a tag that
+// moves in between is seen on both images.
+func (r *Registry) SetImages(repository *Repository, list []Image, at Time) {
+	list = distinct(list)
+	for old, now := range pairs(repository.Images, list, compareDigest) {
+		switch {
+		case old == nil:
+		case now == nil:
+			r.keepImage(imageUnit(repository, old), Unit{})
+		default:
+			if !replacesScan(now.Scan, old.Scan) {
+				now.Scan = old.Scan
+			}
+			now.Mark = old.Mark
+			r.keepImage(imageUnit(repository, old), imageUnit(repository, now))
+		}
+	}
+	r.Update(repository, func(repository *Repository) {
+		repository.Images = list
+		repository.ImagesReadAt, repository.TriedAt = at, max(at, repository.TriedAt)
+		repository.Denied, repository.Due = false, false
+	})
+}
+
+func compareDigest(a, b Image) int { return a.Digest.Compare(b.Digest) }
+
+// distinct sorts images by digest and leaves each digest, and each tag, in once.
+func distinct(list []Image) []Image {
+	slices.SortFunc(list, compareDigest)
+	list = slices.Clip(slices.CompactFunc(list, func(a, b Image) bool { return a.Digest == b.Digest }))
 	owner := make(map[string]int, len(list))
 	for i := range list {
 		slices.Sort(list[i].Tags)
 		for _, tag := range list[i].Tags {
-			if j, taken := owner[tag]; !taken || newer(&list[i], &list[j]) {
+			if j, taken := owner[tag]; !taken || ownsTag(&list[i], &list[j]) {
 				owner[tag] = i
 			}
 		}
 	}
 	for i := range list {
-		image := &list[i]
-		image.Tags = slices.Clip(slices.DeleteFunc(slices.Compact(image.Tags), func(tag string) bool { return owner[tag] != i }))
-		old := repo.FindImage(image.Digest)
-		if old != nil && !tellsMore(image.Scan, old.Scan) {
-			image.Scan = old.Scan
-		}
-		image.Hidden = r.beginsHidden(repo, old)
+		tags := slices.DeleteFunc(slices.Compact(list[i].Tags), func(tag string) bool { return owner[tag] != i })
+		list[i].Tags = slices.Clip(tags)
 	}
-	list = slices.Clip(list)
-	r.endImages(repo, list)
-	repo.Images = list
-	repo.ImagesReadAt, repo.TriedAt, repo.Denied, repo.Due = at, max(at, repo.TriedAt), false, false
+	return list
 }
 
-// tellsMore reports whether what a listing tells of a scan is to take the place of
-// what is known: not if it tells nothing, and not if an answer that was asked for is
-// as new.
-func tellsMore(told, known *Scan) bool {
+// ownsTag reports whether image a, rather than b, has a tag that was seen on both: an
+// active image first, then the later push.
+func ownsTag(a, b *Image) bool {
+	if a.Active() != b.Active() {
+		return a.Active()
+	}
+	return a.PushedAt > b.PushedAt
+}
+
+// replacesScan reports whether what a listing says about a scan replaces what is known:
+// not if it says nothing, nor if a result that was requested is as new.
+func replacesScan(listed, known *Scan) bool {
 	switch {
-	case told == nil:
+	case listed == nil:
 		return false
 	case known == nil || known.AskedAt.IsZero():
 		return true
 	default:
-		return told.CompletedAt > known.CompletedAt
+		return listed.CompletedAt > known.CompletedAt
 	}
 }
 
-// newer reports whether a has a better claim to a tag than b: an active image
-// first, then the later push.
-func newer(a, b *Image) bool {
-	if a.Active() != b.Active() {
-		return a.Active()
-	}
-	return cmp.Compare(a.PushedAt, b.PushedAt) > 0
-}
-
-// SetScan replaces what is known of an image's scan.
-func (r *Registry) SetScan(repo *Repository, image *Image, scan *Scan) {
-	old := *image
+// SetScan replaces what is known about an image's scan.
+func (r *Registry) SetScan(repository *Repository, image *Image, scan *Scan) {
+	r.imageBefore = *image
 	image.Scan = scan
-	if imageEnds(&old, image) {
-		r.end(repo, []Image{old})
-	}
+	r.keepImage(imageUnit(repository, &r.imageBefore), imageUnit(repository, image))
+	r.imageBefore = Image{}
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Digest is the SHA-256 of an image's manifest: 32 bytes in place of the 96 that
-// its text costs in memory.
+// Digest is the SHA-256 of an image's manifest: 32 bytes instead of the 96 that its
+// text takes in memory.
 type Digest [32]byte
 
 // digestPrefix is the only algorithm ECR uses for imageDigest ("The sha256
@@ -41,3 +41,6 @@ func (d Digest) Append(b []byte) []byte {
 
 // Compare orders digests by their bytes, which is the order of their text.
 func (d Digest) Compare(other Digest) int { return bytes.Compare(d[:], other[:]) }
+
+// MarshalText writes the digest's text, for JSON.
+func (d Digest) MarshalText() ([]byte, error) { return d.Append(nil), nil }

@@ -6,31 +6,34 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"unique"
 
 	"github.com/fxamacker/cbor/v2"
 )
 
 // The stored form of an inventory is a CBOR sequence (RFC 8742) inside gzip, whose
-// checksum covers all of it: a header, the registry, then each repository followed
-// by its images, one item each, and a trailer. Records are maps with small integer
-// keys, so that one may gain a field without a new version. Items are written and
-// read one by one: at no time is there a second copy of the whole.
+// checksum covers all of it: a header, the registry, then each repository followed by
+// its images, one item each, and a trailer. Records are maps with small integer keys, so
+// that one may gain a field without a new version. Items are written and read one by
+// one: there is never a second copy of the whole.
 
-// formatName and formatVersion make the header. A version is counted up when an
-// older program would misread what is written.
+// formatName and formatVersion make the header. The version is incremented when an older
+// program would misread what is written.
+//
+// Version 1 stored what is excluded (Hidden) instead of what is shown.
 const (
 	formatName    = "ecr-remote-write inventory"
-	formatVersion = 1
+	formatVersion = 2
 )
 
 type header struct {
 	Name    string `cbor:"1,keyasint"`
 	Version int    `cbor:"2,keyasint"`
-	// Repositories is how many follow the registry, and Ended how many former
-	// ones follow them.
+	// Repositories is how many follow the registry, and Previous how many previous
+	// versions follow them.
 	Repositories int `cbor:"3,keyasint"`
-	Ended        int `cbor:"4,keyasint,omitempty"`
+	Previous     int `cbor:"4,keyasint,omitempty"`
 }
 
 // repositoryItem is a repository and the number of image items that follow it.
@@ -43,8 +46,8 @@ type trailer struct {
 	Images int `cbor:"1,keyasint"`
 }
 
-// ErrFormat says that what was read is no stored inventory of a version that this
-// program knows, or that it is damaged.
+// ErrFormat says that what was read is not a stored inventory of a version that this
+// program knows, or is damaged.
 var ErrFormat = errors.New("not a usable inventory")
 
 // Encode writes the stored form of a registry.
@@ -60,9 +63,9 @@ func Encode(w io.Writer, registry *Registry) error {
 			err = items.Encode(item)
 		}
 	}
-	write(header{formatName, formatVersion, len(registry.Repositories), len(registry.Ended)})
+	write(header{formatName, formatVersion, len(registry.Repositories), len(registry.Previous)})
 	write(registry)
-	for _, list := range [][]*Repository{registry.Repositories, registry.Ended} {
+	for _, list := range [][]*Repository{registry.Repositories, registry.Previous} {
 		for _, repository := range list {
 			write(repositoryItem{repository, len(repository.Images)})
 			for i := range repository.Images {
@@ -81,8 +84,8 @@ func Encode(w io.Writer, registry *Registry) error {
 	return nil
 }
 
-// Decode reads the stored form of a registry. An error that matches ErrFormat says
-// that the content is at fault; any other comes from the reader.
+// Decode reads the stored form of a registry. An error that matches ErrFormat is about
+// the content; any other comes from the reader.
 func Decode(r io.Reader) (*Registry, error) {
 	source := &sourceReader{r: r}
 	registry, err := decode(source)
@@ -95,8 +98,7 @@ func Decode(r io.Reader) (*Registry, error) {
 	return registry, nil
 }
 
-// sourceReader remembers a fault of the reader, which the decoders above it wrap
-// or hide.
+// sourceReader remembers an error of the reader, which the decoders above it wrap or hide.
 type sourceReader struct {
 	r   io.Reader
 	err error
@@ -121,26 +123,28 @@ func decode(r io.Reader) (*Registry, error) {
 		return nil, fmt.Errorf("header: %w", err)
 	}
 	if head.Name != formatName {
-		return nil, fmt.Errorf("header: it is %.40q, want %q", head.Name, formatName)
+		return nil, fmt.Errorf("header: %.40q, want %q", head.Name, formatName)
 	}
-	if head.Version != formatVersion {
-		return nil, fmt.Errorf("header: version %d, want %d", head.Version, formatVersion)
+	if head.Version != 1 && head.Version != formatVersion {
+		return nil, fmt.Errorf("header: version %d, want 1 or %d", head.Version, formatVersion)
 	}
 	registry := &Registry{}
 	if err := items.Decode(registry); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
+	// In version 1 what was pushed and not hidden is shown, under the present shape.
+	shown := head.Version == 1 && !registry.PushedAt.IsZero()
 	images := 0
-	for i := range head.Repositories + head.Ended {
-		repository, err := decodeRepository(items)
+	for i := range head.Repositories + head.Previous {
+		repository, err := decodeRepository(items, shown)
 		if err != nil {
-			return nil, fmt.Errorf("repository %d of %d and %d: %w", i+1, head.Repositories, head.Ended, err)
+			return nil, fmt.Errorf("repository %d of %d and %d: %w", i+1, head.Repositories, head.Previous, err)
 		}
 		images += len(repository.Images)
 		if i < head.Repositories {
 			registry.Repositories = append(registry.Repositories, repository)
 		} else {
-			registry.Ended = append(registry.Ended, repository)
+			registry.Previous = append(registry.Previous, repository)
 		}
 	}
 	var tail trailer
@@ -150,37 +154,50 @@ func decode(r io.Reader) (*Registry, error) {
 	if tail.Images != images {
 		return nil, fmt.Errorf("trailer: %d images, want %d", images, tail.Images)
 	}
-	// The checksum stands behind the last byte of content, and is held against it
-	// when the end is read.
+	// The checksum follows the last byte of content, and is verified when the end is read.
 	rest := io.LimitReader(io.MultiReader(items.Buffered(), zip), 1)
 	if n, err := io.Copy(io.Discard, rest); err != nil || n != 0 {
 		return nil, fmt.Errorf("end: %d more bytes, %w", n, cmp.Or(err, errors.New("want none")))
 	}
 	if !registry.sorted() {
-		return nil, errors.New("repositories or images are not in order")
+		return nil, errors.New("records are not in order, or not distinct")
 	}
 	return registry, nil
 }
 
-func decodeRepository(items *cbor.Decoder) (*Repository, error) {
-	item := repositoryItem{Repository: &Repository{}}
+// decodeRepository reads a repository and its images. With shown set, what is not hidden
+// is shown (see formatVersion).
+func decodeRepository(items *cbor.Decoder, shown bool) (*Repository, error) {
+	var item struct {
+		Repository *struct {
+			Repository
+			Hidden bool `cbor:"16,keyasint,omitempty"`
+		} `cbor:"1,keyasint"`
+		Images int `cbor:"2,keyasint"`
+	}
 	if err := items.Decode(&item); err != nil {
 		return nil, err
 	}
-	repository := item.Repository
-	if repository == nil || item.Images < 0 {
+	if item.Repository == nil || item.Images < 0 {
 		return nil, errors.New("no record")
 	}
+	repository := &item.Repository.Repository
+	repository.Shown = repository.Shown || shown && !item.Repository.Hidden
 	repository.TagMutability = shared(repository.TagMutability)
 	repository.EncryptionType = shared(repository.EncryptionType)
 	repository.RegistryID = shared(repository.RegistryID)
-	// The number is not to be trusted with memory before the images are there.
+	// The number is not trusted with memory before the images are there.
 	repository.Images = make([]Image, 0, min(item.Images, 100_000))
 	for i := range item.Images {
-		var image Image
-		if err := items.Decode(&image); err != nil {
+		var stored struct {
+			Image
+			Hidden bool `cbor:"10,keyasint,omitempty"`
+		}
+		if err := items.Decode(&stored); err != nil {
 			return nil, fmt.Errorf("image %d of %d: %w", i+1, item.Images, err)
 		}
+		image := stored.Image
+		image.Shown = image.Shown || shown && !stored.Hidden
 		image.MediaType, image.ArtifactType, image.Status = shared(image.MediaType), shared(image.ArtifactType), shared(image.Status)
 		if image.Scan != nil {
 			image.Scan.Status = shared(image.Scan.Status)
@@ -195,3 +212,42 @@ func decodeRepository(items *cbor.Decoder) (*Repository, error) {
 
 // shared returns the one copy of a string that many records have in common.
 func shared(s string) string { return unique.Make(s).Value() }
+
+// sorted reports whether the records are in the order that Find and FindImage rest on,
+// and each is there once: repositories by name, images by digest, tags and severities.
+func (r *Registry) sorted() bool {
+	ascending := func(n int, less func(i, j int) bool) bool {
+		for i := 1; i < n; i++ {
+			if !less(i-1, i) {
+				return false
+			}
+		}
+		return true
+	}
+	if !ascending(len(r.Repositories), func(i, j int) bool { return r.Repositories[i].Name < r.Repositories[j].Name }) ||
+		!slices.IsSortedFunc(r.Previous, byName) {
+		return false
+	}
+	for _, repository := range r.Repositories {
+		images := repository.Images
+		if !ascending(len(images), func(i, j int) bool { return images[i].Digest.Compare(images[j].Digest) < 0 }) {
+			return false
+		}
+	}
+	for _, list := range [][]*Repository{r.Repositories, r.Previous} {
+		for _, repository := range list {
+			for i := range repository.Images {
+				image := &repository.Images[i]
+				if !ascending(len(image.Tags), func(i, j int) bool { return image.Tags[i] < image.Tags[j] }) {
+					return false
+				}
+				if scan := image.Scan; scan != nil && !ascending(len(scan.Severities), func(i, j int) bool {
+					return scan.Severities[i].Severity < scan.Severities[j].Severity
+				}) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}

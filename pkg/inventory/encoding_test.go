@@ -10,6 +10,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
@@ -20,19 +21,24 @@ func sample() *inventory.Registry {
 	return &inventory.Registry{
 		ID: "123456789012", ListedAt: 1_700_000_000_123, PushedAt: 1_700_000_000_124, ScanSource: inventory.ScansFromInspector, ScansListedAt: 1, ScansPending: 2, ScansOldest: 3,
 		SucceededAt: 6, Protocols: map[string]string{"https://example.com/write": "2.0"},
-		Removed: []inventory.Removal{{Name: "old", CreatedAt: 4, At: 5}},
-		Ended:   []*inventory.Repository{{Name: "a", Images: []inventory.Image{{Digest: digest(9), Tags: []string{"v1"}}}}, {Name: "a", URI: "x", Images: []inventory.Image{}}},
+		Removed:  []inventory.Removal{{Name: "old", CreatedAt: 4, At: 5}},
+		Previous: []*inventory.Repository{{Name: "a", Images: []inventory.Image{{Digest: digest(9), Tags: []string{"v1"}, Mark: inventory.Mark{Shown: true}}}}, {Name: "a", URI: "x", Images: []inventory.Image{}}},
+		Sent:     []*inventory.Registry{{ID: "123456789012", Shape: 2}},
+		Shapes: map[inventory.ShapeID]inventory.Shape{2: {
+			External: map[string]string{"zone": "z"}, Families: inventory.Filter{Include: "f"}, Repositories: inventory.Filter{Exclude: "r"}, Tags: inventory.Filter{Include: "t", Exclude: "u"},
+			PushedWithin: 1, PulledWithin: 2, NewestImages: 3, Durable: true,
+		}},
 		Repositories: []*inventory.Repository{
 			{Name: "empty", Images: []inventory.Image{}},
 			{
 				Name: "team/app", ARN: "arn:aws:ecr:eu-west-1:123456789012:repository/team/app", URI: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app",
 				RegistryID: "123456789012", CreatedAt: 1, TagMutability: "MUTABLE", EncryptionType: "KMS", KMSKey: "arn:key", ScanOnPush: &off,
-				ImagesReadAt: 2, TriedAt: 3, Denied: true, Due: true, ScansDueSince: 4, Unsent: true, Hidden: true,
+				ImagesReadAt: 2, TriedAt: 3, Denied: true, Due: true, ScansDueSince: 4, Mark: inventory.Mark{Shown: true}, Shapes: []inventory.ShapeID{2, 3},
 				Images: []inventory.Image{
 					{Digest: digest(0), SizeBytes: -1},
 					{
 						Digest: digest(1), Tags: []string{"latest", "v1"}, SizeBytes: 1 << 40, PushedAt: 4, PulledAt: 5,
-						MediaType: "m", ArtifactType: "a", Status: inventory.ImageArchived, Hidden: true,
+						MediaType: "m", ArtifactType: "a", Status: inventory.ImageArchived, Mark: inventory.Mark{Shown: true},
 						Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: 6, AskedAt: 7, Unfinished: 1, Partial: true, Total: 8, InUseCount: 9, LastInUseAt: 10, Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 7}, {Severity: "LOW"}}},
 					},
 					{Digest: digest(2), Scan: &inventory.Scan{}},
@@ -42,6 +48,9 @@ func sample() *inventory.Registry {
 		},
 	}
 }
+
+// plain compares registries by their exported fields.
+var plain = cmpopts.IgnoreUnexported(inventory.Registry{})
 
 func encode(tb testing.TB, registry *inventory.Registry) []byte {
 	tb.Helper()
@@ -59,7 +68,7 @@ func TestEncodingRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got, plain); diff != "" {
 			t.Errorf("decoded (-want +got):\n%s", diff)
 		}
 	}
@@ -80,7 +89,7 @@ func TestDecodeDamaged(t *testing.T) {
 		bad := bytes.Clone(good)
 		bad[i] ^= 0x10
 		got, err := inventory.Decode(bytes.NewReader(bad))
-		if err == nil && cmp.Equal(got, sample()) {
+		if err == nil && cmp.Equal(got, sample(), plain) {
 			continue // one of the bits that fill up the last byte of the compressed stream
 		}
 		if !errors.Is(err, inventory.ErrFormat) {
@@ -92,41 +101,50 @@ func TestDecodeDamaged(t *testing.T) {
 	}
 }
 
-func TestDecodeForeign(t *testing.T) {
-	t.Parallel()
-	zipped := func(items ...any) []byte {
-		var out bytes.Buffer
-		zip := gzip.NewWriter(&out)
-		encoder := cbor.NewEncoder(zip)
-		for _, item := range items {
-			if err := encoder.Encode(item); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := zip.Close(); err != nil {
+const name = "ecr-remote-write inventory"
+
+type m = map[int]any
+
+// zipped is a stored form made by hand.
+func zipped(t *testing.T, items ...any) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	zip := gzip.NewWriter(&out)
+	encoder := cbor.NewEncoder(zip)
+	for _, item := range items {
+		if err := encoder.Encode(item); err != nil {
 			t.Fatal(err)
 		}
-		return out.Bytes()
 	}
-	type m = map[int]any
-	const name = "ecr-remote-write inventory"
+	if err := zip.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestDecodeForeign(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		text []byte
 	}{
 		{"empty", nil},
 		{"text", []byte("hello")},
-		{"gzip of nothing", zipped()},
-		{"another program's", zipped(m{1: "something else", 2: 1})},
-		{"a later version", zipped(m{1: name, 2: 2, 3: 0}, m{}, m{1: 0})},
-		{"no trailer", zipped(m{1: name, 2: 1, 3: 0}, m{})},
-		{"too few images", zipped(m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: 1}, m{1: 0})},
-		{"a hostile number of images", zipped(m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: 1 << 60})},
-		{"a negative number of images", zipped(m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: -1}, m{1: 0})},
-		{"a null repository", zipped(m{1: name, 2: 1, 3: 1}, m{}, m{1: nil, 2: 0}, m{1: 0})},
-		{"not in order", zipped(m{1: name, 2: 1, 3: 2}, m{}, m{1: m{1: "b"}, 2: 0}, m{1: m{1: "a"}, 2: 0}, m{1: 0})},
-		{"a wrong total", zipped(m{1: name, 2: 1, 3: 0}, m{}, m{1: 5})},
-		{"more behind it", zipped(m{1: name, 2: 1, 3: 0}, m{}, m{1: 0}, "more")},
+		{"gzip of nothing", zipped(t)},
+		{"another program's", zipped(t, m{1: "something else", 2: 1})},
+		{"a later version", zipped(t, m{1: name, 2: 3, 3: 0}, m{}, m{1: 0})},
+		{"no trailer", zipped(t, m{1: name, 2: 1, 3: 0}, m{})},
+		{"too few images", zipped(t, m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: 1}, m{1: 0})},
+		{"a hostile number of images", zipped(t, m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: 1 << 60})},
+		{"a negative number of images", zipped(t, m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: -1}, m{1: 0})},
+		{"a null repository", zipped(t, m{1: name, 2: 1, 3: 1}, m{}, m{1: nil, 2: 0}, m{1: 0})},
+		{"not in order", zipped(t, m{1: name, 2: 1, 3: 2}, m{}, m{1: m{1: "b"}, 2: 0}, m{1: m{1: "a"}, 2: 0}, m{1: 0})},
+		{"an image twice", zipped(t, m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: 2}, m{}, m{}, m{1: 2})},
+		{"tags not in order", zipped(t, m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: 1}, m{2: []string{"b", "a"}}, m{1: 1})},
+		{"a tag twice", zipped(t, m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: 1}, m{2: []string{"a", "a"}}, m{1: 1})},
+		{"a severity twice", zipped(t, m{1: name, 2: 1, 3: 1}, m{}, m{1: m{1: "a"}, 2: 1}, m{9: m{3: []m{{1: "LOW", 2: 1}, {1: "LOW", 2: 2}}}}, m{1: 1})},
+		{"a wrong total", zipped(t, m{1: name, 2: 1, 3: 0}, m{}, m{1: 5})},
+		{"more behind it", zipped(t, m{1: name, 2: 1, 3: 0}, m{}, m{1: 0}, "more")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -134,6 +152,33 @@ func TestDecodeForeign(t *testing.T) {
 				t.Errorf("got %v, error %v, want ErrFormat", got, err)
 			}
 		})
+	}
+}
+
+// Version 1 stored what was hidden; what was pushed and not hidden is shown.
+func TestDecodeVersion1(t *testing.T) {
+	t.Parallel()
+	for _, pushedAt := range []int{0, 5} {
+		got, err := inventory.Decode(bytes.NewReader(zipped(t, m{1: name, 2: 1, 3: 2, 4: 1}, m{1: "123456789012", 3: pushedAt},
+			m{1: m{1: "a", 15: true}, 2: 2}, m{2: []string{"v1"}, 8: "ACTIVE"}, m{1: digest(1), 10: true}, // key 15 was Unsent
+			m{1: m{1: "b", 16: true}, 2: 0},
+			m{1: m{1: "c"}, 2: 1}, m{2: []string{"v2"}},
+			m{1: 3})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := inventory.Mark{Shown: pushedAt > 0}
+		want := &inventory.Registry{
+			ID: "123456789012", PushedAt: inventory.Time(pushedAt),
+			Repositories: []*inventory.Repository{
+				{Name: "a", Mark: shown, Images: []inventory.Image{{Tags: []string{"v1"}, Status: "ACTIVE", Mark: shown}, {Digest: digest(1)}}},
+				{Name: "b", Images: []inventory.Image{}},
+			},
+			Previous: []*inventory.Repository{{Name: "c", Mark: shown, Images: []inventory.Image{{Tags: []string{"v2"}, Mark: shown}}}},
+		}
+		if diff := cmp.Diff(want, got, plain); diff != "" {
+			t.Errorf("pushed at %d: decoded (-want +got):\n%s", pushedAt, diff)
+		}
 	}
 }
 
@@ -173,7 +218,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(registry, again); diff != "" {
+		if diff := cmp.Diff(registry, again, plain); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -2,175 +2,171 @@ package inventory
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 )
 
-// Merge takes over from another copy of the inventory what it knows better: of the
-// list of repositories, of each repository's images and of each scan, what was read
-// last wins. Two execution environments that work on one stored state so lose
-// nothing of each other's. What either has pushed and the outcome no longer yields
-// goes into Ended. Records of the other copy are taken over as they are: it must not
-// be used afterwards.
+// Merge takes from another copy of the inventory what it knows better: of the list of
+// repositories, of each repository's images and of each scan, what was read last wins.
+// So two execution environments that work on one stored state lose nothing of each
+// other's. What either has pushed and the result no longer has goes into Previous. The
+// other copy's records are taken over as they are: it must not be used afterwards.
 //
 // A copy of another registry is not merged, and false is returned.
 func (r *Registry) Merge(other *Registry) bool {
 	if r.ID != "" && other.ID != "" && r.ID != other.ID {
 		return false
 	}
-	m := merging{r, other, other.ListedAt > r.ListedAt}
+	r.renumberShapes(other)
+	theirListIsNewer := other.ListedAt > r.ListedAt
 	var merged []*Repository
-	for ours, theirs := range both(r.Repositories, other.Repositories, byRepositoryName) {
+	for ours, theirs := range pairs(r.Repositories, other.Repositories, byName) {
 		switch {
+		case theirs == nil && other.knowsDeleted(*ours, r.ListedAt):
+			r.keepAll(*ours)
 		case theirs == nil:
-			if other.outlived(*ours, r.ListedAt) {
-				r.end(*ours, (*ours).Images)
-			} else {
-				merged = append(merged, *ours)
-			}
+			merged = append(merged, *ours)
+		case ours == nil && r.knowsDeleted(*theirs, other.ListedAt):
+			r.keepAll(*theirs)
 		case ours == nil:
-			if r.outlived(*theirs, other.ListedAt) {
-				m.endTheirs(*theirs, (*theirs).Images)
-			} else {
-				merged = append(merged, *theirs)
-			}
+			merged = append(merged, *theirs)
 		default:
-			merged = append(merged, m.repository(*ours, *theirs))
+			merged = append(merged, r.mergeRepository(*ours, *theirs, theirListIsNewer))
 		}
 	}
 	r.ID = cmp.Or(r.ID, other.ID)
 	r.Repositories = merged
-	if m.later {
+	if theirListIsNewer {
 		r.ListedAt = other.ListedAt
 		r.ScanSource = cmp.Or(other.ScanSource, r.ScanSource)
 		r.ScansPending, r.ScansOldest = other.ScansPending, other.ScansOldest
 	} else {
 		r.ScanSource = cmp.Or(r.ScanSource, other.ScanSource)
 	}
+	for _, sent := range other.Sent {
+		r.addSent(sent)
+	}
 	r.PushedAt = max(r.PushedAt, other.PushedAt)
 	r.SucceededAt = max(r.SucceededAt, other.SucceededAt)
 	r.ScansListedAt = max(r.ScansListedAt, other.ScansListedAt)
 	r.Protocols = mergeProtocols(r.Protocols, other.Protocols)
 	r.Removed = stillNeeded(append(r.Removed, other.Removed...), r.ListedAt)
-	for _, former := range other.Ended {
-		r.keepFormer(former, former.Images)
+	for _, entry := range other.Previous {
+		kept := r.previous(entry)
+		kept.Shown = kept.Shown || entry.Shown
+		kept.Images = append(kept.Images, entry.Images...)
 	}
-	r.compactEnded()
+	r.compactPrevious()
+	r.dropShapes()
 	return true
 }
 
-// merging is a merge under way.
-type merging struct {
-	r, other *Registry
-	// later says that the other copy's list of repositories is the newer one.
-	later bool
-}
-
-// endTheirs is Registry.end for records of the other copy, which a receiver knows of
-// if that copy's environment has pushed.
-func (m *merging) endTheirs(old *Repository, images []Image) {
-	if !m.other.PushedAt.IsZero() {
-		m.r.keepFormer(old, images)
-	}
-}
-
-// repository makes one record of two of the same name.
-func (m *merging) repository(ours, theirs *Repository) *Repository {
-	if ours.URI != theirs.URI || ours.CreatedAt != theirs.CreatedAt {
-		// Not the same repository: it was deleted and made again.
-		if theirs.CreatedAt > ours.CreatedAt || theirs.CreatedAt == ours.CreatedAt && m.later {
-			m.r.end(ours, ours.Images)
-			return theirs
+// mergeRepository makes one record of two of the same name.
+func (r *Registry) mergeRepository(ours, theirs *Repository, theirListIsNewer bool) *Repository {
+	if !ours.sameIdentity(theirs) {
+		if theirs.CreatedAt > ours.CreatedAt || theirs.CreatedAt == ours.CreatedAt && theirListIsNewer {
+			ours, theirs = theirs, ours
 		}
-		m.endTheirs(theirs, theirs.Images)
+		r.keepAll(theirs)
 		return ours
 	}
 	merged := *ours
-	if m.later {
+	if theirListIsNewer {
 		merged = *theirs
 	}
-	var oursEnded, theirsEnded []Image
+	merged.Shapes = unionOfShapes(ours.Shapes, theirs.Shapes)
+	newer, older := ours, theirs
 	if theirs.ImagesReadAt > ours.ImagesReadAt {
-		theirsEnded, oursEnded = mergeImages(theirs.Images, ours.Images)
-		merged.Images, merged.ImagesReadAt = theirs.Images, theirs.ImagesReadAt
-	} else {
-		oursEnded, theirsEnded = mergeImages(ours.Images, theirs.Images)
-		merged.Images, merged.ImagesReadAt = ours.Images, ours.ImagesReadAt
+		newer, older = theirs, ours
 	}
-	merged.TriedAt, merged.Denied = ours.TriedAt, ours.Denied
+	merged.Images, merged.ImagesReadAt = newer.Images, newer.ImagesReadAt
+	tried := ours
 	if theirs.TriedAt > ours.TriedAt {
-		merged.TriedAt, merged.Denied = theirs.TriedAt, theirs.Denied
+		tried = theirs
 	}
-	// When an event made it due is not known: one listing too many does no harm, one
-	// too few would.
+	merged.TriedAt, merged.Denied = tried.TriedAt, tried.Denied
+	// When an event made it due is unknown: one listing too many is harmless, one too
+	// few is not.
 	merged.Due = ours.Due || theirs.Due
 	merged.ScansDueSince = max(ours.ScansDueSince, theirs.ScansDueSince)
-	// What either shows a receiver may hold: if it is left out here, it has to be
-	// ended here too. A marker too many does no harm.
-	merged.Hidden = ours.Hidden && theirs.Hidden
-	merged.Unsent = ours.Unsent || theirs.Unsent
 
-	if len(oursEnded) > 0 || !ours.sameSeries(&merged) {
-		m.r.end(ours, oursEnded)
+	merged.Shown = false
+	for _, copied := range []*Repository{ours, theirs} {
+		shown := copied.Shown
+		if shown && !sameRecord(copied, &merged) && r.ends(Unit{Repository: copied}, Unit{Repository: &merged}) {
+			r.previous(copied).Shown, shown = true, false
+		}
+		merged.Shown = merged.Shown || shown
 	}
-	if len(theirsEnded) > 0 || !theirs.sameSeries(&merged) {
-		m.endTheirs(theirs, theirsEnded)
-	}
+	r.mergeImages(newer, older, &merged)
 	return &merged
 }
 
-// mergeImages puts into a newer list of a repository's images what an older one
-// knows better of their scans. It returns those former records of either that had
-// series which the newer list does not yield now.
-func mergeImages(newer, older []Image) (newerEnded, olderEnded []Image) {
-	for now, old := range both(newer, older, func(a, b Image) int { return a.Digest.Compare(b.Digest) }) {
-		if old == nil {
-			continue
-		}
-		if now != nil {
+// mergeImages puts into the newer list of a repository's images what the older one
+// knows better about their scans.
+func (r *Registry) mergeImages(newer, older, merged *Repository) {
+	images := older.Images
+	newer, older = merged.orSame(newer), merged.orSame(older)
+	for now, old := range pairs(merged.Images, images, compareDigest) {
+		switch {
+		case now == nil:
+			r.keepImage(imageUnit(older, old), Unit{})
+		case old != nil:
 			before := *now
 			now.Scan = newerScan(now.Scan, old.Scan)
-			now.Hidden = now.Hidden && !old.Shown()
-			if imageEnds(&before, now) {
-				newerEnded = append(newerEnded, before)
+			shown := false
+			for _, copied := range []Unit{imageUnit(newer, &before), imageUnit(older, old)} {
+				now.Shown = copied.Image.Shown
+				r.keepImage(copied, imageUnit(merged, now))
+				shown = shown || now.Shown
 			}
-		}
-		if imageEnds(old, now) {
-			olderEnded = append(olderEnded, *old)
+			now.Shown = shown
+		default:
+			r.keepImage(imageUnit(newer, now), imageUnit(merged, now))
 		}
 	}
-	return newerEnded, olderEnded
 }
 
-// newerScan returns the better of what two copies know of a scan; a is of the newer
-// listing. The answer that was got last wins, and between an answer and what a
-// listing told, what SetImages would keep.
+// orSame returns the merged record itself instead of a copy that differs only in when it
+// was read: then nothing about its images' labels changes.
+func (r *Repository) orSame(copied *Repository) *Repository {
+	compared := *copied
+	compared.takeReading(r)
+	if sameRecord(&compared, r) {
+		return r
+	}
+	return copied
+}
+
+// newerScan returns what is better of what two copies know about a scan; a is from the
+// newer listing. The result read last wins, and between a result that was requested and
+// one that came with a listing the one that SetImages would keep.
 func newerScan(a, b *Scan) *Scan {
 	switch {
 	case a == nil:
 		return b
 	case b == nil:
 		return a
-	case a.AskedAt.IsZero() && !b.AskedAt.IsZero():
-		if tellsMore(a, b) {
-			return a
+	case a.AskedAt.IsZero() != b.AskedAt.IsZero():
+		listed, requested := a, b
+		if b.AskedAt.IsZero() {
+			listed, requested = b, a
 		}
-		return b
-	case b.AskedAt.IsZero() && !a.AskedAt.IsZero():
-		if tellsMore(b, a) {
-			return b
+		if replacesScan(listed, requested) {
+			return listed
 		}
-		return a
+		return requested
 	case b.AskedAt > a.AskedAt:
 		return b
 	}
 	return a
 }
 
-// mergeProtocols adds to what is known of endpoints what another copy knows of
-// others. What this environment found out itself it goes on with.
+// mergeProtocols adds what another copy knows of endpoints. What this environment found
+// out itself it keeps.
 func mergeProtocols(ours, theirs map[string]string) map[string]string {
 	if theirs == nil {
 		return ours
@@ -179,12 +175,12 @@ func mergeProtocols(ours, theirs map[string]string) map[string]string {
 	return theirs
 }
 
-// both walks two lists, each sorted and without doubles, side by side: it yields
+// pairs walks two lists, each sorted and without duplicates, side by side: it yields
 // what is in both as a pair, and what is in one with nil for the other.
-func both[T any](a, b []T, compare func(a, b T) int) func(yield func(a, b *T) bool) {
+func pairs[T any](a, b []T, compare func(a, b T) int) iter.Seq2[*T, *T] {
 	return func(yield func(a, b *T) bool) {
 		for i, j := 0, 0; i < len(a) || j < len(b); {
-			order := -1 // what is next is in a only
+			order := -1 // the next one is in a only
 			if i == len(a) {
 				order = 1
 			} else if j < len(b) {
@@ -210,37 +206,32 @@ func both[T any](a, b []T, compare func(a, b T) int) func(yield func(a, b *T) bo
 // have a record of it.
 type Removal struct {
 	Name string `cbor:"1,keyasint"`
-	// CreatedAt tells it from one of the same name that was made later.
+	// CreatedAt tells it from a later one of the same name.
 	CreatedAt Time `cbor:"2,keyasint,omitempty"`
 	// At is when it was known to be gone.
 	At Time `cbor:"3,keyasint,omitempty"`
 }
 
-// removalHolds is for how long after a repository was found gone nothing that is
-// read of it is believed. Records carry the time at which a listing began, by the
-// clock of who made it: what was read last need not have the latest time.
+// removalHolds is how long after a repository was found deleted nothing that was read
+// about it is believed. Records carry the time at which a listing began, by the clock of
+// the environment that made it, so what was read last need not have the latest time.
 const removalHolds = Time(5 * time.Minute / time.Millisecond)
 
-// remove notes that a repository is gone.
-func (r *Registry) remove(repo *Repository, at Time) {
-	r.Removed = append(r.Removed, Removal{repo.Name, repo.CreatedAt, at})
-}
-
-// outlived reports whether the registry, which has no record of a repository, knows
-// that it is gone. The repository is of another copy, whose list of repositories was
-// read at a moment.
-func (r *Registry) outlived(repo *Repository, listedAt Time) bool {
-	seenAt := max(listedAt, repo.ImagesReadAt, repo.CreatedAt)
+// knowsDeleted reports whether the registry, which has no record of a repository, knows
+// that it was deleted. The record is another copy's, whose repositories were listed at a
+// moment.
+func (r *Registry) knowsDeleted(repository *Repository, listedAt Time) bool {
+	seenAt := max(listedAt, repository.ImagesReadAt, repository.CreatedAt)
 	if r.ListedAt > seenAt {
 		return true
 	}
 	return slices.ContainsFunc(r.Removed, func(gone Removal) bool {
-		return gone.Name == repo.Name && gone.CreatedAt >= repo.CreatedAt && gone.At+removalHolds >= seenAt
+		return gone.Name == repository.Name && gone.CreatedAt >= repository.CreatedAt && gone.At+removalHolds >= seenAt
 	})
 }
 
-// stillNeeded sorts removals and leaves out doubles, and those that a list of
-// repositories made since tells as well.
+// stillNeeded sorts removals and drops doubles, and those that are older than the list
+// of repositories, which says the same.
 func stillNeeded(removals []Removal, listedAt Time) []Removal {
 	removals = slices.DeleteFunc(removals, func(gone Removal) bool { return gone.At+removalHolds < listedAt })
 	slices.SortFunc(removals, func(a, b Removal) int {

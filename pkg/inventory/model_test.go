@@ -18,11 +18,10 @@ import (
 )
 
 // Several environments work at once on one stored state, in steps that fall between
-// each other's as they may, while the registry changes. Each pushes what it knows, as
-// its own filter of the time has it, to one receiver. When all is quiet, and all have
-// the same filter, the receiver holds exactly the series of what there is and is let
-// through: whatever else any of them pushed has got its marker, and nothing that was
-// deleted came back.
+// each other's in any order, while the registry changes. Each pushes what it knows, under
+// its own filter, to one receiver. When all is quiet, and all have the same filter, the
+// receiver holds exactly the series of what that filter selects: whatever else any of them
+// pushed has got its marker, and nothing that was deleted came back.
 func TestEnvironmentsAtOnce(t *testing.T) {
 	t.Parallel()
 	const worlds, steps, environments = 90, 100, 3
@@ -31,8 +30,12 @@ func TestEnvironmentsAtOnce(t *testing.T) {
 			w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 0)), repositories: map[string]*inventory.Repository{}, live: map[string]bool{}}
 			all := make([]*environment, environments)
 			for i := range all {
-				// Who settles after each change tells so; it makes fewer markers, no others.
-				all[i] = &environment{world: w, registry: &inventory.Registry{BeginHidden: i > 0}, gone: map[string]inventory.Time{}}
+				// Whether the family table decides what ends at once or later makes no difference.
+				registry := &inventory.Registry{}
+				if i > 0 {
+					derive(registry)
+				}
+				all[i] = &environment{world: w, registry: registry, gone: map[string]inventory.Time{}}
 			}
 			for range steps {
 				time.Sleep(time.Duration(w.rng.IntN(4000)) * time.Millisecond)
@@ -65,8 +68,8 @@ func TestEnvironmentsAtOnce(t *testing.T) {
 				t.Fatalf("world %d: the receiver's live series (-want +got):\n%s", seed, diff)
 			}
 			for i, e := range all {
-				if len(e.registry.Ended) > 0 {
-					t.Errorf("world %d: environment %d still has former records:\n%s", seed, i, strings.Join(text(e.registry), "\n"))
+				if len(e.registry.Previous) > 0 {
+					t.Errorf("world %d: environment %d still has previous versions:\n%s", seed, i, strings.Join(text(e.registry), "\n"))
 				}
 			}
 		})
@@ -134,44 +137,44 @@ func (w *world) images(name string) []inventory.Image {
 	return list
 }
 
-// filter leaves out nothing, a repository, an image of each, or both.
+// filter excludes nothing, a repository, an image of each, or both, and changes the labels.
 type filter int
 
-func (f filter) hidesRepository(name string) bool       { return f&1 > 0 && name == "a" }
-func (f filter) hidesImage(image *inventory.Image) bool { return f&2 > 0 && image.Digest[0] == 2 }
-
-// series are the series of what there is and a filter lets through.
-func (w *world) series(through filter) []string {
-	r := &inventory.Registry{}
-	for _, name := range slices.Sorted(maps.Keys(w.repositories)) {
-		repository := *w.repositories[name]
-		repository.Hidden = through.hidesRepository(name)
-		repository.Images = slices.Clone(repository.Images)
+func (f filter) apply(r *inventory.Registry) {
+	for _, repository := range r.Repositories {
+		repository.Excluded = f&1 > 0 && repository.Name == "a"
 		for i := range repository.Images {
-			repository.Images[i].Hidden = through.hidesImage(&repository.Images[i])
+			repository.Images[i].Excluded = f&2 > 0 && repository.Images[i].Digest[0] == 2
 		}
-		r.Repositories = append(r.Repositories, &repository)
 	}
-	return keys(metrics.All(visible(r), metrics.Families(), metrics.Options{RepositoriesOnly: true}))
 }
 
-// visible is a registry without what is hidden.
-func visible(r *inventory.Registry) *inventory.Registry {
-	view := &inventory.Registry{Ended: r.Ended}
-	for _, repository := range r.Repositories {
-		if repository.Hidden {
-			continue
-		}
-		shown := *repository
-		shown.Images = nil
-		for _, image := range repository.Images {
-			if !image.Hidden {
-				shown.Images = append(shown.Images, image)
-			}
-		}
-		view.Repositories = append(view.Repositories, &shown)
+func (f filter) shape() inventory.Shape {
+	return inventory.Shape{External: map[string]string{"filter": fmt.Sprint(int(f))}}
+}
+
+func (f filter) table() *metrics.Table {
+	table, err := metrics.New(f.shape())
+	if err != nil {
+		panic(err)
 	}
-	return view
+	return table
+}
+
+func (f filter) series(r *inventory.Registry) []string {
+	return keys(f.table().All(r, metrics.Options{}))
+}
+
+// series are the series of what a filter selects.
+func (w *world) series(selected filter) []string {
+	r := &inventory.Registry{ListedAt: 1}
+	for _, name := range slices.Sorted(maps.Keys(w.repositories)) {
+		repository := *w.repositories[name]
+		repository.Images = slices.Clone(repository.Images)
+		r.Repositories = append(r.Repositories, &repository)
+	}
+	selected.apply(r)
+	return selected.series(r)
 }
 
 func keys(series func(func(metrics.Series) bool)) []string {
@@ -179,6 +182,9 @@ func keys(series func(func(metrics.Series) bool)) []string {
 	series(func(s metrics.Series) bool {
 		var b strings.Builder
 		for _, label := range s.Labels {
+			if label.Value == "" {
+				continue
+			}
 			fmt.Fprintf(&b, "%s=%q ", label.Name, label.Value)
 		}
 		list = append(list, b.String())
@@ -222,7 +228,7 @@ func (e *environment) step() {
 			e.read(e.registry.Repositories[e.rng.IntN(n)].Name)
 		}
 	case 6:
-		e.settle()
+		e.filter.apply(e.registry)
 		e.push(e.rng.IntN(3) > 0)
 	default:
 		e.next = 0
@@ -240,7 +246,7 @@ func (e *environment) quietRun() {
 	for _, name := range slices.Sorted(maps.Keys(e.repositories)) {
 		e.read(name)
 	}
-	e.settle()
+	e.filter.apply(e.registry)
 	e.push(true)
 	e.save()
 }
@@ -304,32 +310,18 @@ func (e *environment) read(name string) {
 	}
 }
 
-// settle settles what is hidden.
-func (e *environment) settle() {
-	for _, repository := range e.registry.Repositories {
-		hidden := e.filter.hidesRepository(repository.Name)
-		e.registry.SetHidden(repository, hidden)
-		for i := 0; i < len(repository.Images) && !hidden; i++ {
-			image := &repository.Images[i]
-			e.registry.SetImageHidden(repository, image, e.filter.hidesImage(image))
-		}
-	}
-}
-
 // push sends what is known, and markers; if not whole, some of both do not arrive.
 func (e *environment) push(whole bool) {
-	options := metrics.Options{RepositoriesOnly: true}
-	view := visible(e.registry)
-	ended := keys(metrics.Ended(view, metrics.Families(), options))
-	for _, key := range keys(metrics.All(view, metrics.Families(), options)) {
+	stale := keys(e.filter.table().Stale(e.registry, metrics.Options{}))
+	for _, key := range e.filter.series(e.registry) {
 		if whole || e.rng.IntN(2) == 0 {
 			e.live[key] = true
 		}
 	}
-	for _, key := range ended {
+	for _, key := range stale {
 		if whole || e.rng.IntN(2) == 0 {
 			delete(e.live, key)
 		}
 	}
-	e.registry.Pushed(e.at, whole)
+	e.registry.Pushed(e.at, e.filter.shape(), whole, nil)
 }

@@ -30,11 +30,11 @@ func TestContract(t *testing.T) {
 		{"aws_ecr_image_pushed_at_timestamp_seconds", "The unix timestamp that this image was pushed at", "gauge", perImage},
 		{"aws_ecr_image_scan_severity_count", "ECR image scan summary results", "gauge", []string{"digest", "image", "name", "registry_id", "severity", "tag"}},
 		{"aws_ecr_image_scan_completed_at_timestamp_seconds", "The unix timestamp when the scan was completed", "gauge", perImage},
-		{"aws_ecr_repository_exporter_up", "Always 1, to check that the exporter is running", "gauge", nil},
+		{"aws_ecr_repository_exporter_up", "Always 1, to check that the exporter is running", "gauge", []string{}},
 	}
 	var got []row
 	for _, f := range metrics.Families()[:len(want)] {
-		got = append(got, row{f.Name, f.Help, f.Type, f.Labels})
+		got = append(got, row{f.Name, f.Help, f.Type, f.Labels()})
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("families (-want +got):\n%s", diff)
@@ -49,8 +49,8 @@ func TestFamilyTable(t *testing.T) {
 			t.Errorf("row %s: a name twice, or a help, type or unit missing or too long", f.Name)
 		}
 		seen[f.Name] = true
-		if !slices.IsSorted(f.Labels) {
-			t.Errorf("row %s: labels %v are not sorted", f.Name, f.Labels)
+		if labels := f.Labels(); len(slices.Compact(labels)) != len(labels) {
+			t.Errorf("row %s: labels %v are not distinct", f.Name, labels)
 		}
 	}
 }
@@ -81,6 +81,15 @@ func text(t *testing.T, series iter.Seq[metrics.Series]) string {
 	return out.String()
 }
 
+// table is the family table under a shape whose expressions are valid.
+func table(shape inventory.Shape) *metrics.Table {
+	table, err := metrics.New(shape)
+	if err != nil {
+		panic(err)
+	}
+	return table
+}
+
 // samples returns the lines of a text that are no comments.
 func samples(text string) []string {
 	return slices.DeleteFunc(strings.Split(strings.TrimSpace(text), "\n"), func(line string) bool { return line == "" || line[0] == '#' })
@@ -107,7 +116,7 @@ func TestAll(t *testing.T) {
 		`aws_ecr_image_scan_completed_at_timestamp_seconds{` + one + `v1"` + by + `tag="v1"} 2`,
 		`aws_ecr_repository_exporter_up 1`,
 	}
-	got := samples(text(t, metrics.All(registry(), metrics.Families(), metrics.Options{})))
+	got := samples(text(t, table(inventory.Shape{}).All(registry(), metrics.Options{})))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)
 	}
@@ -116,11 +125,11 @@ func TestAll(t *testing.T) {
 // A registry that was never listed is unknown, not empty.
 func TestAllNothingKnown(t *testing.T) {
 	t.Parallel()
-	got := samples(text(t, metrics.All(&inventory.Registry{}, metrics.Families(), metrics.Options{})))
+	got := samples(text(t, table(inventory.Shape{}).All(&inventory.Registry{}, metrics.Options{})))
 	if diff := cmp.Diff([]string{"aws_ecr_repository_exporter_up 1"}, got); diff != "" {
 		t.Errorf("never listed (-want +got):\n%s", diff)
 	}
-	got = samples(text(t, metrics.All(&inventory.Registry{ID: "1", ListedAt: 1}, metrics.Families(), metrics.Options{})))
+	got = samples(text(t, table(inventory.Shape{}).All(&inventory.Registry{ID: "1", ListedAt: 1}, metrics.Options{})))
 	if diff := cmp.Diff([]string{`aws_ecr_repository_count{registry_id="1"} 0`, "aws_ecr_repository_exporter_up 1"}, got); diff != "" {
 		t.Errorf("empty (-want +got):\n%s", diff)
 	}
@@ -128,8 +137,8 @@ func TestAllNothingKnown(t *testing.T) {
 
 func TestExternalLabels(t *testing.T) {
 	t.Parallel()
-	external := []metrics.Label{{Name: "zone", Value: "b"}, {Name: "Account", Value: "prod"}, {Name: "name", Value: "not ours to give"}}
-	for s := range metrics.All(registry(), metrics.Families(), metrics.Options{External: external}) {
+	external := map[string]string{"zone": "b", "Account": "prod", "name": "a family's own label wins"}
+	for s := range table(inventory.Shape{External: external}).All(registry(), metrics.Options{}) {
 		var names []string
 		values := map[string]string{}
 		for _, label := range s.Labels {
@@ -139,8 +148,8 @@ func TestExternalLabels(t *testing.T) {
 		if !slices.IsSorted(names) || len(values) != len(names) {
 			t.Errorf("%s: labels %v are not sorted or not distinct", s.Family.Name, names)
 		}
-		wantName := external[2].Value
-		if slices.Contains(s.Family.Labels, "name") {
+		wantName := external["name"]
+		if slices.Contains(s.Family.Labels(), "name") {
 			wantName = "app"
 		}
 		if values["__name__"] != s.Family.Name || values["zone"] != "b" || values["Account"] != "prod" || values["name"] != wantName {
@@ -152,12 +161,12 @@ func TestExternalLabels(t *testing.T) {
 func TestAllStops(t *testing.T) {
 	t.Parallel()
 	var all int
-	for range metrics.All(registry(), metrics.Families(), metrics.Options{}) {
+	for range table(inventory.Shape{}).All(registry(), metrics.Options{}) {
 		all++
 	}
 	for stop := range all {
 		n := 0
-		for range metrics.All(registry(), metrics.Families(), metrics.Options{}) {
+		for range table(inventory.Shape{}).All(registry(), metrics.Options{}) {
 			if n++; n > stop {
 				break
 			}
@@ -172,10 +181,10 @@ func TestAllStops(t *testing.T) {
 func TestClone(t *testing.T) {
 	t.Parallel()
 	var clones []metrics.Series
-	for s := range metrics.All(registry(), metrics.Families(), metrics.Options{}) {
+	for s := range table(inventory.Shape{}).All(registry(), metrics.Options{}) {
 		clones = append(clones, s.Clone())
 	}
-	want := text(t, metrics.All(registry(), metrics.Families(), metrics.Options{}))
+	want := text(t, table(inventory.Shape{}).All(registry(), metrics.Options{}))
 	if diff := cmp.Diff(want, text(t, slices.Values(clones))); diff != "" {
 		t.Errorf("clones (-want +got):\n%s", diff)
 	}
@@ -189,7 +198,7 @@ func TestAllAllocations(t *testing.T) {
 	}
 	allocations := func(r *inventory.Registry) float64 {
 		return testing.AllocsPerRun(10, func() {
-			for range metrics.All(r, metrics.Families(), metrics.Options{}) {
+			for range table(inventory.Shape{}).All(r, metrics.Options{}) {
 			}
 		})
 	}
@@ -220,7 +229,7 @@ func TestWriteTextFault(t *testing.T) {
 	reader, writer := io.Pipe()
 	fault := errors.New("disk full")
 	reader.CloseWithError(fault)
-	if err := metrics.WriteText(writer, metrics.All(registry(), metrics.Families(), metrics.Options{})); !errors.Is(err, fault) {
+	if err := metrics.WriteText(writer, table(inventory.Shape{}).All(registry(), metrics.Options{})); !errors.Is(err, fault) {
 		t.Errorf("error %v, want %v", err, fault)
 	}
 }
@@ -234,7 +243,7 @@ func BenchmarkAll(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		n = 0
-		for range metrics.All(r, metrics.Families(), metrics.Options{}) {
+		for range table(inventory.Shape{}).All(r, metrics.Options{}) {
 			n++
 		}
 	}
@@ -246,7 +255,7 @@ func BenchmarkWriteText(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		out.Reset()
-		if err := metrics.WriteText(&out, metrics.All(registry(), metrics.Families(), metrics.Options{})); err != nil {
+		if err := metrics.WriteText(&out, table(inventory.Shape{}).All(registry(), metrics.Options{})); err != nil {
 			b.Fatal(err)
 		}
 	}

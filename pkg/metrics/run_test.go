@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 )
 
@@ -26,17 +27,17 @@ func exampleRun() metrics.Run {
 		OldestRecord: at.Add(-25 * time.Minute), RegistryID: "123456789012",
 		Requests:  map[string]int{"ListCoverage": 3, "DescribeImages": 200, "DescribeRepositories": 2},
 		Throttles: map[string]int{"ListCoverage": 0, "DescribeImages": 7, "DescribeRepositories": 0},
-		Sent:      19_990, Refused: 1, Unconfirmed: 2, NotSent: 3,
-		Dropped:   map[string]int{"label_value_too_long": 4, "duplicate_series": 0},
-		SentBytes: 1_234_567, Retries: 5,
+		Push: metrics.Push{
+			Accepted: 19_990, Refused: 1, Unconfirmed: 2, NotSent: 3,
+			Dropped:         map[string]int{"label_value_too_long": 4, "series_too_large": 0},
+			BytesCompressed: 1_234_567, Retries: 5,
+		},
 		Errors:  map[string]int{"save": 0, "load": 0, "refresh": 1, "push": 1},
 		Version: "v1.2.3", GoVersion: "go1.26.1",
 	}
 }
 
-func ofRun(run metrics.Run, external ...metrics.Label) iter.Seq[metrics.Series] {
-	return metrics.OfRun(run, metrics.RunFamilies(), external)
-}
+func ofRun(run metrics.Run) iter.Seq[metrics.Series] { return table(inventory.Shape{}).OfRun(run) }
 
 func TestRunGolden(t *testing.T) {
 	t.Parallel()
@@ -97,11 +98,11 @@ func TestRunFamilyTable(t *testing.T) {
 			t.Errorf("row %s: a name twice, no gauge, or a help or unit missing or too long", f.Name)
 		}
 		seen[f.Name] = true
-		if !slices.IsSorted(f.Labels) || !slices.Contains(f.Labels, "registry_id") {
-			t.Errorf("row %s: labels %v are not sorted, or without registry_id", f.Name, f.Labels)
+		if !slices.Contains(f.Labels(), "registry_id") {
+			t.Errorf("row %s: labels %v, want registry_id among them", f.Name, f.Labels())
 		}
 		if !strings.HasPrefix(f.Name, "aws_ecr_exporter_") || !strings.Contains(f.Help, "last run") {
-			t.Errorf("row %s: not the exporter's name, or its help does not tell of the last run: %s", f.Name, f.Help)
+			t.Errorf("row %s: not the exporter's name, or its help does not mention the last run: %s", f.Name, f.Help)
 		}
 	}
 }
@@ -109,11 +110,11 @@ func TestRunFamilyTable(t *testing.T) {
 // Every series has its family's labels, and none twice.
 func TestRunLabels(t *testing.T) {
 	t.Parallel()
-	external := []metrics.Label{{Name: "zone", Value: "b"}, {Name: "Account", Value: "prod"}, {Name: "operation", Value: "not ours to give"}}
+	external := map[string]string{"zone": "b", "Account": "prod", "operation": "a family's own label wins"}
 	series := map[string]bool{}
-	for s := range ofRun(exampleRun(), external...) {
+	for s := range table(inventory.Shape{External: external}).OfRun(exampleRun()) {
 		want := map[string]bool{"__name__": true, "zone": true, "Account": true, "operation": true}
-		for _, name := range s.Family.Labels {
+		for _, name := range s.Family.Labels() {
 			want[name] = true
 		}
 		var names []string
@@ -125,8 +126,8 @@ func TestRunLabels(t *testing.T) {
 		if !slices.IsSorted(names) || !slices.Equal(names, slices.Sorted(maps.Keys(want))) {
 			t.Errorf("%s: labels %v, want %v", s.Family.Name, names, slices.Sorted(maps.Keys(want)))
 		}
-		ours := slices.Contains(s.Family.Labels, "operation")
-		if values["__name__"] != s.Family.Name || values["registry_id"] != "123456789012" || values["zone"] != "b" || ours == (values["operation"] == external[2].Value) {
+		ours := slices.Contains(s.Family.Labels(), "operation")
+		if values["__name__"] != s.Family.Name || values["registry_id"] != "123456789012" || values["zone"] != "b" || ours == (values["operation"] == external["operation"]) {
 			t.Errorf("%s: labels %v", s.Family.Name, values)
 		}
 		key := strings.Join(slices.Sorted(maps.Values(values)), "\xff")
@@ -134,19 +135,6 @@ func TestRunLabels(t *testing.T) {
 			t.Errorf("%v twice", s.Labels)
 		}
 		series[key] = true
-	}
-}
-
-// Each iterator has the series of its own families only.
-func TestRunAndRegistryFamilies(t *testing.T) {
-	t.Parallel()
-	both := slices.Concat(metrics.RunFamilies(), metrics.Families())
-	if diff := cmp.Diff(text(t, ofRun(exampleRun())), text(t, metrics.OfRun(exampleRun(), both, nil))); diff != "" {
-		t.Errorf("of the run (-alone +among others):\n%s", diff)
-	}
-	want := text(t, metrics.All(registry(), metrics.Families(), metrics.Options{}))
-	if diff := cmp.Diff(want, text(t, metrics.All(registry(), both, metrics.Options{}))); diff != "" {
-		t.Errorf("of the registry (-alone +among others):\n%s", diff)
 	}
 }
 

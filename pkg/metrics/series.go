@@ -2,32 +2,28 @@ package metrics
 
 import "strings"
 
+const (
+	nameLabel  = "__name__"
+	registryID = "registry_id"
+)
+
 // Label is one name and value of a series.
 type Label struct {
 	Name, Value string
 }
 
-// Series is one series of a run and its value. The run has one timestamp for
-// all of them, so none is kept here.
+// Series is one series of a run and its value. All series of a run have one timestamp,
+// so none is kept here.
 //
-// Series come out of an iterator that builds them in place: Labels and the
-// values in it are valid until the next one is asked for. Use Clone to keep one.
+// Series come out of an iterator that builds them in place: Labels and the values in it
+// are valid until the next one is requested. Use Clone to keep one.
 type Series struct {
 	// Family is the series' row in the family table, which does not change.
 	Family *Family
-	// Labels are sorted by name and include __name__. A value may be empty:
-	// the text form shows it, remote write leaves it out.
+	// Labels are sorted by name and include __name__. A value may be empty: the text
+	// form shows it, remote write leaves it out.
 	Labels []Label
 	Value  float64
-	// Subject, if not 0, tells what is built in place: while it is the same from
-	// one series to the next, the texts that both have in common lie in the same
-	// memory and have not changed. So a value with the same address and length is
-	// the same value, and need not be looked at again.
-	//
-	// Its upper half is the number of the walk through the registry, which no other
-	// walk of the process has. Within a walk all series of a family have the same
-	// label names, and these are not built in place.
-	Subject uint64
 }
 
 // Clone returns a copy of the series that stays valid.
@@ -36,6 +32,6 @@ func (s Series) Clone() Series {
 	for i, label := range s.Labels {
 		labels[i] = Label{Name: label.Name, Value: strings.Clone(label.Value)}
 	}
-	s.Labels, s.Subject = labels, 0
+	s.Labels = labels
 	return s
 }

@@ -95,8 +95,10 @@ func (r *Refresher) settle(ctx context.Context, registry *inventory.Registry, jo
 		result.Left++
 		return nil
 	}
-	repository.TriedAt = job.begunAt
-	repository.Denied = errors.Is(job.err, inventory.ErrDenied)
+	registry.Update(repository, func(repository *inventory.Repository) {
+		repository.TriedAt = job.begunAt
+		repository.Denied = errors.Is(job.err, inventory.ErrDenied)
+	})
 	if repository.Denied {
 		result.Denied++
 	} else {

@@ -46,7 +46,6 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, not
 		}
 	}
 	result := NoticeResult{Ignored: all - len(notices)}
-	r.beginHidden(registry)
 	var failed failures
 	var due []*listing
 	for _, name := range names(notices) {
@@ -71,14 +70,16 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, not
 			list = list || notice.Images || repository == nil
 			settings = settings || notice.Settings || repository == nil
 			if notice.Scans && repository != nil {
-				repository.ScansDueSince = max(repository.ScansDueSince, inventory.TimeOf(notice.At.Add(eventPrecision)))
+				registry.Update(repository, func(repository *inventory.Repository) {
+					repository.ScansDueSince = max(repository.ScansDueSince, inventory.TimeOf(notice.At.Add(eventPrecision)))
+				})
 			}
 		}
 		if settings {
 			failed.add(r.describe(ctx, registry, name, &result.Result))
 		}
 		if repository := registry.Find(name); repository != nil && list {
-			repository.Due = true // until the listing says otherwise
+			registry.Update(repository, func(repository *inventory.Repository) { repository.Due = true }) // until the listing says otherwise
 			due = append(due, r.listing(repository, now))
 		}
 		result.Repositories = append(result.Repositories, name)
@@ -90,7 +91,7 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, not
 			r.applyScan(registry, registry.Find(notice.Repository), notice)
 		}
 	}
-	result.Settled = r.settleHidden(registry, now)
+	result.Selected = r.applySelection(registry, now)
 	result.Err = failed.err()
 	return result
 }

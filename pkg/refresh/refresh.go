@@ -55,11 +55,10 @@ type Options struct {
 	// Includes reports whether a repository is of interest; nil means that all are.
 	// Of one that is not, nothing is asked but what the list of repositories tells.
 	Includes func(repository string) bool
-	// Settle, if set, settles which records are hidden at a moment, and reports
-	// whether any changed. It is called when all listings of a run are known and no
-	// scan has been asked for: scans of hidden images are not. What is new begins
-	// hidden until then (see inventory.Registry.BeginHidden).
-	Settle func(registry *inventory.Registry, at time.Time) (changed bool)
+	// Select, if set, marks the records that are excluded at a moment, and reports
+	// whether it changed anything stored. It is called after the listings of a run and
+	// before its scans: those of excluded images are not read.
+	Select func(registry *inventory.Registry, at time.Time) (changed bool)
 }
 
 // Refresher asks a source for what is due. It keeps listings that a run could not
@@ -101,8 +100,8 @@ type Result struct {
 	// not exist any more, Denied and Failed how many kept their last known
 	// records, Left how many the time did not suffice for.
 	Refreshed, Gone, Denied, Failed, Left int
-	// Settled is set if a record is hidden now that was not before, or the other way.
-	Settled bool
+	// Selected is set if Options.Select changed anything stored.
+	Selected bool
 	// Scans says the same of scan results.
 	Scans ScanResult
 	// Err joins what failed, a few repositories at most.
@@ -111,7 +110,7 @@ type Result struct {
 
 // Changed reports whether the inventory is another than before.
 func (r *Result) Changed() bool {
-	return r.Listed || r.Settled || r.Refreshed+r.Gone+r.Denied+r.Failed > 0 || r.Scans.Answered > 0 || r.Scans.Listed
+	return r.Listed || r.Selected || r.Refreshed+r.Gone+r.Denied+r.Failed > 0 || r.Scans.Answered > 0 || r.Scans.Listed
 }
 
 // Finished reports whether the run was the one that ended a refresh: repositories
@@ -152,7 +151,6 @@ func (f *failures) err() error {
 func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now time.Time) Result {
 	var result Result
 	var failed failures
-	r.beginHidden(registry)
 	listing, cancel := r.share(ctx)
 	if r.stale(registry.ListedAt, now) {
 		err := r.list(listing, registry, now)
@@ -164,26 +162,15 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 	}
 	r.images(listing, registry, r.due(registry, now), now, &result, &failed)
 	cancel()
-	result.Settled = r.settleHidden(registry, now)
+	result.Selected = r.applySelection(registry, now)
 	r.refreshScans(ctx, registry, &result, &failed)
 	result.Err = failed.err()
 	return result
 }
 
-// beginHidden prepares for settleHidden. A repository that is hidden and included was
-// left out until now, and missed events: what is known of it is not fresh.
-func (r *Refresher) beginHidden(registry *inventory.Registry) {
-	registry.BeginHidden = r.options.Settle != nil
-	for _, repository := range registry.Repositories {
-		if repository.Hidden && !repository.ImagesReadAt.IsZero() && r.options.Includes(repository.Name) {
-			repository.Due = true
-		}
-	}
-}
-
-// settleHidden settles which records are hidden, once those of the run are known.
-func (r *Refresher) settleHidden(registry *inventory.Registry, now time.Time) bool {
-	return r.options.Settle != nil && r.options.Settle(registry, now)
+// applySelection marks the excluded records, once those of the run are known.
+func (r *Refresher) applySelection(registry *inventory.Registry, now time.Time) (changed bool) {
+	return r.options.Select != nil && r.options.Select(registry, now)
 }
 
 // share is the part of the time in which repositories and images are listed: half,

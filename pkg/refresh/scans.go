@@ -162,14 +162,14 @@ func (r *Refresher) refreshScans(ctx context.Context, registry *inventory.Regist
 func (r *Refresher) eachScanned(registry *inventory.Registry, do func(*inventory.Repository, *inventory.Image)) {
 	var pushes []inventory.Time
 	for _, repository := range registry.Repositories {
-		if repository.Hidden || !r.options.Includes(repository.Name) {
+		if repository.Excluded || !r.options.Includes(repository.Name) {
 			continue
 		}
 		var oldest inventory.Time
 		if newest := r.options.Scans.Newest; newest > 0 && len(repository.Images) > newest {
 			pushes = pushes[:0]
 			for i := range repository.Images {
-				if image := &repository.Images[i]; image.Shown() {
+				if image := &repository.Images[i]; !image.Excluded && image.Tagged() {
 					pushes = append(pushes, image.PushedAt)
 				}
 			}
@@ -179,7 +179,7 @@ func (r *Refresher) eachScanned(registry *inventory.Registry, do func(*inventory
 			}
 		}
 		for i := range repository.Images {
-			if image := &repository.Images[i]; image.Shown() && image.PushedAt >= oldest {
+			if image := &repository.Images[i]; !image.Excluded && image.Tagged() && image.PushedAt >= oldest {
 				do(repository, image)
 			}
 		}

@@ -19,21 +19,15 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 )
 
-// While a registry changes, time passes, the configuration changes and execution
-// environments come and go, a receiver holds after each whole push exactly what the
-// filter says of what there is, and never got a marker of an image, or of a repository,
-// of which it held nothing.
+// While a registry changes, time passes, settings change and execution environments come
+// and go, a receiver holds after each whole push exactly the series of what the filters
+// select, and never got a marker for an image of which it held nothing.
 func TestReceiverHoldsWhatIsSelected(t *testing.T) {
 	t.Parallel()
 	const worlds, steps = 100, 60
 	for seed := range uint64(worlds) {
 		w := &world{T: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), at: now, live: map[string]string{}}
-		// The filter of tags stays: what its change ends, the lookback does.
-		if seed%2 > 0 {
-			w.tag = func(tag string) bool { return !strings.HasPrefix(tag, "pr") }
-		}
 		w.configure()
-		w.known.BeginHidden = true
 		for range steps {
 			w.at = w.at.Add(time.Duration(w.rng.IntN(12)) * time.Hour)
 			switch w.rng.IntN(12) {
@@ -51,7 +45,7 @@ func TestReceiverHoldsWhatIsSelected(t *testing.T) {
 	}
 }
 
-// world is a registry in ECR, what is known of it, and a receiver.
+// world is a registry in ECR, what is known about it, and a receiver.
 type world struct {
 	*testing.T
 	seed  uint64
@@ -59,27 +53,33 @@ type world struct {
 	at    time.Time
 	there []*inventory.Repository
 	known inventory.Registry
-	live  map[string]string // what its series are, and are about
-
-	tag     func(string) bool
-	options selection.Options
+	live  map[string]string // what series are about, by their labels
+	shape inventory.Shape
 }
 
-// configure chooses the filters.
+// configure chooses the settings.
 func (w *world) configure() {
-	w.options = selection.Options{Tag: w.tag}
+	w.shape = inventory.Shape{}
 	if w.rng.IntN(3) == 0 {
-		leftOut := fmt.Sprint("repo-", w.rng.IntN(3))
-		w.options.Repository = func(name string) bool { return name != leftOut }
+		w.shape.Repositories.Exclude = fmt.Sprint("repo-", w.rng.IntN(3))
+	}
+	if w.rng.IntN(3) == 0 {
+		w.shape.Tags.Exclude = "pr.*"
+	}
+	if w.rng.IntN(4) == 0 {
+		w.shape.Families.Exclude = ".*_size_in_bytes"
+	}
+	if w.rng.IntN(4) == 0 {
+		w.shape.External = map[string]string{"zone": fmt.Sprint(w.rng.IntN(2))}
 	}
 	if w.rng.IntN(2) == 0 {
-		w.options.NewestImages = 1 + w.rng.IntN(3)
+		w.shape.NewestImages = 1 + w.rng.IntN(3)
 	}
 	if w.rng.IntN(2) == 0 {
-		w.options.PushedWithin = time.Duration(1+w.rng.IntN(5)) * day
+		w.shape.PushedWithin = time.Duration(1+w.rng.IntN(5)) * day
 	}
 	if w.rng.IntN(2) == 0 {
-		w.options.PulledWithin = time.Duration(1+w.rng.IntN(3)) * day
+		w.shape.PulledWithin = time.Duration(1+w.rng.IntN(3)) * day
 	}
 }
 
@@ -94,7 +94,6 @@ func (w *world) restart() {
 		w.Fatal(err)
 	}
 	w.known = *known
-	w.known.BeginHidden = true
 }
 
 // change lets something happen in ECR.
@@ -142,11 +141,19 @@ func (w *world) tags(n byte) (tags []string) {
 	return tags
 }
 
-// run refreshes all or some, and pushes.
+// run refreshes all or nothing, and pushes.
 func (w *world) run() {
-	s := selection.New(w.options)
+	s, err := selection.New(w.shape)
+	if err != nil {
+		w.Fatal(err)
+	}
+	table, err := metrics.New(w.shape)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.known.Ends = table.Ends(&w.known)
 	at := inventory.TimeOf(w.at)
-	refreshed := w.rng.IntN(4) > 0 // otherwise time alone has passed
+	refreshed := w.rng.IntN(4) > 0 // otherwise only time has passed
 	if refreshed {
 		var list []*inventory.Repository
 		for _, r := range w.there {
@@ -160,25 +167,26 @@ func (w *world) run() {
 		}
 	}
 	s.Apply(&w.known, w.at)
-	view := w.visible()
-	options := metrics.Options{RepositoriesOnly: true}
 	held := map[string]bool{}
-	for _, subject := range w.live {
-		held[subject] = true
+	for _, unit := range w.live {
+		held[unit] = true
 	}
-	for key, subject := range keys(metrics.Ended(view, metrics.Families(), options)) {
-		// A tag that an image got with what hid it was not held, and does no harm.
-		if !held[subject] {
+	for key, unit := range keys(table.Stale(&w.known, metrics.Options{})) {
+		// A tag that an image got in the run that excludes it was not held, which is harmless.
+		if !held[unit] {
 			w.Errorf("world %d: a marker for %s, of which the receiver holds nothing", w.seed, key)
 		}
 		delete(w.live, key)
 	}
-	for key, subject := range keys(metrics.All(view, metrics.Families(), options)) {
-		w.live[key] = subject
+	for key, unit := range keys(table.All(&w.known, metrics.Options{})) {
+		w.live[key] = unit
 	}
-	w.known.Pushed(at, true)
+	w.known.Pushed(at, w.shape, true, nil)
 	if refreshed {
-		want := maps.Collect(keys(metrics.All(w.selected(), metrics.Families(), options)))
+		selected := w.selected()
+		selected.ListedAt = at
+		// The count is of all repositories, selected or not.
+		want := maps.Collect(keys(table.All(selected, metrics.Options{})))
 		if !maps.Equal(want, w.live) {
 			w.Errorf("world %d: the receiver's live series (-want +got):\n%s", w.seed, gocmp.Diff(want, w.live))
 		}
@@ -188,77 +196,55 @@ func (w *world) run() {
 func images(r *inventory.Repository) []inventory.Image {
 	list := slices.Clone(r.Images)
 	for i := range list {
-		list[i].Tags = slices.Clone(list[i].Tags)
+		list[i].Tags = slices.Sorted(slices.Values(list[i].Tags))
 	}
 	return list
 }
 
-// visible is what is known without what is hidden, and without tags that are left out.
-func (w *world) visible() *inventory.Registry {
-	view := &inventory.Registry{}
-	for _, r := range w.known.Repositories {
-		if !r.Hidden {
-			view.Repositories = append(view.Repositories, w.tagged(r, func(image *inventory.Image) bool { return !image.Hidden }))
-		}
-	}
-	for _, former := range w.known.Ended {
-		view.Ended = append(view.Ended, w.tagged(former, func(*inventory.Image) bool { return true }))
-	}
-	return view
-}
-
-// tagged is a repository with some of its images, and these with the tags that are let
-// through.
-func (w *world) tagged(r *inventory.Repository, selected func(*inventory.Image) bool) *inventory.Repository {
-	view := *r
-	view.Images = nil
-	for _, image := range images(r) {
-		if selected(&image) {
-			image.Tags = slices.DeleteFunc(image.Tags, func(tag string) bool { return w.tag != nil && !w.tag(tag) })
-			view.Images = append(view.Images, image)
-		}
-	}
-	return &view
-}
-
-// selected is what there is and the filters let through, found in the plainest way.
+// selected is what the filters select, found in the plainest way.
 func (w *world) selected() *inventory.Registry {
 	view := &inventory.Registry{}
 	for _, there := range w.there {
-		if w.options.Repository != nil && !w.options.Repository(there.Name) {
+		if there.Name == w.shape.Repositories.Exclude {
 			continue
 		}
-		r := w.tagged(there, func(*inventory.Image) bool { return true })
+		r := *there
+		r.Images = images(there)
+		for i := range r.Images {
+			r.Images[i].Tags = slices.DeleteFunc(r.Images[i].Tags, func(tag string) bool {
+				return w.shape.Tags.Exclude != "" && strings.HasPrefix(tag, "pr")
+			})
+		}
 		r.Images = slices.DeleteFunc(r.Images, func(image inventory.Image) bool {
 			recent := func(t inventory.Time, within time.Duration) bool {
 				return within > 0 && !t.IsZero() && w.at.Sub(t.Time()) <= within
 			}
-			limited := w.options.PushedWithin > 0 || w.options.PulledWithin > 0
+			limited := w.shape.PushedWithin > 0 || w.shape.PulledWithin > 0
 			return len(image.Tags) == 0 || !image.Active() ||
-				limited && !recent(image.PushedAt, w.options.PushedWithin) && !recent(image.PulledAt, w.options.PulledWithin)
+				limited && !recent(image.PushedAt, w.shape.PushedWithin) && !recent(image.PulledAt, w.shape.PulledWithin)
 		})
 		slices.SortFunc(r.Images, func(a, b inventory.Image) int {
 			return cmp.Or(cmp.Compare(b.PushedAt, a.PushedAt), a.Digest.Compare(b.Digest))
 		})
-		if newest := w.options.NewestImages; newest > 0 && len(r.Images) > newest {
+		if newest := w.shape.NewestImages; newest > 0 && len(r.Images) > newest {
 			r.Images = r.Images[:newest]
 		}
-		view.Repositories = append(view.Repositories, r)
+		view.Repositories = append(view.Repositories, &r)
 	}
 	return view
 }
 
-// keys tells series apart, and what they are about: an image or a repository.
+// keys are the labels of series, and what they are about: an image, a repository or neither.
 func keys(series iter.Seq[metrics.Series]) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		series(func(s metrics.Series) bool {
-			var subject string
+			unit := ""
 			for _, label := range s.Labels {
 				if label.Name == "name" || label.Name == "digest" {
-					subject += strings.Clone(label.Value) + " "
+					unit += strings.Clone(label.Value) + " "
 				}
 			}
-			return yield(fmt.Sprint(s.Labels), subject)
+			return yield(fmt.Sprint(s.Labels), unit)
 		})
 	}
 }

@@ -1,158 +1,131 @@
-// Package selection settles, before series are built, what of an inventory is shown:
-// repositories by name, images by tag, by age and by rank.
-//
-// What is left out keeps its record, marked Hidden. What was shown and is left out from
-// now on, because of a change in the registry, of time that passed or of the
-// configuration, is kept as a former record as well and so gets staleness markers in
-// the same run, exactly as if it had been deleted (see inventory.Registry.Ended). What
-// was never shown gets none.
-//
-// One thing is not ended by markers: single tags of an image that goes on, when the tag
-// filter itself is changed. Which tags an earlier configuration let through is not
-// stored, and records of all images would have to be kept to find out. These series end
-// by the receiver's lookback, five minutes with Prometheus, as do those of a family that
-// is left out from now on or of an external label that has another value.
+// Package selection decides, before series are built, which records of an inventory have
+// series: repositories by name, images by tag, by age and by rank. What it leaves out
+// keeps its record, marked Excluded. Whether series end by that follows from what was
+// shown before (see inventory.Mark), as if the record had been deleted.
 package selection
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// Options say what is shown: what every one of them lets through. The zero value shows
-// everything.
-type Options struct {
-	// Repository and Tag report whether a repository, or a tag of an image, is to be
-	// shown, by its name; nil lets all through. An image without any such tag is not
-	// shown.
-	Repository, Tag func(name string) bool
-	// PushedWithin and PulledWithin let an image through that was pushed, or pulled,
-	// so long ago at most. If both are set either is enough. A time that ECR did not
-	// tell is not within; 0 means that the time does not matter.
-	PushedWithin, PulledWithin time.Duration
-	// NewestImages lets through so many images of each repository, those pushed last,
-	// of the active ones that everything above lets through; 0 means all.
-	NewestImages int
-}
-
-// Selection says what is shown. Its methods may be called at once, but for Apply with
-// the same registry.
+// Selection is the selection under a shape, which is all its configuration.
 type Selection struct {
-	options Options
-	all     bool // of every repository each image
+	shape           inventory.Shape
+	repository, tag func(name string) bool // nil lets all through
 }
 
-// New returns the selection that the options describe.
-func New(options Options) *Selection {
-	return &Selection{options: options, all: options.Tag == nil && options.PushedWithin <= 0 && options.PulledWithin <= 0 && options.NewestImages <= 0}
+// New returns the selection under a shape. The error says which regular expression of the
+// shape is invalid.
+func New(shape inventory.Shape) (*Selection, error) {
+	repository, err := shape.Repositories.Compile()
+	if err != nil {
+		return nil, fmt.Errorf("repositories: %w", err)
+	}
+	tag, err := shape.Tags.Compile()
+	if err != nil {
+		return nil, fmt.Errorf("tags: %w", err)
+	}
+	return &Selection{shape, repository, tag}, nil
 }
 
-// Repository reports whether a repository of that name is shown.
-func (s *Selection) Repository(name string) bool {
-	return s.options.Repository == nil || s.options.Repository(name)
-}
+// Repository reports whether a repository of that name is selected.
+func (s *Selection) Repository(name string) bool { return s.repository == nil || s.repository(name) }
 
-// Tag reports whether a tag is shown of an image that is.
-func (s *Selection) Tag(tag string) bool { return s.options.Tag == nil || s.options.Tag(tag) }
-
-// forgottenAfter is how long after their last listing the images of a repository that
-// is left out are forgotten. A filter that was set by mistake so costs nothing, and one
-// that stays frees the memory.
+// forgottenAfter is how long after their last listing the images of an excluded
+// repository are forgotten. A filter set by mistake costs nothing so, and one that stays
+// frees the memory.
 const forgottenAfter = 24 * time.Hour
 
-// Apply settles for every repository and image of a registry whether it is hidden at
-// a moment, and keeps former records of what ended by that. It reports whether any
-// record changed.
+// Apply marks every record of a registry that is excluded at a moment, and no other. It
+// reports whether it changed anything that is stored.
 func (s *Selection) Apply(registry *inventory.Registry, at time.Time) (changed bool) {
-	a := application{Selection: s, registry: registry}
-	if s.options.PushedWithin > 0 {
-		a.pushedSince = inventory.TimeOf(at.Add(-s.options.PushedWithin))
+	m := marker{Selection: s}
+	if s.shape.PushedWithin > 0 {
+		m.pushedSince = inventory.TimeOf(at.Add(-s.shape.PushedWithin))
 	}
-	if s.options.PulledWithin > 0 {
-		a.pulledSince = inventory.TimeOf(at.Add(-s.options.PulledWithin))
+	if s.shape.PulledWithin > 0 {
+		m.pulledSince = inventory.TimeOf(at.Add(-s.shape.PulledWithin))
 	}
-	if s.options.NewestImages > 0 {
-		a.newest = &newest{limit: s.options.NewestImages}
+	if s.shape.NewestImages > 0 {
+		m.newest = &newest{limit: s.shape.NewestImages}
 	}
+	m.all = s.tag == nil && m.pushedSince.IsZero() && m.pulledSince.IsZero() && m.newest == nil
 	forget := inventory.TimeOf(at.Add(-forgottenAfter))
 	for _, repository := range registry.Repositories {
-		hidden := !s.Repository(repository.Name)
-		a.changed = registry.SetHidden(repository, hidden) || a.changed
-		switch {
-		case !hidden:
-			a.images(repository)
-		case !repository.ImagesReadAt.IsZero() && repository.ImagesReadAt < forget:
-			repository.Images, repository.ImagesReadAt, a.changed = nil, 0, true
+		repository.Excluded = !s.Repository(repository.Name)
+		if !repository.Excluded {
+			m.images(repository)
+			continue
+		}
+		// It is not listed, and events about it are ignored: if a later setting selects
+		// it again, it is listed at once.
+		changed = changed || !repository.Due
+		repository.Due = true
+		// Images that are still shown are needed to end their series.
+		if !repository.ImagesReadAt.IsZero() && repository.ImagesReadAt < forget && !shown(repository) {
+			repository.Images, repository.ImagesReadAt, changed = nil, 0, true
 		}
 	}
-	return a.changed
+	return changed
 }
 
-// application is an Apply under way.
-type application struct {
+func shown(repository *inventory.Repository) bool {
+	return slices.ContainsFunc(repository.Images, func(image inventory.Image) bool { return image.Shown })
+}
+
+// marker is an Apply under way.
+type marker struct {
 	*Selection
-	registry *inventory.Registry
-	// pushedSince and pulledSince are the earliest times that are within; zero if
-	// they do not matter.
+	// pushedSince and pulledSince are the earliest times that count; zero if the time
+	// does not matter.
 	pushedSince, pulledSince inventory.Time
 	newest                   *newest // nil if rank does not matter
-	changed                  bool
+	all                      bool    // every image is selected
 }
 
-// images settles the images of a repository that is shown.
-func (a *application) images(repository *inventory.Repository) {
+// images marks the images of a repository that is selected.
+func (m *marker) images(repository *inventory.Repository) {
 	images := repository.Images
-	if a.newest != nil {
-		a.newest.reset(images)
+	if m.newest != nil {
+		m.newest.reset(images)
 	}
 	for i := range images {
-		switch image := &images[i]; {
-		case a.all:
-			a.set(repository, image, false)
-		case !a.lets(image):
-			a.set(repository, image, true)
-		case a.newest == nil:
-			a.set(repository, image, false)
-		case !image.Active(): // which has no rank, and no series either
-			a.set(repository, image, true)
-		default:
-			if out := a.newest.add(i); out >= 0 {
-				a.set(repository, &images[out], true)
-			}
+		image := &images[i]
+		image.Excluded = !m.all && !m.selects(image)
+		if m.newest == nil || image.Excluded {
+			continue
 		}
-	}
-	if a.newest != nil {
-		for _, i := range a.newest.kept {
-			a.set(repository, &images[i], false)
+		if !image.Active() { // has no rank, and no series either
+			image.Excluded = true
+		} else if dropped := m.newest.add(i); dropped >= 0 {
+			images[dropped].Excluded = true
 		}
 	}
 }
 
-func (a *application) set(repository *inventory.Repository, image *inventory.Image, hidden bool) {
-	a.changed = a.registry.SetImageHidden(repository, image, hidden) || a.changed
-}
-
-// lets reports whether an image is shown, but for its rank.
-func (a *application) lets(image *inventory.Image) bool {
-	if !a.within(image) {
+// selects reports whether an image is selected, apart from its rank.
+func (m *marker) selects(image *inventory.Image) bool {
+	if !m.recent(image) {
 		return false
 	}
-	if a.options.Tag == nil {
+	if m.tag == nil {
 		return len(image.Tags) > 0
 	}
-	return slices.ContainsFunc(image.Tags, a.options.Tag)
+	return slices.ContainsFunc(image.Tags, m.tag)
 }
 
-func (a *application) within(image *inventory.Image) bool {
-	if a.pushedSince.IsZero() && a.pulledSince.IsZero() {
+func (m *marker) recent(image *inventory.Image) bool {
+	if m.pushedSince.IsZero() && m.pulledSince.IsZero() {
 		return true
 	}
-	return within(image.PushedAt, a.pushedSince) || within(image.PulledAt, a.pulledSince)
+	return within(image.PushedAt, m.pushedSince) || within(image.PulledAt, m.pulledSince)
 }
 
-// within reports whether a moment is known, and is so late.
+// within reports whether a moment is known, and not before another one.
 func within(t, since inventory.Time) bool {
 	return !since.IsZero() && !t.IsZero() && t >= since
 }

@@ -13,14 +13,13 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
-// keptForAnswer is what the last push of a run leaves of the invocation, for
-// returning its Summary.
+// keptForAnswer is the time that the last push of a run leaves for returning its Summary.
 const keptForAnswer = 500 * time.Millisecond
 
-// reportRun makes the series of the run itself and, last in the run, pushes and
-// publishes them. Runs for events have none: they are for a few repositories, and
-// between two whole runs their numbers would be noise.
-func (e *Exporter) reportRun(ctx context.Context, registry *inventory.Registry, run run, steps *steps) {
+// pushRunMetrics pushes and publishes the metrics of the run itself, as its last step.
+// Runs for events have none: they are about a few repositories, and between two whole runs
+// their numbers would be noise.
+func (e *Exporter) pushRunMetrics(ctx context.Context, registry *inventory.Registry, run run, steps *steps) {
 	steps.calls, steps.throttles = e.Calls.TakeCalls()
 	if run.print != nil || run.partial {
 		return
@@ -30,23 +29,23 @@ func (e *Exporter) reportRun(ctx context.Context, registry *inventory.Registry, 
 		// The dimensions of an alarm must not depend on what a run has learned.
 		local := stats
 		local.RegistryID = ""
-		if err := e.Publish(steps.at, metrics.OfRun(local, e.RunFamilies, nil)); err != nil {
-			e.Logger.WarnContext(ctx, "the run's metrics could not be written to the log", slog.Any("error", err))
+		if err := e.Publish(steps.at, e.Table.WithoutExternal().OfRun(local)); err != nil {
+			e.Logger.WarnContext(ctx, "the run metrics could not be written to the log", slog.Any("error", err))
 		}
 	}
-	// Where nothing arrived, a few more will not, and trying takes until the deadline.
-	if len(e.RunFamilies) == 0 || steps.pushed.Accepted == 0 && steps.failed["push"] != "" {
+	// Where nothing was accepted these will not be, and trying takes until the deadline.
+	if len(e.Table.RunFamilies()) == 0 || steps.pushed.Accepted == 0 && steps.failed["push"] != "" {
 		return
 	}
 	steps.do("report", func() error {
 		pushing, cancel := before(ctx, keptForAnswer)
 		defer cancel()
-		_, err := e.Sender.Push(pushing, steps.at, metrics.OfRun(stats, e.RunFamilies, e.External), e.RunFamilies)
+		_, err := e.Sender.Push(pushing, steps.at, e.Table.OfRun(stats), e.Table.RunFamilies())
 		return err
 	})
 }
 
-// stats is what the run's own series tell.
+// stats is what the run metrics show.
 func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run {
 	if e.operations == nil {
 		e.operations = map[string]bool{}
@@ -55,10 +54,8 @@ func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run
 		e.operations[operation] = true
 	}
 	known := slices.Collect(maps.Keys(e.operations))
-	dropped := withZeros(nil, remotewrite.Reasons)
-	for reason, n := range steps.pushed.Dropped {
-		dropped[string(reason)] = n
-	}
+	push := steps.pushed
+	push.Dropped = withZeros(push.Dropped, remotewrite.Reasons)
 	return metrics.Run{
 		At:              steps.at,
 		SucceededAt:     registry.SucceededAt.Time(),
@@ -68,21 +65,15 @@ func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run
 		OldestRecord:    registry.OldestRead().Time(),
 		Requests:        withZeros(steps.calls, known),
 		Throttles:       withZeros(steps.throttles, known),
-		Sent:            steps.pushed.Accepted,
-		Refused:         steps.pushed.Refused,
-		Unconfirmed:     steps.pushed.Unconfirmed,
-		NotSent:         steps.pushed.NotSent,
-		SentBytes:       steps.pushed.BytesCompressed,
-		Retries:         steps.pushed.Retries,
-		Dropped:         dropped,
+		Push:            push,
 		Errors:          steps.errorCounts(),
 		Version:         e.Version,
 		GoVersion:       e.GoVersion,
 	}
 }
 
-// withZeros is a copy of the counts in which every name has one: a series that
-// came only with its first fault could not be told from one that is missing.
+// withZeros is a copy of the counts in which every name has one: a series that appears
+// only with its first fault could not be told from a missing one.
 func withZeros[Name ~string](counts map[string]int, names []Name) map[string]int {
 	all := make(map[string]int, len(names))
 	for _, name := range names {
@@ -92,7 +83,7 @@ func withZeros[Name ~string](counts map[string]int, names []Name) map[string]int
 	return all
 }
 
-// errorCounts tells by step how many things failed.
+// errorCounts counts what failed, by step.
 func (s *steps) errorCounts() map[string]int {
 	counts := map[string]int{"load": 0, "refresh": s.refreshed.Failed + s.refreshed.Denied + s.refreshed.Scans.Failed, "push": 0, "save": 0}
 	var push *remotewrite.PushError
