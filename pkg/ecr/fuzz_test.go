@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
@@ -96,10 +97,10 @@ func FuzzAnswers(f *testing.F) {
 				if status/100 != 2 && err == nil && name != "Scan" {
 					t.Errorf("%s took %d %q for an answer", name, status, body)
 				}
-				if errors.Is(err, inventory.ErrGone) && status/100 != 2 && !strings.Contains(said, "RepositoryNotFoundException") {
+				if errors.Is(err, awsapi.ErrGone) && status/100 != 2 && !strings.Contains(said, "RepositoryNotFoundException") {
 					t.Errorf("%s took %d %q for gone: %v", name, status, body, err)
 				}
-				if errors.Is(err, inventory.ErrDenied) && status != http.StatusForbidden && !strings.Contains(said, "AccessDeniedException") {
+				if errors.Is(err, awsapi.ErrDenied) && status != http.StatusForbidden && !strings.Contains(said, "AccessDeniedException") {
 					t.Errorf("%s took %d %q for denied: %v", name, status, body, err)
 				}
 				if err != nil && !strings.Contains(said, secret) && strings.Contains(err.Error(), secret) {

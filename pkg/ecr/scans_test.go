@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
@@ -158,20 +159,20 @@ func TestScanErrors(t *testing.T) {
 		fails := func(name, repository string, want error) {
 			t.Helper()
 			scan, err := client.Scan(t.Context(), repository, digest(t, "0"))
-			text := "asking for the scan of " + repository + "@" + ecrtest.Digest("0")
+			text := "reading the scan of " + repository + "@" + ecrtest.Digest("0")
 			if scan != nil || !errors.Is(err, want) || !strings.Contains(fmt.Sprint(err), text) {
 				t.Errorf("%s: scan %v, error %v, want %v and %q", name, scan, err, want, text)
 			}
 		}
-		fails("no such repository", "nothing", inventory.ErrGone)
+		fails("no such repository", "nothing", awsapi.ErrGone)
 		// With enhanced scanning ECR asks Inspector in the caller's name.
 		allow(t, server, `{"Effect":"Allow","Action":"ecr:*","Resource":"*"}`)
 		check(t, registry.SetScanning(ecrtest.Scanning{Type: "ENHANCED"}))
-		fails("Inspector denied", "app", inventory.ErrDenied)
+		fails("Inspector denied", "app", awsapi.ErrDenied)
 		check(t, registry.SetScanning(ecrtest.Scanning{Type: "BASIC"}))
 		scanOf(t, client)
 		allow(t, server, `{"Effect":"Allow","Action":"inspector2:*","Resource":"*"}`)
-		fails("denied", "app", inventory.ErrDenied)
+		fails("denied", "app", awsapi.ErrDenied)
 		if n := server.Calls()["DescribeImageScanFindings"]; n != 6 {
 			t.Errorf("%d calls: errors that are answers were asked again", n)
 		}
@@ -260,7 +261,7 @@ func TestEnhancedScanning(t *testing.T) {
 			t.Errorf("without a configuration: %t, error %v", got, err)
 		}
 		allow(t, server, `{"Effect":"Allow","Action":"ecr:Describe*","Resource":"*"}`)
-		if _, err := client.EnhancedScanning(t.Context()); !errors.Is(err, inventory.ErrDenied) || !strings.Contains(err.Error(), "scanning configuration") {
+		if _, err := client.EnhancedScanning(t.Context()); !errors.Is(err, awsapi.ErrDenied) || !strings.Contains(err.Error(), "scanning configuration") {
 			t.Errorf("denied: error %v", err)
 		}
 	})
@@ -287,13 +288,13 @@ func TestRepository(t *testing.T) {
 				t.Errorf("%s: %v, error %v, want %v", name, got, err, want)
 			}
 		}
-		fails("nothing", inventory.ErrGone)
+		fails("nothing", awsapi.ErrGone)
 		for _, body := range []string{`{}`, `{"repositories":[]}`, `{"repositories":[{}]}`, `{"repositories":[{"repositoryName":"another"}]}`} {
 			server.Fail(ecrtest.Match{}, 1, ecrtest.Fault{Body: body})
-			fails("team/app", inventory.ErrGone)
+			fails("team/app", awsapi.ErrGone)
 		}
 		allow(t, server, `{"Effect":"Allow","Action":"ecr:*","Resource":"`+registry.ARN("app")+`"}`)
-		fails("team/app", inventory.ErrDenied)
+		fails("team/app", awsapi.ErrDenied)
 		if _, err = client.Repository(t.Context(), "app"); err != nil {
 			t.Error(err)
 		}
@@ -320,7 +321,7 @@ func TestScanPermissions(t *testing.T) {
 			denied := 0
 			for i := range statements {
 				allow(t, server, without(statements, i)...)
-				if err := every(t.Context()); errors.Is(err, inventory.ErrDenied) {
+				if err := every(t.Context()); errors.Is(err, awsapi.ErrDenied) {
 					denied++
 				} else if err != nil {
 					t.Error(err)

@@ -14,9 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
-	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 )
 
 // FuzzAnswers: whatever answers in the API's place, both lists give rows or an error,
@@ -57,7 +56,7 @@ func FuzzAnswers(f *testing.F) {
 					}, nil
 				})},
 				Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", secret, ""),
-			}, pace.New(1000))
+			}, awsapi.NewLimiter(1000))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			said := errorType + string(body)
@@ -69,7 +68,7 @@ func FuzzAnswers(f *testing.F) {
 				if status/100 != 2 && err == nil {
 					t.Errorf("took %d %q for an answer", status, body)
 				}
-				if errors.Is(err, inventory.ErrDenied) && status != http.StatusForbidden && !strings.Contains(said, "AccessDeniedException") {
+				if errors.Is(err, awsapi.ErrDenied) && status != http.StatusForbidden && !strings.Contains(said, "AccessDeniedException") {
 					t.Errorf("took %d %q for denied: %v", status, body, err)
 				}
 				if err != nil && !strings.Contains(said, secret) && strings.Contains(err.Error(), secret) {

@@ -15,10 +15,10 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,7 +42,7 @@ func newClient(server *ecrtest.Server) *inspector.Client {
 		BaseEndpoint: aws.String(server.URL()),
 		HTTPClient:   server.Client(),
 		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
-	}, pace.New(1000))
+	}, awsapi.NewLimiter(1000))
 }
 
 func check(t *testing.T, err error) {
@@ -204,31 +204,35 @@ func TestErrors(t *testing.T) {
 			}
 		}
 		for token, text := range map[string]string{
-			"coverage:of-another-day":     "listing what Inspector covers",
+			"coverage:of-another-day":     "listing the images that Inspector covers",
 			"aggregations:of-another-day": "listing Inspector's findings by image",
-			"no token of ours":            "listing what Inspector covers",
+			"no token of ours":            "listing the images that Inspector covers",
 		} {
-			fails(token, inventory.ErrToken, text)
+			fails(token, awsapi.ErrInvalidToken, text)
 		}
 		// Without a token, it cannot be the token that is at fault.
 		server.Fail(ecrtest.Match{}, 1, ecrtest.Fault{Status: 400, Code: "ValidationException", Message: "no"})
-		if _, _, err := client.Scans(t.Context(), "", ""); err == nil || errors.Is(err, inventory.ErrToken) {
+		if _, _, err := client.Scans(t.Context(), "", ""); err == nil || errors.Is(err, awsapi.ErrInvalidToken) {
 			t.Errorf("error %v", err)
 		}
 		policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}`))
 		check(t, err)
 		server.SetPolicy(policy)
-		fails("", inventory.ErrDenied, "not authorized to perform: inspector2:ListCoverage")
-		fails("aggregations:", inventory.ErrDenied, "not authorized to perform: inspector2:ListFindingAggregations")
+		fails("", awsapi.ErrDenied, "not authorized to perform: inspector2:ListCoverage")
+		fails("aggregations:", awsapi.ErrDenied, "not authorized to perform: inspector2:ListFindingAggregations")
 	})
 }
 
 // The lists' own permissions are all that is needed, and both are.
-func TestActions(t *testing.T) {
+func TestPermissions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, "app")
-		allow := func(actions []string) {
-			policy, err := ecrtest.ParsePolicy(fmt.Appendf(nil, `{"Statement":[{"Effect":"Allow","Action":["%s"],"Resource":"*"}]}`, strings.Join(actions, `","`)))
+		allow := func(permissions []awsapi.Permission) {
+			var statements []string
+			for _, p := range permissions {
+				statements = append(statements, fmt.Sprintf(`{"Effect":"Allow","Action":%q,"Resource":%q}`, p.Action, p.Resource))
+			}
+			policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":[` + strings.Join(statements, ",") + `]}`))
 			check(t, err)
 			server.SetPolicy(policy)
 		}
@@ -238,12 +242,12 @@ func TestActions(t *testing.T) {
 			_, _, err2 := client.Scans(t.Context(), "", "aggregations:")
 			return errors.Join(err1, err2)
 		}
-		allow(inspector.Actions)
+		allow(inspector.Permissions)
 		check(t, both())
-		for i, action := range inspector.Actions {
-			allow(slices.Delete(slices.Clone(inspector.Actions), i, i+1))
-			if err := both(); !errors.Is(err, inventory.ErrDenied) {
-				t.Errorf("without %s: error %v, want ErrDenied: is it needed?", action, err)
+		for i, p := range inspector.Permissions {
+			allow(slices.Delete(slices.Clone(inspector.Permissions), i, i+1))
+			if err := both(); !errors.Is(err, awsapi.ErrDenied) {
+				t.Errorf("without %s: error %v, want ErrDenied: is it needed?", p.Action, err)
 			}
 		}
 		var operations []string

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
@@ -79,13 +80,13 @@ func (r *Refresher) images(ctx context.Context, registry *inventory.Registry, du
 func (r *Refresher) settle(ctx context.Context, registry *inventory.Registry, job *listing, result *Result) error {
 	repository := registry.Find(job.repository)
 	// Not a fault of the repository: the listing goes on in the next run.
-	outOfTime := ctx.Err() != nil || errors.Is(job.err, inventory.ErrTime)
+	outOfTime := ctx.Err() != nil || errors.Is(job.err, awsapi.ErrNoTime)
 	switch {
 	case job.err == nil:
 		registry.SetImages(repository, job.images, job.begunAt)
 		result.Refreshed++
 		return nil
-	case errors.Is(job.err, inventory.ErrGone):
+	case errors.Is(job.err, awsapi.ErrGone):
 		registry.Remove(job.repository)
 		result.Gone++
 		r.options.Logger.InfoContext(ctx, "repository is gone", slog.String("repository", job.repository))
@@ -96,7 +97,7 @@ func (r *Refresher) settle(ctx context.Context, registry *inventory.Registry, jo
 		return nil
 	}
 	repository.TriedAt = job.begunAt
-	repository.Denied = errors.Is(job.err, inventory.ErrDenied)
+	repository.Denied = errors.Is(job.err, awsapi.ErrDenied)
 	if repository.Denied {
 		result.Denied++
 	} else {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
@@ -36,13 +37,13 @@ func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Regis
 		answers, next, err := r.options.Scans.Inspector.Scans(ctx, registry.ID, b.token)
 		switch {
 		case err == nil:
-		case ctx.Err() != nil, errors.Is(err, inventory.ErrTime):
+		case ctx.Err() != nil, errors.Is(err, awsapi.ErrNoTime):
 			r.scans.bulk = b
 			return
-		case errors.Is(err, inventory.ErrToken) && !restarted:
+		case errors.Is(err, awsapi.ErrInvalidToken) && !restarted:
 			b, restarted = &bulk{begunAt: time.Now(), answers: map[imageKey]*inventory.Scan{}}, true
 			continue
-		case errors.Is(err, inventory.ErrDenied):
+		case errors.Is(err, awsapi.ErrDenied):
 			r.fallBack(ctx, registry, inventory.ScansFromFindings, err)
 			return
 		default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
@@ -30,7 +31,7 @@ func (l *listing) read(ctx context.Context, source Source, now time.Time) {
 		}
 		images, next, err := source.Images(ctx, l.repository, l.token)
 		if err != nil {
-			if errors.Is(err, inventory.ErrToken) && !restarted {
+			if errors.Is(err, awsapi.ErrInvalidToken) && !restarted {
 				l.token, restarted = "", true
 				continue
 			}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
@@ -148,7 +149,7 @@ func (r *Refresher) applyScan(registry *inventory.Registry, repository *inventor
 func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, name string, result *Result) error {
 	repository, err := r.source.Repository(ctx, name)
 	switch {
-	case errors.Is(err, inventory.ErrGone):
+	case errors.Is(err, awsapi.ErrGone):
 		if registry.Find(name) != nil {
 			registry.Remove(name)
 			result.Gone++

@@ -13,8 +13,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// Source is where a registry is read from. Its errors match inventory.ErrGone,
-// inventory.ErrDenied, inventory.ErrToken and inventory.ErrTime where these apply.
+// Source is where a registry is read from. Its errors match awsapi.ErrGone,
+// awsapi.ErrDenied, awsapi.ErrInvalidToken and awsapi.ErrNoTime where these apply.
 type Source interface {
 	// RegistryID returns the account of the registry.
 	RegistryID(ctx context.Context) (string, error)

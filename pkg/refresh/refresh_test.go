@@ -17,10 +17,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 )
@@ -64,7 +64,7 @@ func (w *world) restart() {
 	client := ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
-	}, ecr.Options{Pace: pace.New(1000), Logger: log})
+	}, ecr.Options{Limiter: awsapi.NewLimiter(1000), Logger: log})
 	w.refresher = refresh.New(client, w.selecting(refresh.Options{Interval: interval, Concurrency: 4, Logger: log}))
 }
 
@@ -179,7 +179,7 @@ func TestRun(t *testing.T) {
 		w.server.SetPolicy(policy)
 		w.put("repo-1", "unseen")
 		time.Sleep(interval)
-		w.want(w.run(0), refresh.Result{Listed: true, Due: 3, Refreshed: 2, Denied: 1}, "repository repo-1: permission denied")
+		w.want(w.run(0), refresh.Result{Listed: true, Due: 3, Refreshed: 2, Denied: 1}, "repository repo-1: operation error ECR: DescribeImages, permission denied")
 		if diff := cmp.Diff([]string{"v0", "v1"}, w.tags("repo-1")); diff != "" {
 			t.Errorf("tags (-want +got):\n%s", diff)
 		}
@@ -246,7 +246,7 @@ func (w *world) source() refresh.Source {
 	return ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
-	}, ecr.Options{Pace: pace.New(1000)})
+	}, ecr.Options{Limiter: awsapi.NewLimiter(1000)})
 }
 
 func TestBudget(t *testing.T) {
@@ -310,7 +310,7 @@ func TestBudget(t *testing.T) {
 				w.server.Fail(ecrtest.Match{Operation: "DescribeImages"}, 1, ecrtest.Fault{Status: 400, Code: "InvalidParameterException"})
 			}
 		})
-		w.want(w.run(0), refresh.Result{Listed: true, Due: 1, Failed: 1}, "the listing cannot be continued")
+		w.want(w.run(0), refresh.Result{Listed: true, Due: 1, Failed: 1}, "page token no longer valid")
 	})
 	bubble(t, "an outage until the end of the budget is told", func(t *testing.T) {
 		w := newWorld(t, 3, 1)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
@@ -110,7 +111,7 @@ func (r *Refresher) settleScanSource(ctx context.Context, registry *inventory.Re
 	case ScanAuto:
 		enhanced, err := r.source.EnhancedScanning(ctx)
 		switch {
-		case errors.Is(err, inventory.ErrDenied):
+		case errors.Is(err, awsapi.ErrDenied):
 			r.fallBack(ctx, registry, inventory.ScansFromFindings, err)
 		case err != nil:
 			registry.ScanSource = cmp.Or(registry.ScanSource, inventory.ScansFromFindings)
@@ -308,18 +309,18 @@ var errRefused = errors.New("scan results may not be asked for")
 
 // settleScan puts an answer into the registry.
 func (r *Refresher) settleScan(ctx context.Context, registry *inventory.Registry, job *scanJob, result *ScanResult) error {
-	outOfTime := ctx.Err() != nil || errors.Is(job.err, inventory.ErrTime)
+	outOfTime := ctx.Err() != nil || errors.Is(job.err, awsapi.ErrNoTime)
 	switch {
 	case job.err == nil:
 	case outOfTime:
 		return nil
-	case errors.Is(job.err, inventory.ErrGone):
+	case errors.Is(job.err, awsapi.ErrGone):
 		result.Failed++ // the next listing will tell
 		r.scans.later[job.repository] = job.at.Add(failedRetry)
 		return nil
-	case errors.Is(job.err, inventory.ErrDenied) && !r.scans.answered:
+	case errors.Is(job.err, awsapi.ErrDenied) && !r.scans.answered:
 		return errRefused
-	case errors.Is(job.err, inventory.ErrDenied):
+	case errors.Is(job.err, awsapi.ErrDenied):
 		if result.Failed++; r.scans.later[job.repository].IsZero() {
 			r.scans.later[job.repository] = job.at.Add(r.scanInterval(registry))
 			return job.err

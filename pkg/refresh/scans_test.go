@@ -13,11 +13,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
@@ -33,8 +33,8 @@ func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.Scan
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
 	}
-	at := pace.New(1000)
-	at.Set(10, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
+	at := awsapi.NewLimiter(1000)
+	at.SetRate(10, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	options := refresh.ScanOptions{
 		Source: source, Inspector: inspector.New(config, at),
 		Basic: 24 * time.Hour, Enhanced: 6 * time.Hour, PerSecond: 10,
@@ -46,7 +46,7 @@ func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.Scan
 		w.atOnce = 4
 	}
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
-	w.refresher = refresh.New(ecr.New(config, ecr.Options{Pace: at, Logger: log}), w.selecting(refresh.Options{
+	w.refresher = refresh.New(ecr.New(config, ecr.Options{Limiter: at, Logger: log}), w.selecting(refresh.Options{
 		Interval: interval, Concurrency: w.atOnce, Logger: log, Scans: options,
 	}))
 }

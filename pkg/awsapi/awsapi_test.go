@@ -1,4 +1,4 @@
-package pace_test
+package awsapi_test
 
 import (
 	"context"
@@ -15,11 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,20 +51,20 @@ func config(server *ecrtest.Server) aws.Config {
 	}
 }
 
-func newECR(server *ecrtest.Server, at *pace.Pace) *ecr.Client {
-	return ecr.New(config(server), ecr.Options{Pace: at})
+func newECR(server *ecrtest.Server, at *awsapi.Limiter) *ecr.Client {
+	return ecr.New(config(server), ecr.Options{Limiter: at})
 }
 
 // services are calls that speak each of the protocols that AWS's errors come in.
 var services = []struct {
 	name, operation string
-	call            func(context.Context, *ecrtest.Server, *pace.Pace) error
+	call            func(context.Context, *ecrtest.Server, *awsapi.Limiter) error
 }{
-	{"awsJson1.1", "DescribeImages", func(ctx context.Context, server *ecrtest.Server, at *pace.Pace) error {
+	{"awsJson1.1", "DescribeImages", func(ctx context.Context, server *ecrtest.Server, at *awsapi.Limiter) error {
 		_, _, err := newECR(server, at).Images(ctx, "app", "")
 		return err
 	}},
-	{"restJson1", "ListCoverage", func(ctx context.Context, server *ecrtest.Server, at *pace.Pace) error {
+	{"restJson1", "ListCoverage", func(ctx context.Context, server *ecrtest.Server, at *awsapi.Limiter) error {
 		_, _, err := inspector.New(config(server), at).Scans(ctx, "", "")
 		return err
 	}},
@@ -94,7 +94,7 @@ func TestRetries(t *testing.T) {
 			t.Run(service.name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					server, at := start(t), pace.New(20)
+					server, at := start(t), awsapi.NewLimiter(20)
 					server.Fail(ecrtest.Match{Operation: service.operation}, 3, c.fault)
 					check(t, service.call(t.Context(), server, at))
 					calls, throttles := at.TakeCalls()
@@ -129,10 +129,10 @@ func TestAnswers(t *testing.T) {
 			t.Run(service.name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					server, at := start(t), pace.New(20)
+					server, at := start(t), awsapi.NewLimiter(20)
 					server.Fail(ecrtest.Match{}, ecrtest.Always, c.fault)
 					err := service.call(t.Context(), server, at)
-					if err == nil || errors.Is(err, inventory.ErrDenied) != c.denied {
+					if err == nil || errors.Is(err, awsapi.ErrDenied) != c.denied {
 						t.Errorf("error %v, denied should be %t", err, c.denied)
 					}
 					if calls, throttles := at.TakeCalls(); calls[service.operation] != 1 || len(throttles) != 0 {
@@ -164,7 +164,7 @@ func TestDeadline(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 					defer cancel()
 					begun := time.Now()
-					err := service.call(ctx, server, pace.New(20))
+					err := service.call(ctx, server, awsapi.NewLimiter(20))
 					if took := time.Since(begun); took > 2*time.Second {
 						t.Errorf("it took %v", took)
 					}
@@ -180,13 +180,13 @@ func TestDeadline(t *testing.T) {
 // A call that could not start before the deadline is not waited for.
 func TestNoTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newECR(start(t), pace.New(0.1))
+		client := newECR(start(t), awsapi.NewLimiter(0.1))
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		_, _, err := client.Images(ctx, "app", "")
 		check(t, err)
 		begun := time.Now()
-		if _, _, err = client.Images(ctx, "app", ""); !errors.Is(err, inventory.ErrTime) || time.Since(begun) != 0 {
+		if _, _, err = client.Images(ctx, "app", ""); !errors.Is(err, awsapi.ErrNoTime) || time.Since(begun) != 0 {
 			t.Errorf("error %v after %v, want ErrTime at once", err, time.Since(begun))
 		}
 		if !strings.Contains(fmt.Sprint(err), "0.1 a second") {
@@ -198,7 +198,7 @@ func TestNoTime(t *testing.T) {
 // After the last attempt the error is the API's.
 func TestAttemptsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, at := start(t), pace.New(20)
+		server, at := start(t), awsapi.NewLimiter(20)
 		server.Fail(ecrtest.Match{}, ecrtest.Always, ecrtest.FaultServer)
 		_, _, err := newECR(server, at).Images(t.Context(), "app", "")
 		if calls, _ := at.TakeCalls(); calls["DescribeImages"] != 8 {
@@ -217,7 +217,7 @@ func perTwentySeconds(t *testing.T, call func(context.Context) error) int {
 	defer cancel()
 	for n := 0; ; n++ {
 		if err := call(ctx); err != nil {
-			if ctx.Err() == nil && !errors.Is(err, inventory.ErrTime) {
+			if ctx.Err() == nil && !errors.Is(err, awsapi.ErrNoTime) {
 				t.Fatal(err)
 			}
 			return n
@@ -235,7 +235,7 @@ func images(client *ecr.Client) func(context.Context) error {
 
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newECR(start(t), pace.New(10))
+		client := newECR(start(t), awsapi.NewLimiter(10))
 		// A burst of one second's worth, then 10 a second.
 		if n := perTwentySeconds(t, images(client)); n < 200 || n > 210 {
 			t.Errorf("%d calls in 20 s, want 10 a second", n)
@@ -251,8 +251,8 @@ func TestRateLimit(t *testing.T) {
 // Set gives operations a rate of their own, and a bucket each.
 func TestSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, at := start(t), pace.New(10)
-		at.Set(2, "DescribeImageScanFindings", "ListCoverage")
+		server, at := start(t), awsapi.NewLimiter(10)
+		at.SetRate(2, "DescribeImageScanFindings", "ListCoverage")
 		client, lists := newECR(server, at), inspector.New(config(server), at)
 		digest, err := inventory.ParseDigest(ecrtest.Digest("1"))
 		check(t, err)
@@ -281,7 +281,7 @@ func TestSet(t *testing.T) {
 // A throttled operation goes slower, others do not, and it recovers when it is let.
 func TestRateAdapts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, at := start(t), pace.New(40)
+		server, at := start(t), awsapi.NewLimiter(40)
 		client := newECR(server, at)
 		server.SetRate("DescribeImages", 10, 1)
 		made := perTwentySeconds(t, images(client))
@@ -306,7 +306,7 @@ func TestRateAdapts(t *testing.T) {
 // recovers.
 func TestRateKeepsAShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, at := start(t), pace.New(32)
+		server, at := start(t), awsapi.NewLimiter(32)
 		client := newECR(server, at)
 		server.Fail(ecrtest.Match{}, ecrtest.Always, ecrtest.FaultThrottling)
 		for range 10 { // eight attempts each
@@ -325,7 +325,7 @@ func TestRateKeepsAShare(t *testing.T) {
 // Counts are told once.
 func TestTakeCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, at := start(t), pace.New(20)
+		server, at := start(t), awsapi.NewLimiter(20)
 		server.Fail(ecrtest.Match{}, 1, ecrtest.FaultThrottling)
 		check(t, images(newECR(server, at))(t.Context()))
 		calls, throttles := at.TakeCalls()
