@@ -18,7 +18,7 @@ type event struct {
 	run bool
 	// notices are what ECR or Inspector tell. There are none in an event that is
 	// known and of no concern: an action that failed, for one.
-	notices []refresh.Notice
+	notices []refresh.Event
 	// batch is set for what SQS delivered; run and notices are then those of all
 	// its messages.
 	batch *batch
@@ -32,7 +32,7 @@ type kind struct {
 	source, detailType string
 	// read returns what an event tells that happened at a moment; nil for one that
 	// asks for a run.
-	read func(detail json.RawMessage, at time.Time) ([]refresh.Notice, error)
+	read func(detail json.RawMessage, at time.Time) ([]refresh.Event, error)
 }
 
 // kinds are all of them. See
@@ -51,7 +51,7 @@ var kinds = []kind{
 
 // nothing reads an event of which no family tells: "ECR Referrer Action" is about
 // signatures and the like, which have no tag.
-func nothing(json.RawMessage, time.Time) ([]refresh.Notice, error) { return nil, nil }
+func nothing(json.RawMessage, time.Time) ([]refresh.Event, error) { return nil, nil }
 
 // parseEvent reads what an invocation was given:
 //   - {}, which EventBridge Scheduler sends where its target has no Input, and which
@@ -118,7 +118,7 @@ func parseNotification(payload []byte, fields map[string]json.RawMessage) (event
 	return event{}, fmt.Errorf("the event is unknown (source %.100q, detail-type %.100q): %s", envelope.Source, envelope.DetailType, wanted())
 }
 
-func (k kind) notices(payload []byte) ([]refresh.Notice, error) {
+func (k kind) notices(payload []byte) ([]refresh.Event, error) {
 	var body struct {
 		Time   time.Time       `json:"time"`
 		Detail json.RawMessage `json:"detail"`

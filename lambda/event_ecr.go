@@ -15,7 +15,7 @@ import (
 const resultSuccess = "SUCCESS"
 
 // imageAction reads "ECR Image Action": which images or tags a repository has changed.
-func imageAction(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
+func imageAction(detail json.RawMessage, at time.Time) ([]refresh.Event, error) {
 	var d struct {
 		Result     string `json:"result"`
 		Repository string `json:"repository-name"`
@@ -37,7 +37,7 @@ func imageAction(detail json.RawMessage, at time.Time) ([]refresh.Notice, error)
 }
 
 // replication reads "ECR Replication Action", which is sent where an image goes to.
-func replication(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
+func replication(detail json.RawMessage, at time.Time) ([]refresh.Event, error) {
 	var d struct {
 		Result     string `json:"result"`
 		Repository string `json:"repository-name"`
@@ -50,7 +50,7 @@ func replication(detail json.RawMessage, at time.Time) ([]refresh.Notice, error)
 
 // pullThroughCache reads "ECR Pull Through Cache Action": an image was fetched, or
 // fetched anew, from an upstream registry. repository-name has the rule's prefix.
-func pullThroughCache(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
+func pullThroughCache(detail json.RawMessage, at time.Time) ([]refresh.Event, error) {
 	var d struct {
 		Status     string `json:"sync-status"`
 		Repository string `json:"repository-name"`
@@ -63,7 +63,7 @@ func pullThroughCache(detail json.RawMessage, at time.Time) ([]refresh.Notice, e
 
 // imagesChanged is the notice that a repository's images are others now, if the
 // field with the result says so.
-func imagesChanged(field, result, repository string, at time.Time) ([]refresh.Notice, error) {
+func imagesChanged(field, result, repository string, at time.Time) ([]refresh.Event, error) {
 	switch result {
 	case resultSuccess:
 	case "":
@@ -75,14 +75,14 @@ func imagesChanged(field, result, repository string, at time.Time) ([]refresh.No
 	if err != nil {
 		return nil, err
 	}
-	return []refresh.Notice{{Repository: name, At: at, Images: true}}, nil
+	return []refresh.Event{{Repository: name, At: at, Images: true}}, nil
 }
 
 // scanResourceChange reads "ECR Scan Resource Change": repositories of an enhanced
 // registry are scanned more or less often than before, or for the first time. That
 // an image came or went is told by it too, and by "ECR Image Action": the latter is
 // enough.
-func scanResourceChange(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
+func scanResourceChange(detail json.RawMessage, at time.Time) ([]refresh.Event, error) {
 	var d struct {
 		ResourceType string `json:"resource-type"`
 		Repositories []struct {
@@ -100,13 +100,13 @@ func scanResourceChange(detail json.RawMessage, at time.Time) ([]refresh.Notice,
 	case len(d.Repositories) == 0:
 		return nil, errMissing("repositories")
 	}
-	notices := make([]refresh.Notice, 0, len(d.Repositories))
+	notices := make([]refresh.Event, 0, len(d.Repositories))
 	for _, repository := range d.Repositories {
 		name, err := repositoryName(repository.Name)
 		if err != nil {
 			return nil, err
 		}
-		notices = append(notices, refresh.Notice{Repository: name, At: at, Settings: true, Scans: true})
+		notices = append(notices, refresh.Event{Repository: name, At: at, Settings: true, Scans: true})
 	}
 	return notices, nil
 }

@@ -23,7 +23,7 @@ type scanDetail struct {
 }
 
 // imageScan reads "ECR Image Scan": the result of a basic scan.
-func imageScan(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
+func imageScan(detail json.RawMessage, at time.Time) ([]refresh.Event, error) {
 	var d scanDetail
 	if err := json.Unmarshal(detail, &d); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ const inspectorTotal = "TOTAL"
 // and Inspector's other answers leave a severity without findings out. So a 0 is left
 // out here too, or its series would end at the next answer. What is below MEDIUM is
 // in TOTAL only, and its split remains to be asked for.
-func inspectorScan(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
+func inspectorScan(detail json.RawMessage, at time.Time) ([]refresh.Event, error) {
 	var d scanDetail
 	if err := json.Unmarshal(detail, &d); err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func errCount(severity string, n int64) error {
 func clamp(n int64) int32 { return int32(max(0, min(n, math.MaxInt32))) }
 
 // notice tells of a scan's result.
-func (d *scanDetail) notice(scan inventory.Scan, at time.Time) ([]refresh.Notice, error) {
+func (d *scanDetail) notice(scan inventory.Scan, at time.Time) ([]refresh.Event, error) {
 	name, err := repositoryName(d.Repository)
 	if err != nil {
 		return nil, err
@@ -142,5 +142,5 @@ func (d *scanDetail) notice(scan inventory.Scan, at time.Time) ([]refresh.Notice
 	if err != nil {
 		return nil, err
 	}
-	return []refresh.Notice{{Repository: name, At: at, Digest: digest, Scan: &scan}}, nil
+	return []refresh.Event{{Repository: name, At: at, Digest: digest, Scan: &scan}}, nil
 }

@@ -42,25 +42,25 @@ func TestParseSamples(t *testing.T) {
 	want := map[string]event{
 		"scheduler.json":     {run: true},
 		"schedule-rule.json": {name: "Scheduled Event", run: true},
-		"image-push.json": {name: "ECR Image Action", notices: []refresh.Notice{
+		"image-push.json": {name: "ECR Image Action", notices: []refresh.Event{
 			{Repository: "payments/api", At: timeOf(t, "2026-11-20T09:14:33Z"), Images: true}}},
-		"image-delete.json": {name: "ECR Image Action", notices: []refresh.Notice{
+		"image-delete.json": {name: "ECR Image Action", notices: []refresh.Event{
 			{Repository: "payments/api", At: timeOf(t, "2026-11-20T09:20:00Z"), Images: true}}},
-		"image-update-storage-class.json": {name: "ECR Image Action", notices: []refresh.Notice{
+		"image-update-storage-class.json": {name: "ECR Image Action", notices: []refresh.Event{
 			{Repository: "platform/base", At: timeOf(t, "2026-11-20T03:00:12Z"), Images: true}}},
-		"replication.json": {name: "ECR Replication Action", notices: []refresh.Notice{
+		"replication.json": {name: "ECR Replication Action", notices: []refresh.Event{
 			{Repository: "payments/api", At: timeOf(t, "2026-11-20T09:14:51Z"), Images: true}}},
-		"pull-through-cache.json": {name: "ECR Pull Through Cache Action", notices: []refresh.Notice{
+		"pull-through-cache.json": {name: "ECR Pull Through Cache Action", notices: []refresh.Event{
 			{Repository: "docker-hub/library/alpine", At: timeOf(t, "2026-11-20T10:02:07Z"), Images: true}}},
-		"scan-resource-change.json": {name: "ECR Scan Resource Change", notices: []refresh.Notice{
+		"scan-resource-change.json": {name: "ECR Scan Resource Change", notices: []refresh.Event{
 			{Repository: "docker-hub/library/alpine", At: changedAt, Settings: true, Scans: true},
 			{Repository: "payments/api", At: changedAt, Settings: true, Scans: true},
 			{Repository: "payments/worker", At: changedAt, Settings: true, Scans: true}}},
-		"image-scan.json": {name: "ECR Image Scan", notices: []refresh.Notice{{
+		"image-scan.json": {name: "ECR Image Scan", notices: []refresh.Event{{
 			Repository: "payments/api", At: scannedAt, Digest: digestOf(t, sampleDigest),
 			Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: inventory.TimeOf(scannedAt), Severities: []inventory.SeverityCount{
 				{Severity: "CRITICAL", Count: 1}, {Severity: "HIGH", Count: 4}, {Severity: "LOW", Count: 23}, {Severity: "MEDIUM", Count: 11}}}}}},
-		"inspector2-scan.json": {name: "Inspector2 Scan", notices: []refresh.Notice{{
+		"inspector2-scan.json": {name: "Inspector2 Scan", notices: []refresh.Event{{
 			Repository: "payments/api", At: inspectedAt, Digest: digestOf(t, sampleDigest),
 			Scan: &inventory.Scan{Status: "ACTIVE", CompletedAt: inventory.TimeOf(inspectedAt), Partial: true, Total: 39, Severities: []inventory.SeverityCount{
 				{Severity: "CRITICAL", Count: 1}, {Severity: "HIGH", Count: 4}, {Severity: "MEDIUM", Count: 11}}}}}},
@@ -73,7 +73,7 @@ func TestParseSamples(t *testing.T) {
 		t.Errorf("%d files in events/, %d are expected", len(files), len(want))
 	}
 	var records []map[string]string
-	var notices []refresh.Notice
+	var notices []refresh.Event
 	for _, file := range files {
 		payload := sample(t, file.Name())
 		got, err := parseEvent(payload)
@@ -189,7 +189,7 @@ func TestParseScans(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		want := []refresh.Notice{{Repository: "app", At: at.Time().UTC(), Digest: digestOf(t, sampleDigest), Scan: &c.want}}
+		want := []refresh.Event{{Repository: "app", At: at.Time().UTC(), Digest: digestOf(t, sampleDigest), Scan: &c.want}}
 		if diff := cmp.Diff(want, e.notices); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
@@ -323,7 +323,7 @@ func TestParseBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := timeOf(t, "2026-11-20T09:15:02Z")
-	want := []refresh.Notice{{Repository: "one", At: at, Images: true}, {Repository: "two", At: at, Images: true}, {Repository: "one", At: at, Images: true}}
+	want := []refresh.Event{{Repository: "one", At: at, Images: true}, {Repository: "two", At: at, Images: true}, {Repository: "one", At: at, Images: true}}
 	if diff := cmp.Diff(want, e.notices); diff != "" || e.run {
 		t.Errorf("run %v, notices (-want +got):\n%s", e.run, diff)
 	}
@@ -350,7 +350,7 @@ func TestBatchResponse(t *testing.T) {
 	t.Parallel()
 	about := func(repository string) func(event) bool {
 		return func(e event) bool {
-			return slices.ContainsFunc(e.notices, func(n refresh.Notice) bool { return n.Repository == repository })
+			return slices.ContainsFunc(e.notices, func(n refresh.Event) bool { return n.Repository == repository })
 		}
 	}
 	failed := ecrEvent("ECR Image Action", `{"action-type":"PUSH","result":"FAILED","repository-name":"app"}`)

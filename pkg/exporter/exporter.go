@@ -111,18 +111,18 @@ const (
 // error joins what failed, and is not nil if anything that was due was lost.
 func (e *Exporter) Run(ctx context.Context) (Summary, error) {
 	return e.run(ctx, run{
-		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.NoticeResult {
-			return refresh.NoticeResult{Result: e.Refresher.Run(ctx, registry, at)}
+		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.EventResult {
+			return refresh.EventResult{Result: e.Refresher.Run(ctx, registry, at)}
 		},
 	})
 }
 
 // Apply makes a run for what events tell: it refreshes and pushes the repositories
 // that they name, and nothing else.
-func (e *Exporter) Apply(ctx context.Context, notices []refresh.Notice) (Summary, error) {
+func (e *Exporter) Apply(ctx context.Context, events []refresh.Event) (Summary, error) {
 	return e.run(ctx, run{
-		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.NoticeResult {
-			return e.Refresher.Apply(ctx, registry, notices, at)
+		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.EventResult {
+			return e.Refresher.Apply(ctx, registry, events, at)
 		},
 		partial: true,
 	})
@@ -132,8 +132,8 @@ func (e *Exporter) Apply(ctx context.Context, notices []refresh.Notice) (Summary
 // them, and saves nothing.
 func (e *Exporter) Print(ctx context.Context, w io.Writer) (Summary, error) {
 	return e.run(ctx, run{
-		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.NoticeResult {
-			return refresh.NoticeResult{Result: e.Refresher.Run(ctx, registry, at)}
+		refresh: func(ctx context.Context, registry *inventory.Registry, at time.Time) refresh.EventResult {
+			return refresh.EventResult{Result: e.Refresher.Run(ctx, registry, at)}
 		},
 		print: w,
 	})
@@ -141,7 +141,7 @@ func (e *Exporter) Print(ctx context.Context, w io.Writer) (Summary, error) {
 
 // run is what the kinds of runs differ in.
 type run struct {
-	refresh func(context.Context, *inventory.Registry, time.Time) refresh.NoticeResult
+	refresh func(context.Context, *inventory.Registry, time.Time) refresh.EventResult
 	// partial is set if only the repositories that the refresh names are pushed.
 	partial bool
 	// print, if set, is where the series are written as text. Then nothing is pushed,

@@ -115,7 +115,7 @@ type Notices struct {
 type steps struct {
 	begun     time.Time
 	at        time.Time // the samples' timestamp
-	refreshed refresh.NoticeResult
+	refreshed refresh.EventResult
 	pushed    remotewrite.Report
 	ended     int
 	cost      *Cost

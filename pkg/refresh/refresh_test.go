@@ -235,7 +235,7 @@ func TestRun(t *testing.T) {
 		policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":{"Effect":"Allow","Action":"ecr:DescribeRepositories","Resource":"*"}}`))
 		w.check(err)
 		w.server.SetPolicy(policy)
-		w.want(w.run(0), refresh.Result{Listed: true, Due: 20, Denied: 20}, "15 more of the kind")
+		w.want(w.run(0), refresh.Result{Listed: true, Due: 20, Denied: 20}, "15 more errors")
 		if n := strings.Count(w.log.String(), "level=WARN"); n != 5 {
 			t.Errorf("%d warnings, want 5", n)
 		}
@@ -317,7 +317,7 @@ func TestBudget(t *testing.T) {
 		w.run(0)
 		time.Sleep(interval)
 		w.server.Fail(ecrtest.Match{Operation: "DescribeImages"}, ecrtest.Always, ecrtest.FaultServer)
-		w.want(w.run(3*time.Second), refresh.Result{Listed: true, Due: 3, Left: 3}, "no answer within the time for asking")
+		w.want(w.run(3*time.Second), refresh.Result{Listed: true, Due: 3, Left: 3}, "no page of images within the time for refreshing")
 		if len(w.tags("repo-1")) != 1 {
 			t.Error("records were lost")
 		}

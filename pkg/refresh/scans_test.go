@@ -286,7 +286,7 @@ func TestScanFaults(t *testing.T) {
 		w.check(err)
 		w.server.SetPolicy(p)
 	}
-	bubble(t, "findings are denied: the summary, and one warning", func(t *testing.T) {
+	bubble(t, "findings are denied: the summary, and a warning", func(t *testing.T) {
 		w := newWorld(t, 3, 5)
 		policy(w, `"Action":"ecr:DescribeImageScanFindings","Resource":"*"`)
 		w.scanning(refresh.ScanAuto)
@@ -297,8 +297,8 @@ func TestScanFaults(t *testing.T) {
 			}
 			time.Sleep(interval)
 		}
-		if n := strings.Count(w.log.String(), "want of a permission"); n != 1 {
-			t.Errorf("%d warnings, want 1:\n%s", n, &w.log)
+		if n := strings.Count(w.log.String(), "missing permission: using scan source summary instead of findings"); n != 3 {
+			t.Errorf("%d warnings, want one each time the source is decided:\n%s", n, &w.log)
 		}
 		// Each refresh tries, with about as many calls as are made at once.
 		if n := w.calls(findings); n > 3*2*4 {
@@ -358,7 +358,7 @@ func TestScanFaults(t *testing.T) {
 		if result := w.run(0); result.Err != nil || w.known.ScanSource != inventory.ScansFromFindings || result.Scans.Answered != 1 {
 			t.Errorf("%+v, source %s", result, w.known.ScanSource)
 		}
-		if n := strings.Count(w.log.String(), "want of a permission"); n != 1 {
+		if n := strings.Count(w.log.String(), "missing permission: using scan source findings instead of inspector"); n != 1 {
 			t.Errorf("%d warnings:\n%s", n, &w.log)
 		}
 	})

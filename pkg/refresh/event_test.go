@@ -13,14 +13,14 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
-func (w *world) apply(notices ...refresh.Notice) refresh.NoticeResult {
+func (w *world) apply(notices ...refresh.Event) refresh.EventResult {
 	w.Helper()
 	return w.refresher.Apply(w.Context(), w.known, notices, time.Now())
 }
 
 // changed is the notice of a change to a repository's images just now.
-func changed(repository string) refresh.Notice {
-	return refresh.Notice{Repository: repository, At: time.Now().Truncate(time.Second), Images: true}
+func changed(repository string) refresh.Event {
+	return refresh.Event{Repository: repository, At: time.Now().Truncate(time.Second), Images: true}
 }
 
 func (w *world) wantCalls(want map[string]int) {
@@ -54,7 +54,7 @@ func TestApply(t *testing.T) {
 		w.run(0)
 		w.server.ResetObserved()
 		time.Sleep(5 * time.Minute)
-		burst := []refresh.Notice{changed("repo-1"), changed("repo-0"), changed("repo-1"), changed("repo-1")}
+		burst := []refresh.Event{changed("repo-1"), changed("repo-0"), changed("repo-1"), changed("repo-1")}
 		time.Sleep(2 * time.Second)
 		w.apply(burst...)
 		w.wantCalls(map[string]int{"DescribeImages": 2})
@@ -124,7 +124,7 @@ func TestApply(t *testing.T) {
 		w.server.ResetObserved()
 		time.Sleep(5 * time.Minute)
 		w.check(w.registry.PutRepository(ecrtest.Repository{Name: "repo-0", CreatedAt: time.Unix(1, 0), TagMutability: "IMMUTABLE"}))
-		w.apply(refresh.Notice{Repository: "repo-0", At: time.Now(), Settings: true, Scans: true})
+		w.apply(refresh.Event{Repository: "repo-0", At: time.Now(), Settings: true, Scans: true})
 		w.wantCalls(map[string]int{"DescribeRepositories": 1})
 		if w.known.Find("repo-0").TagMutability != "IMMUTABLE" || len(w.tags("repo-0")) != 2 {
 			t.Errorf("known %+v", w.known.Find("repo-0"))
@@ -137,12 +137,12 @@ func TestApply(t *testing.T) {
 
 func TestApplyScans(t *testing.T) {
 	t.Parallel()
-	told := func(at time.Time, tag string, scan inventory.Scan) refresh.Notice {
+	told := func(at time.Time, tag string, scan inventory.Scan) refresh.Event {
 		d, err := inventory.ParseDigest(ecrtest.Digest("repo-0" + tag))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return refresh.Notice{Repository: "repo-0", At: at, Digest: d, Scan: &scan}
+		return refresh.Event{Repository: "repo-0", At: at, Digest: d, Scan: &scan}
 	}
 	critical := inventory.Scan{Status: "COMPLETE", CompletedAt: 7, Severities: []inventory.SeverityCount{{Severity: "CRITICAL", Count: 3}}}
 	bubble(t, "in the second of the answer before, it is the newer one for other environments too", func(t *testing.T) {
