@@ -35,7 +35,7 @@ import (
 // wiring is how the parts are put together beyond the configuration.
 type wiring struct {
 	log *slog.Logger
-	// budget bounds the asking by REFRESH_BUDGET.
+	// budget is set if REFRESH_BUDGET applies.
 	budget bool
 	// print is set if the series are printed: then none is sent.
 	print bool
@@ -43,7 +43,7 @@ type wiring struct {
 	// function's name.
 	stdout io.Writer
 	name   string
-	// progress, if set, is told of each repository and scan.
+	// progress, if set, is called after each repository and scan.
 	progress func(what string, done, due int)
 }
 
@@ -151,7 +151,7 @@ func awsConfig(ctx context.Context, c *config.Config, log *slog.Logger) (aws.Con
 	return awsCfg, nil
 }
 
-// sdkLogger puts what the AWS SDK logs among the program's own lines.
+// sdkLogger writes the AWS SDK's log lines to log.
 func sdkLogger(log *slog.Logger) logging.Logger {
 	return logging.LoggerFunc(func(class logging.Classification, format string, v ...any) {
 		level := slog.LevelDebug

@@ -267,17 +267,17 @@ func TestRateAdapts(t *testing.T) {
 		made := perTwentySeconds(t, images(client))
 		calls, throttled := limiter.TakeCalls()
 		if made < 100 || throttled["DescribeImages"] == 0 || throttled["DescribeImages"] > calls["DescribeImages"]/4 {
-			t.Errorf("at a limit of 10 a second: %d answers, calls %v, throttled %v; want most of 200 and few throttled", made, calls, throttled)
+			t.Errorf("at a limit of 10 a second: %d successes, calls %v, throttled %v; want most of 200 and few throttles", made, calls, throttled)
 		}
 		if made = perTwentySeconds(t, func(ctx context.Context) error {
 			_, err := client.Repositories(ctx)
 			return err
 		}); made < 800 {
-			t.Errorf("%d answers of an operation that is not throttled, want 40 a second", made)
+			t.Errorf("%d successes of an operation that is not throttled, want 40 a second", made)
 		}
 		server.SetRate("DescribeImages", 0, 0)
 		if made = perTwentySeconds(t, images(client)); made < 400 {
-			t.Errorf("%d answers in the 20 s after the limit was lifted, want most of 800", made)
+			t.Errorf("%d successes in the 20 s after the limit was lifted, want most of 800", made)
 		}
 	})
 }
@@ -296,7 +296,7 @@ func TestRateKeepsAShare(t *testing.T) {
 		server.ClearFaults()
 		// From one attempt a second, and each second about one more.
 		if made := perTwentySeconds(t, images(client)); made < 150 {
-			t.Errorf("%d answers in the 20 s after the limit was lifted", made)
+			t.Errorf("%d successes in the 20 s after the limit was lifted", made)
 		}
 	})
 }

@@ -219,7 +219,7 @@ func TestErrors(t *testing.T) {
 			}
 		}
 		if n := server.Calls()["DescribeImages"]; n != 3 {
-			t.Errorf("%d calls: errors that are answers were asked again", n)
+			t.Errorf("%d calls, want no retries", n)
 		}
 	})
 }
@@ -245,7 +245,7 @@ func allow(t *testing.T, server *ecrtest.Server, statements ...string) {
 	server.SetPolicy(policy)
 }
 
-// Only what is declared beside the calls is called, and all of it is needed.
+// The declared permissions are sufficient and necessary.
 func TestPermissions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, 3)
@@ -263,7 +263,7 @@ func TestPermissions(t *testing.T) {
 		for i, p := range ecr.Permissions {
 			allow(t, server, without(statements, i)...)
 			if err := every(t.Context()); !errors.Is(err, awsapi.ErrDenied) {
-				t.Errorf("without %s: error %v, want ErrDenied: is it needed?", p.Action, err)
+				t.Errorf("without %s: error %v, want ErrDenied", p.Action, err)
 			}
 		}
 	})

@@ -60,14 +60,14 @@ func (c *Client) Scans(ctx context.Context, account, token string) ([]inventory.
 	if next, ok := strings.CutPrefix(token, inAggregations); ok {
 		return c.aggregations(ctx, account, next)
 	}
-	answers, next, err := c.coverage(ctx, account, strings.TrimPrefix(token, inCoverage))
+	scans, next, err := c.coverage(ctx, account, strings.TrimPrefix(token, inCoverage))
 	if err != nil {
 		return nil, "", err
 	}
 	if next == "" {
-		return answers, inAggregations, nil
+		return scans, inAggregations, nil
 	}
-	return answers, inCoverage + next, nil
+	return scans, inCoverage + next, nil
 }
 
 var listCoverage = awsapi.Permission{Action: "inspector2:ListCoverage", Resource: "*"}
@@ -88,7 +88,7 @@ func (c *Client) coverage(ctx context.Context, account, token string) ([]invento
 	if err != nil {
 		return nil, "", fmt.Errorf("listing the images that Inspector covers: %w", tokenError(err, token))
 	}
-	var answers []inventory.ScanAnswer
+	var scans []inventory.ScanAnswer
 	for i := range out.CoveredResources {
 		resource := &out.CoveredResources[i]
 		repository, digest, err := imageOf(aws.ToString(resource.ResourceId))
@@ -96,19 +96,19 @@ func (c *Client) coverage(ctx context.Context, account, token string) ([]invento
 			continue // not an image, or without a status
 		}
 		status, unfinished := statusOf(resource.ScanStatus)
-		answer := inventory.ScanAnswer{Repository: repository, Digest: digest, Scan: inventory.Scan{
+		scan := inventory.ScanAnswer{Repository: repository, Digest: digest, Scan: inventory.Scan{
 			Status: status, CompletedAt: inventory.TimeOf(aws.ToTime(resource.LastScannedAt)),
 		}}
 		if unfinished {
-			answer.Scan.Unfinished = 1
+			scan.Scan.Unfinished = 1
 		}
 		if metadata := resource.ResourceMetadata; metadata != nil && metadata.EcrImage != nil {
-			answer.Scan.InUseCount = aws.ToInt64(metadata.EcrImage.InUseCount)
-			answer.Scan.LastInUseAt = inventory.TimeOf(aws.ToTime(metadata.EcrImage.LastInUseAt))
+			scan.Scan.InUseCount = aws.ToInt64(metadata.EcrImage.InUseCount)
+			scan.Scan.LastInUseAt = inventory.TimeOf(aws.ToTime(metadata.EcrImage.LastInUseAt))
 		}
-		answers = append(answers, answer)
+		scans = append(scans, scan)
 	}
-	return answers, awsapi.NextToken(token, out.NextToken), nil
+	return scans, awsapi.NextToken(token, out.NextToken), nil
 }
 
 var listFindingAggregations = awsapi.Permission{Action: "inspector2:ListFindingAggregations", Resource: "*"}
@@ -126,7 +126,7 @@ func (c *Client) aggregations(ctx context.Context, account, token string) ([]inv
 	if err != nil {
 		return nil, "", fmt.Errorf("listing Inspector's findings by image: %w", tokenError(err, token))
 	}
-	var answers []inventory.ScanAnswer
+	var scans []inventory.ScanAnswer
 	for _, response := range out.Responses {
 		row, ok := response.(*types.AggregationResponseMemberAwsEcrContainerAggregation)
 		if !ok || row.Value.SeverityCounts == nil {
@@ -137,13 +137,13 @@ func (c *Client) aggregations(ctx context.Context, account, token string) ([]inv
 		if err != nil || repository == "" {
 			continue
 		}
-		answers = append(answers, inventory.ScanAnswer{Repository: repository, Digest: digest, Scan: counts(row.Value.SeverityCounts)})
+		scans = append(scans, inventory.ScanAnswer{Repository: repository, Digest: digest, Scan: counts(row.Value.SeverityCounts)})
 	}
 	next := awsapi.NextToken(token, out.NextToken)
 	if next != "" {
 		next = inAggregations + next
 	}
-	return answers, next, nil
+	return scans, next, nil
 }
 
 // tokenError says of an error of a page that its token is at fault.
