@@ -13,7 +13,7 @@ import (
 // The kinds of errors that callers tell apart, without knowing the service.
 var (
 	// ErrGone means that the repository does not exist, or no longer.
-	ErrGone = errors.New("does not exist")
+	ErrGone = errors.New("repository does not exist")
 	// ErrDenied means that IAM or a resource policy refused the call.
 	ErrDenied = errors.New("permission denied")
 	// ErrInvalidToken means that a page token is no longer accepted: the listing has
