@@ -18,25 +18,25 @@ const module = "github.com/aws-exporters/ecr-remote-write"
 // arrows are the imports among our packages that may be: a package on the left may
 // import those on the right, and no other of ours.
 var arrows = map[string][]string{
-	"lambda":              {"pkg/auth", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/pace", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/selection", "pkg/state"},
+	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/selection", "pkg/state"},
 	"lambda/local":        {"pkg/ecrtest", "pkg/lambdatest"},
 	"pkg/auth":            {},
+	"pkg/awsapi":          {},
 	"pkg/config":          {},
-	"pkg/ecr":             {"pkg/inventory", "pkg/pace"},
+	"pkg/ecr":             {"pkg/awsapi", "pkg/inventory"},
 	"pkg/ecrtest":         {},
 	"pkg/emf":             {"pkg/metrics"},
 	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite"},
-	"pkg/inspector":       {"pkg/inventory", "pkg/pace"},
+	"pkg/inspector":       {"pkg/awsapi", "pkg/inventory"},
 	"pkg/inventory":       {},
 	"pkg/lambdatest":      {},
 	"pkg/metrics":         {"pkg/inventory"},
-	"pkg/pace":            {"pkg/inventory"},
-	"pkg/refresh":         {"pkg/inventory"},
+	"pkg/refresh":         {"pkg/awsapi", "pkg/inventory"},
 	"pkg/remotewrite":     {"pkg/metrics"},
 	"pkg/remotewritetest": {},
 	"pkg/secret":          {},
 	"pkg/selection":       {"pkg/inventory"},
-	"pkg/state":           {"pkg/inventory"},
+	"pkg/state":           {"pkg/awsapi", "pkg/inventory"},
 }
 
 // only says which of our packages may import what is not ours.

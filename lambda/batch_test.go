@@ -104,12 +104,12 @@ func TestHandleBatch(t *testing.T) {
 		t.Errorf("%d dropped, Summary %+v", len(dropped), last)
 	}
 
-	// What could not be pushed comes again, and all that is behind it.
+	// If the push failed, the message and all after it are delivered again.
 	s.receiver.Answer(remotewritetest.Answer{Status: 403})
 	if diff := cmp.Diff([]string{"2", "3"}, again(t, f, "garbage", push, push)); diff != "" {
 		t.Errorf("to be delivered again (-want +got):\n%s", diff)
 	}
-	// What could not be read is due, and does not hold up the others.
+	// If reading failed, the repository is due, and no message is delivered again.
 	s.server.Fail(ecrtest.Match{Operation: "DescribeImages"}, 8, ecrtest.Fault{Status: 400, Code: "AccessDeniedException"})
 	if got := again(t, f, push); len(got) != 0 {
 		t.Errorf("to be delivered again: %v", got)

@@ -12,11 +12,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/lambdatest"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
@@ -43,7 +43,7 @@ func BenchmarkRefresh(b *testing.B) {
 		return ecr.New(aws.Config{
 			Region: region, BaseEndpoint: aws.String(server.URL()), HTTPClient: server.Client(),
 			Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
-		}, ecr.Options{Pace: pace.New(perSecond)})
+		}, ecr.Options{Limiter: awsapi.NewLimiter(perSecond)})
 	}
 	for _, c := range []struct {
 		name        string

@@ -16,6 +16,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
@@ -131,23 +132,14 @@ func permissionsTable() string {
 	row := func(action, resource, needed string) {
 		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", action, resource, needed)
 	}
-	onECR := func(p ecr.Permission, needed string) {
-		if p.Resource != "*" {
-			p.Resource = "arn:aws:ecr:REGION:ACCOUNT:" + p.Resource
-		}
-		row(p.Action, p.Resource, needed)
-	}
 	for _, p := range ecr.Permissions {
-		onECR(p, "always")
+		row(p.Action, p.Resource, "always")
 	}
-	for _, p := range ecr.ScanPermissions {
-		onECR(p, sourcesThatNeed(p.Action))
-	}
-	for _, action := range inspector.Actions {
-		row(action, "*", sourcesThatNeed(action))
+	for _, p := range slices.Concat(ecr.ScanPermissions, inspector.Permissions) {
+		row(p.Action, p.Resource, sourcesThatNeed(p))
 	}
 	for _, p := range state.Permissions {
-		row(p.Action, "arn:aws:s3:::"+p.Resource, "`STATE_URL` is `s3://BUCKET/KEY`")
+		row(p.Action, p.Resource, "`STATE_URL` is `s3://BUCKET/KEY`")
 	}
 	for _, action := range auth.Actions {
 		row(action, "arn:aws:aps:REGION:ACCOUNT:workspace/WORKSPACE-ID", "the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead")
@@ -163,12 +155,12 @@ func permissionsTable() string {
 	return b.String()
 }
 
-// sourcesThatNeed names the values of SCAN_SOURCE that need an action.
-func sourcesThatNeed(action string) string {
+// sourcesThatNeed names the values of SCAN_SOURCE that need a permission.
+func sourcesThatNeed(p awsapi.Permission) string {
 	var sources []string
 	for _, source := range []config.ScanSource{config.ScanAuto, config.ScanFindings, config.ScanInspector, config.ScanSummary, config.ScanNone} {
 		onECR, onInspector := scanPermissions(source)
-		if slices.Contains(onInspector, action) || slices.ContainsFunc(onECR, func(p ecr.Permission) bool { return p.Action == action }) {
+		if slices.Contains(onInspector, p) || slices.Contains(onECR, p) {
 			sources = append(sources, "`"+string(source)+"`")
 		}
 	}

@@ -10,57 +10,64 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
-// event is what an invocation asks for.
+// event is the payload of an invocation.
 type event struct {
-	// name is the event's detail-type, for the log; empty for a batch and for {}.
-	name string
-	// run is set if it asks for a whole run: the schedule.
+	// run is set if a whole run is requested: by the schedule.
 	run bool
-	// notices are what ECR or Inspector tell. There are none in an event that is
-	// known and of no concern: an action that failed, for one.
-	notices []refresh.Notice
-	// batch is set for what SQS delivered; run and notices are then those of all
-	// its messages.
-	batch *batch
+	// events are what ECR or Inspector reported. There are none in an event without
+	// consequences, such as a failed push.
+	events []refresh.Event
+	// messages is set for a batch from SQS; run and events are then those of all its
+	// messages.
+	messages []message
 }
 
-// asks reports whether there is anything to do.
-func (e event) asks() bool { return e.run || len(e.notices) > 0 }
+// hasWork reports whether there is anything to do.
+func (e event) hasWork() bool { return e.run || len(e.events) > 0 }
 
-// kind is an EventBridge event that is understood.
+// kind is a kind of EventBridge event.
 type kind struct {
 	source, detailType string
-	// read returns what an event tells that happened at a moment; nil for one that
-	// asks for a run.
-	read func(detail json.RawMessage, at time.Time) ([]refresh.Notice, error)
+	// read returns what an event says that happened at a moment; nil for the schedule.
+	read func(detail json.RawMessage, at time.Time) ([]refresh.Event, error)
 }
 
-// kinds are all of them. See
+// kinds are the supported ones; any other event is an error. See
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html and
 // https://docs.aws.amazon.com/inspector/latest/user/eventbridge-integration.html.
 var kinds = []kind{
 	{"aws.events", "Scheduled Event", nil},
-	{"aws.ecr", "ECR Image Action", imageAction},
-	{"aws.ecr", "ECR Image Scan", imageScan},
-	{"aws.ecr", "ECR Replication Action", replication},
-	{"aws.ecr", "ECR Pull Through Cache Action", pullThroughCache},
-	{"aws.ecr", "ECR Scan Resource Change", scanResourceChange},
-	{"aws.ecr", "ECR Referrer Action", nothing},
-	{"aws.inspector2", "Inspector2 Scan", inspectorScan},
+	{"aws.ecr", "ECR Image Action", reader(imageAction)},
+	{"aws.ecr", "ECR Image Scan", reader(imageScan)},
+	{"aws.ecr", "ECR Replication Action", reader(replication)},
+	{"aws.ecr", "ECR Pull Through Cache Action", reader(pullThroughCache)},
+	{"aws.ecr", "ECR Scan Resource Change", reader(scanResourceChange)},
+	{"aws.ecr", "ECR Referrer Action", reader(ignored)},
+	{"aws.inspector2", "Inspector2 Scan", reader(inspectorScan)},
 }
 
-// nothing reads an event of which no family tells: "ECR Referrer Action" is about
-// signatures and the like, which have no tag.
-func nothing(json.RawMessage, time.Time) ([]refresh.Notice, error) { return nil, nil }
+// reader decodes an event's detail for read.
+func reader[T any](read func(detail T, at time.Time) ([]refresh.Event, error)) func(json.RawMessage, time.Time) ([]refresh.Event, error) {
+	return func(text json.RawMessage, at time.Time) ([]refresh.Event, error) {
+		var detail T
+		if err := json.Unmarshal(text, &detail); err != nil {
+			return nil, err
+		}
+		return read(detail, at)
+	}
+}
 
-// parseEvent reads what an invocation was given:
-//   - {}, which EventBridge Scheduler sends where its target has no Input, and which
-//     asks for a run
-//   - an EventBridge event, one of the kinds above
+// ignored is for events that change no series: "ECR Referrer Action" is about signatures
+// and the like, which have no tag.
+func ignored(json.RawMessage, time.Time) ([]refresh.Event, error) { return nil, nil }
+
+// parseEvent reads the payload of an invocation:
+//   - {}, which EventBridge Scheduler sends for a target without Input: a run
+//   - an EventBridge event of one of the kinds above
 //   - a batch of SQS messages with such events
 //
-// The error tells what was got instead. A message of a batch that is not understood
-// is no error: see batch.
+// Anything else is an error that names what is supported. A message of a batch has an
+// error of its own.
 func parseEvent(payload []byte) (event, error) {
 	fields, err := fieldsOf(payload)
 	if err != nil {
@@ -69,76 +76,70 @@ func parseEvent(payload []byte) (event, error) {
 	if records, ok := fields["Records"]; ok {
 		return parseBatch(records)
 	}
-	return parseNotification(payload, fields)
+	return parseSingle(payload, fields)
 }
 
-// fieldsOf reads a JSON object, field by field.
+// fieldsOf returns the fields of a JSON object.
 func fieldsOf(payload []byte) (map[string]json.RawMessage, error) {
 	if len(bytes.TrimSpace(payload)) == 0 {
-		return nil, fmt.Errorf("the event is empty: %s", wanted())
+		return nil, fmt.Errorf("the event is empty: %s", supported())
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(payload, &fields); err != nil {
-		return nil, fmt.Errorf("the event is no JSON object (%w): %s", err, wanted())
+		return nil, fmt.Errorf("the event is not a JSON object (%w): %s", err, supported())
 	}
 	if fields == nil {
-		return nil, fmt.Errorf("the event is null: %s", wanted())
+		return nil, fmt.Errorf("the event is null: %s", supported())
 	}
 	return fields, nil
 }
 
-// parseNotification reads what EventBridge or its Scheduler sends.
+// parseSingle reads an event of EventBridge or EventBridge Scheduler.
 //
 // See https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html.
-func parseNotification(payload []byte, fields map[string]json.RawMessage) (event, error) {
+func parseSingle(payload []byte, fields map[string]json.RawMessage) (event, error) {
 	if len(fields) == 0 {
 		return event{run: true}, nil
 	}
 	var envelope struct {
-		Source     string `json:"source"`
-		DetailType string `json:"detail-type"`
+		Source     string          `json:"source"`
+		DetailType string          `json:"detail-type"`
+		Time       time.Time       `json:"time"`
+		Detail     json.RawMessage `json:"detail"`
 	}
 	if err := json.Unmarshal(payload, &envelope); err != nil {
-		return event{}, fmt.Errorf("the event is no EventBridge event (%w): %s", err, wanted())
+		return event{}, fmt.Errorf("the event is not an EventBridge event (%w): %s", err, supported())
 	}
 	for _, k := range kinds {
 		if envelope.Source != k.source || envelope.DetailType != k.detailType {
 			continue
 		}
-		e := event{name: k.detailType, run: k.read == nil}
-		if !e.run {
-			notices, err := k.notices(payload)
-			if err != nil {
-				return event{}, fmt.Errorf("reading the event %q of %s: %w", k.detailType, k.source, err)
-			}
-			e.notices = notices
+		if k.read == nil {
+			return event{run: true}, nil
 		}
-		return e, nil
+		events, err := k.events(envelope.Detail, envelope.Time)
+		if err != nil {
+			return event{}, fmt.Errorf("reading the event %q of %s: %w", k.detailType, k.source, err)
+		}
+		return event{events: events}, nil
 	}
-	return event{}, fmt.Errorf("the event is unknown (source %.100q, detail-type %.100q): %s", envelope.Source, envelope.DetailType, wanted())
+	return event{}, fmt.Errorf("the event is unknown (source %.100q, detail-type %.100q): %s", envelope.Source, envelope.DetailType, supported())
 }
 
-func (k kind) notices(payload []byte) ([]refresh.Notice, error) {
-	var body struct {
-		Time   time.Time       `json:"time"`
-		Detail json.RawMessage `json:"detail"`
-	}
-	if err := json.Unmarshal(payload, &body); err != nil {
-		return nil, err
-	}
-	if body.Time.IsZero() {
+func (k kind) events(detail json.RawMessage, at time.Time) ([]refresh.Event, error) {
+	switch {
+	case at.IsZero():
 		return nil, errMissing("time")
-	}
-	if len(body.Detail) == 0 {
+	case len(detail) == 0:
 		return nil, errMissing("detail")
 	}
-	return k.read(body.Detail, body.Time)
+	return k.read(detail, at)
 }
 
-func errMissing(field string) error { return fmt.Errorf("it has no %s", field) }
+func errMissing(field string) error { return fmt.Errorf("%s is missing", field) }
 
-// wanted lists what is understood.
-func wanted() string {
+// supported lists the kinds of events, for an error.
+func supported() string {
 	var b strings.Builder
 	b.WriteString("want ")
 	for i, k := range kinds {

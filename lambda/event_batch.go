@@ -8,19 +8,11 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// batch is what SQS delivered at once: messages in the order of their group.
-//
-// A message that is not understood is dropped, and so counts as handled: it would
-// not be understood the next time either, and would hold up all that come after it.
-type batch struct {
-	messages []message
-}
-
-// message is one of them, with an EventBridge event as its body.
+// message is a message from SQS with an EventBridge event as its body.
 type message struct {
 	id    string
 	event event
-	err   error // why the body was not understood; event is then empty
+	err   error // why the body cannot be read; event is then empty
 }
 
 // parseBatch reads the Records of an invocation by SQS.
@@ -36,47 +28,45 @@ func parseBatch(text json.RawMessage) (event, error) {
 		return event{}, fmt.Errorf("reading a batch of SQS messages: %w", err)
 	}
 	if records == nil {
-		return event{}, errors.New("reading a batch of SQS messages: it has no Records")
+		return event{}, errors.New("reading a batch of SQS messages: Records is null")
 	}
-	e := event{batch: &batch{}}
+	e := event{messages: []message{}}
 	for i, record := range records {
 		switch {
 		case record.Source != "aws:sqs":
-			return event{}, fmt.Errorf("record %d of a batch is of %.100q, want aws:sqs", i, record.Source)
+			return event{}, fmt.Errorf("record %d of a batch is from %.100q, want aws:sqs", i, record.Source)
 		case record.MessageID == "":
-			// Without it its failure could not be told.
+			// Without it, its failure could not be reported.
 			return event{}, fmt.Errorf("record %d of a batch of SQS messages has no messageId", i)
 		}
 		m := message{id: record.MessageID}
-		m.event, m.err = parseBody(record.Body)
-		e.batch.messages = append(e.batch.messages, m)
+		m.event, m.err = parseBody([]byte(record.Body))
+		e.messages = append(e.messages, m)
 		e.run = e.run || m.event.run
-		e.notices = append(e.notices, m.event.notices...)
+		e.events = append(e.events, m.event.events...)
 	}
 	return e, nil
 }
 
-func parseBody(body string) (event, error) {
-	fields, err := fieldsOf([]byte(body))
+func parseBody(body []byte) (event, error) {
+	fields, err := fieldsOf(body)
 	if err != nil {
 		return event{}, err
 	}
-	return parseNotification([]byte(body), fields)
+	return parseSingle(body, fields)
 }
 
-// response tells SQS which messages to deliver again: the first one that failed and
-// all after it, so that the order of their group is kept. failed is asked about the
-// events that were understood; without it none failed.
+// batchResponse tells SQS which messages to deliver again. If failed, these are the first
+// with work to do and all after it, which keeps the order of their group. A message that
+// cannot be read counts as handled: it would fail each time, and block those after it.
 //
 // See https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html.
-func (b *batch) response(failed func(event) bool) events.SQSEventResponse {
+func batchResponse(messages []message, failed bool) events.SQSEventResponse {
+	// Lambda takes null for a failure of the whole batch.
 	response := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
-	if failed == nil {
-		return response
-	}
 	again := false
-	for _, m := range b.messages {
-		if again = again || m.err == nil && failed(m.event); again {
+	for _, m := range messages {
+		if again = again || failed && m.event.hasWork(); again {
 			response.BatchItemFailures = append(response.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.id})
 		}
 	}

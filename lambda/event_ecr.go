@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -10,62 +9,43 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
-// resultSuccess is how ECR's events say that something happened; any other word,
-// FAILED for one, that it did not.
-const resultSuccess = "SUCCESS"
+// imageDetail is what events about a repository's images have in common.
+type imageDetail struct {
+	Result     string `json:"result"`
+	SyncStatus string `json:"sync-status"` // in place of Result in a pull through cache's
+	Repository string `json:"repository-name"`
+	Action     string `json:"action-type"`
+}
 
-// imageAction reads "ECR Image Action": which images or tags a repository has changed.
-func imageAction(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
-	var d struct {
-		Result     string `json:"result"`
-		Repository string `json:"repository-name"`
-		Action     string `json:"action-type"`
-	}
-	if err := json.Unmarshal(detail, &d); err != nil {
-		return nil, err
-	}
+// imageAction reads "ECR Image Action": images or tags of a repository changed.
+func imageAction(d imageDetail, at time.Time) ([]refresh.Event, error) {
 	switch d.Action {
 	case "PUSH", "DELETE", "UPDATE_STORAGE_CLASS":
 	case "":
 		return nil, errMissing("action-type")
 	default:
-		// An action that is not known yet need not change what is listed, and can
-		// be frequent.
+		// Actions to come may not change what is listed, and may be frequent.
 		return nil, nil
 	}
 	return imagesChanged("result", d.Result, d.Repository, at)
 }
 
-// replication reads "ECR Replication Action", which is sent where an image goes to.
-func replication(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
-	var d struct {
-		Result     string `json:"result"`
-		Repository string `json:"repository-name"`
-	}
-	if err := json.Unmarshal(detail, &d); err != nil {
-		return nil, err
-	}
+// replication reads "ECR Replication Action", which is sent at the destination.
+func replication(d imageDetail, at time.Time) ([]refresh.Event, error) {
 	return imagesChanged("result", d.Result, d.Repository, at)
 }
 
-// pullThroughCache reads "ECR Pull Through Cache Action": an image was fetched, or
-// fetched anew, from an upstream registry. repository-name has the rule's prefix.
-func pullThroughCache(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
-	var d struct {
-		Status     string `json:"sync-status"`
-		Repository string `json:"repository-name"`
-	}
-	if err := json.Unmarshal(detail, &d); err != nil {
-		return nil, err
-	}
-	return imagesChanged("sync-status", d.Status, d.Repository, at)
+// pullThroughCache reads "ECR Pull Through Cache Action": an image was pulled, or pulled
+// again, from an upstream registry. repository-name includes the rule's prefix.
+func pullThroughCache(d imageDetail, at time.Time) ([]refresh.Event, error) {
+	return imagesChanged("sync-status", d.SyncStatus, d.Repository, at)
 }
 
-// imagesChanged is the notice that a repository's images are others now, if the
-// field with the result says so.
-func imagesChanged(field, result, repository string, at time.Time) ([]refresh.Notice, error) {
+// imagesChanged returns the event that a repository's images changed, unless the result
+// in the named field is a failure.
+func imagesChanged(field, result, repository string, at time.Time) ([]refresh.Event, error) {
 	switch result {
-	case resultSuccess:
+	case "SUCCESS":
 	case "":
 		return nil, errMissing(field)
 	default:
@@ -75,23 +55,21 @@ func imagesChanged(field, result, repository string, at time.Time) ([]refresh.No
 	if err != nil {
 		return nil, err
 	}
-	return []refresh.Notice{{Repository: name, At: at, Images: true}}, nil
+	return []refresh.Event{{Repository: name, At: at, Images: true}}, nil
 }
 
-// scanResourceChange reads "ECR Scan Resource Change": repositories of an enhanced
-// registry are scanned more or less often than before, or for the first time. That
-// an image came or went is told by it too, and by "ECR Image Action": the latter is
-// enough.
-func scanResourceChange(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
-	var d struct {
-		ResourceType string `json:"resource-type"`
-		Repositories []struct {
-			Name string `json:"repository-name"`
-		} `json:"repositories"`
-	}
-	if err := json.Unmarshal(detail, &d); err != nil {
-		return nil, err
-	}
+// scanResourceDetail is the detail of "ECR Scan Resource Change".
+type scanResourceDetail struct {
+	ResourceType string `json:"resource-type"`
+	Repositories []struct {
+		Name string `json:"repository-name"`
+	} `json:"repositories"`
+}
+
+// scanResourceChange reads "ECR Scan Resource Change": the scan frequency of repositories
+// of an enhanced registry changed. It is also sent for each image pushed or deleted, for
+// which "ECR Image Action" is enough.
+func scanResourceChange(d scanResourceDetail, at time.Time) ([]refresh.Event, error) {
 	switch {
 	case d.ResourceType == "":
 		return nil, errMissing("resource-type")
@@ -100,20 +78,19 @@ func scanResourceChange(detail json.RawMessage, at time.Time) ([]refresh.Notice,
 	case len(d.Repositories) == 0:
 		return nil, errMissing("repositories")
 	}
-	notices := make([]refresh.Notice, 0, len(d.Repositories))
+	events := make([]refresh.Event, 0, len(d.Repositories))
 	for _, repository := range d.Repositories {
 		name, err := repositoryName(repository.Name)
 		if err != nil {
 			return nil, err
 		}
-		notices = append(notices, refresh.Notice{Repository: name, At: at, Settings: true, Scans: true})
+		events = append(events, refresh.Event{Repository: name, At: at, Settings: true, Scans: true})
 	}
-	return notices, nil
+	return events, nil
 }
 
-// The names that ECR takes, by RepositoryName of its service model. Asking for
-// another is refused each time, and a message that fails each time would hold up
-// all that come after it.
+// The names that ECR accepts (RepositoryName in its service model). A request for any
+// other fails each time, and so would the message, blocking those after it.
 var repositoryPattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 
 const (
@@ -121,7 +98,7 @@ const (
 	repositoryMaxLength = 256
 )
 
-// repositoryName reads a repository's name, which Inspector writes as an ARN:
+// repositoryName reads a repository's name, or its ARN, which Inspector sends:
 // arn:aws:ecr:REGION:ACCOUNT:repository/NAME.
 func repositoryName(s string) (string, error) {
 	if s == "" {

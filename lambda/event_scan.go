@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -13,21 +12,17 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
-// scanDetail is what both kinds of scan events have. aws-lambda-go's ECRScanEvent is
-// not for us: in it a severity that is absent counts 0.
+// scanDetail is the detail of both kinds of scan events. aws-lambda-go's ECRScanEvent
+// does not distinguish an absent severity from a count of 0.
 type scanDetail struct {
 	Status     string            `json:"scan-status"`
 	Repository string            `json:"repository-name"`
 	Digest     string            `json:"image-digest"`
-	Counts     map[string]*int64 `json:"finding-severity-counts"` // nil if the event has none
+	Counts     map[string]*int64 `json:"finding-severity-counts"` // nil if absent
 }
 
 // imageScan reads "ECR Image Scan": the result of a basic scan.
-func imageScan(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
-	var d scanDetail
-	if err := json.Unmarshal(detail, &d); err != nil {
-		return nil, err
-	}
+func imageScan(d scanDetail, at time.Time) ([]refresh.Event, error) {
 	if d.Status == "" {
 		return nil, errMissing("scan-status")
 	}
@@ -39,78 +34,62 @@ func imageScan(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
 			return nil, err
 		}
 		if d.Counts == nil {
-			scan.Unfinished = 1 // the counts are to be asked for
+			scan.Unfinished = 1 // the counts have to be requested
 			break
 		}
 		scan.Severities, scan.CompletedAt = severities, inventory.TimeOf(at)
 	case "IN_PROGRESS", "PENDING":
 		scan.Unfinished = 1
 	}
-	return d.notice(scan, at)
+	return d.event(scan, at)
 }
 
-// inspectorTotal is the word under which Inspector counts the findings of all
-// severities. It is no severity.
+// inspectorTotal is the key under which Inspector counts the findings of all severities.
 const inspectorTotal = "TOTAL"
 
 // inspectorScan reads "Inspector2 Scan": the result of an image's first enhanced scan.
-// The same event tells of EC2 instances and Lambda functions, which concern nobody
-// here.
+// Those of EC2 instances and Lambda functions, which name no repository, are ignored.
 //
-// Inspector counts CRITICAL, HIGH and MEDIUM, with a 0 for none, where all of ECR's
-// and Inspector's other answers leave a severity without findings out. So a 0 is left
-// out here too, or its series would end at the next answer. What is below MEDIUM is
-// in TOTAL only, and its split remains to be asked for.
-func inspectorScan(detail json.RawMessage, at time.Time) ([]refresh.Notice, error) {
-	var d scanDetail
-	if err := json.Unmarshal(detail, &d); err != nil {
-		return nil, err
-	}
+// Inspector counts CRITICAL, HIGH and MEDIUM, with a 0 for none, where all other responses
+// of ECR and Inspector leave out a severity without findings. So does this, or its series
+// would end with the next response. What is below MEDIUM is only in TOTAL, and its split
+// has to be requested.
+func inspectorScan(d scanDetail, at time.Time) ([]refresh.Event, error) {
 	if d.Repository == "" && d.Digest == "" {
 		return nil, nil
 	}
 	if d.Status == "" {
 		return nil, errMissing("scan-status")
 	}
-	// What the events call INITIAL_SCAN_COMPLETE is ACTIVE in the API: Inspector
-	// keeps watching the image.
+	// INITIAL_SCAN_COMPLETE in events is ACTIVE in the API: Inspector keeps watching the
+	// image.
 	scan := inventory.Scan{Status: "ACTIVE"}
 	if d.Counts == nil {
 		scan.Unfinished = 1
-		return d.notice(scan, at)
+		return d.event(scan, at)
 	}
-	total, err := totalCount(d.Counts)
+	total := int64(-1) // no sum of counts: the split is unknown without a total
+	if n := d.Counts[inspectorTotal]; n != nil {
+		if total = *n; total < 0 {
+			return nil, errCount(inspectorTotal, total)
+		}
+	}
+	delete(d.Counts, inspectorTotal)
+	severities, err := severityCounts(d.Counts)
 	if err != nil {
 		return nil, err
 	}
-	delete(d.Counts, inspectorTotal)
-	if scan.Severities, err = severityCounts(d.Counts); err != nil {
-		return nil, err
-	}
-	scan.Severities = slices.DeleteFunc(scan.Severities, func(s inventory.SeverityCount) bool { return s.Count == 0 })
+	scan.Severities = slices.DeleteFunc(severities, func(s inventory.SeverityCount) bool { return s.Count == 0 })
 	var sum int64
 	for _, severity := range scan.Severities {
 		sum += int64(severity.Count)
 	}
 	scan.CompletedAt = inventory.TimeOf(at)
 	scan.Total, scan.Partial = clamp(total), sum != total
-	return d.notice(scan, at)
+	return d.event(scan, at)
 }
 
-// totalCount is the number of findings of all severities; -1, which no sum is, if the
-// event does not tell it.
-func totalCount(counts map[string]*int64) (int64, error) {
-	switch n := counts[inspectorTotal]; {
-	case n == nil:
-		return -1, nil
-	case *n < 0:
-		return 0, errCount(inspectorTotal, *n)
-	default:
-		return *n, nil
-	}
-}
-
-// severityCounts are sorted by severity; one that is absent or null is not among them.
+// severityCounts are sorted by severity; absent and null ones are left out.
 func severityCounts(counts map[string]*int64) ([]inventory.SeverityCount, error) {
 	list := make([]inventory.SeverityCount, 0, len(counts))
 	for severity, count := range counts {
@@ -132,8 +111,8 @@ func errCount(severity string, n int64) error {
 
 func clamp(n int64) int32 { return int32(max(0, min(n, math.MaxInt32))) }
 
-// notice tells of a scan's result.
-func (d *scanDetail) notice(scan inventory.Scan, at time.Time) ([]refresh.Notice, error) {
+// event returns the event of a scan's result.
+func (d *scanDetail) event(scan inventory.Scan, at time.Time) ([]refresh.Event, error) {
 	name, err := repositoryName(d.Repository)
 	if err != nil {
 		return nil, err
@@ -142,5 +121,5 @@ func (d *scanDetail) notice(scan inventory.Scan, at time.Time) ([]refresh.Notice
 	if err != nil {
 		return nil, err
 	}
-	return []refresh.Notice{{Repository: name, At: at, Digest: digest, Scan: &scan}}, nil
+	return []refresh.Event{{Repository: name, At: at, Digest: digest, Scan: &scan}}, nil
 }

@@ -35,32 +35,32 @@ func timeOf(t testing.TB, s string) time.Time {
 	return at
 }
 
-// Every event in events/ is understood, and there is none that this table leaves out.
+// Every event in events/ is in this table, and read as it says.
 func TestParseSamples(t *testing.T) {
 	t.Parallel()
 	scannedAt, inspectedAt, changedAt := timeOf(t, "2026-11-20T09:15:02Z"), timeOf(t, "2026-11-20T09:15:04Z"), timeOf(t, "2026-11-20T08:30:00Z")
 	want := map[string]event{
 		"scheduler.json":     {run: true},
-		"schedule-rule.json": {name: "Scheduled Event", run: true},
-		"image-push.json": {name: "ECR Image Action", notices: []refresh.Notice{
+		"schedule-rule.json": {run: true},
+		"image-push.json": {events: []refresh.Event{
 			{Repository: "payments/api", At: timeOf(t, "2026-11-20T09:14:33Z"), Images: true}}},
-		"image-delete.json": {name: "ECR Image Action", notices: []refresh.Notice{
+		"image-delete.json": {events: []refresh.Event{
 			{Repository: "payments/api", At: timeOf(t, "2026-11-20T09:20:00Z"), Images: true}}},
-		"image-update-storage-class.json": {name: "ECR Image Action", notices: []refresh.Notice{
+		"image-update-storage-class.json": {events: []refresh.Event{
 			{Repository: "platform/base", At: timeOf(t, "2026-11-20T03:00:12Z"), Images: true}}},
-		"replication.json": {name: "ECR Replication Action", notices: []refresh.Notice{
+		"replication.json": {events: []refresh.Event{
 			{Repository: "payments/api", At: timeOf(t, "2026-11-20T09:14:51Z"), Images: true}}},
-		"pull-through-cache.json": {name: "ECR Pull Through Cache Action", notices: []refresh.Notice{
+		"pull-through-cache.json": {events: []refresh.Event{
 			{Repository: "docker-hub/library/alpine", At: timeOf(t, "2026-11-20T10:02:07Z"), Images: true}}},
-		"scan-resource-change.json": {name: "ECR Scan Resource Change", notices: []refresh.Notice{
+		"scan-resource-change.json": {events: []refresh.Event{
 			{Repository: "docker-hub/library/alpine", At: changedAt, Settings: true, Scans: true},
 			{Repository: "payments/api", At: changedAt, Settings: true, Scans: true},
 			{Repository: "payments/worker", At: changedAt, Settings: true, Scans: true}}},
-		"image-scan.json": {name: "ECR Image Scan", notices: []refresh.Notice{{
+		"image-scan.json": {events: []refresh.Event{{
 			Repository: "payments/api", At: scannedAt, Digest: digestOf(t, sampleDigest),
 			Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: inventory.TimeOf(scannedAt), Severities: []inventory.SeverityCount{
 				{Severity: "CRITICAL", Count: 1}, {Severity: "HIGH", Count: 4}, {Severity: "LOW", Count: 23}, {Severity: "MEDIUM", Count: 11}}}}}},
-		"inspector2-scan.json": {name: "Inspector2 Scan", notices: []refresh.Notice{{
+		"inspector2-scan.json": {events: []refresh.Event{{
 			Repository: "payments/api", At: inspectedAt, Digest: digestOf(t, sampleDigest),
 			Scan: &inventory.Scan{Status: "ACTIVE", CompletedAt: inventory.TimeOf(inspectedAt), Partial: true, Total: 39, Severities: []inventory.SeverityCount{
 				{Severity: "CRITICAL", Count: 1}, {Severity: "HIGH", Count: 4}, {Severity: "MEDIUM", Count: 11}}}}}},
@@ -73,7 +73,7 @@ func TestParseSamples(t *testing.T) {
 		t.Errorf("%d files in events/, %d are expected", len(files), len(want))
 	}
 	var records []map[string]string
-	var notices []refresh.Notice
+	var events []refresh.Event
 	for _, file := range files {
 		payload := sample(t, file.Name())
 		got, err := parseEvent(payload)
@@ -85,7 +85,7 @@ func TestParseSamples(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", file.Name(), diff)
 		}
 		records = append(records, map[string]string{"eventSource": "aws:sqs", "messageId": file.Name(), "body": string(payload)})
-		notices = append(notices, got.notices...)
+		events = append(events, got.events...)
 	}
 	// The same, as SQS delivers them.
 	payload, err := json.Marshal(map[string]any{"Records": records})
@@ -96,10 +96,10 @@ func TestParseSamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := diffEvents(event{run: true, notices: notices}, event{run: got.run, notices: got.notices}); diff != "" {
+	if diff := diffEvents(event{run: true, events: events}, event{run: got.run, events: got.events}); diff != "" {
 		t.Errorf("batch (-want +got):\n%s", diff)
 	}
-	for i, m := range got.batch.messages {
+	for i, m := range got.messages {
 		if m.id != files[i].Name() || m.err != nil {
 			t.Errorf("message %d is %s (error %v), want %s", i, m.id, m.err, files[i].Name())
 		} else if diff := diffEvents(want[m.id], m.event); diff != "" {
@@ -109,7 +109,7 @@ func TestParseSamples(t *testing.T) {
 }
 
 func diffEvents(want, got event) string {
-	return cmp.Diff(want, got, cmp.AllowUnexported(event{}, batch{}, message{}))
+	return cmp.Diff(want, got, cmp.AllowUnexported(event{}, message{}))
 }
 
 // notification is an event of ECR or Inspector; %s stands for its detail.
@@ -127,7 +127,7 @@ func inspectorEvent(detail string) string {
 	return notification("aws.inspector2", "Inspector2 Scan", fmt.Sprintf(`{"scan-status":"INITIAL_SCAN_COMPLETE","repository-name":"arn:aws:ecr:eu-west-1:123456789012:repository/app","image-digest":%q,%s}`, sampleDigest, detail))
 }
 
-// What did not happen, or concerns nobody here, is known and asks for nothing.
+// Failures and events without consequences are read, and need no run.
 func TestParseNothing(t *testing.T) {
 	t.Parallel()
 	for name, payload := range map[string]string{
@@ -144,15 +144,15 @@ func TestParseNothing(t *testing.T) {
 		switch e, err := parseEvent([]byte(payload)); {
 		case err != nil:
 			t.Errorf("%s: %v", name, err)
-		case e.asks():
-			t.Errorf("%s: asks for something: %+v", name, e)
-		case (e.batch != nil) != strings.Contains(name, "batch"):
-			t.Errorf("%s: batch %v", name, e.batch)
+		case e.hasWork():
+			t.Errorf("%s: needs a run: %+v", name, e)
+		case (e.messages != nil) != strings.Contains(name, "batch"):
+			t.Errorf("%s: messages %v", name, e.messages)
 		}
 	}
 }
 
-// What an event tells of a scan: nothing that it does not say.
+// The scan result in an event is no more than the event says.
 func TestParseScans(t *testing.T) {
 	t.Parallel()
 	at := inventory.TimeOf(timeOf(t, "2026-11-20T09:15:02Z"))
@@ -189,8 +189,8 @@ func TestParseScans(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		want := []refresh.Notice{{Repository: "app", At: at.Time().UTC(), Digest: digestOf(t, sampleDigest), Scan: &c.want}}
-		if diff := cmp.Diff(want, e.notices); diff != "" {
+		want := []refresh.Event{{Repository: "app", At: at.Time().UTC(), Digest: digestOf(t, sampleDigest), Scan: &c.want}}
+		if diff := cmp.Diff(want, e.events); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
@@ -231,56 +231,56 @@ func TestParseErrors(t *testing.T) {
 		{"", "the event is empty: want \"Scheduled Event\" of aws.events"},
 		{" \n", "the event is empty"},
 		{"null", "the event is null"},
-		{`"run"`, "the event is no JSON object"},
-		{"[]", "the event is no JSON object"},
-		{"{", "the event is no JSON object"},
-		{`{"a":1}{}`, "the event is no JSON object"},
-		{`{"source":1}`, "the event is no EventBridge event"},
+		{`"run"`, "the event is not a JSON object"},
+		{"[]", "the event is not a JSON object"},
+		{"{", "the event is not a JSON object"},
+		{`{"a":1}{}`, "the event is not a JSON object"},
+		{`{"source":1}`, "the event is not an EventBridge event"},
 		{`{"source":"aws.ecr"}`, `the event is unknown (source "aws.ecr", detail-type ""): want "Scheduled Event" of aws.events, "ECR Image Action", "ECR Image Scan", "ECR Replication Action", "ECR Pull Through Cache Action", "ECR Scan Resource Change", "ECR Referrer Action" of aws.ecr, "Inspector2 Scan" of aws.inspector2, {} as EventBridge Scheduler sends it, or a batch of them from SQS`},
 		{notification("aws.inspector2", "Inspector2 Finding", "{}"), "the event is unknown"},
 		{notification("me", "ECR Image Action", "{}"), "the event is unknown"},
 		{ecrEvent("AWS API Call via CloudTrail", "{}"), "the event is unknown"},
 		{`{"` + strings.Repeat("x", 300) + `":{}}`, "the event is unknown"},
 
-		{`{"source":"aws.ecr","detail-type":"ECR Image Action","detail":{}}`, `reading the event "ECR Image Action" of aws.ecr: it has no time`},
-		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":null,"detail":{}}`, "it has no time"},
-		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":"yesterday","detail":{}}`, `reading the event "ECR Image Action" of aws.ecr: parsing time`},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","detail":{}}`, `reading the event "ECR Image Action" of aws.ecr: time is missing`},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":null,"detail":{}}`, "time is missing"},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":"yesterday","detail":{}}`, "the event is not an EventBridge event (parsing time"},
 		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":1795166073,"detail":{}}`, "Time.UnmarshalJSON"},
-		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":"2026-11-20T09:15:02Z"}`, "it has no detail"},
-		{ecrEvent("ECR Image Action", "null"), "it has no action-type"},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":"2026-11-20T09:15:02Z"}`, "detail is missing"},
+		{ecrEvent("ECR Image Action", "null"), "action-type is missing"},
 		{ecrEvent("ECR Image Action", `"PUSH"`), "cannot unmarshal"},
-		{ecrEvent("ECR Image Action", `{"action-type":"PUSH"}`), "it has no result"},
-		{ecrEvent("ECR Image Action", `{"action-type":"PUSH","result":"SUCCESS"}`), "it has no repository-name"},
+		{ecrEvent("ECR Image Action", `{"action-type":"PUSH"}`), "result is missing"},
+		{ecrEvent("ECR Image Action", `{"action-type":"PUSH","result":"SUCCESS"}`), "repository-name is missing"},
 		{ecrEvent("ECR Image Action", `{"action-type":"PUSH","result":"SUCCESS","repository-name":"No Such"}`), `repository-name "No Such": want a name`},
 		{ecrEvent("ECR Image Action", `{"action-type":"PUSH","result":"SUCCESS","repository-name":["app"]}`), "cannot unmarshal"},
-		{ecrEvent("ECR Replication Action", `{"repository-name":"app"}`), "it has no result"},
+		{ecrEvent("ECR Replication Action", `{"repository-name":"app"}`), "result is missing"},
 		{ecrEvent("ECR Replication Action", `[]`), "cannot unmarshal"},
-		{ecrEvent("ECR Pull Through Cache Action", `{"repository-name":"app"}`), "it has no sync-status"},
+		{ecrEvent("ECR Pull Through Cache Action", `{"repository-name":"app"}`), "sync-status is missing"},
 		{ecrEvent("ECR Pull Through Cache Action", `1`), "cannot unmarshal"},
-		{ecrEvent("ECR Scan Resource Change", `{"repositories":[{"repository-name":"app"}]}`), "it has no resource-type"},
-		{ecrEvent("ECR Scan Resource Change", `{"resource-type":"REPOSITORY"}`), "it has no repositories"},
-		{ecrEvent("ECR Scan Resource Change", `{"resource-type":"REPOSITORY","repositories":[{}]}`), "it has no repository-name"},
+		{ecrEvent("ECR Scan Resource Change", `{"repositories":[{"repository-name":"app"}]}`), "resource-type is missing"},
+		{ecrEvent("ECR Scan Resource Change", `{"resource-type":"REPOSITORY"}`), "repositories is missing"},
+		{ecrEvent("ECR Scan Resource Change", `{"resource-type":"REPOSITORY","repositories":[{}]}`), "repository-name is missing"},
 		{ecrEvent("ECR Scan Resource Change", `{"resource-type":"REPOSITORY","repositories":{}}`), "cannot unmarshal"},
 		{ecrEvent("ECR Image Scan", `""`), "cannot unmarshal"},
-		{ecrEvent("ECR Image Scan", `{"scan-status":"COMPLETE"}`), "it has no repository-name"},
+		{ecrEvent("ECR Image Scan", `{"scan-status":"COMPLETE"}`), "repository-name is missing"},
 		{ecrEvent("ECR Image Scan", `{"scan-status":"COMPLETE","repository-name":"app"}`), `image digest "": want sha256:`},
 		{ecrEvent("ECR Image Scan", `{"scan-status":"COMPLETE","repository-name":"app","image-digest":"sha256:7f5bEXAMPLE"}`), "want sha256: and 64"},
-		{scanEvent(`"image-tags":[]`), "it has no scan-status"},
+		{scanEvent(`"image-tags":[]`), "scan-status is missing"},
 		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":[]`), "cannot unmarshal"},
 		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":-1}`), `finding-severity-counts: "HIGH" is -1, want 0 or more`},
 		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":1.5}`), "cannot unmarshal"},
 		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":"1"}`), "cannot unmarshal"},
 		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":99999999999999999999}`), "cannot unmarshal"},
 		{notification("aws.inspector2", "Inspector2 Scan", `[]`), "cannot unmarshal"},
-		{notification("aws.inspector2", "Inspector2 Scan", `{"repository-name":"app"}`), "it has no scan-status"},
+		{notification("aws.inspector2", "Inspector2 Scan", `{"repository-name":"app"}`), "scan-status is missing"},
 		{notification("aws.inspector2", "Inspector2 Scan", `{"repository-name":"app","scan-status":"INITIAL_SCAN_COMPLETE"}`), "image digest"},
 		{inspectorEvent(`"finding-severity-counts":{"TOTAL":-1}`), `"TOTAL" is -1`},
 		{inspectorEvent(`"finding-severity-counts":{"HIGH":-1,"TOTAL":1}`), `"HIGH" is -1`},
 
-		{`{"Records":null}`, "reading a batch of SQS messages: it has no Records"},
+		{`{"Records":null}`, "reading a batch of SQS messages: Records is null"},
 		{`{"Records":{}}`, "reading a batch of SQS messages: json: cannot unmarshal"},
-		{`{"Records":[null]}`, `record 0 of a batch is of "", want aws:sqs`},
-		{`{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":"{}"},{"eventSource":"aws:s3"}]}`, `record 1 of a batch is of "aws:s3"`},
+		{`{"Records":[null]}`, `record 0 of a batch is from "", want aws:sqs`},
+		{`{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":"{}"},{"eventSource":"aws:s3"}]}`, `record 1 of a batch is from "aws:s3"`},
 		{`{"Records":[{"eventSource":"aws:sqs","body":"{}"}]}`, "record 0 of a batch of SQS messages has no messageId"},
 		{`{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":{}}]}`, "cannot unmarshal"},
 	} {
@@ -288,7 +288,7 @@ func TestParseErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.200s: error %v, want %q", c.payload, err, c.want)
 		}
-		if e.asks() || e.batch != nil {
+		if e.hasWork() || e.messages != nil {
 			t.Errorf("%.200s: %+v beside the error", c.payload, e)
 		}
 	}
@@ -315,7 +315,7 @@ func push(repository string) string {
 	return ecrEvent("ECR Image Action", fmt.Sprintf(`{"action-type":"PUSH","result":"SUCCESS","repository-name":%q}`, repository))
 }
 
-// A message that is not understood is dropped; the others are handled in order.
+// A message that cannot be read is dropped; the others are handled in order.
 func TestParseBatch(t *testing.T) {
 	t.Parallel()
 	e, err := parseEvent(batchOf(t, push("one"), "garbage", push("two"), string(batchOf(t, push("nested"))), "", push("BAD"), push("one")))
@@ -323,54 +323,41 @@ func TestParseBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := timeOf(t, "2026-11-20T09:15:02Z")
-	want := []refresh.Notice{{Repository: "one", At: at, Images: true}, {Repository: "two", At: at, Images: true}, {Repository: "one", At: at, Images: true}}
-	if diff := cmp.Diff(want, e.notices); diff != "" || e.run {
-		t.Errorf("run %v, notices (-want +got):\n%s", e.run, diff)
+	want := []refresh.Event{{Repository: "one", At: at, Images: true}, {Repository: "two", At: at, Images: true}, {Repository: "one", At: at, Images: true}}
+	if diff := cmp.Diff(want, e.events); diff != "" || e.run {
+		t.Errorf("run %v, events (-want +got):\n%s", e.run, diff)
 	}
 	var bad []string
-	for _, m := range e.batch.messages {
+	for _, m := range e.messages {
 		if m.err != nil {
 			bad = append(bad, m.id)
-			if m.event.asks() {
-				t.Errorf("message %s asks for something beside its error %v", m.id, m.err)
+			if m.event.hasWork() {
+				t.Errorf("message %s needs a run beside its error %v", m.id, m.err)
 			}
 		}
 	}
 	if diff := cmp.Diff([]string{"1", "3", "4", "5"}, bad); diff != "" {
-		t.Errorf("not understood (-want +got):\n%s", diff)
+		t.Errorf("not read (-want +got):\n%s", diff)
 	}
-	if e, err := parseEvent(batchOf(t, push("one"), string(sample(t, "schedule-rule.json")))); err != nil || !e.run || len(e.notices) != 1 {
+	if e, err := parseEvent(batchOf(t, push("one"), string(sample(t, "schedule-rule.json")))); err != nil || !e.run || len(e.events) != 1 {
 		t.Errorf("a schedule within a batch: %+v, error %v", e, err)
 	}
 }
 
-// The first message that failed and all after it come again, in the form that Lambda
-// takes.
+// If handling failed, the first message with work and all after it are delivered again.
 func TestBatchResponse(t *testing.T) {
 	t.Parallel()
-	about := func(repository string) func(event) bool {
-		return func(e event) bool {
-			return slices.ContainsFunc(e.notices, func(n refresh.Notice) bool { return n.Repository == repository })
-		}
-	}
-	failed := ecrEvent("ECR Image Action", `{"action-type":"PUSH","result":"FAILED","repository-name":"app"}`)
-	e, err := parseEvent(batchOf(t, "garbage", failed, push("one"), push("two"), "garbage", push("one")))
+	without := ecrEvent("ECR Image Action", `{"action-type":"PUSH","result":"FAILED","repository-name":"app"}`)
+	e, err := parseEvent(batchOf(t, "garbage", without, push("one"), "garbage", push("one")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		name   string
-		failed func(event) bool
-		want   string
-	}{
-		{"none failed", nil, `{"batchItemFailures":[]}`},
-		{"none of these failed", about("three"), `{"batchItemFailures":[]}`},
-		{"all failed", event.asks, `{"batchItemFailures":[{"itemIdentifier":"2"},{"itemIdentifier":"3"},{"itemIdentifier":"4"},{"itemIdentifier":"5"}]}`},
-		{"one failed", about("two"), `{"batchItemFailures":[{"itemIdentifier":"3"},{"itemIdentifier":"4"},{"itemIdentifier":"5"}]}`},
+	for failed, want := range map[bool]string{
+		false: `{"batchItemFailures":[]}`,
+		true:  `{"batchItemFailures":[{"itemIdentifier":"2"},{"itemIdentifier":"3"},{"itemIdentifier":"4"}]}`,
 	} {
-		got, err := json.Marshal(e.batch.response(c.failed))
-		if err != nil || string(got) != c.want {
-			t.Errorf("%s: %s, %v, want %s", c.name, got, err, c.want)
+		if got, err := json.Marshal(batchResponse(e.messages, failed)); err != nil || string(got) != want {
+			t.Errorf("failed %t: %s, %v, want %s", failed, got, err, want)
 		}
 	}
 }
@@ -391,33 +378,33 @@ func FuzzParseEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		e, err := parseEvent(payload)
 		if err != nil {
-			if e.asks() || e.batch != nil {
+			if e.hasWork() || e.messages != nil {
 				t.Errorf("%+v beside the error %v", e, err)
 			}
 			return
 		}
-		for _, n := range e.notices {
+		for _, n := range e.events {
 			if name, err := repositoryName(n.Repository); name != n.Repository || err != nil || n.At.IsZero() {
-				t.Errorf("notice %+v: %v", n, err)
+				t.Errorf("event %+v: %v", n, err)
 			}
-			if told := n.Images || n.Settings || n.Scans; told == (n.Scan != nil) {
-				t.Errorf("notice %+v is not of one thing", n)
+			if changed := n.Images || n.Settings || n.Scans; changed == (n.Scan != nil) {
+				t.Errorf("event %+v is about more than one thing", n)
 			}
 			if n.Scan != nil && (n.Scan.Total < 0 || slices.ContainsFunc(n.Scan.Severities, func(s inventory.SeverityCount) bool { return s.Count < 0 || s.Severity == "" })) {
 				t.Errorf("scan %+v", n.Scan)
 			}
 		}
-		if e.batch == nil {
+		if e.messages == nil {
 			return
 		}
-		notices := 0
-		for _, m := range e.batch.messages {
-			if notices += len(m.event.notices); m.id == "" || m.err != nil && m.event.asks() {
+		count := 0
+		for _, m := range e.messages {
+			if count += len(m.event.events); m.id == "" || m.err != nil && m.event.hasWork() {
 				t.Errorf("message %+v", m)
 			}
 		}
-		if failures := e.batch.response(event.asks).BatchItemFailures; notices != len(e.notices) || len(failures) > len(e.batch.messages) || (len(failures) > 0) != e.asks() {
-			t.Errorf("%d notices of %d, %d failures of %d messages", notices, len(e.notices), len(failures), len(e.batch.messages))
+		if failures := batchResponse(e.messages, true).BatchItemFailures; count != len(e.events) || len(failures) > len(e.messages) || (len(failures) > 0) != e.hasWork() {
+			t.Errorf("%d events of %d, %d failures of %d messages", count, len(e.events), len(failures), len(e.messages))
 		}
 	})
 }

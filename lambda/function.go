@@ -16,19 +16,18 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 )
 
-// function is the Lambda function in one execution environment. Its exporter
-// lives as long as the environment does, and with it the inventory, connections
-// and what was learned of rates.
+// function is the Lambda function in one execution environment. Its exporter lives as
+// long as the environment, and with it the inventory, connections and rate limits.
 type function struct {
 	exporter *exporter.Exporter
 	log      *slog.Logger
 	request  *requestID
-	// broken is why the function cannot work; every invocation fails with it,
-	// so that it is seen where one looks first.
-	broken error
+	// startError is why the function cannot work. Every invocation fails with it, which
+	// shows in the function's error metric.
+	startError error
 }
 
-// newFunction wires the function up from the environment. It makes no AWS call.
+// newFunction configures the function from the environment. It makes no AWS call.
 func newFunction(environ []string, stdout io.Writer) *function {
 	f := &function{request: &requestID{}}
 	c, err := config.Load(environ, config.ToSend)
@@ -36,31 +35,31 @@ func newFunction(environ []string, stdout io.Writer) *function {
 	if err == nil {
 		f.exporter, err = wire(context.Background(), c, wiring{log: f.log, budget: true, stdout: stdout, name: lambdacontext.FunctionName})
 	}
-	if f.broken = err; err != nil {
-		f.log.Error("the function cannot work", slog.Any("error", err))
+	if f.startError = err; err != nil {
+		f.log.Error("the function cannot start", slog.Any("error", err))
 	}
 	return f
 }
 
-// handle handles one invocation and returns its Summary, or for a batch of SQS
-// messages what to deliver again. The Summary is logged too: Lambda keeps what an
-// asynchronous invocation returns for nobody.
+// handle handles one invocation and returns its Summary, or for a batch of SQS messages
+// those to deliver again. The Summary is logged too: Lambda drops what an asynchronous
+// invocation returns.
 func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, error) {
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		f.request.set(lc.AwsRequestID)
 	}
-	if f.broken != nil {
-		return nil, f.broken
+	if f.startError != nil {
+		return nil, f.startError
 	}
 	e, err := parseEvent(payload)
 	if err != nil {
-		f.log.ErrorContext(ctx, "event refused", slog.Any("error", err))
+		f.log.ErrorContext(ctx, "event rejected", slog.Any("error", err))
 		return nil, err
 	}
-	if e.batch != nil {
+	if e.messages != nil {
 		return f.handleBatch(ctx, e), nil
 	}
-	summary, err := act(ctx, f.exporter, e)
+	summary, err := process(ctx, f.exporter, e)
 	f.report(ctx, summary, err)
 	if err != nil {
 		return nil, err
@@ -68,55 +67,52 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 	return summary, nil
 }
 
-// handleBatch handles what SQS delivered at once. What is not understood is dropped:
-// the schedule makes up for it. What could not be pushed is delivered again. What
-// could not be read is not: it is due in the inventory, and the next run asks again,
-// while a message would hold up the rest of its group.
+// handleBatch handles a batch from SQS. Messages that cannot be read are dropped: the next
+// refresh makes up for them. If the push failed, messages are delivered again. If reading
+// from AWS failed, they are not: the repository stays due for the next run, while a
+// message would block the rest of its group.
 func (f *function) handleBatch(ctx context.Context, e event) events.SQSEventResponse {
-	for _, m := range e.batch.messages {
+	for _, m := range e.messages {
 		if m.err != nil {
 			f.log.ErrorContext(ctx, "message dropped", slog.String("messageId", m.id), slog.Any("error", m.err))
 		}
 	}
-	summary, err := act(ctx, f.exporter, e)
+	summary, err := process(ctx, f.exporter, e)
 	f.report(ctx, summary, err)
-	if err == nil || summary.Errors["push"] == "" {
-		return e.batch.response(nil)
-	}
-	return e.batch.response(event.asks)
+	return batchResponse(e.messages, err != nil && summary.Errors["push"] != "")
 }
 
 func (f *function) report(ctx context.Context, summary *exporter.Summary, err error) {
 	switch {
 	case err != nil:
-		f.log.ErrorContext(ctx, "run failed in part", slog.Any("summary", summary))
+		f.log.ErrorContext(ctx, "run finished with errors", slog.Any("summary", summary))
 	case summary == nil:
-		f.log.InfoContext(ctx, "nothing to do for the event")
+		f.log.InfoContext(ctx, "event needs no run")
 	default:
 		f.log.InfoContext(ctx, "run done", slog.Any("summary", summary))
 	}
 }
 
-// act does what an event asks for. The Summary is nil if that is nothing.
-func act(ctx context.Context, export *exporter.Exporter, e event) (*exporter.Summary, error) {
-	if !e.asks() {
+// process makes the runs that an event needs. The Summary is nil if it needs none.
+func process(ctx context.Context, export *exporter.Exporter, e event) (*exporter.Summary, error) {
+	if !e.hasWork() {
 		return nil, nil //nolint:nilnil // nothing was done, and nothing failed
 	}
 	if !e.run {
-		summary, err := export.Apply(ctx, e.notices)
+		summary, err := export.Apply(ctx, e.events)
 		return &summary, err
 	}
 	var applied error
-	if len(e.notices) > 0 {
-		_, applied = export.Apply(ctx, e.notices)
+	if len(e.events) > 0 {
+		_, applied = export.Apply(ctx, e.events)
 	}
 	summary, err := export.Run(ctx)
 	return &summary, errors.Join(applied, err)
 }
 
-// runOnce makes one run outside Lambda, without the refresh budget unless it is
-// for an event, which is handled as the function would. The Summary goes to
-// standard output, or to standard error where that is for the series.
+// runOnce makes one run outside Lambda, for an event as the function would, else without
+// the refresh budget. The Summary goes to standard output, or to standard error if the
+// series go to standard output.
 func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io.Writer) error {
 	use := config.ToSend
 	if o.dryRun {
@@ -126,13 +122,13 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 	if err != nil {
 		return err
 	}
-	asked := event{run: true}
+	e := event{run: true}
 	if o.event != "" {
 		payload, err := readEvent(o.event)
 		if err != nil {
 			return err
 		}
-		if asked, err = parseEvent(payload); err != nil {
+		if e, err = parseEvent(payload); err != nil {
 			return err
 		}
 	}
@@ -149,7 +145,7 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 		printed, err = export.Print(ctx, stdout)
 		summary, out = &printed, progress
 	} else {
-		summary, err = act(ctx, export, asked)
+		summary, err = process(ctx, export, e)
 	}
 	text, jsonErr := json.MarshalIndent(summary, "", "  ")
 	fmt.Fprintln(out, string(text))

@@ -36,7 +36,7 @@ func TestUsage(t *testing.T) {
 		{"both", []string{"-once", "-dry-run"}, nil, 2, "", "give one of them"},
 		{"bad configuration", []string{"-once"}, []string{"ECR_CONCURRENCY=0"}, 2, "", "ECR_CONCURRENCY=\"0\": want a whole number from 1 to 256; REMOTE_WRITE_URL: required"},
 		{"event that is not there", []string{"-event", "no/such/file"}, []string{"REMOTE_WRITE_URL=http://127.0.0.1:1"}, 1, "", "reading the event"},
-		{"unknown event", []string{"-event", "main_test.go"}, []string{"REMOTE_WRITE_URL=http://127.0.0.1:1"}, 1, "", "the event is no JSON object"},
+		{"unknown event", []string{"-event", "main_test.go"}, []string{"REMOTE_WRITE_URL=http://127.0.0.1:1"}, 1, "", "the event is not a JSON object"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
@@ -74,7 +75,7 @@ func permissions(t *testing.T, policies any) []string {
 
 // scanPermissions are what the code declares for a source of scan results. Only auto
 // looks at the scanning configuration.
-func scanPermissions(source config.ScanSource) (onECR []ecr.Permission, onInspector []string) {
+func scanPermissions(source config.ScanSource) (onECR, onInspector []awsapi.Permission) {
 	if source == config.ScanSummary || source == config.ScanNone {
 		return nil, nil
 	}
@@ -86,7 +87,7 @@ func scanPermissions(source config.ScanSource) (onECR []ecr.Permission, onInspec
 	if source == config.ScanFindings {
 		return onECR, nil
 	}
-	return onECR, inspector.Actions
+	return onECR, inspector.Permissions
 }
 
 // declared are the permissions that the code declares beside its calls, and those
@@ -100,14 +101,8 @@ func declared(s *stack) []string {
 	add("logs:CreateLogStream", "<ExporterLogGroup.Arn>")
 	add("logs:PutLogEvents", "<ExporterLogGroup.Arn>")
 	onECR, onInspector := scanPermissions(config.ScanSource(set("ScanSource", "auto")))
-	for _, p := range append(slices.Clone(ecr.Permissions), onECR...) {
-		if p.Resource != "*" {
-			p.Resource = "arn:aws:ecr:" + region + ":" + set("EcrRegistryId", account) + ":" + p.Resource
-		}
-		add(p.Action, p.Resource)
-	}
-	for _, action := range onInspector {
-		add(action, "*")
+	for _, p := range slices.Concat(ecr.Permissions, onECR, onInspector) {
+		add(p.Action, strings.NewReplacer("REGION", region, "ACCOUNT", set("EcrRegistryId", account)).Replace(p.Resource))
 	}
 	if role := s.parameters["RemoteWriteRoleArn"]; role != "" {
 		// Which then needs the action on the workspace, in the function's place.
@@ -121,7 +116,7 @@ func declared(s *stack) []string {
 	}
 	if bucket := bucketOf(s); bucket != "" {
 		for _, p := range state.Permissions {
-			add(p.Action, "arn:aws:s3:::"+strings.NewReplacer("BUCKET", bucket, "KEY", "stack/inventory").Replace(p.Resource))
+			add(p.Action, strings.NewReplacer("BUCKET", bucket, "KEY", "stack/inventory").Replace(p.Resource))
 		}
 	}
 	for _, p := range secret.Permissions {
@@ -176,8 +171,8 @@ func TestTemplatePermissions(t *testing.T) {
 			seen[action] = true
 		}
 	})
-	actions := slices.Concat(auth.Actions, auth.RoleActions, inspector.Actions)
-	for _, p := range ecr.ScanPermissions {
+	actions := slices.Concat(auth.Actions, auth.RoleActions)
+	for _, p := range slices.Concat(ecr.ScanPermissions, inspector.Permissions) {
 		actions = append(actions, p.Action)
 	}
 	for _, p := range secret.Permissions {

@@ -20,13 +20,13 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/emf"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
@@ -35,7 +35,7 @@ import (
 // wiring is how the parts are put together beyond the configuration.
 type wiring struct {
 	log *slog.Logger
-	// budget bounds the asking by REFRESH_BUDGET.
+	// budget is set if REFRESH_BUDGET applies.
 	budget bool
 	// print is set if the series are printed: then none is sent.
 	print bool
@@ -43,7 +43,7 @@ type wiring struct {
 	// function's name.
 	stdout io.Writer
 	name   string
-	// progress, if set, is told of each repository and scan.
+	// progress, if set, is called after each repository and scan.
 	progress func(what string, done, due int)
 }
 
@@ -68,9 +68,9 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if err != nil {
 		return nil, err
 	}
-	at := pace.New(c.ECRRequestsPerSecond)
-	at.Set(c.ScanRequestsPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
-	source := ecr.New(awsCfg, ecr.Options{RegistryID: string(c.ECRRegistryID), Pace: at, Logger: w.log})
+	limiter := awsapi.NewLimiter(c.ECRRequestsPerSecond)
+	limiter.SetRate(c.ScanRequestsPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
+	source := ecr.New(awsCfg, ecr.Options{RegistryID: string(c.ECRRegistryID), Limiter: limiter, Logger: w.log})
 	selected := selection.New(selection.Options{
 		Repository:   c.Repositories().Func(),
 		Tag:          c.Tags().Func(),
@@ -89,14 +89,14 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Settle:      selected.Apply,
 			Scans: refresh.ScanOptions{
 				Source:    refresh.ScanSource(c.ScanSource),
-				Inspector: inspector.New(awsCfg, at),
+				Inspector: inspector.New(awsCfg, limiter),
 				Basic:     cmp.Or(time.Duration(c.ScanRefreshInterval), basicScanInterval),
 				Enhanced:  cmp.Or(time.Duration(c.ScanRefreshInterval), enhancedScanInterval),
 				Newest:    c.ScanImagesPerRepository,
 				PerSecond: c.ScanRequestsPerSecond,
 			},
 		}),
-		Calls:       at,
+		Calls:       limiter,
 		Families:    families(c, metrics.Families()),
 		RunFamilies: families(c, metrics.RunFamilies()),
 		Tag:         c.Tags().Func(),
@@ -151,7 +151,7 @@ func awsConfig(ctx context.Context, c *config.Config, log *slog.Logger) (aws.Con
 	return awsCfg, nil
 }
 
-// sdkLogger puts what the AWS SDK logs among the program's own lines.
+// sdkLogger writes the AWS SDK's log lines to log.
 func sdkLogger(log *slog.Logger) logging.Logger {
 	return logging.LoggerFunc(func(class logging.Classification, format string, v ...any) {
 		level := slog.LevelDebug

@@ -16,16 +16,17 @@ import (
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
-	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // virtualLambda is the function without a process and without sockets, for bubbles
@@ -78,8 +79,8 @@ func newVirtualLambda(t *testing.T, registry *ecrtest.Registry) *virtualLambda {
 // coldStart begins a new execution environment.
 func (v *virtualLambda) coldStart() {
 	v.Helper()
-	at := pace.New(10_000)
-	at.Set(scansPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
+	limiter := awsapi.NewLimiter(10_000)
+	limiter.SetRate(scansPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	cfg := aws.Config{
 		Region: region, BaseEndpoint: aws.String(v.server.URL()), HTTPClient: &http.Client{Transport: v.asked},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -99,17 +100,17 @@ func (v *virtualLambda) coldStart() {
 		Store:        state.NewFile(v.path, log),
 		Durable:      true,
 		SaveInterval: saveInterval,
-		Refresher: refresh.New(ecr.New(cfg, ecr.Options{Pace: at, Logger: log}), refresh.Options{
+		Refresher: refresh.New(ecr.New(cfg, ecr.Options{Limiter: limiter, Logger: log}), refresh.Options{
 			// Repositories and images are not what these tests are about.
 			Interval:    7 * 24 * time.Hour,
 			Concurrency: cutOff,
 			Logger:      log,
 			Scans: refresh.ScanOptions{
-				Source: refresh.ScanAuto, Inspector: inspector.New(cfg, at),
+				Source: refresh.ScanAuto, Inspector: inspector.New(cfg, limiter),
 				Basic: basicInterval, Enhanced: enhancedInterval, PerSecond: scansPerSecond,
 			},
 		}),
-		Sender: sender, Calls: at, Families: metrics.Families(), RefreshBudget: refreshBudget, Logger: log,
+		Sender: sender, Calls: limiter, Families: metrics.Families(), RefreshBudget: refreshBudget, Logger: log,
 	})
 }
 

@@ -1,7 +1,7 @@
-// Package ecr reads a registry from the Amazon ECR API: its paging, its records,
-// and which errors mean that a thing is gone.
+// Package ecr reads a registry from the Amazon ECR API: its pages, its records, and
+// which responses are final.
 //
-// It is the only package that knows the ECR client.
+// It is the only package that imports the ECR client.
 package ecr
 
 import (
@@ -13,100 +13,78 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
-	"github.com/aws/smithy-go/middleware"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 )
 
-// pageSize is the most that DescribeRepositories and DescribeImages give at once
+// pageSize is the largest page of DescribeRepositories and DescribeImages
 // (API_DescribeImages, maxResults).
 const pageSize = 1000
 
+// Permissions are the IAM actions that reading repositories and images needs.
+var Permissions = []awsapi.Permission{describeRegistry, describeRepositories, describeImages}
+
+// ScanPermissions are the IAM actions that reading scan results needs in addition.
+var ScanPermissions = []awsapi.Permission{getScanningConfiguration, describeScanFindings, listFindings}
+
+const anyRepository = "arn:aws:ecr:REGION:ACCOUNT:repository/*"
+
 // Options configure a Client.
 type Options struct {
-	// RegistryID is the account whose registry is read; empty means the
-	// caller's own.
+	// RegistryID is the account whose registry is read; empty means the caller's own.
 	RegistryID string
-	// Pace is at which the operations are called; nil means 20 times a second each.
-	Pace *pace.Pace
-	// Logger is told of records that cannot be used; nil discards.
+	// Limiter limits the calls; nil means 20 requests a second of each operation.
+	Limiter *awsapi.Limiter
+	// Logger logs records that cannot be used; nil discards.
 	Logger *slog.Logger
 }
 
-// Client reads one registry. It is safe for concurrent use.
+// Client reads one registry. It is safe for concurrent use. Its errors match ErrGone,
+// ErrDenied and ErrNoTime of package awsapi where these apply.
 type Client struct {
 	api        *ecr.Client
 	registryID *string
-	pace       *pace.Pace
 	log        *slog.Logger
 }
 
-// New returns a client for the registry that cfg's credentials and Region lead
-// to. It makes no call.
+// New returns a client for the Region of cfg. It makes no call.
 func New(cfg aws.Config, options Options) *Client {
-	if options.Pace == nil {
-		options.Pace = pace.New(20)
+	if options.Limiter == nil {
+		options.Limiter = awsapi.NewLimiter(20)
 	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{
-		pace: options.Pace,
-		log:  options.Logger,
-	}
+	c := &Client{api: ecr.NewFromConfig(options.Limiter.Configure(cfg)), log: options.Logger}
 	if options.RegistryID != "" {
-		c.registryID = aws.String(options.RegistryID)
+		c.registryID = &options.RegistryID
 	}
-	c.api = ecr.NewFromConfig(cfg, func(o *ecr.Options) { o.Retryer = pace.Retryer() })
 	return c
 }
 
-// Permission is an IAM action that a call needs, and on what.
-type Permission struct {
-	Action string
-	// Resource is "repository/*" for an action on repositories, "*" for one
-	// that knows no resources.
-	Resource string
-}
+var describeRegistry = awsapi.Permission{Action: "ecr:DescribeRegistry", Resource: "*"}
 
-// Permissions are the IAM actions this package calls (Service Authorization
-// Reference, Amazon Elastic Container Registry). Each is declared beside its call.
-var Permissions = []Permission{describeRegistry, describeRepositories, describeImages}
-
-// ScanPermissions are those that reading scan results needs on top. An enhanced
-// registry's results are Inspector's, which has to be permitted too.
-var ScanPermissions = []Permission{scanningConfiguration, scanFindings, listFindings}
-
-var describeRegistry = Permission{"ecr:DescribeRegistry", "*"}
-
-// RegistryID returns the account of the registry: the configured one, or the one
-// DescribeRegistry names.
+// RegistryID returns the account of the registry: the configured one, or the caller's.
 func (c *Client) RegistryID(ctx context.Context) (string, error) {
 	if c.registryID != nil {
 		return *c.registryID, nil
 	}
-	var out *ecr.DescribeRegistryOutput
-	err := c.call(ctx, "DescribeRegistry", func(with func(*ecr.Options)) (err error) {
-		out, err = c.api.DescribeRegistry(ctx, &ecr.DescribeRegistryInput{}, with)
-		return err
-	})
+	out, err := c.api.DescribeRegistry(ctx, &ecr.DescribeRegistryInput{})
 	if err != nil {
 		return "", fmt.Errorf("describing the registry: %w", err)
 	}
 	return aws.ToString(out.RegistryId), nil
 }
 
-var describeRepositories = Permission{"ecr:DescribeRepositories", "repository/*"}
+var describeRepositories = awsapi.Permission{Action: "ecr:DescribeRepositories", Resource: anyRepository}
 
 // Repositories returns every repository of the registry, without images.
 func (c *Client) Repositories(ctx context.Context) ([]*inventory.Repository, error) {
 	var list []*inventory.Repository
-	for in := (&ecr.DescribeRepositoriesInput{RegistryId: c.registryID, MaxResults: aws.Int32(pageSize)}); ; {
-		var out *ecr.DescribeRepositoriesOutput
-		err := c.call(ctx, "DescribeRepositories", func(with func(*ecr.Options)) (err error) {
-			out, err = c.api.DescribeRepositories(ctx, in, with)
-			return err
+	for token := ""; ; {
+		out, err := c.api.DescribeRepositories(ctx, &ecr.DescribeRepositoriesInput{
+			RegistryId: c.registryID, MaxResults: aws.Int32(pageSize), NextToken: awsapi.PageToken(token),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("listing repositories: %w", err)
@@ -116,21 +94,15 @@ func (c *Client) Repositories(ctx context.Context) ([]*inventory.Repository, err
 				list = append(list, repository)
 			}
 		}
-		if next := aws.ToString(out.NextToken); next == "" || next == aws.ToString(in.NextToken) {
+		if token = awsapi.NextToken(token, out.NextToken); token == "" {
 			return list, nil
 		}
-		in.NextToken = out.NextToken
 	}
 }
 
-// Repository returns one repository of the registry, without images. The error
-// matches inventory.ErrGone if there is none of that name.
+// Repository returns one repository of the registry, without images.
 func (c *Client) Repository(ctx context.Context, name string) (*inventory.Repository, error) {
-	var out *ecr.DescribeRepositoriesOutput
-	err := c.call(ctx, "DescribeRepositories", func(with func(*ecr.Options)) (err error) {
-		out, err = c.api.DescribeRepositories(ctx, &ecr.DescribeRepositoriesInput{RegistryId: c.registryID, RepositoryNames: []string{name}}, with)
-		return err
-	})
+	out, err := c.api.DescribeRepositories(ctx, &ecr.DescribeRepositoriesInput{RegistryId: c.registryID, RepositoryNames: []string{name}})
 	if err != nil {
 		return nil, fmt.Errorf("describing repository %s: %w", name, err)
 	}
@@ -139,36 +111,27 @@ func (c *Client) Repository(ctx context.Context, name string) (*inventory.Reposi
 			return repository, nil
 		}
 	}
-	return nil, fmt.Errorf("describing repository %s: %w: the answer does not name it", name, inventory.ErrGone)
+	return nil, fmt.Errorf("describing repository %s: %w: it is not in the response", name, awsapi.ErrGone)
 }
 
-var describeImages = Permission{"ecr:DescribeImages", "repository/*"}
+var describeImages = awsapi.Permission{Action: "ecr:DescribeImages", Resource: anyRepository}
 
-// Images returns one page of a repository's images, archived and untagged ones
-// too, and the token of the next page; an empty token ends the listing. The
-// first page has the empty token.
+// Images returns one page of a repository's images, including archived and untagged
+// ones, and the token of the next page. The first page's token is empty, and so is
+// the one after the last page.
 //
-// The error matches inventory.ErrGone if the repository does not exist (any
-// more), inventory.ErrDenied if it may not be read, and inventory.ErrToken if the
-// token is no longer good and the listing must begin anew.
+// The error matches awsapi.ErrInvalidToken if the listing has to start over.
 func (c *Client) Images(ctx context.Context, repository, token string) ([]inventory.Image, string, error) {
-	in := &ecr.DescribeImagesInput{
+	out, err := c.api.DescribeImages(ctx, &ecr.DescribeImagesInput{
 		RegistryId:     c.registryID,
 		RepositoryName: aws.String(repository),
 		MaxResults:     aws.Int32(pageSize),
+		NextToken:      awsapi.PageToken(token),
 		Filter:         &types.DescribeImagesFilter{ImageStatus: types.ImageStatusFilterAny},
-	}
-	if token != "" {
-		in.NextToken = aws.String(token)
-	}
-	var out *ecr.DescribeImagesOutput
-	err := c.call(ctx, "DescribeImages", func(with func(*ecr.Options)) (err error) {
-		out, err = c.api.DescribeImages(ctx, in, with)
-		return err
 	})
 	if err != nil {
 		if invalid := (*types.InvalidParameterException)(nil); token != "" && errors.As(err, &invalid) {
-			err = fmt.Errorf("%w: %w", inventory.ErrToken, err)
+			err = fmt.Errorf("%w: %w", awsapi.ErrInvalidToken, err)
 		}
 		return nil, "", fmt.Errorf("listing images of repository %s: %w", repository, err)
 	}
@@ -178,20 +141,5 @@ func (c *Client) Images(ctx context.Context, repository, token string) ([]invent
 			images = append(images, image)
 		}
 	}
-	next := aws.ToString(out.NextToken)
-	if next == token {
-		next = "" // a token that leads back to its own page would never end
-	}
-	return images, next, nil
-}
-
-// call makes one call of an operation, at its pace, and tells what is gone.
-func (c *Client) call(ctx context.Context, operation string, do func(with func(*ecr.Options)) error) error {
-	err := c.pace.Call(ctx, operation, func(register func(*middleware.Stack) error) error {
-		return do(func(o *ecr.Options) { o.APIOptions = append(o.APIOptions, register) })
-	})
-	if gone := (*types.RepositoryNotFoundException)(nil); errors.As(err, &gone) {
-		return fmt.Errorf("%w: %w", inventory.ErrGone, err)
-	}
-	return err
+	return images, awsapi.NextToken(token, out.NextToken), nil
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// The SDK hands out strings that are slices of one block of memory a page. What
-// is kept of a page is copied, or a hundred bytes of tags would keep the page.
+// The SDK's strings are slices of a whole page's memory. They are copied, or a few
+// bytes of tags would keep the page from being freed.
 
-// shared returns the one copy of a string that many records have in common.
+// shared returns one copy of a string that many records have in common.
 func shared(s string) string { return unique.Make(s).Value() }
 
 // repository converts an API record; nil for one that cannot be used.
@@ -74,8 +74,8 @@ func (c *Client) image(repository string, in *types.ImageDetail) (_ inventory.Im
 	return out, true
 }
 
-// scan returns what the record says of a scan; nil when it says nothing, as
-// DescribeImages does since February 2026 for both kinds of scanning.
+// scan returns the scan in an image's record; nil if there is none, as in DescribeImages
+// since February 2026 for both kinds of scanning.
 func scan(in *types.ImageDetail) *inventory.Scan {
 	if in.ImageScanFindingsSummary == nil && in.ImageScanStatus == nil {
 		return nil

@@ -14,18 +14,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// anyAnswer answers every request in the same way.
-type anyAnswer struct {
+// fixedResponse responds to every request in the same way.
+type fixedResponse struct {
 	status    int
 	errorType string
 	body      []byte
 }
 
-func (a anyAnswer) RoundTrip(req *http.Request) (*http.Response, error) {
+func (a fixedResponse) RoundTrip(req *http.Request) (*http.Response, error) {
 	header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}}
 	if a.errorType != "" {
 		header.Set("X-Amzn-Errortype", a.errorType)
@@ -36,9 +37,9 @@ func (a anyAnswer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// FuzzAnswers: whatever answers in the API's place, the SDK and what judges its
-// errors find a result or an error, and nothing counts as gone that is not said to be.
-func FuzzAnswers(f *testing.F) {
+// Any response leads to a result or an error, and only a response that says so to ErrGone
+// or ErrDenied.
+func FuzzResponses(f *testing.F) {
 	for _, seed := range []struct {
 		status          int
 		errorType, body string
@@ -64,12 +65,12 @@ func FuzzAnswers(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, errorType string, body []byte) {
 		if status < 200 || status > 599 || status/100 == 3 {
-			t.Skip("no answer of an API")
+			t.Skip("not a response of an API")
 		}
 		synctest.Test(t, func(t *testing.T) { // the retries take their time
 			const secret = "planted-secret-key"
 			c := ecr.New(aws.Config{
-				Region: region, HTTPClient: &http.Client{Transport: anyAnswer{status, errorType, body}},
+				Region: region, HTTPClient: &http.Client{Transport: fixedResponse{status, errorType, body}},
 				Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", secret, ""),
 			}, ecr.Options{})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -85,22 +86,22 @@ func FuzzAnswers(f *testing.F) {
 				"Images":           func() (bool, error) { all, _, err := c.Images(ctx, "app", "token"); return len(all) == 0, err },
 				"Scan": func() (bool, error) {
 					scan, err := c.Scan(ctx, "app", digest)
-					// That there is none is an answer.
+					// A missing scan is not an error.
 					return scan == nil || scan.Status == inventory.ScanNotFound || scan.Status == inventory.ScanImageNotFound, err
 				},
 			} {
 				nothing, err := call()
 				if status/100 != 2 && !nothing || err != nil && !nothing {
-					t.Errorf("%s made something of %d %q: %v", name, status, body, err)
+					t.Errorf("%s: a result from %d %q: %v", name, status, body, err)
 				}
 				if status/100 != 2 && err == nil && name != "Scan" {
-					t.Errorf("%s took %d %q for an answer", name, status, body)
+					t.Errorf("%s: no error from %d %q", name, status, body)
 				}
-				if errors.Is(err, inventory.ErrGone) && status/100 != 2 && !strings.Contains(said, "RepositoryNotFoundException") {
-					t.Errorf("%s took %d %q for gone: %v", name, status, body, err)
+				if errors.Is(err, awsapi.ErrGone) && status/100 != 2 && !strings.Contains(said, "RepositoryNotFoundException") {
+					t.Errorf("%s: gone by %d %q: %v", name, status, body, err)
 				}
-				if errors.Is(err, inventory.ErrDenied) && status != http.StatusForbidden && !strings.Contains(said, "AccessDeniedException") {
-					t.Errorf("%s took %d %q for denied: %v", name, status, body, err)
+				if errors.Is(err, awsapi.ErrDenied) && status != http.StatusForbidden && !strings.Contains(said, "AccessDeniedException") {
+					t.Errorf("%s: denied by %d %q: %v", name, status, body, err)
 				}
 				if err != nil && !strings.Contains(said, secret) && strings.Contains(err.Error(), secret) {
 					t.Errorf("%s shows the secret key: %v", name, err)

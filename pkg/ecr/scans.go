@@ -10,53 +10,45 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-var scanningConfiguration = Permission{"ecr:GetRegistryScanningConfiguration", "*"}
+var getScanningConfiguration = awsapi.Permission{Action: "ecr:GetRegistryScanningConfiguration", Resource: "*"}
 
 // EnhancedScanning reports whether Inspector scans the registry's images. The
-// operation knows no registryId: it tells of the caller's own account.
+// operation has no registryId: it reads the configuration of the caller's account.
 func (c *Client) EnhancedScanning(ctx context.Context) (bool, error) {
-	var out *ecr.GetRegistryScanningConfigurationOutput
-	err := c.call(ctx, "GetRegistryScanningConfiguration", func(with func(*ecr.Options)) (err error) {
-		out, err = c.api.GetRegistryScanningConfiguration(ctx, &ecr.GetRegistryScanningConfigurationInput{}, with)
-		return err
-	})
+	out, err := c.api.GetRegistryScanningConfiguration(ctx, &ecr.GetRegistryScanningConfigurationInput{})
 	if err != nil {
 		return false, fmt.Errorf("reading the registry's scanning configuration: %w", err)
 	}
 	return out.ScanningConfiguration != nil && out.ScanningConfiguration.ScanType == types.ScanTypeEnhanced, nil
 }
 
-// ScanOperation is the call that asks for one image's scan: the one there are by far
-// the most of.
+// ScanOperation is the operation that Scan calls: one request an image, and so by far
+// the most frequent.
 const ScanOperation = "DescribeImageScanFindings"
 
 var (
-	scanFindings = Permission{"ecr:DescribeImageScanFindings", "repository/*"}
-	// With enhanced scanning the same call reads findings of Inspector.
-	listFindings = Permission{"inspector2:ListFindings", "*"}
+	describeScanFindings = awsapi.Permission{Action: "ecr:DescribeImageScanFindings", Resource: anyRepository}
+	// With enhanced scanning, ECR reads the findings from Inspector on the caller's behalf.
+	listFindings = awsapi.Permission{Action: "inspector2:ListFindings", Resource: "*"}
 )
 
-// countsSettle is how long after a scan was completed a result without findings is
-// not believed yet: COMPLETE can show seconds before the counts do.
-const countsSettle = time.Minute
+// countsDelay is how long after its completion a scan without findings counts as
+// unfinished: ECR can report COMPLETE seconds before it has the counts.
+const countsDelay = time.Minute
 
-// Scan returns what is known now of the scan of one image. That it was never
-// scanned, or is gone, is an answer: see inventory.ScanNotFound and
-// ScanImageNotFound. Unfinished is set on an answer that is not the last word.
+// Scan returns the result of the scan of one image. A missing scan or image is not an
+// error: see inventory.ScanNotFound and ScanImageNotFound. Unfinished is set if a later
+// call may return something else.
 //
-// The counts are on every page of the answer; one finding a page is the least that
-// can be asked for.
+// Every page has the counts of all findings, so one page of one finding is requested.
 func (c *Client) Scan(ctx context.Context, repository string, digest inventory.Digest) (*inventory.Scan, error) {
-	var out *ecr.DescribeImageScanFindingsOutput
-	err := c.call(ctx, ScanOperation, func(with func(*ecr.Options)) (err error) {
-		out, err = c.api.DescribeImageScanFindings(ctx, &ecr.DescribeImageScanFindingsInput{
-			RegistryId: c.registryID, RepositoryName: aws.String(repository), MaxResults: aws.Int32(1),
-			ImageId: &types.ImageIdentifier{ImageDigest: aws.String(digest.String())},
-		}, with)
-		return err
+	out, err := c.api.DescribeImageScanFindings(ctx, &ecr.DescribeImageScanFindingsInput{
+		RegistryId: c.registryID, RepositoryName: aws.String(repository), MaxResults: aws.Int32(1),
+		ImageId: &types.ImageIdentifier{ImageDigest: aws.String(digest.String())},
 	})
 	var (
 		noScan  *types.ScanNotFoundException
@@ -68,7 +60,7 @@ func (c *Client) Scan(ctx context.Context, repository string, digest inventory.D
 	case errors.As(err, &noImage):
 		return &inventory.Scan{Status: inventory.ScanImageNotFound}, nil
 	case err != nil:
-		return nil, fmt.Errorf("asking for the scan of %s@%s: %w", repository, digest, err)
+		return nil, fmt.Errorf("reading the scan of %s@%s: %w", repository, digest, err)
 	}
 	scan := &inventory.Scan{}
 	if out.ImageScanStatus != nil {
@@ -92,7 +84,7 @@ func unfinished(scan *inventory.Scan, findings *types.ImageScanFindings) bool {
 		if findings == nil || scan.CompletedAt.IsZero() && len(scan.Severities) == 0 {
 			return true
 		}
-		return len(scan.Severities) == 0 && time.Since(scan.CompletedAt.Time()) < countsSettle
+		return len(scan.Severities) == 0 && time.Since(scan.CompletedAt.Time()) < countsDelay
 	default:
 		return false
 	}

@@ -14,12 +14,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// scanOf asks for the scan of the one image, 0, of the repository app.
+// scanOf reads the scan of image 0 of the repository app.
 func scanOf(t *testing.T, client *ecr.Client) *inventory.Scan {
 	t.Helper()
 	scan, err := client.Scan(t.Context(), "app", digest(t, "0"))
@@ -39,8 +40,7 @@ func setScan(t *testing.T, registry *ecrtest.Registry, states ...ecrtest.ScanSta
 	check(t, registry.SetScan("app", ecrtest.Digest("0"), ecrtest.Scan{States: states}))
 }
 
-// What is known of a scan, for each answer that ECR gives, and whether it is the last
-// word.
+// Each kind of response, and whether it is final.
 func TestScan(t *testing.T) {
 	t.Parallel()
 	counts := map[string]int32{"UNTRIAGED": 5, "HIGH": 2, "CRITICAL": 1, "LOW": 0}
@@ -57,8 +57,8 @@ func TestScan(t *testing.T) {
 		{"scanned continuously", time.Hour, ecrtest.ScanState{Status: "ACTIVE", Counts: counts}, inventory.Scan{Status: "ACTIVE", Severities: sorted}},
 		{"clean", time.Hour, ecrtest.ScanState{Status: "COMPLETE", Counts: map[string]int32{}}, inventory.Scan{Status: "COMPLETE"}},
 		{"clean, scanned continuously", time.Hour, ecrtest.ScanState{Status: "ACTIVE", Counts: map[string]int32{}}, inventory.Scan{Status: "ACTIVE"}},
-		// COMPLETE shows before the counts do: neither a result without any nor an
-		// empty one is believed in the first minute.
+		// ECR can report COMPLETE before it has the counts: a result without any is not
+		// final in the first minute.
 		{"done, without counts yet", 0, ecrtest.ScanState{Status: "COMPLETE"}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
 		{"done just now, without counts yet", time.Second, ecrtest.ScanState{Status: "COMPLETE"}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
 		{"clean just now", time.Second, ecrtest.ScanState{Status: "COMPLETE", Counts: map[string]int32{}}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
@@ -86,8 +86,6 @@ func TestScan(t *testing.T) {
 					}
 					setScan(t, registry, state)
 					got := scanOf(t, newClient(server, ecr.Options{}))
-					// No severities, and none that are told of, are one thing to what
-					// is shown.
 					if len(got.Severities) == 0 {
 						got.Severities = nil
 					}
@@ -100,8 +98,8 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// The scan of a new image goes on until its counts are there.
-func TestScanGoesOn(t *testing.T) {
+// The scan of a new image is unfinished until its counts are there.
+func TestScanUnfinished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, 1)
 		client := newClient(server, ecr.Options{})
@@ -124,25 +122,24 @@ func TestScanGoesOn(t *testing.T) {
 	})
 }
 
-// A clean scan is believed once it is a minute old.
-func TestScanCleanSettles(t *testing.T) {
+// A scan without findings is final once it is a minute old.
+func TestScanClean(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, 1)
 		client := newClient(server, ecr.Options{})
 		setScan(t, registry, ecrtest.ScanState{At: time.Now(), CompletedAt: time.Now(), Counts: map[string]int32{}})
 		time.Sleep(time.Minute - time.Millisecond)
 		if scanOf(t, client).Final() {
-			t.Error("believed too early")
+			t.Error("final too early")
 		}
 		time.Sleep(time.Millisecond)
 		if !scanOf(t, client).Final() {
-			t.Error("not believed after a minute")
+			t.Error("not final after a minute")
 		}
 	})
 }
 
-// That there is no scan, or no image, is an answer; that there is no repository, or no
-// permission, is not.
+// A missing scan or image is a result, a missing repository or permission an error.
 func TestScanErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, 1)
@@ -158,28 +155,28 @@ func TestScanErrors(t *testing.T) {
 		fails := func(name, repository string, want error) {
 			t.Helper()
 			scan, err := client.Scan(t.Context(), repository, digest(t, "0"))
-			text := "asking for the scan of " + repository + "@" + ecrtest.Digest("0")
+			text := "reading the scan of " + repository + "@" + ecrtest.Digest("0")
 			if scan != nil || !errors.Is(err, want) || !strings.Contains(fmt.Sprint(err), text) {
 				t.Errorf("%s: scan %v, error %v, want %v and %q", name, scan, err, want, text)
 			}
 		}
-		fails("no such repository", "nothing", inventory.ErrGone)
-		// With enhanced scanning ECR asks Inspector in the caller's name.
+		fails("no such repository", "nothing", awsapi.ErrGone)
+		// With enhanced scanning, ECR reads from Inspector on the caller's behalf.
 		allow(t, server, `{"Effect":"Allow","Action":"ecr:*","Resource":"*"}`)
 		check(t, registry.SetScanning(ecrtest.Scanning{Type: "ENHANCED"}))
-		fails("Inspector denied", "app", inventory.ErrDenied)
+		fails("Inspector denied", "app", awsapi.ErrDenied)
 		check(t, registry.SetScanning(ecrtest.Scanning{Type: "BASIC"}))
 		scanOf(t, client)
 		allow(t, server, `{"Effect":"Allow","Action":"inspector2:*","Resource":"*"}`)
-		fails("denied", "app", inventory.ErrDenied)
+		fails("denied", "app", awsapi.ErrDenied)
 		if n := server.Calls()["DescribeImageScanFindings"]; n != 6 {
-			t.Errorf("%d calls: errors that are answers were asked again", n)
+			t.Errorf("%d calls, want no retries", n)
 		}
 	})
 }
 
-// An answer that says nothing, or nonsense, is not taken for a clean scan.
-func TestScanBadAnswers(t *testing.T) {
+// An empty or invalid response is not a scan without findings.
+func TestScanBadResponses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, 1)
 		client := newClient(server, ecr.Options{})
@@ -208,8 +205,8 @@ func TestScanBadAnswers(t *testing.T) {
 	})
 }
 
-// A finding is kilobytes, and the counts are on every page: the smallest page is
-// asked for, and no other. The registry is the configured one.
+// A finding is kilobytes, and the counts are on every page: one page of the smallest size
+// is requested, from the configured registry.
 func TestScanRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, 1)
@@ -260,7 +257,7 @@ func TestEnhancedScanning(t *testing.T) {
 			t.Errorf("without a configuration: %t, error %v", got, err)
 		}
 		allow(t, server, `{"Effect":"Allow","Action":"ecr:Describe*","Resource":"*"}`)
-		if _, err := client.EnhancedScanning(t.Context()); !errors.Is(err, inventory.ErrDenied) || !strings.Contains(err.Error(), "scanning configuration") {
+		if _, err := client.EnhancedScanning(t.Context()); !errors.Is(err, awsapi.ErrDenied) || !strings.Contains(err.Error(), "scanning configuration") {
 			t.Errorf("denied: error %v", err)
 		}
 	})
@@ -287,21 +284,21 @@ func TestRepository(t *testing.T) {
 				t.Errorf("%s: %v, error %v, want %v", name, got, err, want)
 			}
 		}
-		fails("nothing", inventory.ErrGone)
+		fails("nothing", awsapi.ErrGone)
 		for _, body := range []string{`{}`, `{"repositories":[]}`, `{"repositories":[{}]}`, `{"repositories":[{"repositoryName":"another"}]}`} {
 			server.Fail(ecrtest.Match{}, 1, ecrtest.Fault{Body: body})
-			fails("team/app", inventory.ErrGone)
+			fails("team/app", awsapi.ErrGone)
 		}
 		allow(t, server, `{"Effect":"Allow","Action":"ecr:*","Resource":"`+registry.ARN("app")+`"}`)
-		fails("team/app", inventory.ErrDenied)
+		fails("team/app", awsapi.ErrDenied)
 		if _, err = client.Repository(t.Context(), "app"); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// Only what is declared beside the calls is called, and all of it is needed: what
-// Inspector asks for only where it scans the images.
+// The declared permissions are sufficient and necessary, Inspector's only where it scans
+// the images.
 func TestScanPermissions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, 1)
@@ -320,7 +317,7 @@ func TestScanPermissions(t *testing.T) {
 			denied := 0
 			for i := range statements {
 				allow(t, server, without(statements, i)...)
-				if err := every(t.Context()); errors.Is(err, inventory.ErrDenied) {
+				if err := every(t.Context()); errors.Is(err, awsapi.ErrDenied) {
 					denied++
 				} else if err != nil {
 					t.Error(err)

@@ -137,7 +137,7 @@ func TestApply(t *testing.T) {
 		w.put("app-b", ecrtest.Image{Digest: ecrtest.Digest("new"), Tags: []string{"new"}, SizeBytes: new(int64)})
 		w.check(w.registry.DeleteImage("app-b", ecrtest.Digest("2")))
 		w.check(w.registry.DeleteImage("app-c", ecrtest.Digest("2")))
-		summary, err := w.exporter.Apply(t.Context(), []refresh.Notice{{Repository: "app-b", At: time.Now(), Images: true}})
+		summary, err := w.exporter.Apply(t.Context(), []refresh.Event{{Repository: "app-b", At: time.Now(), Images: true}})
 		w.check(err)
 		if summary.Series != 1+3+1 || summary.Ended != 1 || summary.Accepted != 5 {
 			t.Errorf("Summary %+v, want info, three images and a marker", summary)
@@ -157,7 +157,7 @@ func TestApply(t *testing.T) {
 		w.check(err)
 		time.Sleep(time.Minute)
 		w.registry.DeleteRepository("app-a")
-		summary, err := w.exporter.Apply(t.Context(), []refresh.Notice{{Repository: "app-a", At: time.Now(), Images: true}})
+		summary, err := w.exporter.Apply(t.Context(), []refresh.Event{{Repository: "app-a", At: time.Now(), Images: true}})
 		w.check(err)
 		if summary.Series != 4 || summary.Ended != 4 || summary.Repositories != 0 {
 			t.Errorf("Summary %+v", summary)

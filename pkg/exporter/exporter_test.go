@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
@@ -116,7 +117,7 @@ func TestRunFailures(t *testing.T) {
 		w.server.SetPolicy(policy)
 		time.Sleep(interval)
 		summary, err := w.run(time.Minute)
-		if !errors.Is(err, inventory.ErrDenied) || summary.Denied != 1 || summary.Refreshed != 1 || summary.Accepted != 2+2+5 {
+		if !errors.Is(err, awsapi.ErrDenied) || summary.Denied != 1 || summary.Refreshed != 1 || summary.Accepted != 2+2+5 {
 			t.Errorf("error %v, Summary %+v", err, summary)
 		}
 	})

@@ -13,11 +13,11 @@ import (
 
 	"net/http"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
@@ -59,11 +59,11 @@ func newWorld(t *testing.T, change ...func(*exporter.Options)) *world {
 func (w *world) restart(change ...func(*exporter.Options)) {
 	w.Helper()
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
-	at := pace.New(1000)
+	at := awsapi.NewLimiter(1000)
 	source := ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
-	}, ecr.Options{Pace: at, Logger: log})
+	}, ecr.Options{Limiter: at, Logger: log})
 	sender, err := remotewrite.New(remotewrite.Options{
 		URL: w.receiver.URL, Client: &http.Client{Transport: w.receiver.Transport}, MaxSeries: 10, Logger: log,
 	})

@@ -14,14 +14,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
-	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 )
 
-// FuzzAnswers: whatever answers in the API's place, both lists give rows or an error,
-// and no row is of an image that nothing tells of.
-func FuzzAnswers(f *testing.F) {
+// Any response leads to rows or an error, no row is about an image that it does not name,
+// and only one that says so leads to ErrDenied.
+func FuzzResponses(f *testing.F) {
 	const (
 		image = "arn:aws:ecr:eu-west-1:123456789012:repository/app/sha256:0000000000000000000000000000000000000000000000000000000000000000"
 		row   = `{"resourceId":"` + image + `","resourceType":"AWS_ECR_CONTAINER_IMAGE","scanStatus":{"statusCode":"INACTIVE","reason":"NO_INVENTORY"}}`
@@ -45,32 +44,32 @@ func FuzzAnswers(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, errorType string, body []byte) {
 		if status < 200 || status > 599 || status/100 == 3 {
-			t.Skip("no answer of an API")
+			t.Skip("not a response of an API")
 		}
 		synctest.Test(t, func(t *testing.T) { // the retries take their time
 			const secret = "planted-secret-key"
 			c := inspector.New(aws.Config{
-				Region: region, HTTPClient: &http.Client{Transport: answer(func(req *http.Request) (*http.Response, error) {
+				Region: region, HTTPClient: &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 					return &http.Response{
 						StatusCode: status, Header: http.Header{"X-Amzn-Errortype": {errorType}}, Request: req,
 						Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 					}, nil
 				})},
 				Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", secret, ""),
-			}, pace.New(1000))
+			}, awsapi.NewLimiter(1000))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			said := errorType + string(body)
 			for token, pages := "", 0; pages < 10; pages++ {
 				rows, next, err := c.Scans(ctx, account, token)
 				if len(rows) > 0 && (status/100 != 2 || err != nil || !strings.Contains(said, "sha256:")) {
-					t.Errorf("%d rows of %d %q: %v", len(rows), status, body, err)
+					t.Errorf("%d rows from %d %q: %v", len(rows), status, body, err)
 				}
 				if status/100 != 2 && err == nil {
-					t.Errorf("took %d %q for an answer", status, body)
+					t.Errorf("no error from %d %q", status, body)
 				}
-				if errors.Is(err, inventory.ErrDenied) && status != http.StatusForbidden && !strings.Contains(said, "AccessDeniedException") {
-					t.Errorf("took %d %q for denied: %v", status, body, err)
+				if errors.Is(err, awsapi.ErrDenied) && status != http.StatusForbidden && !strings.Contains(said, "AccessDeniedException") {
+					t.Errorf("denied by %d %q: %v", status, body, err)
 				}
 				if err != nil && !strings.Contains(said, secret) && strings.Contains(err.Error(), secret) {
 					t.Errorf("shows the secret key: %v", err)
@@ -83,6 +82,6 @@ func FuzzAnswers(f *testing.F) {
 	})
 }
 
-type answer func(*http.Request) (*http.Response, error)
+type roundTripper func(*http.Request) (*http.Response, error)
 
-func (a answer) RoundTrip(req *http.Request) (*http.Response, error) { return a(req) }
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

@@ -15,10 +15,10 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,7 +42,7 @@ func newClient(server *ecrtest.Server) *inspector.Client {
 		BaseEndpoint: aws.String(server.URL()),
 		HTTPClient:   server.Client(),
 		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
-	}, pace.New(1000))
+	}, awsapi.NewLimiter(1000))
 }
 
 func check(t *testing.T, err error) {
@@ -72,17 +72,17 @@ func all(t *testing.T, client *inspector.Client, account string) []inventory.Sca
 	t.Helper()
 	var list []inventory.ScanAnswer
 	for token := ""; ; {
-		answers, next, err := client.Scans(t.Context(), account, token)
+		scans, next, err := client.Scans(t.Context(), account, token)
 		check(t, err)
-		list = append(list, answers...)
+		list = append(list, scans...)
 		if token = next; token == "" {
 			return list
 		}
 	}
 }
 
-// What is covered is told of each image, and after it the counts of those that have
-// findings, under the names and digests that ECR has for them.
+// First comes each covered image, then the counts of those with findings, under ECR's
+// names and digests.
 func TestScans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const name = "team/app/worker"
@@ -130,7 +130,7 @@ func TestScans(t *testing.T) {
 	})
 }
 
-// All pages are read, as large as they can be, and what is covered before the counts.
+// All pages are read, of the largest size, and coverage before counts.
 func TestPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, "app", "web")
@@ -139,14 +139,14 @@ func TestPages(t *testing.T) {
 			put(t, registry, []string{"app", "web"}[i%2], fmt.Sprint(i), ecrtest.ScanState{CompletedAt: time.Now(), Counts: map[string]int32{"HIGH": int32(1 + i)}})
 		}
 		covered, counts := map[inventory.Digest]int{}, map[inventory.Digest]int32{}
-		for _, answer := range all(t, newClient(server), account) {
-			if answer.Scan.Status != "" {
-				covered[answer.Digest]++
+		for _, scan := range all(t, newClient(server), account) {
+			if scan.Scan.Status != "" {
+				covered[scan.Digest]++
 				if len(counts) > 0 {
 					t.Fatal("an image's coverage comes after counts")
 				}
 			} else {
-				counts[answer.Digest] += answer.Scan.Severities[0].Count
+				counts[scan.Digest] += scan.Scan.Severities[0].Count
 			}
 		}
 		for i := range images {
@@ -168,25 +168,25 @@ func TestPages(t *testing.T) {
 	})
 }
 
-// A registry that Inspector does not scan, or has not looked at, is two empty lists.
+// A registry that Inspector does not scan has two empty lists.
 func TestNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, "app")
 		if list := all(t, newClient(server), ""); len(list) != 0 || server.Calls()["ListFindingAggregations"] != 1 {
-			t.Errorf("answers %v, calls %v", list, server.Calls())
+			t.Errorf("scans %v, calls %v", list, server.Calls())
 		}
 	})
 }
 
-// A delegated administrator sees the images of many accounts. Those of another than
-// the registry's are not asked for.
+// A delegated administrator sees the images of many accounts; only the registry's are
+// requested.
 func TestAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, "app")
 		put(t, registry, "app", "1", ecrtest.ScanState{CompletedAt: time.Now(), Counts: map[string]int32{"HIGH": 1}})
 		for account, want := range map[string]int{"": 2, account: 2, "222222222222": 0} {
 			if list := all(t, newClient(server), account); len(list) != want {
-				t.Errorf("account %q: answers %v, want %d", account, list, want)
+				t.Errorf("account %q: scans %v, want %d", account, list, want)
 			}
 		}
 	})
@@ -198,37 +198,41 @@ func TestErrors(t *testing.T) {
 		client := newClient(server)
 		fails := func(token string, want error, text string) {
 			t.Helper()
-			answers, next, err := client.Scans(t.Context(), "", token)
-			if answers != nil || next != "" || !errors.Is(err, want) || !strings.Contains(err.Error(), text) {
-				t.Errorf("token %q: answers %v, next %q, error %v, want %v and %q", token, answers, next, err, want, text)
+			scans, next, err := client.Scans(t.Context(), "", token)
+			if scans != nil || next != "" || !errors.Is(err, want) || !strings.Contains(err.Error(), text) {
+				t.Errorf("token %q: scans %v, next %q, error %v, want %v and %q", token, scans, next, err, want, text)
 			}
 		}
 		for token, text := range map[string]string{
-			"coverage:of-another-day":     "listing what Inspector covers",
+			"coverage:of-another-day":     "listing the images that Inspector covers",
 			"aggregations:of-another-day": "listing Inspector's findings by image",
-			"no token of ours":            "listing what Inspector covers",
+			"no token of ours":            "listing the images that Inspector covers",
 		} {
-			fails(token, inventory.ErrToken, text)
+			fails(token, awsapi.ErrInvalidToken, text)
 		}
-		// Without a token, it cannot be the token that is at fault.
+		// Without a token, the token cannot be invalid.
 		server.Fail(ecrtest.Match{}, 1, ecrtest.Fault{Status: 400, Code: "ValidationException", Message: "no"})
-		if _, _, err := client.Scans(t.Context(), "", ""); err == nil || errors.Is(err, inventory.ErrToken) {
+		if _, _, err := client.Scans(t.Context(), "", ""); err == nil || errors.Is(err, awsapi.ErrInvalidToken) {
 			t.Errorf("error %v", err)
 		}
 		policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":[{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}`))
 		check(t, err)
 		server.SetPolicy(policy)
-		fails("", inventory.ErrDenied, "not authorized to perform: inspector2:ListCoverage")
-		fails("aggregations:", inventory.ErrDenied, "not authorized to perform: inspector2:ListFindingAggregations")
+		fails("", awsapi.ErrDenied, "not authorized to perform: inspector2:ListCoverage")
+		fails("aggregations:", awsapi.ErrDenied, "not authorized to perform: inspector2:ListFindingAggregations")
 	})
 }
 
-// The lists' own permissions are all that is needed, and both are.
-func TestActions(t *testing.T) {
+// The declared permissions are sufficient and necessary.
+func TestPermissions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, "app")
-		allow := func(actions []string) {
-			policy, err := ecrtest.ParsePolicy(fmt.Appendf(nil, `{"Statement":[{"Effect":"Allow","Action":["%s"],"Resource":"*"}]}`, strings.Join(actions, `","`)))
+		allow := func(permissions []awsapi.Permission) {
+			var statements []string
+			for _, p := range permissions {
+				statements = append(statements, fmt.Sprintf(`{"Effect":"Allow","Action":%q,"Resource":%q}`, p.Action, p.Resource))
+			}
+			policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":[` + strings.Join(statements, ",") + `]}`))
 			check(t, err)
 			server.SetPolicy(policy)
 		}
@@ -238,12 +242,12 @@ func TestActions(t *testing.T) {
 			_, _, err2 := client.Scans(t.Context(), "", "aggregations:")
 			return errors.Join(err1, err2)
 		}
-		allow(inspector.Actions)
+		allow(inspector.Permissions)
 		check(t, both())
-		for i, action := range inspector.Actions {
-			allow(slices.Delete(slices.Clone(inspector.Actions), i, i+1))
-			if err := both(); !errors.Is(err, inventory.ErrDenied) {
-				t.Errorf("without %s: error %v, want ErrDenied: is it needed?", action, err)
+		for i, p := range inspector.Permissions {
+			allow(slices.Delete(slices.Clone(inspector.Permissions), i, i+1))
+			if err := both(); !errors.Is(err, awsapi.ErrDenied) {
+				t.Errorf("without %s: error %v, want ErrDenied", p.Action, err)
 			}
 		}
 		var operations []string
@@ -257,7 +261,7 @@ func TestActions(t *testing.T) {
 	})
 }
 
-// A page that names itself as the next does not go on for ever.
+// A page that names itself as the next is the last one.
 func TestTokenLoops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, "app")

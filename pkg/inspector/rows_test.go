@@ -15,7 +15,7 @@ import (
 
 const repositoryARN = "arn:aws:ecr:" + region + ":" + account + ":repository/"
 
-// rows reads one page of a list, which the API answers with these rows.
+// rows reads one page of a list, whose response has these rows.
 func rows(t *testing.T, server *ecrtest.Server, list string, rows ...string) []inventory.ScanAnswer {
 	t.Helper()
 	operation, member, token := "ListCoverage", "coveredResources", ""
@@ -23,17 +23,17 @@ func rows(t *testing.T, server *ecrtest.Server, list string, rows ...string) []i
 		operation, member, token = "ListFindingAggregations", "responses", "aggregations:"
 	}
 	server.Fail(ecrtest.Match{Operation: operation}, 1, ecrtest.Fault{Body: `{"` + member + `":[` + strings.Join(rows, ",") + `]}`})
-	answers, _, err := newClient(server).Scans(t.Context(), "", token)
+	scans, _, err := newClient(server).Scans(t.Context(), "", token)
 	check(t, err)
-	return answers
+	return scans
 }
 
-// Inspector's codes and reasons become the words that ECR has for them; a reason that
-// only Inspector has stays as it is.
+// Inspector's codes and reasons become ECR's statuses; a reason that only Inspector has
+// stays as it is.
 func TestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t)
-		// Whatever else is the case with an image that is ACTIVE, it is scanned.
+		// With other reasons, an ACTIVE image is scanned.
 		active := map[types.ScanStatusReason]string{
 			"PENDING_INITIAL_SCAN": "PENDING, unfinished",
 			"PENDING_REVIVAL_SCAN": "PENDING, unfinished",
@@ -70,12 +70,12 @@ func TestStatus(t *testing.T) {
 				case !known:
 					want = "ACTIVE"
 				}
-				answers := rows(t, server, "coverage", fmt.Sprintf(`{"resourceId":%q,"scanStatus":{"statusCode":%q,"reason":%q}}`, repositoryARN+"app/"+ecrtest.Digest("1"), code, reason))
-				if len(answers) != 1 {
-					t.Fatalf("%s, %s: answers %v", code, reason, answers)
+				scans := rows(t, server, "coverage", fmt.Sprintf(`{"resourceId":%q,"scanStatus":{"statusCode":%q,"reason":%q}}`, repositoryARN+"app/"+ecrtest.Digest("1"), code, reason))
+				if len(scans) != 1 {
+					t.Fatalf("%s, %s: scans %v", code, reason, scans)
 				}
-				got := answers[0].Scan.Status
-				if answers[0].Scan.Unfinished > 0 {
+				got := scans[0].Scan.Status
+				if scans[0].Scan.Unfinished > 0 {
 					got += ", unfinished"
 				}
 				if got != want {
@@ -122,8 +122,8 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// Names are read from ARNs of every partition, and rows that are of no image, or not
-// whole, take nothing with them.
+// Names are read from ARNs of every partition. Rows that are not about an image, or
+// incomplete, are skipped.
 func TestRows(t *testing.T) {
 	t.Parallel()
 	sha := ecrtest.Digest("1")
@@ -132,7 +132,7 @@ func TestRows(t *testing.T) {
 	counted := func(members string) string { return `{"awsEcrContainerAggregation":{` + members + `}}` }
 	for _, c := range []struct {
 		name, list, row string
-		repository      string // of the one answer; empty for none
+		repository      string // empty if the row is skipped
 	}{
 		{"an image", "coverage", covered(repositoryARN + "app/" + sha), "app"},
 		{"a name with slashes", "coverage", covered(repositoryARN + "team/a/app/" + sha), "team/a/app"},
@@ -170,18 +170,18 @@ func TestRows(t *testing.T) {
 					good = counted(`"repository":"good","imageSha":"` + sha + `","severityCounts":{"all":1}`)
 				}
 				var got []string
-				for _, answer := range rows(t, server, c.list, c.row, good) {
-					if answer.Digest != digest(t, "1") {
-						t.Errorf("digest %s", answer.Digest)
+				for _, scan := range rows(t, server, c.list, c.row, good) {
+					if scan.Digest != digest(t, "1") {
+						t.Errorf("digest %s", scan.Digest)
 					}
-					got = append(got, answer.Repository)
+					got = append(got, scan.Repository)
 				}
 				want := []string{"good"}
 				if c.repository != "" {
 					want = []string{c.repository, "good"}
 				}
 				if diff := gocmp.Diff(want, got); diff != "" {
-					t.Errorf("repositories of the answers (-want +got):\n%s", diff)
+					t.Errorf("repositories (-want +got):\n%s", diff)
 				}
 			})
 		})

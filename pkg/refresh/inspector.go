@@ -3,17 +3,20 @@ package refresh
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// bulk is the reading of Inspector's lists, page by page. It may take more than one
+// inspectorLists are Inspector's lists, read page by page. It may take more than one
 // run.
-type bulk struct {
+type inspectorLists struct {
 	begunAt time.Time
-	token   string
-	answers map[imageKey]*inventory.Scan
+	token   string // of the next page
+	scans   map[imageKey]*inventory.Scan
 }
 
 type imageKey struct {
@@ -21,52 +24,55 @@ type imageKey struct {
 	digest     inventory.Digest
 }
 
-// readInspector reads Inspector's lists when they are due: a page of them tells of
-// a hundred images or more, where a call for findings tells of one.
+func newInspectorLists() *inspectorLists {
+	return &inspectorLists{begunAt: time.Now(), scans: map[imageKey]*inventory.Scan{}}
+}
+
+// readInspector reads Inspector's lists when they are due: one page has a hundred images
+// or more, a request for findings one.
 func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Registry, result *Result, failed *failures) {
 	now := time.Now()
-	if !registry.ScansListedAt.IsZero() && now.Before(registry.ScansListedAt.Time().Add(r.options.Scans.Enhanced)) || !r.everyRepositoryTried(registry) {
+	if !registry.ScansListedAt.IsZero() && now.Before(registry.ScansListedAt.Time().Add(r.options.Scans.Enhanced)) || !r.allRepositoriesTried(registry) {
 		return
 	}
-	b := r.scans.bulk
-	if r.scans.bulk = nil; b == nil || now.Sub(b.begunAt) > r.options.Scans.Enhanced {
-		b = &bulk{begunAt: now, answers: map[imageKey]*inventory.Scan{}}
+	lists := r.scans.lists
+	if r.scans.lists = nil; lists == nil || now.Sub(lists.begunAt) > r.options.Scans.Enhanced {
+		lists = newInspectorLists()
 	}
 	for restarted := false; ; {
-		answers, next, err := r.options.Scans.Inspector.Scans(ctx, registry.ID, b.token)
+		scans, next, err := r.options.Scans.Inspector.Scans(ctx, registry.ID, lists.token)
 		switch {
 		case err == nil:
-		case ctx.Err() != nil, errors.Is(err, inventory.ErrTime):
-			r.scans.bulk = b
+		case outOfTime(ctx, err):
+			r.scans.lists = lists // for the next run to continue
 			return
-		case errors.Is(err, inventory.ErrToken) && !restarted:
-			b, restarted = &bulk{begunAt: time.Now(), answers: map[imageKey]*inventory.Scan{}}, true
+		case errors.Is(err, awsapi.ErrInvalidToken) && !restarted:
+			lists, restarted = newInspectorLists(), true
 			continue
-		case errors.Is(err, inventory.ErrDenied):
-			r.fallBack(ctx, registry, inventory.ScansFromFindings, err)
+		case errors.Is(err, awsapi.ErrDenied):
+			r.fallBack(ctx, registry, inventory.ScansFromInspector, inventory.ScansFromFindings, err)
 			return
 		default:
 			failed.add(err)
 			return
 		}
-		for _, answer := range answers {
-			if r.options.Includes(answer.Repository) {
-				b.add(answer)
+		for _, scan := range scans {
+			if r.options.Includes(scan.Repository) {
+				lists.add(scan)
 			}
 		}
-		if b.token = next; next == "" {
+		if lists.token = next; next == "" {
 			break
 		}
 	}
-	r.settleInspector(registry, b)
-	registry.ScansListedAt = inventory.TimeOf(b.begunAt)
+	r.recordLists(registry, lists)
+	registry.ScansListedAt = inventory.TimeOf(lists.begunAt)
 	result.Scans.Listed = true
 }
 
-// everyRepositoryTried reports whether the inventory has what can be had of every
-// repository that is not left out. Before that, lists of the whole registry would tell of images that
-// are not known yet.
-func (r *Refresher) everyRepositoryTried(registry *inventory.Registry) bool {
+// allRepositoriesTried reports whether the images of every included repository were
+// listed, or could not be. Earlier, the lists would have images that are not known yet.
+func (r *Refresher) allRepositoriesTried(registry *inventory.Registry) bool {
 	for _, repository := range registry.Repositories {
 		if r.options.Includes(repository.Name) && repository.ImagesReadAt.IsZero() && repository.TriedAt.IsZero() {
 			return false
@@ -75,82 +81,79 @@ func (r *Refresher) everyRepositoryTried(registry *inventory.Registry) bool {
 	return !registry.ListedAt.IsZero()
 }
 
-// add puts together what the lists tell of one image.
-func (b *bulk) add(answer inventory.ScanAnswer) {
-	key := imageKey{answer.Repository, answer.Digest}
-	known := b.answers[key]
+// add merges what the lists have about one image.
+func (l *inspectorLists) add(part inventory.ScanAnswer) {
+	key := imageKey{part.Repository, part.Digest}
+	known := l.scans[key]
 	if known == nil {
-		b.answers[key] = &answer.Scan
+		l.scans[key] = &part.Scan
 		return
 	}
-	told := answer.Scan
-	if told.Status != "" {
-		known.Status, known.Unfinished = told.Status, told.Unfinished
+	scan := part.Scan
+	if scan.Status != "" {
+		known.Status, known.Unfinished = scan.Status, scan.Unfinished
 	}
-	known.CompletedAt = max(known.CompletedAt, told.CompletedAt)
-	known.InUseCount, known.LastInUseAt = max(known.InUseCount, told.InUseCount), max(known.LastInUseAt, told.LastInUseAt)
-	if told.Total > 0 {
-		known.Total, known.Severities, known.Partial = told.Total, told.Severities, told.Partial
+	known.CompletedAt = max(known.CompletedAt, scan.CompletedAt)
+	known.InUseCount, known.LastInUseAt = max(known.InUseCount, scan.InUseCount), max(known.LastInUseAt, scan.LastInUseAt)
+	if scan.Total > 0 {
+		known.Total, known.Severities, known.Partial = scan.Total, scan.Severities, scan.Partial
 	}
 }
 
-// settleInspector puts what the lists told into the registry.
-func (r *Refresher) settleInspector(registry *inventory.Registry, b *bulk) {
-	at := inventory.TimeOf(b.begunAt)
+// recordLists updates the registry with the complete lists.
+func (r *Refresher) recordLists(registry *inventory.Registry, lists *inspectorLists) {
+	at := inventory.TimeOf(lists.begunAt)
 	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image) {
-		known, told := image.Scan, b.answers[imageKey{repository.Name, image.Digest}]
+		known, listed := image.Scan, lists.scans[imageKey{repository.Name, image.Digest}]
 		switch {
 		case known != nil && known.AskedAt > at:
-			// An event or a call told of something newer.
-		case told != nil:
-			registry.SetScan(repository, image, listed(known, told, at))
+			// From a later event or request.
+		case listed != nil:
+			registry.SetScan(repository, image, withListed(known, listed, at))
 		case known != nil && known.Status == inventory.ScanNotFound:
 			again := *known
-			again.AskedAt = at // Inspector still does not know it
+			again.AskedAt = at // Inspector still has no scan
 			registry.SetScan(repository, image, &again)
 		}
 	})
 }
 
-// listed is what is known of a scan after Inspector's lists. Where they tell the
-// same as was known, the exact split that was asked for stays true.
-func listed(known, told *inventory.Scan, at inventory.Time) *inventory.Scan {
-	next := *told
+// withListed returns the scan after Inspector's lists. These count CRITICAL, HIGH, MEDIUM
+// and the total; where they repeat what is known, the known counts of the other
+// severities are still valid.
+func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Scan {
+	next := *listed
 	next.AskedAt = at
+	if known == nil {
+		return &next
+	}
+	counted, others := splitSeverities(known.Severities)
 	switch {
-	case known == nil:
 	case next.Unfinished > 0:
 		next.Unfinished = known.Unfinished + 1
 		next.Severities, next.CompletedAt, next.Partial, next.Total = known.Severities, known.CompletedAt, known.Partial, known.Total
-	case next.Partial && known.Final() && known.Total == told.Total && includes(known.Severities, told.Severities):
+	case next.Partial && known.Final() && known.Total == listed.Total && slices.Equal(counted, listed.Severities):
 		next.Severities, next.Partial = known.Severities, false
 	case next.Partial:
-		// Until the split is known again, its last known part is the better picture.
-		for _, severity := range known.Severities {
-			if severity.Severity != "CRITICAL" && severity.Severity != "HIGH" && severity.Severity != "MEDIUM" {
-				next.Severities = append(next.Severities[:len(next.Severities):len(next.Severities)], severity)
-			}
-		}
-		sortSeverities(next.Severities)
+		// Until they are read again, the last known counts are the best estimate.
+		next.Severities = slices.Concat(listed.Severities, others)
+		slices.SortFunc(next.Severities, func(a, b inventory.SeverityCount) int { return strings.Compare(a.Severity, b.Severity) })
 	}
 	return &next
 }
 
-// includes reports whether the severities that Inspector counts one by one are the
-// same in both.
-func includes(known, told []inventory.SeverityCount) bool {
-	count := func(list []inventory.SeverityCount, name string) int32 {
-		for _, severity := range list {
-			if severity.Severity == name {
-				return severity.Count
+// splitSeverities returns the counts of the severities that Inspector's lists count, less
+// those of 0, and those of the others.
+func splitSeverities(list []inventory.SeverityCount) (counted, others []inventory.SeverityCount) {
+	for _, s := range list {
+		switch s.Severity {
+		case "CRITICAL", "HIGH", "MEDIUM":
+			if s.Count > 0 {
+				counted = append(counted, s)
 			}
-		}
-		return 0
-	}
-	for _, name := range []string{"CRITICAL", "HIGH", "MEDIUM"} {
-		if count(known, name) != count(told, name) {
-			return false
+		default:
+			others = append(others, s)
 		}
 	}
-	return true
+	return counted, others
 }

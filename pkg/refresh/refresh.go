@@ -1,5 +1,7 @@
-// Package refresh brings an inventory up to date: it knows what is due, in which
-// order to ask, and when to stop asking.
+// Package refresh brings an inventory up to date: it decides what is due, in which
+// order it is read, and when to stop.
+//
+// It knows no AWS API: what it reads comes from a Source and an Inspector.
 package refresh
 
 import (
@@ -13,8 +15,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// Source is where a registry is read from. Its errors match inventory.ErrGone,
-// inventory.ErrDenied, inventory.ErrToken and inventory.ErrTime where these apply.
+// Source is where a registry is read from. Its errors match ErrGone, ErrDenied,
+// ErrInvalidToken and ErrNoTime of package awsapi where these apply.
 type Source interface {
 	// RegistryID returns the account of the registry.
 	RegistryID(ctx context.Context) (string, error)
@@ -22,20 +24,21 @@ type Source interface {
 	Repositories(ctx context.Context) ([]*inventory.Repository, error)
 	// Repository returns one repository, without images.
 	Repository(ctx context.Context, name string) (*inventory.Repository, error)
-	// Images returns a page of a repository's images and the next page's token.
+	// Images returns a page of a repository's images and the token of the next page;
+	// empty tokens stand for the first page and for none.
 	Images(ctx context.Context, repository, token string) ([]inventory.Image, string, error)
 	// EnhancedScanning reports whether Inspector scans the registry's images.
 	EnhancedScanning(ctx context.Context) (bool, error)
-	// Scan returns what is known now of an image's scan. That there is none, or no
-	// such image, is an answer: see inventory.ScanNotFound.
+	// Scan returns the result of an image's scan. A missing scan or image is not an
+	// error: see inventory.ScanNotFound.
 	Scan(ctx context.Context, repository string, digest inventory.Digest) (*inventory.Scan, error)
 }
 
-// Inspector is where the scans of a whole registry are read from in bulk.
+// Inspector is where the scans of a whole registry are read from.
 type Inspector interface {
-	// Scans returns a page of answers about the images of an account's registry, of
-	// which a delegated administrator sees many, and the next page's token. Several answers
-	// about one image add up, see inventory.ScanAnswer.
+	// Scans returns a page of scans of an account's images and the token of the next
+	// page; empty tokens stand for the first page and for none. Several parts can be
+	// about one image.
 	Scans(ctx context.Context, account, token string) ([]inventory.ScanAnswer, string, error)
 }
 
@@ -43,17 +46,16 @@ type Inspector interface {
 type Options struct {
 	// Interval is how long a listing stays fresh.
 	Interval time.Duration
-	// Concurrency is how many calls are under way at once; at least 1.
+	// Concurrency is the number of concurrent calls, at least 1.
 	Concurrency int
-	// Logger is told of each repository that failed; nil discards.
+	// Logger logs each repository that failed; nil discards.
 	Logger *slog.Logger
-	// Progress, if set, is called after each repository, and after each scan, with
-	// how many of those due are done.
+	// Progress, if set, is called after each repository and each scan with the number
+	// of those done and due.
 	Progress func(what string, done, due int)
 	// Scans says where scan results come from, and how often.
 	Scans ScanOptions
-	// Includes reports whether a repository is of interest; nil means that all are.
-	// Of one that is not, nothing is asked but what the list of repositories tells.
+	// Includes reports whether a repository's images are read; nil means all.
 	Includes func(repository string) bool
 	// Select, if set, marks the records that are excluded at a moment, and reports
 	// whether it changed anything stored. It is called after the listings of a run and
@@ -61,14 +63,13 @@ type Options struct {
 	Select func(registry *inventory.Registry, at time.Time) (changed bool)
 }
 
-// Refresher asks a source for what is due. It keeps listings that a run could not
-// finish, so that the next run goes on where it stopped. It is not safe for
-// concurrent use: runs are serial.
+// Refresher reads what is due. It keeps listings that a run could not finish for the
+// next run to continue. It is not safe for concurrent use.
 type Refresher struct {
 	source     Source
 	options    Options
 	unfinished map[string]*listing
-	scans      scanMemory
+	scans      scanState
 }
 
 // New returns a Refresher.
@@ -86,43 +87,46 @@ func New(source Source, options Options) *Refresher {
 	return &Refresher{
 		source: source, options: options,
 		unfinished: map[string]*listing{},
-		scans:      newScanMemory(),
+		scans:      scanState{retryAt: map[string]time.Time{}},
 	}
 }
 
-// Result says what a run of a Refresher did.
+// Result is what a run of a Refresher did.
 type Result struct {
-	// Listed is set if the list of repositories was read anew.
-	Listed bool
-	// Due is how many repositories' images were due.
-	Due int
-	// Refreshed is how many of them were listed to the end, Gone how many did
-	// not exist any more, Denied and Failed how many kept their last known
-	// records, Left how many the time did not suffice for.
-	Refreshed, Gone, Denied, Failed, Left int
+	// Listed is set if the list of repositories was read.
+	Listed bool `json:"-"`
+	// Due is the number of repositories whose images were due.
+	Due int `json:"due"`
+	// Of these, Refreshed were listed completely and Gone no longer exist; Denied and
+	// Failed keep their last known records; for Left there was no time.
+	Refreshed int `json:"refreshed"`
+	Gone      int `json:"gone"`
+	Denied    int `json:"denied"`
+	Failed    int `json:"failed"`
+	Left      int `json:"left"`
 	// Selected is set if Options.Select changed anything stored.
-	Selected bool
-	// Scans says the same of scan results.
-	Scans ScanResult
-	// Err joins what failed, a few repositories at most.
-	Err error
+	Selected bool `json:"-"`
+	// Scans is the same for scan results.
+	Scans ScanResult `json:"scans"`
+	// Err joins the errors, a few at most.
+	Err error `json:"-"`
 }
 
-// Changed reports whether the inventory is another than before.
+// Changed reports whether the inventory changed.
 func (r *Result) Changed() bool {
 	return r.Listed || r.Selected || r.Refreshed+r.Gone+r.Denied+r.Failed > 0 || r.Scans.Answered > 0 || r.Scans.Listed
 }
 
-// Finished reports whether the run was the one that ended a refresh: repositories
-// or images were listed, and none is left.
+// Finished reports whether this run completed a refresh: repositories or images were
+// listed, and none is left.
 func (r *Result) Finished() bool {
 	return (r.Listed || r.Refreshed+r.Gone > 0 || r.Scans.Listed) && r.Left == 0
 }
 
-// maxErrors bounds how many repositories' errors are told one by one.
+// maxErrors bounds the repositories whose errors are logged and returned.
 const maxErrors = 5
 
-// failures collects errors, a few of them at most.
+// failures collects at most maxErrors errors.
 type failures struct {
 	errs []error
 	more int
@@ -140,25 +144,24 @@ func (f *failures) add(err error) {
 
 func (f *failures) err() error {
 	if f.more > 0 {
-		return errors.Join(append(f.errs, fmt.Errorf("%d more of the kind", f.more))...)
+		return errors.Join(append(f.errs, fmt.Errorf("%d more errors", f.more))...)
 	}
 	return errors.Join(f.errs...)
 }
 
-// Run asks for everything that is due at now, oldest first, until ctx ends, and
-// changes the registry accordingly. A part that cannot be read keeps its last
-// known records.
+// Run reads everything that is due at now, oldest first, until ctx ends, and updates
+// the registry. What cannot be read keeps its last known records.
 func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now time.Time) Result {
 	var result Result
 	var failed failures
-	listing, cancel := r.share(ctx)
-	if r.stale(registry.ListedAt, now) {
+	listing, cancel := r.listingTime(ctx)
+	if r.expired(registry.ListedAt, now) {
 		err := r.list(listing, registry, now)
 		failed.add(err)
 		result.Listed = err == nil
-		failed.add(r.settleScanSource(listing, registry))
+		failed.add(r.setScanSource(listing, registry))
 	} else if !r.options.Scans.Source.allows(registry.ScanSource) {
-		failed.add(r.settleScanSource(listing, registry)) // the setting is another than the stored state's
+		failed.add(r.setScanSource(listing, registry)) // the setting differs from the stored state
 	}
 	r.images(listing, registry, r.due(registry, now), now, &result, &failed)
 	cancel()
@@ -173,12 +176,12 @@ func (r *Refresher) applySelection(registry *inventory.Registry, now time.Time) 
 	return r.options.Select != nil && r.options.Select(registry, now)
 }
 
-// share is the part of the time in which repositories and images are listed: half,
-// where scan results are asked for one by one. These are so many more calls that
-// neither must wait for the other to be done.
-func (r *Refresher) share(ctx context.Context) (context.Context, context.CancelFunc) {
+// listingTime bounds the listing of repositories and images. Where scan results are
+// requested image by image, it is half the time: these are so many more calls that
+// each would have to wait for the end of the other.
+func (r *Refresher) listingTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, bounded := ctx.Deadline()
-	if !bounded || !r.options.Scans.Source.asks() {
+	if !bounded || !r.options.Scans.Source.requests() {
 		return ctx, func() {}
 	}
 	return context.WithDeadline(ctx, time.Now().Add(time.Until(deadline)/2))
@@ -199,15 +202,11 @@ func (r *Refresher) list(ctx context.Context, registry *inventory.Registry, now 
 	return err
 }
 
-func (r *Refresher) stale(readAt inventory.Time, now time.Time) bool {
-	return readAt.IsZero() || !now.Before(readAt.Time().Add(r.options.Interval))
-}
-
-// each works on jobs, a number of them at once, until ctx ends. As each is done it
-// is settled, one after the other, by the caller's goroutine. It returns how many
-// were done.
-func each[T any](ctx context.Context, atOnce int, jobs []T, work, settle func(T)) int {
-	next, done := make(chan T), make(chan T)
+// each calls work for the jobs, a number of them at a time, until ctx ends. It calls done
+// for each job after its work, one at a time and in the caller's goroutine, and returns
+// the number of jobs done.
+func each[T any](ctx context.Context, concurrency int, jobs []T, work, done func(T)) int {
+	next, worked := make(chan T), make(chan T)
 	go func() {
 		defer close(next)
 		for _, job := range jobs {
@@ -219,21 +218,21 @@ func each[T any](ctx context.Context, atOnce int, jobs []T, work, settle func(T)
 		}
 	}()
 	var workers sync.WaitGroup
-	for range min(atOnce, len(jobs)) {
+	for range min(concurrency, len(jobs)) {
 		workers.Go(func() {
 			for job := range next {
 				work(job)
-				done <- job
+				worked <- job
 			}
 		})
 	}
 	go func() {
 		workers.Wait()
-		close(done)
+		close(worked)
 	}()
 	n := 0
-	for job := range done {
-		settle(job)
+	for job := range worked {
+		done(job)
 		n++
 	}
 	return n

@@ -17,10 +17,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 )
@@ -64,7 +64,7 @@ func (w *world) restart() {
 	client := ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
-	}, ecr.Options{Pace: pace.New(1000), Logger: log})
+	}, ecr.Options{Limiter: awsapi.NewLimiter(1000), Logger: log})
 	w.refresher = refresh.New(client, w.selecting(refresh.Options{Interval: interval, Concurrency: 4, Logger: log}))
 }
 
@@ -145,7 +145,7 @@ func TestRun(t *testing.T) {
 		result := w.run(0)
 		w.want(result, refresh.Result{}, "")
 		if result.Changed() || len(w.server.Calls()) != 0 {
-			t.Errorf("asked %v although all is fresh", w.server.Calls())
+			t.Errorf("calls %v although all is fresh", w.server.Calls())
 		}
 		w.put("repo-1", "new")
 		time.Sleep(time.Millisecond)
@@ -154,7 +154,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("tags (-want +got):\n%s", diff)
 		}
 	})
-	bubble(t, "a new repository, one that is deleted, one that vanishes", func(t *testing.T) {
+	bubble(t, "a repository is created, deleted, or missing after it was listed", func(t *testing.T) {
 		w := newWorld(t, 3, 1)
 		w.run(0)
 		w.check(w.registry.PutRepository(ecrtest.Repository{Name: "new"}))
@@ -170,7 +170,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("repositories (-want +got):\n%s", diff)
 		}
 	})
-	bubble(t, "one that is denied keeps its records and is asked again after an interval", func(t *testing.T) {
+	bubble(t, "one that is denied keeps its records and is due after an interval", func(t *testing.T) {
 		w := newWorld(t, 3, 2)
 		w.run(0)
 		policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},
@@ -179,7 +179,7 @@ func TestRun(t *testing.T) {
 		w.server.SetPolicy(policy)
 		w.put("repo-1", "unseen")
 		time.Sleep(interval)
-		w.want(w.run(0), refresh.Result{Listed: true, Due: 3, Refreshed: 2, Denied: 1}, "repository repo-1: permission denied")
+		w.want(w.run(0), refresh.Result{Listed: true, Due: 3, Refreshed: 2, Denied: 1}, "repository repo-1: operation error ECR: DescribeImages, permission denied")
 		if diff := cmp.Diff([]string{"v0", "v1"}, w.tags("repo-1")); diff != "" {
 			t.Errorf("tags (-want +got):\n%s", diff)
 		}
@@ -195,7 +195,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("tags %v after the permission was given", w.tags("repo-1"))
 		}
 	})
-	bubble(t, "one that fails is tried with the next run, behind the others", func(t *testing.T) {
+	bubble(t, "one that fails is retried by the next run, after the others", func(t *testing.T) {
 		w := newWorld(t, 3, 1)
 		w.server.Fail(ecrtest.Match{RepositoryName: "repo-0"}, 8, ecrtest.FaultServer)
 		w.want(w.run(0), refresh.Result{Listed: true, Due: 3, Refreshed: 2, Failed: 1}, "repository repo-0: ")
@@ -223,7 +223,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("tags %v", w.tags("repo-1"))
 		}
 	})
-	bubble(t, "an empty registry is named by DescribeRegistry", func(t *testing.T) {
+	bubble(t, "the ID of an empty registry is from DescribeRegistry", func(t *testing.T) {
 		w := newWorld(t, 0, 0)
 		w.want(w.run(0), refresh.Result{Listed: true}, "")
 		if w.known.ID != "123456789012" || w.known.ListedAt.IsZero() {
@@ -235,7 +235,7 @@ func TestRun(t *testing.T) {
 		policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":{"Effect":"Allow","Action":"ecr:DescribeRepositories","Resource":"*"}}`))
 		w.check(err)
 		w.server.SetPolicy(policy)
-		w.want(w.run(0), refresh.Result{Listed: true, Due: 20, Denied: 20}, "15 more of the kind")
+		w.want(w.run(0), refresh.Result{Listed: true, Due: 20, Denied: 20}, "15 more errors")
 		if n := strings.Count(w.log.String(), "level=WARN"); n != 5 {
 			t.Errorf("%d warnings, want 5", n)
 		}
@@ -246,7 +246,7 @@ func (w *world) source() refresh.Source {
 	return ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
-	}, ecr.Options{Pace: pace.New(1000)})
+	}, ecr.Options{Limiter: awsapi.NewLimiter(1000)})
 }
 
 func TestBudget(t *testing.T) {
@@ -265,12 +265,12 @@ func TestBudget(t *testing.T) {
 		if !w.known.OldestRead().Time().After(time.Now().Add(-interval)) {
 			t.Error("not everything was read in the end")
 		}
-		// All were asked once, and a few again that the end of a run cut off.
+		// Each was requested once, and a few again that the end of a run interrupted.
 		if n := w.server.Calls()["DescribeImages"]; n < 20 || n > 28 {
 			t.Errorf("%d calls", n)
 		}
 	})
-	bubble(t, "one repository too large for a run goes on where it stopped", func(t *testing.T) {
+	bubble(t, "the next run continues the listing of a repository too large for one", func(t *testing.T) {
 		w := newWorld(t, 1, 0)
 		for i := range 50 {
 			w.put("repo-0", fmt.Sprint("v", i))
@@ -291,7 +291,7 @@ func TestBudget(t *testing.T) {
 			t.Errorf("%d images as of %v, want 50 as of %v", len(repository.Images), repository.ImagesReadAt.Time(), begun)
 		}
 	})
-	bubble(t, "a token that is no longer good begins anew", func(t *testing.T) {
+	bubble(t, "a token that is no longer valid restarts the listing", func(t *testing.T) {
 		w := newWorld(t, 1, 30)
 		w.server.SetPageLimit("DescribeImages", 10)
 		w.server.SetLatency("DescribeImages", time.Second, 0)
@@ -302,7 +302,7 @@ func TestBudget(t *testing.T) {
 			t.Errorf("%d images, want 30", n)
 		}
 	})
-	bubble(t, "tokens that are never good end in an error", func(t *testing.T) {
+	bubble(t, "tokens that are never valid are an error", func(t *testing.T) {
 		w := newWorld(t, 1, 30)
 		w.server.SetPageLimit("DescribeImages", 10)
 		w.server.Before(ecrtest.Match{Operation: "DescribeImages"}, ecrtest.Always, func(r ecrtest.Request) {
@@ -310,14 +310,14 @@ func TestBudget(t *testing.T) {
 				w.server.Fail(ecrtest.Match{Operation: "DescribeImages"}, 1, ecrtest.Fault{Status: 400, Code: "InvalidParameterException"})
 			}
 		})
-		w.want(w.run(0), refresh.Result{Listed: true, Due: 1, Failed: 1}, "the listing cannot be continued")
+		w.want(w.run(0), refresh.Result{Listed: true, Due: 1, Failed: 1}, "page token no longer valid")
 	})
-	bubble(t, "an outage until the end of the budget is told", func(t *testing.T) {
+	bubble(t, "an outage until the end of the budget is an error", func(t *testing.T) {
 		w := newWorld(t, 3, 1)
 		w.run(0)
 		time.Sleep(interval)
 		w.server.Fail(ecrtest.Match{Operation: "DescribeImages"}, ecrtest.Always, ecrtest.FaultServer)
-		w.want(w.run(3*time.Second), refresh.Result{Listed: true, Due: 3, Left: 3}, "no answer within the time for asking")
+		w.want(w.run(3*time.Second), refresh.Result{Listed: true, Due: 3, Left: 3}, "no page of images within the time for refreshing")
 		if len(w.tags("repo-1")) != 1 {
 			t.Error("records were lost")
 		}
@@ -347,8 +347,7 @@ func TestTagMovesBetweenPages(t *testing.T) {
 	})
 }
 
-// Between two runs nothing is asked twice for one repository at once, whatever the
-// concurrency.
+// The concurrency is used and not exceeded, and progress reported in order.
 func TestConcurrency(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

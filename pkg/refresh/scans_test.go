@@ -13,11 +13,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
@@ -27,16 +27,16 @@ const (
 	aggregations = "ListFindingAggregations"
 )
 
-// scanning makes the world's refresher ask for scans, ten a second.
+// scanning makes the world's refresher read scans, ten a second.
 func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.ScanOptions)) {
 	config := aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
 	}
-	at := pace.New(1000)
-	at.Set(10, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
+	limiter := awsapi.NewLimiter(1000)
+	limiter.SetRate(10, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	options := refresh.ScanOptions{
-		Source: source, Inspector: inspector.New(config, at),
+		Source: source, Inspector: inspector.New(config, limiter),
 		Basic: 24 * time.Hour, Enhanced: 6 * time.Hour, PerSecond: 10,
 	}
 	for _, f := range change {
@@ -46,7 +46,7 @@ func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.Scan
 		w.atOnce = 4
 	}
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
-	w.refresher = refresh.New(ecr.New(config, ecr.Options{Pace: at, Logger: log}), w.selecting(refresh.Options{
+	w.refresher = refresh.New(ecr.New(config, ecr.Options{Limiter: limiter, Logger: log}), w.selecting(refresh.Options{
 		Interval: interval, Concurrency: w.atOnce, Logger: log, Scans: options,
 	}))
 }
@@ -67,7 +67,7 @@ func done(at time.Time, counts ...any) ecrtest.ScanState {
 	return state
 }
 
-// known tells what is known of an image's scan, as one word and its counts.
+// knownScan is an image's known scan as text: status and counts, … if not final.
 func (w *world) knownScan(repository, tag string) string {
 	w.Helper()
 	digest, err := inventory.ParseDigest(ecrtest.Digest(repository + tag))
@@ -96,7 +96,7 @@ func (w *world) wantScan(repository, tag, want string) {
 	}
 }
 
-// calls returns the calls of an operation since it was last asked.
+// calls returns the calls of an operation since the last use of calls.
 func (w *world) calls(operation string) int {
 	n := w.server.Calls()[operation]
 	w.server.ResetObserved()
@@ -105,7 +105,7 @@ func (w *world) calls(operation string) int {
 
 func TestBasicScans(t *testing.T) {
 	t.Parallel()
-	bubble(t, "asked once, and again after a day", func(t *testing.T) {
+	bubble(t, "read once, and again after a day", func(t *testing.T) {
 		w := newWorld(t, 1, 5)
 		before := time.Now().Add(-time.Hour)
 		w.scan("repo-0", "v0", done(before, "CRITICAL", 1, "UNTRIAGED", 2))
@@ -141,7 +141,7 @@ func TestBasicScans(t *testing.T) {
 		}
 		w.wantScan("repo-0", "v0", "COMPLETE HIGH=3")
 	})
-	bubble(t, "unfinished: asked again after 1, 2, 4 minutes, and the last result stays", func(t *testing.T) {
+	bubble(t, "unfinished: read again after 1, 2, 4 minutes, keeping the previous result", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		now := time.Now()
 		w.scan("repo-0", "v0",
@@ -152,23 +152,23 @@ func TestBasicScans(t *testing.T) {
 		w.scanning(refresh.ScanFindings)
 		w.run(0)
 		time.Sleep(25*time.Hour + time.Second)
-		var asked []int
+		var requested []int
 		for minute := range 16 {
 			w.run(0)
 			if w.calls(findings) > 0 {
-				asked = append(asked, minute)
-				if len(asked) < 4 {
-					w.wantScan("repo-0", "v0", []string{"IN_PROGRESS", "IN_PROGRESS", "IN_PROGRESS"}[len(asked)-1]+" LOW=1 …")
+				requested = append(requested, minute)
+				if len(requested) < 4 {
+					w.wantScan("repo-0", "v0", "IN_PROGRESS LOW=1 …")
 				}
 			}
 			time.Sleep(time.Minute)
 		}
-		if diff := cmp.Diff([]int{0, 1, 3, 7}, asked); diff != "" {
-			t.Errorf("asked in minutes (-want +got):\n%s", diff)
+		if diff := cmp.Diff([]int{0, 1, 3, 7}, requested); diff != "" {
+			t.Errorf("requested in minutes (-want +got):\n%s", diff)
 		}
 		w.wantScan("repo-0", "v0", "COMPLETE HIGH=2")
 	})
-	bubble(t, "a clean result right after the scan is not believed yet", func(t *testing.T) {
+	bubble(t, "a result without findings right after the scan is not final", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		now := time.Now()
 		early, late := done(now), done(now.Add(5*time.Second), "CRITICAL", 9)
@@ -181,7 +181,7 @@ func TestBasicScans(t *testing.T) {
 		w.run(0)
 		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=9")
 	})
-	bubble(t, "never asked first and of these the newest push, then the oldest answer", func(t *testing.T) {
+	bubble(t, "never read ones first, the newest push first, then the oldest result", func(t *testing.T) {
 		w := newWorld(t, 1, 0)
 		for i := range 6 {
 			w.put("repo-0", fmt.Sprint("v", i))
@@ -213,7 +213,7 @@ func TestBasicScans(t *testing.T) {
 			t.Errorf("second order (-want +got):\n%s", diff)
 		}
 	})
-	bubble(t, "one digest in two repositories is asked for in each", func(t *testing.T) {
+	bubble(t, "one digest in two repositories is read in each", func(t *testing.T) {
 		w := newWorld(t, 2, 0)
 		for _, name := range []string{"repo-0", "repo-1"} {
 			w.check(w.registry.PutImage(name, ecrtest.Image{Digest: ecrtest.Digest("same"), Tags: []string{"a", "b"}}))
@@ -241,7 +241,7 @@ func TestBasicScans(t *testing.T) {
 		w.wantScan("repo-0", "v9", inventory.ScanNotFound)
 		w.wantScan("repo-0", "v6", "unknown")
 	})
-	bubble(t, "more than fits: after the predictable number of runs all is known", func(t *testing.T) {
+	bubble(t, "more than fits into a run: all are read after the predictable number of runs", func(t *testing.T) {
 		w := newWorld(t, 10, 200)
 		w.scanning(refresh.ScanFindings)
 		const budget = 30 * time.Second
@@ -272,7 +272,7 @@ func TestBasicScans(t *testing.T) {
 		w.scanning(refresh.ScanFindings)
 		result := w.run(20 * time.Second)
 		// Ten seconds of listings by four workers, two seconds each; then all that is
-		// known by then is asked for.
+		// known by then is requested.
 		if result.Left == 0 || result.Refreshed < 12 || result.Refreshed > 20 || result.Scans.Answered != 5*result.Refreshed {
 			t.Errorf("%+v", result)
 		}
@@ -286,7 +286,7 @@ func TestScanFaults(t *testing.T) {
 		w.check(err)
 		w.server.SetPolicy(p)
 	}
-	bubble(t, "findings are denied: the summary, and one warning", func(t *testing.T) {
+	bubble(t, "findings are denied: the summary, and a warning", func(t *testing.T) {
 		w := newWorld(t, 3, 5)
 		policy(w, `"Action":"ecr:DescribeImageScanFindings","Resource":"*"`)
 		w.scanning(refresh.ScanAuto)
@@ -297,18 +297,18 @@ func TestScanFaults(t *testing.T) {
 			}
 			time.Sleep(interval)
 		}
-		if n := strings.Count(w.log.String(), "want of a permission"); n != 1 {
-			t.Errorf("%d warnings, want 1:\n%s", n, &w.log)
+		if n := strings.Count(w.log.String(), "missing permission: using scan source summary instead of findings"); n != 3 {
+			t.Errorf("%d warnings, want one each time the source is decided:\n%s", n, &w.log)
 		}
-		// Each refresh tries, with about as many calls as are made at once.
+		// Each refresh tries, with about as many calls as the concurrency.
 		if n := w.calls(findings); n > 3*2*4 {
 			t.Errorf("%d calls", n)
 		}
 	})
-	bubble(t, "one repository is denied: the others are known", func(t *testing.T) {
+	bubble(t, "one repository is denied: the others are read", func(t *testing.T) {
 		w := newWorld(t, 3, 5)
 		policy(w, `"Action":"ecr:DescribeImageScanFindings","Resource":"`+w.registry.ARN("repo-1")+`"`)
-		w.scanning(refresh.ScanAuto, func(o *refresh.ScanOptions) {})
+		w.scanning(refresh.ScanAuto)
 		w.scan("repo-0", "v0", done(time.Now().Add(-time.Hour), "LOW", 1))
 		w.check(w.registry.Tag("repo-0", ecrtest.Digest("repo-0v0"), "zz"))
 		result := w.run(0)
@@ -317,10 +317,10 @@ func TestScanFaults(t *testing.T) {
 		}
 		w.calls(findings)
 		if result = w.run(0); w.calls(findings) != 0 || result.Scans.Due != 0 {
-			t.Errorf("asked again at once: %+v", result.Scans)
+			t.Errorf("retried immediately: %+v", result.Scans)
 		}
 	})
-	bubble(t, "errors put an image off, and are told", func(t *testing.T) {
+	bubble(t, "errors are returned and delay an image's next request", func(t *testing.T) {
 		w := newWorld(t, 1, 2)
 		w.scanning(refresh.ScanFindings)
 		w.server.Fail(ecrtest.Match{Operation: findings}, 16, ecrtest.FaultServer)
@@ -333,7 +333,7 @@ func TestScanFaults(t *testing.T) {
 			t.Errorf("%+v, error %v", result.Scans, result.Err)
 		}
 	})
-	bubble(t, "throttled: slower, and nothing lost", func(t *testing.T) {
+	bubble(t, "throttled: slower, but complete", func(t *testing.T) {
 		w := newWorld(t, 1, 60)
 		w.scanning(refresh.ScanFindings)
 		w.server.SetRate(findings, 4, 1)
@@ -358,12 +358,12 @@ func TestScanFaults(t *testing.T) {
 		if result := w.run(0); result.Err != nil || w.known.ScanSource != inventory.ScansFromFindings || result.Scans.Answered != 1 {
 			t.Errorf("%+v, source %s", result, w.known.ScanSource)
 		}
-		if n := strings.Count(w.log.String(), "want of a permission"); n != 1 {
+		if n := strings.Count(w.log.String(), "missing permission: using scan source findings instead of inspector"); n != 1 {
 			t.Errorf("%d warnings:\n%s", n, &w.log)
 		}
 	})
 	for _, source := range []refresh.ScanSource{refresh.ScanNone, refresh.ScanSummary} {
-		bubble(t, "nothing is asked: "+string(source), func(t *testing.T) {
+		bubble(t, "no requests: "+string(source), func(t *testing.T) {
 			w := newWorld(t, 1, 3)
 			w.scanning(source)
 			result := w.run(time.Minute)
@@ -372,7 +372,7 @@ func TestScanFaults(t *testing.T) {
 			}
 		})
 	}
-	bubble(t, "a summary that is there is not asked for again", func(t *testing.T) {
+	bubble(t, "a summary in the listing needs no request", func(t *testing.T) {
 		w := newWorld(t, 1, 0)
 		w.check(w.registry.PutImage("repo-0", ecrtest.Image{
 			Digest: ecrtest.Digest("repo-0v0"), Tags: []string{"v0"}, Scan: &ecrtest.ScanSummary{CompletedAt: time.Now(), Counts: map[string]int32{"LOW": 4}},
@@ -416,7 +416,7 @@ func TestEnhancedScans(t *testing.T) {
 		w.wantScan("repo-0", "v0", "ACTIVE CRITICAL=1 LOW=5")
 		w.wantScan("repo-3", "v11", "ACTIVE CRITICAL=1 HIGH=2")
 
-		// After six hours the lists are read again; only what changed is asked for.
+		// After six hours the lists are read again; only what changed is requested.
 		w.check(w.registry.Rescan("repo-1", ecrtest.Digest("repo-1v3"), done(time.Now(), "CRITICAL", 1, "LOW", 7)))
 		w.check(w.registry.Rescan("repo-1", ecrtest.Digest("repo-1v20"), done(time.Now(), "MEDIUM", 2)))
 		w.server.ResetObserved()
@@ -473,7 +473,7 @@ func TestEnhancedScans(t *testing.T) {
 			t.Errorf("listed %d times, %d pending", listed, w.known.ScansPending)
 		}
 		if n := w.server.Calls()[findings]; n != 0 {
-			t.Errorf("%d calls for findings, which the lists tell of", n)
+			t.Errorf("%d calls for findings that are in the lists", n)
 		}
 	})
 }

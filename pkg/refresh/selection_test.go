@@ -119,8 +119,8 @@ func TestApplyLeftOut(t *testing.T) {
 		w.server.ResetObserved()
 		result := w.apply(
 			changed("repo-1"), changed("new"), changed("repo-2"),
-			refresh.Notice{Repository: "repo-1", At: time.Now(), Settings: true, Scans: true},
-			refresh.Notice{Repository: "repo-1", At: time.Now(), Scan: &inventory.Scan{Status: "COMPLETE"}},
+			refresh.Event{Repository: "repo-1", At: time.Now(), Settings: true, Scans: true},
+			refresh.Event{Repository: "repo-1", At: time.Now(), Scan: &inventory.Scan{Status: "COMPLETE"}},
 		)
 		if diff := cmp.Diff([]string{"repo-2"}, result.Repositories); diff != "" || result.Ignored != 4 || result.Due != 1 || result.Err != nil {
 			t.Errorf("result %+v, repositories (-want +got):\n%s", result, diff)

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
@@ -83,17 +84,10 @@ func withoutSubdomains(endpoint string) bool {
 	return err == nil || !strings.Contains(u.Hostname(), ".")
 }
 
-// Permission is an IAM action that a call needs, and on what.
-type Permission struct {
-	Action string
-	// Resource is what follows "arn:aws:s3:::".
-	Resource string
-}
-
 // Permissions are the IAM actions this store calls (Service Authorization Reference,
 // Amazon S3). Each is declared beside its call. A bucket encrypted with a key of KMS
 // needs kms:Decrypt and kms:GenerateDataKey on that key besides.
-var Permissions = []Permission{getObject, listBucket, putObject, putDamaged}
+var Permissions = []awsapi.Permission{getObject, listBucket, putObject, putDamaged}
 
 // Load returns the newest inventory: the copy in memory, which may be newer than the
 // object, with what the object knows better if it changed; nil if there is neither.
@@ -165,9 +159,9 @@ type object struct {
 }
 
 var (
-	getObject = Permission{"s3:GetObject", "BUCKET/KEY"}
+	getObject = awsapi.Permission{Action: "s3:GetObject", Resource: "arn:aws:s3:::BUCKET/KEY"}
 	// Without it S3 answers AccessDenied for an object that does not exist.
-	listBucket = Permission{"s3:ListBucket", "BUCKET"}
+	listBucket = awsapi.Permission{Action: "s3:ListBucket", Resource: "arn:aws:s3:::BUCKET"}
 )
 
 // get reads the object, unless its version is the known one.
@@ -207,7 +201,7 @@ func (s *S3) getOnce(ctx context.Context, known string) (o object, broken bool, 
 	return o, err != nil, err
 }
 
-var putObject = Permission{"s3:PutObject", "BUCKET/KEY"}
+var putObject = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY"}
 
 // put writes the copy in memory in place of the known version.
 func (s *S3) put(ctx context.Context) error {
@@ -231,7 +225,7 @@ func (s *S3) put(ctx context.Context) error {
 	return nil
 }
 
-var putDamaged = Permission{"s3:PutObject", "BUCKET/KEY" + damagedSuffix}
+var putDamaged = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + damagedSuffix}
 
 // setAside copies an object that is not ours, or not whole, to another key; the next
 // save replaces it. Only the newest such object is kept. That it cannot be copied

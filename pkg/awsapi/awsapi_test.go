@@ -1,4 +1,4 @@
-package pace_test
+package awsapi_test
 
 import (
 	"context"
@@ -15,11 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,92 +51,72 @@ func config(server *ecrtest.Server) aws.Config {
 	}
 }
 
-func newECR(server *ecrtest.Server, at *pace.Pace) *ecr.Client {
-	return ecr.New(config(server), ecr.Options{Pace: at})
+func newECR(server *ecrtest.Server, limiter *awsapi.Limiter) *ecr.Client {
+	return ecr.New(config(server), ecr.Options{Limiter: limiter})
 }
 
-// services are calls that speak each of the protocols that AWS's errors come in.
+// services has a call for each of the protocols that AWS's errors are encoded in.
 var services = []struct {
 	name, operation string
-	call            func(context.Context, *ecrtest.Server, *pace.Pace) error
+	call            func(context.Context, *ecrtest.Server, *awsapi.Limiter) error
 }{
-	{"awsJson1.1", "DescribeImages", func(ctx context.Context, server *ecrtest.Server, at *pace.Pace) error {
-		_, _, err := newECR(server, at).Images(ctx, "app", "")
+	{"awsJson1.1", "DescribeImages", func(ctx context.Context, server *ecrtest.Server, limiter *awsapi.Limiter) error {
+		_, _, err := newECR(server, limiter).Images(ctx, "app", "")
 		return err
 	}},
-	{"restJson1", "ListCoverage", func(ctx context.Context, server *ecrtest.Server, at *pace.Pace) error {
-		_, _, err := inspector.New(config(server), at).Scans(ctx, "", "")
+	{"restJson1", "ListCoverage", func(ctx context.Context, server *ecrtest.Server, limiter *awsapi.Limiter) error {
+		_, _, err := inspector.New(config(server), limiter).Scans(ctx, "", "")
 		return err
 	}},
 }
 
-// Every fault that can pass is tried again, and throttles are told from the rest.
-func TestRetries(t *testing.T) {
+// Transient faults are retried, other errors are not; throttles are counted, and
+// missing permissions recognized.
+func TestFaults(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name     string
-		fault    ecrtest.Fault
-		throttle bool
+		name    string
+		fault   ecrtest.Fault
+		outcome string
 	}{
-		{"ThrottlingException", ecrtest.FaultThrottling, true},
-		{"ThrottlingException, 429", ecrtest.Fault{Status: http.StatusTooManyRequests, Code: "ThrottlingException", Message: "Rate exceeded"}, true},
-		{"ThrottleException", ecrtest.FaultThrottle, true},
-		{"TooManyRequestsException", ecrtest.FaultTooManyRequests, true},
-		{"bare 429", ecrtest.FaultBare429, true},
-		{"ServerException", ecrtest.FaultServer, false},
-		{"InternalServerException", ecrtest.Fault{Status: http.StatusInternalServerError, Code: "InternalServerException"}, false},
-		{"503", ecrtest.FaultUnavailable, false},
-		{"reset", ecrtest.FaultReset, false},
-		{"cut off", ecrtest.FaultTruncated, false},
-		{"no JSON", ecrtest.FaultGarbage, false},
+		{"ThrottlingException", ecrtest.FaultThrottling, "throttled"},
+		{"ThrottlingException, 429", ecrtest.Fault{Status: http.StatusTooManyRequests, Code: "ThrottlingException", Message: "Rate exceeded"}, "throttled"},
+		{"ThrottleException", ecrtest.FaultThrottle, "throttled"},
+		{"TooManyRequestsException", ecrtest.FaultTooManyRequests, "throttled"},
+		{"bare 429", ecrtest.FaultBare429, "throttled"},
+		{"ServerException", ecrtest.FaultServer, "retried"},
+		{"InternalServerException", ecrtest.Fault{Status: http.StatusInternalServerError, Code: "InternalServerException"}, "retried"},
+		{"503", ecrtest.FaultUnavailable, "retried"},
+		{"reset", ecrtest.FaultReset, "retried"},
+		{"cut off", ecrtest.FaultTruncated, "retried"},
+		{"not JSON", ecrtest.FaultGarbage, "retried"},
+		{"AccessDeniedException", ecrtest.Fault{Status: http.StatusBadRequest, Code: "AccessDeniedException", Message: "not authorized"}, "denied"},
+		{"AccessDeniedException, 403", ecrtest.Fault{Status: http.StatusForbidden, Code: "AccessDeniedException", Message: "not authorized"}, "denied"},
+		{"bare 403", ecrtest.Fault{Status: http.StatusForbidden}, "denied"},
+		{"RepositoryNotFoundException", ecrtest.Fault{Status: http.StatusBadRequest, Code: "RepositoryNotFoundException"}, "gone"},
+		{"ValidationException", ecrtest.Fault{Status: http.StatusBadRequest, Code: "ValidationException"}, "failed"},
+		{"InvalidParameterException", ecrtest.Fault{Status: http.StatusBadRequest, Code: "InvalidParameterException"}, "failed"},
 	} {
 		for _, service := range services {
 			t.Run(service.name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					server, at := start(t), pace.New(20)
+					server, limiter := start(t), awsapi.NewLimiter(20)
 					server.Fail(ecrtest.Match{Operation: service.operation}, 3, c.fault)
-					check(t, service.call(t.Context(), server, at))
-					calls, throttles := at.TakeCalls()
-					want := map[string]int{}
-					if c.throttle {
-						want[service.operation] = 3
+					err := service.call(t.Context(), server, limiter)
+					calls, throttled := limiter.TakeCalls()
+					want, wantThrottled := 4, map[string]int{}
+					switch c.outcome {
+					case "throttled":
+						wantThrottled[service.operation] = 3
+					case "denied", "gone", "failed":
+						want = 1
 					}
-					if calls[service.operation] != 4 || !cmp.Equal(throttles, want) {
-						t.Errorf("calls %v, throttles %v, want 4 calls and throttles %v", calls, throttles, want)
+					if calls[service.operation] != want || !cmp.Equal(throttled, wantThrottled) {
+						t.Errorf("calls %v, throttled %v, want %d calls and throttled %v", calls, throttled, want, wantThrottled)
 					}
-				})
-			})
-		}
-	}
-}
-
-// Errors that are answers are not asked for again.
-func TestAnswers(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		name   string
-		fault  ecrtest.Fault
-		denied bool
-	}{
-		{"AccessDeniedException", ecrtest.Fault{Status: http.StatusBadRequest, Code: "AccessDeniedException", Message: "not authorized"}, true},
-		{"AccessDeniedException, 403", ecrtest.Fault{Status: http.StatusForbidden, Code: "AccessDeniedException", Message: "not authorized"}, true},
-		{"bare 403", ecrtest.Fault{Status: http.StatusForbidden}, true},
-		{"ValidationException", ecrtest.Fault{Status: http.StatusBadRequest, Code: "ValidationException"}, false},
-		{"InvalidParameterException", ecrtest.Fault{Status: http.StatusBadRequest, Code: "InvalidParameterException"}, false},
-	} {
-		for _, service := range services {
-			t.Run(service.name+"/"+c.name, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					server, at := start(t), pace.New(20)
-					server.Fail(ecrtest.Match{}, ecrtest.Always, c.fault)
-					err := service.call(t.Context(), server, at)
-					if err == nil || errors.Is(err, inventory.ErrDenied) != c.denied {
-						t.Errorf("error %v, denied should be %t", err, c.denied)
-					}
-					if calls, throttles := at.TakeCalls(); calls[service.operation] != 1 || len(throttles) != 0 {
-						t.Errorf("calls %v, throttles %v, want one call", calls, throttles)
+					if (err == nil) != (want == 4) || errors.Is(err, awsapi.ErrDenied) != (c.outcome == "denied") || errors.Is(err, awsapi.ErrGone) != (c.outcome == "gone") {
+						t.Errorf("error %v, want %s", err, c.outcome)
 					}
 				})
 			})
@@ -144,7 +124,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A call that cannot succeed ends by the deadline and says what the API answered.
+// A call that keeps failing ends by the deadline, and its error has the last response.
 func TestDeadline(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -164,12 +144,12 @@ func TestDeadline(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 					defer cancel()
 					begun := time.Now()
-					err := service.call(ctx, server, pace.New(20))
+					err := service.call(ctx, server, awsapi.NewLimiter(20))
 					if took := time.Since(begun); took > 2*time.Second {
 						t.Errorf("it took %v", took)
 					}
 					if err == nil || !strings.Contains(err.Error(), c.text) {
-						t.Errorf("error %v, want one that tells of %q", err, c.text)
+						t.Errorf("error %v, want one with %q", err, c.text)
 					}
 				})
 			})
@@ -177,17 +157,17 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// A call that could not start before the deadline is not waited for.
+// A call that could start only after the deadline fails at once.
 func TestNoTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newECR(start(t), pace.New(0.1))
+		client := newECR(start(t), awsapi.NewLimiter(0.1))
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		_, _, err := client.Images(ctx, "app", "")
 		check(t, err)
 		begun := time.Now()
-		if _, _, err = client.Images(ctx, "app", ""); !errors.Is(err, inventory.ErrTime) || time.Since(begun) != 0 {
-			t.Errorf("error %v after %v, want ErrTime at once", err, time.Since(begun))
+		if _, _, err = client.Images(ctx, "app", ""); !errors.Is(err, awsapi.ErrNoTime) || time.Since(begun) != 0 {
+			t.Errorf("error %v after %v, want ErrNoTime at once", err, time.Since(begun))
 		}
 		if !strings.Contains(fmt.Sprint(err), "0.1 a second") {
 			t.Errorf("the error does not name the rate: %v", err)
@@ -198,10 +178,10 @@ func TestNoTime(t *testing.T) {
 // After the last attempt the error is the API's.
 func TestAttemptsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, at := start(t), pace.New(20)
+		server, limiter := start(t), awsapi.NewLimiter(20)
 		server.Fail(ecrtest.Match{}, ecrtest.Always, ecrtest.FaultServer)
-		_, _, err := newECR(server, at).Images(t.Context(), "app", "")
-		if calls, _ := at.TakeCalls(); calls["DescribeImages"] != 8 {
+		_, _, err := newECR(server, limiter).Images(t.Context(), "app", "")
+		if calls, _ := limiter.TakeCalls(); calls["DescribeImages"] != 8 {
 			t.Errorf("%v calls, want 8", calls)
 		}
 		if err == nil || !strings.Contains(err.Error(), "ServerException") {
@@ -210,14 +190,14 @@ func TestAttemptsEnd(t *testing.T) {
 	})
 }
 
-// perTwentySeconds returns how many calls of an operation fit into twenty seconds.
+// perTwentySeconds returns how many calls succeed within twenty seconds.
 func perTwentySeconds(t *testing.T, call func(context.Context) error) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for n := 0; ; n++ {
 		if err := call(ctx); err != nil {
-			if ctx.Err() == nil && !errors.Is(err, inventory.ErrTime) {
+			if ctx.Err() == nil && !errors.Is(err, awsapi.ErrNoTime) {
 				t.Fatal(err)
 			}
 			return n
@@ -225,7 +205,7 @@ func perTwentySeconds(t *testing.T, call func(context.Context) error) int {
 	}
 }
 
-// images is a call of DescribeImages.
+// images returns a call of DescribeImages.
 func images(client *ecr.Client) func(context.Context) error {
 	return func(ctx context.Context) error {
 		_, _, err := client.Images(ctx, "app", "")
@@ -235,7 +215,7 @@ func images(client *ecr.Client) func(context.Context) error {
 
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newECR(start(t), pace.New(10))
+		client := newECR(start(t), awsapi.NewLimiter(10))
 		// A burst of one second's worth, then 10 a second.
 		if n := perTwentySeconds(t, images(client)); n < 200 || n > 210 {
 			t.Errorf("%d calls in 20 s, want 10 a second", n)
@@ -248,12 +228,12 @@ func TestRateLimit(t *testing.T) {
 	})
 }
 
-// Set gives operations a rate of their own, and a bucket each.
-func TestSet(t *testing.T) {
+// Each operation given to SetRate has that rate for itself.
+func TestSetRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, at := start(t), pace.New(10)
-		at.Set(2, "DescribeImageScanFindings", "ListCoverage")
-		client, lists := newECR(server, at), inspector.New(config(server), at)
+		server, limiter := start(t), awsapi.NewLimiter(10)
+		limiter.SetRate(2, "DescribeImageScanFindings", "ListCoverage")
+		client, lists := newECR(server, limiter), inspector.New(config(server), limiter)
 		digest, err := inventory.ParseDigest(ecrtest.Digest("1"))
 		check(t, err)
 		for _, c := range []struct {
@@ -278,36 +258,35 @@ func TestSet(t *testing.T) {
 	})
 }
 
-// A throttled operation goes slower, others do not, and it recovers when it is let.
+// A throttled operation slows down, others do not, and it recovers once the throttling ends.
 func TestRateAdapts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, at := start(t), pace.New(40)
-		client := newECR(server, at)
+		server, limiter := start(t), awsapi.NewLimiter(40)
+		client := newECR(server, limiter)
 		server.SetRate("DescribeImages", 10, 1)
 		made := perTwentySeconds(t, images(client))
-		calls, throttles := at.TakeCalls()
-		if made < 100 || throttles["DescribeImages"] == 0 || throttles["DescribeImages"] > calls["DescribeImages"]/4 {
-			t.Errorf("at a limit of 10 a second: %d answers, calls %v, throttles %v; want most of 200 and few throttles", made, calls, throttles)
+		calls, throttled := limiter.TakeCalls()
+		if made < 100 || throttled["DescribeImages"] == 0 || throttled["DescribeImages"] > calls["DescribeImages"]/4 {
+			t.Errorf("at a limit of 10 a second: %d successes, calls %v, throttled %v; want most of 200 and few throttles", made, calls, throttled)
 		}
 		if made = perTwentySeconds(t, func(ctx context.Context) error {
 			_, err := client.Repositories(ctx)
 			return err
 		}); made < 800 {
-			t.Errorf("%d answers of an operation that is not throttled, want 40 a second", made)
+			t.Errorf("%d successes of an operation that is not throttled, want 40 a second", made)
 		}
 		server.SetRate("DescribeImages", 0, 0)
 		if made = perTwentySeconds(t, images(client)); made < 400 {
-			t.Errorf("%d answers in the 20 s after the limit was lifted, want most of 800", made)
+			t.Errorf("%d successes in the 20 s after the limit was lifted, want most of 800", made)
 		}
 	})
 }
 
-// However often it is throttled, an operation keeps a share of its rate, from which it
-// recovers.
+// An operation that is always throttled keeps a share of its rate, and recovers from it.
 func TestRateKeepsAShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, at := start(t), pace.New(32)
-		client := newECR(server, at)
+		server, limiter := start(t), awsapi.NewLimiter(32)
+		client := newECR(server, limiter)
 		server.Fail(ecrtest.Match{}, ecrtest.Always, ecrtest.FaultThrottling)
 		for range 10 { // eight attempts each
 			if err := images(client)(t.Context()); err == nil {
@@ -317,23 +296,23 @@ func TestRateKeepsAShare(t *testing.T) {
 		server.ClearFaults()
 		// From one attempt a second, and each second about one more.
 		if made := perTwentySeconds(t, images(client)); made < 150 {
-			t.Errorf("%d answers in the 20 s after the limit was lifted", made)
+			t.Errorf("%d successes in the 20 s after the limit was lifted", made)
 		}
 	})
 }
 
-// Counts are told once.
+// TakeCalls resets the counts.
 func TestTakeCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, at := start(t), pace.New(20)
+		server, limiter := start(t), awsapi.NewLimiter(20)
 		server.Fail(ecrtest.Match{}, 1, ecrtest.FaultThrottling)
-		check(t, images(newECR(server, at))(t.Context()))
-		calls, throttles := at.TakeCalls()
-		if !cmp.Equal(calls, map[string]int{"DescribeImages": 2}) || !cmp.Equal(throttles, map[string]int{"DescribeImages": 1}) {
-			t.Errorf("calls %v, throttles %v", calls, throttles)
+		check(t, images(newECR(server, limiter))(t.Context()))
+		calls, throttled := limiter.TakeCalls()
+		if !cmp.Equal(calls, map[string]int{"DescribeImages": 2}) || !cmp.Equal(throttled, map[string]int{"DescribeImages": 1}) {
+			t.Errorf("calls %v, throttled %v", calls, throttled)
 		}
-		if calls, throttles = at.TakeCalls(); len(calls)+len(throttles) != 0 {
-			t.Errorf("taken twice: calls %v, throttles %v", calls, throttles)
+		if calls, throttled = limiter.TakeCalls(); len(calls)+len(throttled) != 0 {
+			t.Errorf("taken twice: calls %v, throttled %v", calls, throttled)
 		}
 	})
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
-func (w *world) apply(notices ...refresh.Notice) refresh.NoticeResult {
+func (w *world) apply(events ...refresh.Event) refresh.EventResult {
 	w.Helper()
-	return w.refresher.Apply(w.Context(), w.known, notices, time.Now())
+	return w.refresher.Apply(w.Context(), w.known, events, time.Now())
 }
 
-// changed is the notice of a change to a repository's images just now.
-func changed(repository string) refresh.Notice {
-	return refresh.Notice{Repository: repository, At: time.Now().Truncate(time.Second), Images: true}
+// changed is an event about a repository's images, now.
+func changed(repository string) refresh.Event {
+	return refresh.Event{Repository: repository, At: time.Now().Truncate(time.Second), Images: true}
 }
 
 func (w *world) wantCalls(want map[string]int) {
@@ -49,16 +49,16 @@ func TestApply(t *testing.T) {
 			t.Errorf("tags %v and %v", w.tags("repo-1"), w.tags("repo-2"))
 		}
 	})
-	bubble(t, "many events of one repository cost one listing", func(t *testing.T) {
+	bubble(t, "many events about one repository need one listing", func(t *testing.T) {
 		w := newWorld(t, 2, 1)
 		w.run(0)
 		w.server.ResetObserved()
 		time.Sleep(5 * time.Minute)
-		burst := []refresh.Notice{changed("repo-1"), changed("repo-0"), changed("repo-1"), changed("repo-1")}
+		burst := []refresh.Event{changed("repo-1"), changed("repo-0"), changed("repo-1"), changed("repo-1")}
 		time.Sleep(2 * time.Second)
 		w.apply(burst...)
 		w.wantCalls(map[string]int{"DescribeImages": 2})
-		// The rest of the burst comes with the next batch, when all is known.
+		// The rest of the burst is in the next batch, after the listing.
 		time.Sleep(2 * time.Second)
 		result := w.apply(burst...)
 		w.wantCalls(nil)
@@ -66,7 +66,7 @@ func TestApply(t *testing.T) {
 			t.Errorf("%d ignored, want 4", result.Ignored)
 		}
 	})
-	bubble(t, "in the second of the listing an event may be of after it", func(t *testing.T) {
+	bubble(t, "an event in the second of the listing may be later than it", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		time.Sleep(500 * time.Millisecond)
 		w.run(0)
@@ -79,7 +79,7 @@ func TestApply(t *testing.T) {
 			t.Errorf("tags %v", w.tags("repo-0"))
 		}
 	})
-	bubble(t, "of a repository that is not known yet", func(t *testing.T) {
+	bubble(t, "about an unknown repository", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.run(0)
 		w.server.ResetObserved()
@@ -91,7 +91,7 @@ func TestApply(t *testing.T) {
 			t.Errorf("%+v, tags %v", result, w.tags("brand/new"))
 		}
 	})
-	bubble(t, "of a repository that is gone", func(t *testing.T) {
+	bubble(t, "about a deleted repository", func(t *testing.T) {
 		w := newWorld(t, 2, 1)
 		w.run(0)
 		w.known.Pushed(inventory.TimeOf(time.Now()), true)
@@ -102,7 +102,7 @@ func TestApply(t *testing.T) {
 			t.Errorf("%+v, ended %v", result, w.known.Ended)
 		}
 	})
-	bubble(t, "what cannot be read now stays due", func(t *testing.T) {
+	bubble(t, "a failed listing stays due", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.run(0)
 		time.Sleep(time.Minute)
@@ -117,14 +117,14 @@ func TestApply(t *testing.T) {
 			t.Errorf("tags %v", w.tags("repo-0"))
 		}
 	})
-	bubble(t, "settings changed, and with them what is scanned", func(t *testing.T) {
+	bubble(t, "settings changed, so scans are due", func(t *testing.T) {
 		w := newWorld(t, 1, 2)
 		w.scanning(refresh.ScanFindings)
 		w.run(0)
 		w.server.ResetObserved()
 		time.Sleep(5 * time.Minute)
 		w.check(w.registry.PutRepository(ecrtest.Repository{Name: "repo-0", CreatedAt: time.Unix(1, 0), TagMutability: "IMMUTABLE"}))
-		w.apply(refresh.Notice{Repository: "repo-0", At: time.Now(), Settings: true, Scans: true})
+		w.apply(refresh.Event{Repository: "repo-0", At: time.Now(), Settings: true, Scans: true})
 		w.wantCalls(map[string]int{"DescribeRepositories": 1})
 		if w.known.Find("repo-0").TagMutability != "IMMUTABLE" || len(w.tags("repo-0")) != 2 {
 			t.Errorf("known %+v", w.known.Find("repo-0"))
@@ -137,34 +137,34 @@ func TestApply(t *testing.T) {
 
 func TestApplyScans(t *testing.T) {
 	t.Parallel()
-	told := func(at time.Time, tag string, scan inventory.Scan) refresh.Notice {
+	scanned := func(at time.Time, tag string, scan inventory.Scan) refresh.Event {
 		d, err := inventory.ParseDigest(ecrtest.Digest("repo-0" + tag))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return refresh.Notice{Repository: "repo-0", At: at, Digest: d, Scan: &scan}
+		return refresh.Event{Repository: "repo-0", At: at, Digest: d, Scan: &scan}
 	}
 	critical := inventory.Scan{Status: "COMPLETE", CompletedAt: 7, Severities: []inventory.SeverityCount{{Severity: "CRITICAL", Count: 3}}}
-	bubble(t, "in the second of the answer before, it is the newer one for other environments too", func(t *testing.T) {
+	bubble(t, "within the second of the known result, it is the newer one for other environments too", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		time.Sleep(300 * time.Millisecond)
 		w.scanning(refresh.ScanFindings)
 		w.run(0)
 		before := *w.known.Find("repo-0").Images[0].Scan
-		w.apply(told(time.Now().Truncate(time.Second), "v0", critical))
+		w.apply(scanned(time.Now().Truncate(time.Second), "v0", critical))
 		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=3")
 		if after := w.known.Find("repo-0").Images[0].Scan; after.AskedAt <= before.AskedAt {
-			t.Errorf("asked at %d, and the answer before at %d", after.AskedAt, before.AskedAt)
+			t.Errorf("read at %d, the result before at %d", after.AskedAt, before.AskedAt)
 		}
 	})
-	bubble(t, "counts are used at once, and nothing is asked", func(t *testing.T) {
+	bubble(t, "counts are used without a request", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.scanning(refresh.ScanFindings)
 		w.run(0)
 		w.server.ResetObserved()
 		time.Sleep(5 * time.Minute)
 		at := time.Now()
-		result := w.apply(told(at, "v0", critical))
+		result := w.apply(scanned(at, "v0", critical))
 		w.wantCalls(nil)
 		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=3")
 		if scan := w.known.Find("repo-0").Images[0].Scan; scan.CompletedAt != 7 || scan.AskedAt != inventory.TimeOf(at) || result.Ignored != 0 {
@@ -173,7 +173,7 @@ func TestApplyScans(t *testing.T) {
 		// The same event again, and an older one.
 		older := critical
 		older.Severities = nil
-		if result = w.apply(told(at, "v0", older), told(at.Add(-time.Minute), "v0", older)); result.Ignored != 2 {
+		if result = w.apply(scanned(at, "v0", older), scanned(at.Add(-time.Minute), "v0", older)); result.Ignored != 2 {
 			t.Errorf("%+v", result)
 		}
 		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=3")
@@ -182,25 +182,25 @@ func TestApplyScans(t *testing.T) {
 		w.run(0)
 		w.wantCalls(nil)
 	})
-	bubble(t, "of an image that is not known yet", func(t *testing.T) {
+	bubble(t, "about an unknown image", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.run(0)
 		w.server.ResetObserved()
 		time.Sleep(time.Minute)
 		w.put("repo-0", "new")
-		w.apply(told(time.Now(), "new", critical))
+		w.apply(scanned(time.Now(), "new", critical))
 		w.wantCalls(map[string]int{"DescribeImages": 1})
 		w.wantScan("repo-0", "new", "COMPLETE CRITICAL=3")
 	})
-	bubble(t, "of an image that is gone", func(t *testing.T) {
+	bubble(t, "about a missing image", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.run(0)
 		time.Sleep(time.Minute)
-		if result := w.apply(told(time.Now(), "never", critical)); result.Err != nil {
+		if result := w.apply(scanned(time.Now(), "never", critical)); result.Err != nil {
 			t.Errorf("%+v", result)
 		}
 	})
-	bubble(t, "Inspector's are partial, and completed when the time is there", func(t *testing.T) {
+	bubble(t, "Inspector's are partial, and completed by the next run", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.enhanced()
 		w.scan("repo-0", "v0", done(time.Now(), "CRITICAL", 3, "LOW", 2))
@@ -208,7 +208,7 @@ func TestApplyScans(t *testing.T) {
 		w.run(0)
 		time.Sleep(time.Minute)
 		partial := inventory.Scan{Status: "ACTIVE", Severities: critical.Severities, Partial: true, Total: 9}
-		w.apply(told(time.Now(), "v0", partial))
+		w.apply(scanned(time.Now(), "v0", partial))
 		if got := w.knownScan("repo-0", "v0"); !strings.HasSuffix(got, "…") || !strings.Contains(got, "CRITICAL=3") {
 			t.Errorf("scan %q", got)
 		}

@@ -1,0 +1,60 @@
+// Package awsapi is how the AWS APIs are called: a rate limit for each operation,
+// retries, counts of requests, what kinds of errors there are, and IAM permissions.
+//
+// It knows no service's operations or records. Those are in pkg/ecr and
+// pkg/inspector.
+package awsapi
+
+import (
+	"context"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go/middleware"
+)
+
+// Configure returns a copy of cfg for clients whose calls are limited and counted by
+// l, retried as newRetryer says, and whose errors match the kinds of this package.
+func (l *Limiter) Configure(cfg aws.Config) aws.Config {
+	cfg.Retryer = newRetryer
+	cfg.APIOptions = append(slices.Clip(cfg.APIOptions), l.register)
+	return cfg
+}
+
+// register adds the middleware of one call: the SDK builds a stack for each call and
+// names it after the operation.
+func (l *Limiter) register(stack *middleware.Stack) error {
+	c := &call{limit: l.of(stack.ID())}
+	if err := stack.Initialize.Add(middleware.InitializeMiddlewareFunc("ClassifyError", c.initialize), middleware.Before); err != nil {
+		return err
+	}
+	// Below the SDK's retry, so that a retry waits for the rate limit too.
+	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("LimitAttempts", c.attempt), "Retry", middleware.After)
+}
+
+// call is one call of an operation, with all its attempts.
+type call struct {
+	limit *limit
+	last  error // of the last attempt that was not cut short by the context
+}
+
+func (c *call) initialize(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
+	middleware.InitializeOutput, middleware.Metadata, error,
+) {
+	out, metadata, err := next.HandleInitialize(ctx, in)
+	return out, metadata, classify(ctx, err, c.last)
+}
+
+func (c *call) attempt(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (
+	middleware.FinalizeOutput, middleware.Metadata, error,
+) {
+	if err := c.limit.wait(ctx); err != nil {
+		return middleware.FinalizeOutput{}, middleware.Metadata{}, err
+	}
+	out, metadata, err := next.HandleFinalize(ctx, in)
+	c.limit.record(err)
+	if err != nil && ctx.Err() == nil {
+		c.last = err
+	}
+	return out, metadata, err
+}

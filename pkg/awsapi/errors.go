@@ -1,0 +1,63 @@
+package awsapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go"
+)
+
+// The kinds of errors that callers tell apart, without knowing the service.
+var (
+	// ErrGone means that the repository does not exist, or no longer.
+	ErrGone = errors.New("repository does not exist")
+	// ErrDenied means that IAM or a resource policy refused the call.
+	ErrDenied = errors.New("permission denied")
+	// ErrInvalidToken means that a page token is no longer accepted: the listing has
+	// to start over.
+	ErrInvalidToken = errors.New("page token no longer valid")
+	// ErrNoTime means that the rate limit would have let the call start only after
+	// the context's deadline.
+	ErrNoTime = errors.New("no time left for the call")
+)
+
+// classify adds the kind to a call's error, and to one that was cut short by the
+// context what the API responded last.
+func classify(ctx context.Context, err, last error) error {
+	if err == nil {
+		return nil
+	}
+	if last != nil && ctx.Err() != nil && !errors.Is(err, last) {
+		err = fmt.Errorf("%w (last response: %w)", err, last)
+	}
+	if kind := kindOf(err); kind != nil {
+		return fmt.Errorf("%w: %w", kind, err)
+	}
+	return err
+}
+
+func kindOf(err error) error {
+	if api := smithy.APIError(nil); errors.As(err, &api) {
+		switch api.ErrorCode() {
+		case "AccessDeniedException": // common to all services, and in no service's model
+			return ErrDenied
+		case "RepositoryNotFoundException":
+			return ErrGone
+		}
+	}
+	if statusOf(err) == http.StatusForbidden {
+		return ErrDenied
+	}
+	return nil
+}
+
+// statusOf returns the HTTP status of the response that is an error; 0 without one.
+func statusOf(err error) int {
+	if response := (*awshttp.ResponseError)(nil); errors.As(err, &response) {
+		return response.HTTPStatusCode()
+	}
+	return 0
+}

@@ -1,0 +1,85 @@
+package refresh
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+)
+
+// ScanSource is the setting of where scan results come from.
+type ScanSource string
+
+// The settings of ScanSource.
+const (
+	// ScanAuto is ScanFindings where ECR scans the images, and ScanInspector where
+	// Inspector does.
+	ScanAuto ScanSource = "auto"
+	// ScanFindings calls DescribeImageScanFindings for each image.
+	ScanFindings ScanSource = "findings"
+	// ScanInspector reads Inspector's lists, and the findings of images whose counts
+	// these leave incomplete.
+	ScanInspector ScanSource = "inspector"
+	// ScanSummary uses the summary in DescribeImages, without any call of its own.
+	ScanSummary ScanSource = "summary"
+	// ScanNone shows what is in the inventory, without any call.
+	ScanNone ScanSource = "none"
+)
+
+// requests reports whether the setting needs calls of its own.
+func (s ScanSource) requests() bool {
+	return s == ScanAuto || s == ScanFindings || s == ScanInspector
+}
+
+// allows reports whether the setting can lead to the given source, also by fallback for
+// a missing permission.
+func (s ScanSource) allows(from string) bool {
+	switch from {
+	case inventory.ScansFromFindings, inventory.ScansFromSummary:
+		return s.requests() || string(s) == from
+	case inventory.ScansFromInspector:
+		return s == ScanAuto || s == ScanInspector
+	case inventory.ScansFromNowhere:
+		return !s.requests() && s != ScanSummary
+	default:
+		return false
+	}
+}
+
+// setScanSource decides where scan results come from until the next list of
+// repositories.
+func (r *Refresher) setScanSource(ctx context.Context, registry *inventory.Registry) error {
+	switch r.options.Scans.Source {
+	case ScanFindings, ScanInspector, ScanSummary:
+		registry.ScanSource = string(r.options.Scans.Source)
+	case ScanAuto:
+		enhanced, err := r.source.EnhancedScanning(ctx)
+		switch {
+		case errors.Is(err, awsapi.ErrDenied):
+			r.fallBack(ctx, registry, string(ScanAuto), inventory.ScansFromFindings, err)
+		case err != nil:
+			registry.ScanSource = cmp.Or(registry.ScanSource, inventory.ScansFromFindings)
+			return err
+		case enhanced:
+			registry.ScanSource = inventory.ScansFromInspector
+		default:
+			registry.ScanSource = inventory.ScansFromFindings
+		}
+	default:
+		registry.ScanSource = inventory.ScansFromNowhere
+	}
+	if registry.ScanSource == inventory.ScansFromInspector && r.options.Scans.Inspector == nil {
+		registry.ScanSource = inventory.ScansFromFindings
+	}
+	return nil
+}
+
+// fallBack uses a source that needs fewer permissions, until setScanSource is next
+// called.
+func (r *Refresher) fallBack(ctx context.Context, registry *inventory.Registry, from, to string, cause error) {
+	registry.ScanSource = to
+	r.options.Logger.WarnContext(ctx, "missing permission: using scan source "+to+" instead of "+from, slog.Any("error", cause))
+}
