@@ -15,18 +15,14 @@ import (
 // every series of the view, and notes in the inventory what the receiver knows now.
 func (e *Exporter) push(ctx context.Context, registry, view *inventory.Registry, options metrics.Options, run run, steps *steps) error {
 	if e.Auto {
-		e.Sender.Assume(remotewrite.Protocol(registry.Protocols[e.Sender.Endpoint()]))
+		e.Sender.SetProtocol(remotewrite.Protocol(registry.Protocols[e.Sender.Endpoint()]))
 	}
-	var total int
-	var begins positions
-	options.Entering = func(repository *inventory.Repository) { begins = append(begins, position{repository, total}) }
 	ended := count(metrics.Ended(view, e.Families, options), &steps.ended)
 	alive := metrics.ByRepository(view, e.Families, options)
 
-	report, err := e.Sender.Push(ctx, steps.at, count(concat(ended, alive), &total), e.Families)
+	report, err := e.Sender.Push(ctx, steps.at, concat(ended, alive), e.Families)
 	steps.pushed = report
 	e.settleProtocol(registry)
-	e.settleUnsent(begins, &report)
 	e.settlePush(registry, view, run, steps)
 	if dropped := report.DroppedTotal(); err == nil && dropped > 0 {
 		err = fmt.Errorf("%d of %d series could not be sent: %v", dropped, report.Series, report.Dropped)
@@ -36,39 +32,13 @@ func (e *Exporter) push(ctx context.Context, registry, view *inventory.Registry,
 
 // settleProtocol keeps what was found out of the endpoint for the next environment.
 func (e *Exporter) settleProtocol(registry *inventory.Registry) {
-	at, spoken := e.Sender.Endpoint(), string(e.Sender.Spoken())
+	at, spoken := e.Sender.Endpoint(), string(e.Sender.Protocol())
 	if !e.Auto || spoken == "" || registry.Protocols[at] == spoken {
 		return
 	}
 	// Endpoints of the past are of no use any more.
 	registry.Protocols = map[string]string{at: spoken}
 	e.unsaved = true
-}
-
-// position is where the series of a repository begin among those of a push.
-type position struct {
-	repository *inventory.Repository
-	from       int
-}
-
-type positions []position
-
-// settleUnsent marks the repositories of which series were not sent, so that these
-// go first in the next push. A repository of a view is the registry's own record.
-func (e *Exporter) settleUnsent(begins positions, report *remotewrite.Report) {
-	unsent := report.Unsent
-	for i, p := range begins {
-		to := report.Series
-		if i+1 < len(begins) {
-			to = begins[i+1].from
-		}
-		for len(unsent) > 0 && unsent[0].To <= p.from {
-			unsent = unsent[1:]
-		}
-		missed := len(unsent) > 0 && unsent[0].From < to
-		e.unsaved = e.unsaved || p.repository.Unsent != missed
-		p.repository.Unsent = missed
-	}
 }
 
 // settlePush notes in the inventory what receivers now know of it. What was

@@ -55,10 +55,7 @@ func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run
 		e.operations[operation] = true
 	}
 	known := slices.Collect(maps.Keys(e.operations))
-	dropped := withZeros(nil, remotewrite.Reasons)
-	for reason, n := range steps.pushed.Dropped {
-		dropped[string(reason)] = n
-	}
+	dropped := withZeros(steps.pushed.Dropped, remotewrite.Reasons)
 	return metrics.Run{
 		At:              steps.at,
 		SucceededAt:     registry.SucceededAt.Time(),

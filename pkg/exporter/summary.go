@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
-	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
 // Summary is what one run did. It is logged as one line and returned to who
@@ -38,21 +38,21 @@ type Summary struct {
 
 	// What became of the series:
 	// Series = Accepted + Dropped + Refused + Unconfirmed + NotSent (see
-	// remotewrite.Report). Ended are those among them that are staleness markers.
-	Series      int                        `json:"series"`
-	Ended       int                        `json:"ended"`
-	Accepted    int                        `json:"accepted"`
-	Dropped     map[remotewrite.Reason]int `json:"dropped,omitempty"`
-	Refused     int                        `json:"refused"`
-	Unconfirmed int                        `json:"unconfirmed"`
-	NotSent     int                        `json:"notSent"`
+	// metrics.Push). Ended are those among them that are staleness markers.
+	Series      int            `json:"series"`
+	Ended       int            `json:"ended"`
+	Accepted    int            `json:"accepted"`
+	Dropped     map[string]int `json:"dropped,omitempty"`
+	Refused     int            `json:"refused"`
+	Unconfirmed int            `json:"unconfirmed"`
+	NotSent     int            `json:"notSent"`
 
 	// Protocol is the remote-write protocol that was spoken.
-	Protocol        remotewrite.Protocol `json:"protocol,omitempty"`
-	Batches         int                  `json:"batches"`
-	Bytes           int64                `json:"bytes"`
-	BytesCompressed int64                `json:"bytesCompressed"`
-	Retries         int                  `json:"retries"`
+	Protocol        string `json:"protocol,omitempty"`
+	Batches         int    `json:"batches"`
+	Bytes           int64  `json:"bytes"`
+	BytesCompressed int64  `json:"bytesCompressed"`
+	Retries         int    `json:"retries"`
 	// Cost is what pushing comes to, in a dry run.
 	Cost *Cost `json:"cost,omitempty"`
 
@@ -82,7 +82,7 @@ type Cost struct {
 	Schedule float64 `json:"scheduleSeconds"`
 }
 
-func costOf(report remotewrite.Report, schedule time.Duration) *Cost {
+func costOf(report metrics.Push, schedule time.Duration) *Cost {
 	cost := &Cost{Series: report.Series - report.DroppedTotal(), BytesPerPush: report.BytesCompressed, Schedule: seconds(schedule)}
 	if schedule > 0 {
 		pushes := float64(30*24*time.Hour) / float64(schedule)
@@ -116,7 +116,7 @@ type steps struct {
 	begun     time.Time
 	at        time.Time // the samples' timestamp
 	refreshed refresh.NoticeResult
-	pushed    remotewrite.Report
+	pushed    metrics.Push
 	ended     int
 	cost      *Cost
 	calls     map[string]int // requests to AWS by operation

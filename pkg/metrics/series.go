@@ -19,15 +19,6 @@ type Series struct {
 	// the text form shows it, remote write leaves it out.
 	Labels []Label
 	Value  float64
-	// Subject, if not 0, tells what is built in place: while it is the same from
-	// one series to the next, the texts that both have in common lie in the same
-	// memory and have not changed. So a value with the same address and length is
-	// the same value, and need not be looked at again.
-	//
-	// Its upper half is the number of the walk through the registry, which no other
-	// walk of the process has. Within a walk all series of a family have the same
-	// label names, and these are not built in place.
-	Subject uint64
 }
 
 // Clone returns a copy of the series that stays valid.
@@ -36,6 +27,6 @@ func (s Series) Clone() Series {
 	for i, label := range s.Labels {
 		labels[i] = Label{Name: label.Name, Value: strings.Clone(label.Value)}
 	}
-	s.Labels, s.Subject = labels, 0
+	s.Labels = labels
 	return s
 }

@@ -4,7 +4,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -83,8 +82,6 @@ type walker struct {
 	// exporter, registry, repository and tag are the families by what their series
 	// are about; those a severity are with the tag's.
 	exporter, registry, repository, tag []form
-	// number is Series.Subject: the walk's in the upper half, the subject's below.
-	number uint64
 }
 
 // form is a series in the making: the labels of a family are laid out once, so
@@ -96,14 +93,10 @@ type form struct {
 	values []func(*subject) string
 }
 
-// walks counts the walks, so that no two have a number in common.
-var walks atomic.Uint64
-
 func newWalker(registry *inventory.Registry, families []*Family, options *Options, yield func(Series) bool) *walker {
 	w := &walker{
 		subject: subject{options: options, registry: registry},
 		yield:   yield,
-		number:  walks.Add(1) << 32,
 	}
 	for _, family := range families {
 		forms := &w.tag
@@ -149,7 +142,6 @@ func newForm(family *Family, external []Label) form {
 // returns false when the consumer has had enough.
 func (w *walker) above() bool {
 	w.subject.repository = nil
-	w.number++
 	// A registry that was never listed has no count; that is not 0.
 	if !w.subject.registry.ListedAt.IsZero() && !w.emit(w.registry) {
 		return false
@@ -167,7 +159,6 @@ func (w *walker) repositories(chosen func(*inventory.Repository) bool) bool {
 		if s.repository.Hidden || !chosen(s.repository) {
 			continue
 		}
-		w.number++
 		if s.options.Entering != nil {
 			s.options.Entering(s.repository)
 		}
@@ -201,7 +192,6 @@ func (w *walker) tags() bool {
 			continue
 		}
 		s.describe()
-		w.number++
 		if !w.emit(w.tag) {
 			return false
 		}
@@ -256,6 +246,6 @@ func (w *walker) fill(f *form) bool {
 			f.Labels[i].Value = of(&w.subject)
 		}
 	}
-	f.Value, f.Subject = value, w.number
+	f.Value = value
 	return w.yield(f.Series)
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -101,72 +100,6 @@ func TestByRepositoryStops(t *testing.T) {
 		}
 		if n != stop+1 {
 			t.Errorf("stopped after %d series, want %d", n, stop+1)
-		}
-	}
-}
-
-// TestSubject: what Series.Subject promises, over several walks in a row.
-func TestSubject(t *testing.T) {
-	t.Parallel()
-	type family struct {
-		family *metrics.Family
-		walk   uint64
-	}
-	var (
-		texts   map[*byte]string // by where they lie, of the present subject
-		last    uint64
-		ended   = map[uint64]bool{}
-		names   = map[family][]string{}
-		reused  int
-		rows    = metrics.Families()
-		options = metrics.Options{External: []metrics.Label{{Name: "zone", Value: "b"}}}
-	)
-	gone, _ := pushed(image(1, "v1"), image(2, "v2"))
-	gone.Remove("app")
-	for _, walk := range []iter.Seq[metrics.Series]{
-		metrics.ByRepository(several(), rows, options),
-		metrics.Ended(gone, rows, options),
-		metrics.All(several(), rows, metrics.Options{}),
-		metrics.ByRepository(several(), rows, metrics.Options{}),
-	} {
-		for s := range walk {
-			if s.Subject == 0 {
-				t.Fatal("no subject")
-			}
-			if s.Subject != last {
-				if ended[last] = true; ended[s.Subject] {
-					t.Fatalf("subject %x came back", s.Subject)
-				}
-				last, texts = s.Subject, map[*byte]string{}
-			}
-			id := family{s.Family, s.Subject >> 32}
-			known := names[id] != nil
-			for i, l := range s.Labels {
-				if !known {
-					names[id] = append(names[id], l.Name)
-				} else if names[id][i] != l.Name {
-					t.Errorf("%s: label %s in place of %s", s.Family.Name, l.Name, names[id][i])
-				}
-				if l.Value == "" {
-					continue
-				}
-				where := unsafe.StringData(l.Value)
-				// Texts of different lengths may begin in the same place.
-				if text, ok := texts[where]; ok && len(text) == len(l.Value) {
-					if reused++; text != l.Value {
-						t.Errorf("%s: %s in place of %s, of one subject", s.Family.Name, l.Value, text)
-					}
-				}
-				texts[where] = strings.Clone(l.Value)
-			}
-		}
-	}
-	if reused == 0 {
-		t.Error("no text was there twice: there is nothing to remember")
-	}
-	for s := range metrics.ByRepository(several(), rows, options) {
-		if s.Clone().Subject != 0 {
-			t.Error("a clone lies elsewhere, and so has no subject")
 		}
 	}
 }

@@ -110,7 +110,7 @@ func TestOneBatchFailing(t *testing.T) {
 			t.Errorf("error %v, want %s", err, want)
 		}
 		lines := log.lines(t)
-		if len(lines) != 1 || lines[0]["msg"] != "series not confirmed" || lines[0]["status"] != 400.0 || lines[0]["body"] != "out of order" {
+		if len(lines) != 1 || lines[0]["msg"] != "series not delivered" || lines[0]["unconfirmed"] != 10.0 || lines[0]["status"] != 400.0 || lines[0]["body"] != "out of order" {
 			t.Errorf("logged %v", lines)
 		}
 	})
@@ -136,10 +136,10 @@ func TestManyKindsOfFailure(t *testing.T) {
 				t.Errorf("%+v", d)
 			}
 		}
-		if !strings.HasSuffix(err.Error(), "; and 70 series more in other ways") {
+		if !strings.HasSuffix(err.Error(), "; and 70 more series for other reasons") {
 			t.Errorf("error %v", err)
 		}
-		if n := len(log.above(t)); n != 3 {
+		if n := len(log.above(t)); n != 1 {
 			t.Errorf("%d lines logged", n)
 		}
 	})

@@ -35,26 +35,20 @@ type permanentError bool
 func (e permanentError) Error() string   { return "no credentials" }
 func (e permanentError) Permanent() bool { return bool(e) }
 
-func TestRetryable(t *testing.T) {
+func TestPermanent(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		answer *answer
-		err    error
-		want   bool
+		err  error
+		want bool
 	}{
-		{&answer{status: 200}, nil, false},
-		{&answer{status: 400}, nil, false},
-		{&answer{status: 413}, nil, false},
-		{&answer{status: 429}, nil, true},
-		{&answer{status: 503}, nil, true},
-		{nil, io.ErrUnexpectedEOF, true},
-		{nil, permanentError(false), true},
-		{nil, permanentError(true), false},
-		{nil, fmt.Errorf("signing: %w", permanentError(true)), false},
-		{nil, errors.Join(io.EOF, permanentError(true)), false},
+		{io.ErrUnexpectedEOF, false},
+		{permanentError(false), false},
+		{permanentError(true), true},
+		{fmt.Errorf("signing: %w", permanentError(true)), true},
+		{errors.Join(io.EOF, permanentError(true)), true},
 	} {
-		if got := retryable(tt.answer, tt.err); got != tt.want {
-			t.Errorf("%+v, %v: %v", tt.answer, tt.err, got)
+		if got := permanent(tt.err); got != tt.want {
+			t.Errorf("%v: %v", tt.err, got)
 		}
 	}
 }
@@ -127,7 +121,7 @@ func FuzzParseRetryAfter(f *testing.F) {
 
 func TestBackoff(t *testing.T) {
 	t.Parallel()
-	b := backoff{min: 30 * time.Millisecond, max: 5 * time.Second, longest: time.Minute}
+	b := backoff{min: 30 * time.Millisecond, max: 5 * time.Second, maxRetryAfter: time.Minute}
 	for _, tt := range []struct {
 		attempts   int
 		retryAfter time.Duration
@@ -158,7 +152,7 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("after %d attempts: %d different waits of 200, no jitter", tt.attempts, len(seen))
 		}
 	}
-	tiny := backoff{min: 1, max: 1, longest: 1}
+	tiny := backoff{min: 1, max: 1, maxRetryAfter: 1}
 	if got := tiny.wait(5, time.Hour); got != 1 {
 		t.Errorf("the least backoff: %s", got)
 	}

@@ -97,7 +97,7 @@ func TestBodies(t *testing.T) {
 		{"more than 1 KiB", remotewritetest.Answer{Body: kib + "x"}, kib, 0},
 		{"endless", remotewritetest.Answer{Body: filler, BodySize: 1 << 40}, kib, 0},
 		{"endless, without a length", remotewritetest.Answer{Body: filler, BodySize: 1 << 40, Stall: true}, kib, 0},
-		{"never ends", remotewritetest.Answer{Body: "wait for it", Stall: true}, "wait for it", bodyTime},
+		{"never ends", remotewritetest.Answer{Body: "wait for it", Stall: true}, "wait for it", bodyTimeout},
 		{"gzip bomb", remotewritetest.Answer{Body: bomb.String(), Header: http.Header{"Content-Encoding": {"gzip"}}}, "", 0},
 		{"less than its length", remotewritetest.Answer{Body: "short", Header: http.Header{"Content-Length": {"1000"}}}, "short", 0},
 		{"binary", remotewritetest.Answer{Body: "\x00\xff\x1b[31m"}, "\x00\xff\x1b[31m", 0},
@@ -198,23 +198,23 @@ func TestLateReader(t *testing.T) {
 			t.Fatal(err)
 		}
 		close(ready)
-		if err := <-late; !errors.Is(err, errLeaseEnded) {
+		if err := <-late; !errors.Is(err, errAttemptEnded) {
 			t.Errorf("a late read: %v", err)
 		}
 	})
 }
 
-func TestLease(t *testing.T) {
+func TestBodyGuard(t *testing.T) {
 	t.Parallel()
 	data := []byte(strings.Repeat("snappy", 1000))
-	l := &lease{data: data}
-	one, two := l.body(), l.body()
+	g := &bodyGuard{data: data}
+	one, two := g.reader(), g.reader()
 	for _, body := range []io.ReadCloser{one, two} {
 		if got, err := io.ReadAll(body); err != nil || !bytes.Equal(got, data) {
 			t.Fatalf("%d bytes, %v", len(got), err)
 		}
 	}
-	copied, err := l.again()
+	copied, err := g.getBody()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,15 +225,15 @@ func TestLease(t *testing.T) {
 	if err := errors.Join(one.Close(), copied.Close()); err != nil {
 		t.Fatal(err)
 	}
-	l.end()
-	if _, err := copied.Read(half); !errors.Is(err, errLeaseEnded) {
+	g.end()
+	if _, err := copied.Read(half); !errors.Is(err, errAttemptEnded) {
 		t.Errorf("after the end: %v", err)
 	}
 	// One that has been read to its end is at its end.
 	if n, err := two.Read(half); n != 0 || err != io.EOF {
 		t.Errorf("after the end of both: %d, %v", n, err)
 	}
-	if _, err := l.again(); !errors.Is(err, errLeaseEnded) {
+	if _, err := g.getBody(); !errors.Is(err, errAttemptEnded) {
 		t.Errorf("another copy after the end: %v", err)
 	}
 }
