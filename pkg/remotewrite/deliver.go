@@ -94,7 +94,7 @@ type delivery struct {
 // sendBatch sends a whole batch and accounts for its series.
 func (d *delivery) sendBatch(ctx context.Context, b *batch) {
 	d.account.update(func(n *metrics.Push) { n.Batches++ })
-	d.send(ctx, b, request{protocol: b.protocol, raw: b.msg.Bytes(), series: b.series})
+	d.sendPart(ctx, b, request{protocol: b.protocol, raw: b.msg.Bytes(), series: b.series})
 	// If a single series was too large, that says nothing about the others.
 	if b.split && !b.stuck {
 		d.limitSize(b.fits)
@@ -112,9 +112,9 @@ func (e *endpoint) limitSize(size int) {
 	}
 }
 
-// send compresses and sends a request body that belongs to batch b, and accounts
-// for its series.
-func (d *delivery) send(ctx context.Context, b *batch, r request) {
+// sendPart compresses and sends a request body of batch b, and accounts for its
+// series.
+func (d *delivery) sendPart(ctx context.Context, b *batch, r request) {
 	if d.outdated(r.protocol) {
 		d.downgrade(ctx, b, r)
 		return
@@ -174,8 +174,8 @@ func (d *delivery) split(ctx context.Context, b *batch, r request) {
 	d.log.DebugContext(ctx, "batch too large for the receiver, sending it in two",
 		slog.Int("series", r.series), slog.Int("bytes", len(r.raw)))
 	half := r.series / 2
-	d.send(ctx, b, request{r.protocol, left, half, r.previous})
-	d.send(ctx, b, request{r.protocol, right, r.series - half, r.previous})
+	d.sendPart(ctx, b, request{r.protocol, left, half, r.previous})
+	d.sendPart(ctx, b, request{r.protocol, right, r.series - half, r.previous})
 }
 
 // downgrade sends a 2.0 body as 1.0. Without the symbol table it is larger, so it
@@ -188,7 +188,7 @@ func (d *delivery) downgrade(ctx context.Context, b *batch, r request) {
 	}
 	d.account.update(func(n *metrics.Push) { n.Downgrades++ })
 	for raw, n := range messages {
-		d.send(ctx, b, request{V1, raw, n, r.previous})
+		d.sendPart(ctx, b, request{V1, raw, n, r.previous})
 	}
 }
 

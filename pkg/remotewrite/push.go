@@ -16,8 +16,6 @@ type push struct {
 	sender *Sender
 	at     int64 // the timestamp of all samples, in milliseconds since 1970
 	ready  chan *batch
-	// answered receives a value when a batch that goes alone is done.
-	answered chan struct{}
 }
 
 // Push sends every series with the timestamp at, and counts what became of each. No
@@ -41,13 +39,16 @@ func (s *Sender) Push(ctx context.Context, at time.Time, series iter.Seq[metrics
 		sender:   s,
 		at:       at.UnixMilli(),
 		// Room for every batch there is, so that handing one over never blocks.
-		ready:    make(chan *batch, cap(s.free)),
-		answered: make(chan struct{}, 1),
+		ready: make(chan *batch, cap(s.free)),
 	}
 
 	var workers sync.WaitGroup
 	for range s.workers {
-		workers.Go(func() { p.work(ctx) })
+		workers.Go(func() {
+			for b := range p.ready {
+				p.send(ctx, b)
+			}
+		})
 	}
 	func() {
 		// Also if the iterator panics: no worker may be left behind.
@@ -79,10 +80,10 @@ func (p *push) fill(ctx context.Context, series iter.Seq[metrics.Series]) {
 		}
 		if b != nil {
 			if b.msg.Add(labels, s, int(p.fits.Load())) {
-				b = p.added(b)
+				b = p.added(ctx, b)
 				continue
 			}
-			p.hand(b)
+			p.hand(ctx, b)
 		}
 		if b = p.take(ctx); b == nil {
 			late++
@@ -91,15 +92,15 @@ func (p *push) fill(ctx context.Context, series iter.Seq[metrics.Series]) {
 		// The first of a batch may be as large as MaxBytes: a smaller size that the
 		// receiver accepted was that of a number of series.
 		if !b.msg.Add(labels, s, p.sender.maxBytes) {
-			p.account.drop(wire.Fault{Reason: SeriesTooLarge, Size: p.sender.maxBytes}, s)
+			p.account.drop(wire.Fault{Reason: wire.SeriesTooLarge, Size: p.sender.maxBytes}, s)
 			p.sender.free <- b
 			b = nil
 			continue
 		}
-		b = p.added(b)
+		b = p.added(ctx, b)
 	}
 	if b != nil {
-		p.hand(b)
+		p.hand(ctx, b)
 	}
 	p.account.update(func(c *metrics.Push) { c.Series = n })
 	if late > 0 {
@@ -109,22 +110,28 @@ func (p *push) fill(ctx context.Context, series iter.Seq[metrics.Series]) {
 
 // added counts a series that was added to the batch. It returns the batch, or nil if
 // that was its last.
-func (p *push) added(b *batch) *batch {
+func (p *push) added(ctx context.Context, b *batch) *batch {
 	if b.series++; b.series < p.maxSeries {
 		return b
 	}
-	p.hand(b)
+	p.hand(ctx, b)
 	return nil
 }
 
-// hand gives a batch to the workers. It waits for the response to one that goes
-// alone, since that decides how the next one is encoded.
-func (p *push) hand(b *batch) {
-	alone := b.alone // the batch may be in use again once it is handed over
-	p.ready <- b
-	if alone {
-		<-p.answered
+// hand gives a batch to the workers. One that goes alone is sent here, since its
+// response decides how the next one is encoded.
+func (p *push) hand(ctx context.Context, b *batch) {
+	if b.alone {
+		p.send(ctx, b)
+		return
 	}
+	p.ready <- b
+}
+
+// send sends a batch and makes it free.
+func (p *push) send(ctx context.Context, b *batch) {
+	p.sendBatch(ctx, b)
+	p.sender.free <- b
 }
 
 // take waits for a free batch and empties it. It returns nil when ctx is done.
@@ -140,17 +147,5 @@ func (p *push) take(ctx context.Context) *batch {
 		return b
 	case <-ctx.Done():
 		return nil
-	}
-}
-
-// work sends batches until there are no more.
-func (p *push) work(ctx context.Context) {
-	for b := range p.ready {
-		p.sendBatch(ctx, b)
-		alone := b.alone
-		p.sender.free <- b
-		if alone {
-			p.answered <- struct{}{}
-		}
 	}
 }

@@ -8,6 +8,7 @@
 package remotewrite
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,9 +38,6 @@ type (
 	Limits = wire.Limits
 	Reason = wire.Reason
 )
-
-// SeriesTooLarge is the reason of a series that alone exceeds MaxBytes.
-const SeriesTooLarge = wire.SeriesTooLarge
 
 // Reasons are all reasons for which series are dropped.
 var Reasons = wire.Reasons
@@ -120,20 +118,21 @@ func New(o Options) (*Sender, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("setting up remote write: %w", err)
 	}
-	if orDefault(&o.Protocol, V1); o.Discard && o.Protocol == Auto {
+	o.Protocol = cmp.Or(o.Protocol, V1)
+	if o.Discard && o.Protocol == Auto {
 		o.Protocol = V1
 	}
-	orDefault(&o.Timeout, DefaultTimeout)
-	orDefault(&o.MaxBytes, DefaultMaxBytes)
-	orDefault(&o.MaxSeries, DefaultMaxSeries)
-	orDefault(&o.Concurrency, DefaultConcurrency)
-	orDefault(&o.Version, "dev")
-	orDefault(&o.Logger, slog.New(slog.DiscardHandler))
-	orDefault(&o.MinBackoff, DefaultMinBackoff)
-	orDefault(&o.MaxBackoff, DefaultMaxBackoff)
-	orDefault(&o.MaxRetryAfter, DefaultMaxRetryAfter)
-	orDefault(&o.RetryFor, DefaultRetryFor)
-	orDefault(&o.MetadataInterval, DefaultMetadataInterval)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultMaxBytes)
+	o.MaxSeries = cmp.Or(o.MaxSeries, DefaultMaxSeries)
+	o.Concurrency = cmp.Or(o.Concurrency, DefaultConcurrency)
+	o.Version = cmp.Or(o.Version, "dev")
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.MinBackoff = cmp.Or(o.MinBackoff, DefaultMinBackoff)
+	o.MaxBackoff = cmp.Or(o.MaxBackoff, DefaultMaxBackoff)
+	o.MaxRetryAfter = cmp.Or(o.MaxRetryAfter, DefaultMaxRetryAfter)
+	o.RetryFor = cmp.Or(o.RetryFor, DefaultRetryFor)
+	o.MetadataInterval = cmp.Or(o.MetadataInterval, DefaultMetadataInterval)
 
 	httpClient := http.Client{Transport: NewTransport(o.Concurrency)}
 	if o.Client != nil {
@@ -223,13 +222,6 @@ func (o *Options) validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func orDefault[T comparable](field *T, def T) {
-	var zero T
-	if *field == zero {
-		*field = def
-	}
 }
 
 // withoutSecrets returns the URL for logs and errors: without user info, query

@@ -227,8 +227,10 @@ func (v *Validator) checkValue(name, value string) Fault {
 	switch {
 	case len(value) > v.limits.ValueBytes:
 		return Fault{LabelValueTooLong, name, len(value)}
-	case name == nameLabel && !validName(value, true):
-		return Fault{InvalidMetricName, name, len(value)}
+	case name == nameLabel:
+		if !validName(value, true) {
+			return Fault{InvalidMetricName, name, len(value)}
+		}
 	case !utf8.ValidString(value):
 		return Fault{InvalidUTF8, name, len(value)}
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/prometheus/common/model"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
@@ -140,7 +141,7 @@ func (m *messageV2) refsOf(l *Label) packed {
 
 func (m *messageV2) appendMetadata(b []byte, f *metrics.Family) []byte {
 	var p packed
-	if kind := metricType(f.Type); kind != writev2.Metadata_METRIC_TYPE_UNSPECIFIED {
+	if kind := writev2.FromMetadataType(model.MetricType(f.Type)); kind != writev2.Metadata_METRIC_TYPE_UNSPECIFIED {
 		p.push(keyType)
 		p.push(byte(kind))
 	}
@@ -153,27 +154,6 @@ func (m *messageV2) appendMetadata(b []byte, f *metrics.Family) []byte {
 		return b
 	}
 	return p.appendTo(append(b, keyMetadata, byte(p.n)))
-}
-
-// metricType is the enumeration's value for the exposition format's word.
-func metricType(word string) writev2.Metadata_MetricType {
-	switch word {
-	case "gauge":
-		return writev2.Metadata_METRIC_TYPE_GAUGE
-	case "counter":
-		return writev2.Metadata_METRIC_TYPE_COUNTER
-	case "histogram":
-		return writev2.Metadata_METRIC_TYPE_HISTOGRAM
-	case "gaugehistogram":
-		return writev2.Metadata_METRIC_TYPE_GAUGEHISTOGRAM
-	case "summary":
-		return writev2.Metadata_METRIC_TYPE_SUMMARY
-	case "info":
-		return writev2.Metadata_METRIC_TYPE_INFO
-	case "stateset":
-		return writev2.Metadata_METRIC_TYPE_STATESET
-	}
-	return writev2.Metadata_METRIC_TYPE_UNSPECIFIED
 }
 
 // splitV2 decodes the message and encodes each half with the symbols that it needs.
