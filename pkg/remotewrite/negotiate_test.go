@@ -51,68 +51,49 @@ func TestAuto(t *testing.T) {
 	}{
 		{name: "takes both", want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
 		{name: "takes 2.0 only", receiver: options{Protocols: v2only}, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
-		{
-			name: "takes 1.0 only", receiver: options{Protocols: v1only},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1},
-		}, {
-			name: "takes 2.0 for an empty 1.0", receiver: options{Protocols: v1only, Unaware: true},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1},
-		}, {
-			name: "takes 2.0 for a broken 1.0", script: answers{{Status: 400, Body: "proto: wrong wireType"}},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1},
-		}, {
-			name: "400 of a receiver that counts", script: answers{{Status: 400, Header: http.Header{samplesWritten: {"7"}}}},
-			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: metrics.Push{Accepted: 27, Refused: 3},
-		}, {
-			name: "400 to a later batch", script: answers{{}, {Status: 400}},
-			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: metrics.Push{Accepted: 20, Unconfirmed: 10},
-		}, {
-			name: "415 to a later batch", script: answers{{}, {Status: 415}},
-			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1},
-		}, {
-			name: "no count for a later batch", script: answers{{}, none},
-			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1},
-		}, {
-			name: "errors of others decide nothing", script: answers{{Status: 401}, {Status: 404}, {Status: 302}},
-			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, late: true, report: metrics.Push{Refused: 10, Unconfirmed: 20},
-		}, {
-			name: "overload decides nothing", script: answers{{Status: 429}, {Close: true}, {Status: 503}, {Status: 415}},
+		{name: "takes 1.0 only", receiver: options{Protocols: v1only},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "takes 2.0 for an empty 1.0", receiver: options{Protocols: v1only, Unaware: true},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "takes 2.0 for a broken 1.0", script: answers{{Status: 400, Body: "proto: wrong wireType"}},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "400 of a receiver that counts", script: answers{{Status: 400, Header: http.Header{samplesWritten: {"7"}}}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: metrics.Push{Accepted: 27, Refused: 3}},
+		{name: "400 to a later batch", script: answers{{}, {Status: 400}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: metrics.Push{Accepted: 20, Unconfirmed: 10}},
+		{name: "415 to a later batch", script: answers{{}, {Status: 415}},
+			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "no count for a later batch", script: answers{{}, none},
+			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "errors of others decide nothing", script: answers{{Status: 401}, {Status: 404}, {Status: 302}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, late: true, report: metrics.Push{Refused: 10, Unconfirmed: 20}},
+		{name: "overload decides nothing", script: answers{{Status: 429}, {Close: true}, {Status: 503}, {Status: 415}},
 			want: "2.0 2.0 2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1,
-			report: metrics.Push{Downgrades: 1, Retries: 3, Throttled: 1},
-		}, {
-			name: "nor does it with counts", script: answers{{Status: 503, Header: http.Header{samplesWritten: {"0"}}}, {Status: 400}},
-			want: "2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1, Retries: 1},
-		}, {
-			name: "too large", script: answers{{Status: 413}, {Status: 415}},
+			report: metrics.Push{Downgrades: 1, Retries: 3, Throttled: 1}},
+		{name: "nor does it with counts", script: answers{{Status: 503, Header: http.Header{samplesWritten: {"0"}}}, {Status: 400}},
+			want: "2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1, Retries: 1}},
+		{name: "too large", script: answers{{Status: 413}, {Status: 415}},
 			// What comes after is no larger than the part that was taken, of five series.
 			want: "2.0 2.0 1.0 1.0 1.0 1.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0 1.0 1.0 1.0 1.0", spoken: V1,
-			report: metrics.Push{Downgrades: 2, Splits: 1, Batches: 6},
-		}, {
-			name: "1.0 is refused too", script: answers{{Status: 400, Body: "bad"}, {Status: 400, Body: "bad"}},
+			report: metrics.Push{Downgrades: 2, Splits: 1, Batches: 6}},
+		{name: "1.0 is refused too", script: answers{{Status: 400, Body: "bad"}, {Status: 400, Body: "bad"}},
 			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1,
-			report: metrics.Push{Downgrades: 1, Accepted: 20, Unconfirmed: 10},
-		}, {
-			name: "400 of a receiver of 2.0 only", receiver: options{Protocols: v2only}, script: answers{{Status: 400, NoWritten: true}},
+			report: metrics.Push{Downgrades: 1, Accepted: 20, Unconfirmed: 10}},
+		{name: "400 of a receiver of 2.0 only", receiver: options{Protocols: v2only}, script: answers{{Status: 400, NoWritten: true}},
 			want: "2.0 1.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2,
-			report: metrics.Push{Downgrades: 1, Accepted: 20, Unconfirmed: 10},
-		}, {
-			name: "neither", script: answers{{Status: 415}, {Status: 415}, {Status: 415}, {Status: 415}},
+			report: metrics.Push{Downgrades: 1, Accepted: 20, Unconfirmed: 10}},
+		{name: "neither", script: answers{{Status: 415}, {Status: 415}, {Status: 415}, {Status: 415}},
 			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1,
-			report: metrics.Push{Downgrades: 1, Unconfirmed: 30},
-		},
+			report: metrics.Push{Downgrades: 1, Unconfirmed: 30}},
 		{name: "1.0 assumed", assume: V1, want: "1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1},
 		{name: "2.0 assumed", assume: V2, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
 		{name: "what cannot be spoken assumed", assume: Auto, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
-		{
-			name: "1.0 wrongly assumed", assume: V1, receiver: options{Protocols: v2only},
-			want: "1.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: metrics.Push{Accepted: 20, Unconfirmed: 10},
-		}, {
-			name: "2.0 wrongly assumed", assume: V2, receiver: options{Protocols: v1only},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1},
-		}, {
-			name: "2.0 wrongly assumed, 400", assume: V2, script: answers{{Status: 400}},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1},
-		},
+		{name: "1.0 wrongly assumed", assume: V1, receiver: options{Protocols: v2only},
+			want: "1.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: metrics.Push{Accepted: 20, Unconfirmed: 10}},
+		{name: "2.0 wrongly assumed", assume: V2, receiver: options{Protocols: v1only},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "2.0 wrongly assumed, 400", assume: V2, script: answers{{Status: 400}},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -147,28 +147,6 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// TestEarlyAnswers: the receiver answers before it has read the body, or without
-// reading it.
-func TestEarlyAnswers(t *testing.T) {
-	t.Parallel()
-	to := remotewritetest.NewServer(t, remotewritetest.Options{})
-	for i := range 60 {
-		to.Answer(remotewritetest.Answer{Status: []int{500, 200, 400}[i%3], Unread: i%2 == 0, ReadOnly: int64(i % 2 * 1000)})
-	}
-	s := newSender(t, to, func(o *Options) { o.MaxSeries, o.Concurrency, o.MinBackoff, o.MaxBackoff = 40, 3, 1, 1 })
-	for i := 0; to.Unused() > 0; i++ {
-		if i == 100 {
-			t.Fatal("the script does not end")
-		}
-		report, err := s.Push(t.Context(), at, images(1000), nil)
-		checkReport(t, report, err)
-	}
-	if _, err := pushTo(t, s, images(1000)); err != nil {
-		t.Fatal(err)
-	}
-	checkArrived(t, to, 1000)
-}
-
 // TestLateReader: a transport that goes on reading a body after its answer gets
 // nothing of the next batch. (The race detector would not show it: snappy writes
 // in assembly.)
@@ -260,45 +238,49 @@ func TestTransportReuse(t *testing.T) {
 	}
 }
 
-// TestHTTP2: AMP speaks it, and its transport reads bodies in its own way.
-func TestHTTP2(t *testing.T) {
+// TestEarlyResponses: the receiver responds before it has read the body, or without
+// reading it, over HTTP/1.1 and, as AMP has it, HTTP/2, whose transport reads bodies in
+// its own way.
+func TestEarlyResponses(t *testing.T) {
 	t.Parallel()
-	to := remotewritetest.New(remotewritetest.Options{})
-	for i := range 60 {
-		to.Answer(remotewritetest.Answer{Status: []int{500, 200, 400}[i%3], Unread: i%2 == 0, ReadOnly: int64(i % 2 * 1000)})
-	}
-	server := httptest.NewUnstartedServer(to)
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	defer server.Close()
-	u, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(Options{
-		URL: u, Client: &http.Client{Transport: server.Client().Transport},
-		MaxSeries: 100, MinBackoff: 1, MaxBackoff: 1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; to.Unused() > 0; i++ {
-		if i == 100 {
-			t.Fatal("the script does not end")
+	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		to := remotewritetest.New(remotewritetest.Options{})
+		for i := range 60 {
+			to.Answer(remotewritetest.Answer{Status: []int{500, 200, 400}[i%3], Unread: i%2 == 0, ReadOnly: int64(i % 2 * 1000)})
 		}
-		report, err := s.Push(t.Context(), at, images(1000), nil)
-		checkReport(t, report, err)
-	}
-	if _, err := pushTo(t, s, images(1000)); err != nil {
-		t.Fatal(err)
-	}
-	checkArrived(t, &remotewritetest.Server{Receiver: to}, 1000)
-	for _, r := range to.Requests() {
-		if r.Proto != "HTTP/2.0" {
-			t.Fatal(r.Proto)
+		server := httptest.NewUnstartedServer(to)
+		server.EnableHTTP2 = proto == "HTTP/2.0"
+		server.StartTLS()
+		defer server.Close()
+		u, err := url.Parse(server.URL)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if v := to.Violations(); len(v) != 0 {
-		t.Error(v)
+		s, err := New(Options{
+			URL: u, Client: &http.Client{Transport: server.Client().Transport},
+			MaxSeries: 100, MinBackoff: 1, MaxBackoff: 1,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; to.Unused() > 0; i++ {
+			if i == 100 {
+				t.Fatal("the script does not end")
+			}
+			report, err := s.Push(t.Context(), at, images(1000), nil)
+			checkReport(t, report, err)
+		}
+		if _, err := pushTo(t, s, images(1000)); err != nil {
+			t.Fatal(err)
+		}
+		checkArrived(t, &remotewritetest.Server{Receiver: to}, 1000)
+		for _, r := range to.Requests() {
+			if r.Proto != proto {
+				t.Fatal(r.Proto)
+			}
+		}
+		if v := to.Violations(); len(v) != 0 {
+			t.Error(v)
+		}
 	}
 }
