@@ -32,11 +32,13 @@ var arrows = map[string][]string{
 	"pkg/lambdatest":      {},
 	"pkg/metrics":         {"pkg/inventory"},
 	"pkg/refresh":         {"pkg/awsapi", "pkg/inventory"},
-	"pkg/remotewrite":     {"pkg/metrics"},
+	"pkg/remotewrite":     {"pkg/metrics", "pkg/remotewrite/internal/wire"},
 	"pkg/remotewritetest": {},
 	"pkg/secret":          {},
 	"pkg/selection":       {"pkg/inventory"},
 	"pkg/state":           {"pkg/awsapi", "pkg/inventory"},
+
+	"pkg/remotewrite/internal/wire": {"pkg/metrics"},
 }
 
 // only says which of our packages may import what is not ours.
@@ -50,8 +52,8 @@ var only = map[string]string{
 	"github.com/aws/aws-sdk-go-v2/aws/signer/v4":                     "pkg/auth",
 	"github.com/aws/aws-sdk-go-v2/config":                            "lambda",
 	"github.com/aws/aws-lambda-go/lambda":                            "lambda",
-	"github.com/prometheus/prometheus/prompb/io/prometheus/write/v2": "pkg/remotewrite pkg/remotewritetest",
-	"github.com/prometheus/prometheus/prompb":                        "pkg/remotewrite pkg/remotewritetest",
+	"github.com/prometheus/prometheus/prompb/io/prometheus/write/v2": "pkg/remotewrite/internal/wire pkg/remotewritetest",
+	"github.com/prometheus/prometheus/prompb":                        "pkg/remotewrite/internal/wire pkg/remotewritetest",
 	"github.com/golang/snappy":                                       "pkg/remotewrite pkg/remotewritetest",
 	"github.com/caarlos0/env/v11":                                    "pkg/config",
 	"github.com/fxamacker/cbor/v2":                                   "pkg/inventory",

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -73,7 +74,9 @@ func BenchmarkInit(b *testing.B) {
 	for _, c := range []struct{ name, source string }{{"trivial", "./testdata/trivial"}, {"bootstrap", "."}} {
 		b.Run("path="+c.name, func(b *testing.B) {
 			program := filepath.Join(b.TempDir(), "bootstrap")
-			build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", program, c.source)
+			// As GOBUILD in the Makefile has it: the program that is deployed.
+			build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w -X main.version=v0.0.0", "-o", program, c.source)
+			build.Env = append(os.Environ(), "CGO_ENABLED=0")
 			if out, err := build.CombinedOutput(); err != nil {
 				b.Fatalf("go build: %v\n%s", err, out)
 			}

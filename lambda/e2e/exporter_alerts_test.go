@@ -31,7 +31,7 @@ func TestExporterAlerts(t *testing.T) {
 			}
 		}
 	}
-	dropped := func(run *metrics.Run) { run.Dropped["duplicate_series"] = 3 }
+	dropped := func(run *metrics.Run) { run.Dropped["label_value_too_long"] = 3 }
 	lost := func(run *metrics.Run) { run.Unconfirmed = 10 }
 	for name, c := range map[string]struct {
 		run func(n int, run *metrics.Run) // nil: no more runs after the first hour
@@ -64,7 +64,7 @@ func TestExporterAlerts(t *testing.T) {
 					run := metrics.Run{
 						At: at, SucceededAt: at, OldestRecord: at.Add(-30 * time.Minute), RegistryID: account, Sent: 1000,
 						Requests: map[string]int{"DescribeImages": 100}, Throttles: map[string]int{"DescribeImages": 0},
-						Dropped: map[string]int{"duplicate_series": 0}, Errors: map[string]int{"push": 0},
+						Dropped: map[string]int{"label_value_too_long": 0}, Errors: map[string]int{"push": 0},
 					}
 					if c.run != nil {
 						c.run(n, &run)

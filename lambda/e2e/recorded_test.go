@@ -49,7 +49,7 @@ func ofReceivers(protocol string) []remotewritetest.Recording {
 
 // TestRecordedAnswers has the function get, in 1.0, the answers that real receivers
 // give: what is final leaves open what was stored, its text is in the log as it
-// came, once, however often it comes; what is not final is tried again.
+// came, in one line a run; what is not final is tried again.
 func TestRecordedAnswers(t *testing.T) {
 	t.Parallel()
 	to := remotewritetest.NewServer(t, remotewritetest.Options{})
@@ -78,8 +78,8 @@ func TestRecordedAnswers(t *testing.T) {
 				checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, want)
 				return
 			}
-			shown := f.log.size()
 			for run := range 2 {
+				shown := f.log.size()
 				to.Answer(asRecorded(r))
 				s, failure := f.try(t, "schedule-rule.json", invocationTimeout)
 				if failure == nil || s.Series != len(want) || s.Unconfirmed != s.Series || s.Retries != 0 || s.Batches != 1 {
@@ -95,8 +95,8 @@ func TestRecordedAnswers(t *testing.T) {
 				if some := stored > 0 && stored < len(want); some != r.Partial || !r.Partial && stored > 0 {
 					t.Fatalf("the receiver stored %d of %d: the test is not about what it says", stored, len(want))
 				}
+				checkShownOnce(t, f.log, shown, r.Body)
 			}
-			checkShownOnce(t, f.log, shown, r.Body)
 			checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, want)
 		})
 	}

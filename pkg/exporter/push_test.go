@@ -46,58 +46,6 @@ func (w *world) through(g *gate, protocol remotewrite.Protocol) func(*exporter.O
 	}
 }
 
-// at tells which of the repositories have a series with a sample of that moment.
-func (w *world) at(moment time.Time, repositories ...string) []string {
-	return slices.DeleteFunc(repositories, func(name string) bool {
-		return !slices.ContainsFunc(w.receiver.Find("aws_ecr_image_size_in_bytes", "name", name), func(s remotewritetest.Series) bool {
-			return s.Last().Timestamp == moment.UnixMilli()
-		})
-	})
-}
-
-// What one run did not come to send is sent first in the next, also by a new
-// execution environment.
-func TestUnsentFirst(t *testing.T) {
-	t.Parallel()
-	bubble(t, "unsent", func(t *testing.T) {
-		w := newWorld(t)
-		g := &gate{left: 2}
-		w.restart(w.through(g, remotewrite.V1))
-		for _, name := range []string{"aa", "bb", "cc"} {
-			w.put(name, images(8)...) // nine series: ten are a batch
-		}
-		first, err := w.run(time.Minute)
-		if err == nil || first.NotSent != first.Series-20 || first.Accepted != 20 {
-			t.Fatalf("error %v, Summary %+v", err, first)
-		}
-		if got := w.at(first.Timestamp, "aa", "bb", "cc"); !slices.Equal(got, []string{"aa", "bb"}) {
-			t.Errorf("the first run sent %v", got)
-		}
-		w.restart(w.through(g, remotewrite.V1))
-		g.left = 1
-		time.Sleep(2 * time.Minute)
-		second, _ := w.run(time.Minute)
-		// The batch in which bb ended has a series of cc's: both were not sent wholly.
-		if got := w.at(second.Timestamp, "aa", "bb", "cc"); slices.Contains(got, "aa") || len(got) == 0 {
-			t.Errorf("the second run sent %v first", got)
-		}
-		g.left = -1
-		time.Sleep(2 * time.Minute)
-		third, err := w.run(time.Minute)
-		w.check(err)
-		if got := w.at(third.Timestamp, "aa", "bb", "cc"); len(got) != 3 || third.Accepted != third.Series {
-			t.Errorf("the third run sent %v: %+v", got, third)
-		}
-		saved, err := w.store.Load(t.Context())
-		w.check(err)
-		for _, repository := range saved.Repositories {
-			if repository.Unsent {
-				t.Errorf("%s counts as not sent, after all were", repository.Name)
-			}
-		}
-	})
-}
-
 // A marker in a batch that is refused for good counts as told: a refusal that lasts
 // for weeks must not let former records pile up.
 func TestMarkersRefused(t *testing.T) {
@@ -142,7 +90,7 @@ func TestProtocolRemembered(t *testing.T) {
 			w.restart(w.through(&gate{left: -1}, remotewrite.Auto))
 			summary, err := w.run(time.Minute)
 			w.check(err)
-			if summary.Protocol != remotewrite.V1 || tried() != 1 {
+			if summary.Protocol != string(remotewrite.V1) || tried() != 1 {
 				t.Errorf("protocol %q, %d requests of 2.0", summary.Protocol, tried())
 			}
 			time.Sleep(2 * time.Minute)

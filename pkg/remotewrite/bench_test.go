@@ -2,14 +2,16 @@ package remotewrite
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"math"
 	"slices"
-	"strings"
+	"syscall"
 	"testing"
+	"time"
 
-	"github.com/golang/snappy"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/metadata"
 	"github.com/prometheus/prometheus/prompb"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite/internal/wire"
 )
 
 // inventoryOf is a registry of n tagged and scanned images, ten a repository.
@@ -51,140 +54,68 @@ func pushed(r *inventory.Registry) iter.Seq[metrics.Series] {
 	return metrics.ByRepository(r, metrics.Families(), metrics.Options{})
 }
 
-// kept are series with the memory that they have in the iterator: what it builds
-// in place is there once a subject.
-func kept(series iter.Seq[metrics.Series]) []metrics.Series {
-	var (
-		all  []metrics.Series
-		last uint64
-		same map[string]string
-	)
-	for s := range series {
-		if s.Subject != last {
-			last, same = s.Subject, map[string]string{}
-		}
-		s.Labels = slices.Clone(s.Labels)
-		for i := range s.Labels {
-			l := &s.Labels[i]
-			if l.Name != "digest" && l.Name != "image" {
-				continue // lies in the inventory
-			}
-			if _, ok := same[l.Value]; !ok {
-				same[l.Value] = strings.Clone(l.Value)
-			}
-			l.Value = same[l.Value]
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
-// BenchmarkEncode is the time that a series costs before it leaves: checked,
-// encoded and compressed, as Push does it (path=push). Beside it, of the same
-// series in the same order:
-//
-//   - path=anew builds the official types, marshals and compresses them, each batch
-//     in new memory. It checks nothing.
-//   - path=prometheus does so in the way of Prometheus's own sender, in memory that
-//     it uses again (populateTimeSeries and buildWriteRequest, and those of 2.0, in
-//     https://github.com/prometheus/prometheus/blob/main/storage/remote/queue_manager.go).
-//     They are not exported, so they are done again here with the same parts.
-//
-// Run it with
+// BenchmarkEncode compares the time that a series costs before it leaves, checked,
+// encoded and compressed, with that of Prometheus's own sender for the same series
+// in the same order: populateTimeSeries and buildWriteRequest of 1.0 and 2.0 in
+// https://github.com/prometheus/prometheus/blob/main/storage/remote/queue_manager.go.
+// They are not exported, so they are done here with the same parts and in memory
+// that is used again. Each iteration runs both in turn, so that both see the same
+// machine; the times are medians. ratio is with the labels checked in both,
+// ratio-unchecked without the check in Prometheus's.
 //
 //	make bench BENCH=Encode
 func BenchmarkEncode(b *testing.B) {
-	series := kept(pushed(inventoryOf(360)))
+	var series []metrics.Series
+	for s := range pushed(inventoryOf(360)) {
+		series = append(series, s.Clone())
+	}
 	for _, p := range []struct {
-		name  string
-		paths map[string]func([]metrics.Series) func() []byte
-	}{
-		{"proto=1.0", map[string]func([]metrics.Series) func() []byte{"push": pushPath(v1{}), "anew": anewV1, "prometheus": prometheusV1}},
-		{"proto=2.0", map[string]func([]metrics.Series) func() []byte{"push": pushPath(v2{}), "anew": anewV2, "prometheus": prometheusV2}},
-	} {
-		for _, path := range []string{"anew", "prometheus", "push"} {
-			b.Run(p.name+"/path="+path, func(b *testing.B) {
-				encode := p.paths[path](series)
-				packed := encode() // a Sender keeps its buffers
-				b.ReportAllocs()
-				for b.Loop() {
+		protocol   Protocol
+		prometheus func(series []metrics.Series, check bool) func() []byte
+	}{{V1, prometheusV1}, {V2, prometheusV2}} {
+		b.Run("proto="+string(p.protocol), func(b *testing.B) {
+			paths := []func() []byte{pushPath(p.protocol, series), p.prometheus(series, true), p.prometheus(series, false)}
+			times := make([][]float64, len(paths))
+			for _, encode := range paths {
+				b.ReportMetric(float64(len(encode()))/float64(len(series)), "B/series") // and its buffers have grown
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				for i, encode := range paths {
+					start := time.Now()
 					encode()
-				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(series)), "ns/series")
-				b.ReportMetric(float64(len(packed))/float64(len(series)), "B/series")
-			})
-		}
-	}
-}
-
-func pushPath(p protocol) func([]metrics.Series) func() []byte {
-	return func(series []metrics.Series) func() []byte {
-		var (
-			rules  rules
-			msg    = p.newMessage()
-			packed []byte
-		)
-		return func() []byte {
-			rules.begin()
-			msg.reset(at.UnixMilli())
-			for _, s := range series {
-				labels, f := rules.check(s)
-				if f.reason != "" || !msg.add(labels, s, DefaultMaxBytes) {
-					panic("refused")
+					times[i] = append(times[i], float64(time.Since(start).Nanoseconds())/float64(len(series)))
 				}
 			}
-			packed = compress(packed, msg.bytes())
-			return packed
-		}
+			median := func(i int) float64 {
+				slices.Sort(times[i])
+				return times[i][len(times[i])/2]
+			}
+			b.ReportMetric(0, "ns/op") // of all together
+			b.ReportMetric(median(0), "ns/series")
+			b.ReportMetric(median(1), "prometheus-ns/series")
+			b.ReportMetric(median(0)/median(1), "ratio")
+			b.ReportMetric(median(0)/median(2), "ratio-unchecked")
+		})
 	}
 }
 
-func anewV1(series []metrics.Series) func() []byte {
+func pushPath(p Protocol, series []metrics.Series) func() []byte {
+	var (
+		validator  = wire.NewValidator(Limits{})
+		msg        = wire.NewMessage(p)
+		compressed []byte
+	)
 	return func() []byte {
-		req := prompb.WriteRequest{Timeseries: make([]prompb.TimeSeries, 0, len(series))}
+		msg.Reset(at.UnixMilli())
 		for _, s := range series {
-			labels := make([]prompb.Label, 0, len(s.Labels))
-			for _, l := range s.Labels {
-				if l.Value != "" {
-					labels = append(labels, prompb.Label{Name: l.Name, Value: l.Value})
-				}
+			labels, f := validator.Check(s.Labels)
+			if f.Reason != "" || !msg.Add(labels, s, DefaultMaxBytes) {
+				panic("refused")
 			}
-			req.Timeseries = append(req.Timeseries, prompb.TimeSeries{
-				Labels:  labels,
-				Samples: []prompb.Sample{{Value: s.Value, Timestamp: at.UnixMilli()}},
-			})
 		}
-		raw, err := req.Marshal()
-		if err != nil {
-			panic(err)
-		}
-		return snappy.Encode(nil, raw)
-	}
-}
-
-func anewV2(series []metrics.Series) func() []byte {
-	return func() []byte {
-		table := writev2.NewSymbolTable()
-		req := writev2.Request{Timeseries: make([]writev2.TimeSeries, 0, len(series))}
-		for _, s := range series {
-			refs := make([]uint32, 0, 2*len(s.Labels))
-			for _, l := range s.Labels {
-				if l.Value != "" {
-					refs = append(refs, table.Symbolize(l.Name), table.Symbolize(l.Value))
-				}
-			}
-			req.Timeseries = append(req.Timeseries, writev2.TimeSeries{
-				LabelsRefs: refs,
-				Samples:    []writev2.Sample{{Value: s.Value, Timestamp: at.UnixMilli()}},
-				Metadata:   writev2.Metadata{Type: writev2.Metadata_METRIC_TYPE_GAUGE, HelpRef: table.Symbolize(s.Family.Help)},
-			})
-		}
-		req.Symbols = table.Symbols()
-		raw, err := req.Marshal()
-		if err != nil {
-			panic(err)
-		}
-		return snappy.Encode(nil, raw)
+		compressed = compress(compressed, msg.Bytes())
+		return compressed
 	}
 }
 
@@ -216,13 +147,28 @@ func queue(series []metrics.Series) []queued {
 	return queue
 }
 
-func prometheusV1(series []metrics.Series) func() []byte {
+// checkLabels checks what the Validator does, with Prometheus's own functions.
+func checkLabels(batch []queued) {
+	for i := range batch {
+		if !batch[i].labels.IsValid(model.LegacyValidation) {
+			panic("refused")
+		}
+		if _, twice := batch[i].labels.HasDuplicateLabelNames(); twice {
+			panic("refused")
+		}
+	}
+}
+
+func prometheusV1(series []metrics.Series, check bool) func() []byte {
 	var (
 		batch       = queue(series)
 		pending     = make([]prompb.TimeSeries, len(batch))
 		raw, packed []byte
 	)
 	return func() []byte {
+		if check {
+			checkLabels(batch)
+		}
 		for i, d := range batch {
 			pending[i].Samples = pending[i].Samples[:0]
 			pending[i].Labels = prompb.FromLabels(d.labels, pending[i].Labels)
@@ -236,8 +182,8 @@ func prometheusV1(series []metrics.Series) func() []byte {
 		})
 		// As proto.Buffer.Marshal does.
 		req := &prompb.WriteRequest{Timeseries: pending}
-		raw = slices.Grow(raw[:0], req.Size())
-		raw = raw[:req.Size()]
+		size := req.Size()
+		raw = slices.Grow(raw[:0], size)[:size]
 		if _, err := req.MarshalToSizedBuffer(raw); err != nil {
 			panic(err)
 		}
@@ -246,7 +192,7 @@ func prometheusV1(series []metrics.Series) func() []byte {
 	}
 }
 
-func prometheusV2(series []metrics.Series) func() []byte {
+func prometheusV2(series []metrics.Series, check bool) func() []byte {
 	var (
 		batch       = queue(series)
 		pending     = make([]writev2.TimeSeries, len(batch))
@@ -255,6 +201,9 @@ func prometheusV2(series []metrics.Series) func() []byte {
 	)
 	return func() []byte {
 		table.Reset()
+		if check {
+			checkLabels(batch)
+		}
 		for i, d := range batch {
 			p := &pending[i]
 			p.Samples = p.Samples[:0]
@@ -279,25 +228,62 @@ func prometheusV2(series []metrics.Series) func() []byte {
 	}
 }
 
-// BenchmarkCompress is the part of it that all paths have in common.
-func BenchmarkCompress(b *testing.B) {
-	series := kept(pushed(inventoryOf(360)))
-	for _, p := range []protocol{v1{}, v2{}} {
-		b.Run("proto="+p.version(), func(b *testing.B) {
-			var r rules
-			m := p.newMessage()
-			m.reset(at.UnixMilli())
-			for _, s := range series {
-				labels, _ := r.check(s)
-				m.add(labels, s, 1<<30)
+// BenchmarkSeries is the cost of a series in pushes of 10,000 to 6,000,000, made and
+// encoded one by one and discarded, after a first push: ns/series by the clock and
+// cpu-ns/series of all goroutines.
+//
+//	make bench BENCH=Series
+func BenchmarkSeries(b *testing.B) {
+	for _, n := range []int{10_000, 100_000, 1_000_000, 6_000_000} {
+		b.Run(fmt.Sprintf("series=%d", n), func(b *testing.B) {
+			s, err := New(Options{Discard: true})
+			if err != nil {
+				b.Fatal(err)
 			}
-			raw := m.bytes()
-			var packed []byte
+			push := func() {
+				if got, err := s.Push(b.Context(), at, endless(n), nil); err != nil || got.Accepted != n {
+					b.Fatal(got, err)
+				}
+			}
+			push()
+			before := cpuTime()
 			for b.Loop() {
-				packed = compress(packed, raw)
+				push()
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(series)), "ns/series")
-			b.ReportMetric(float64(len(raw))/float64(len(series)), "rawB/series")
+			all := float64(b.N) * float64(n)
+			b.ReportMetric(float64((cpuTime()-before).Nanoseconds())/all, "cpu-ns/series")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/all, "ns/series")
 		})
 	}
+}
+
+// endless yields n series of a registry that is walked again and again, each time
+// with other digests.
+func endless(n int) iter.Seq[metrics.Series] {
+	r := inventoryOf(1000)
+	return func(yield func(metrics.Series) bool) {
+		left := n
+		for round := uint64(0); left > 0; round++ {
+			for _, repository := range r.Repositories {
+				for i := range repository.Images {
+					binary.BigEndian.PutUint64(repository.Images[i].Digest[8:], round)
+				}
+			}
+			for s := range pushed(r) {
+				if left == 0 || !yield(s) {
+					return
+				}
+				left--
+			}
+		}
+	}
+}
+
+// cpuTime is the time that the process has spent on processors.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

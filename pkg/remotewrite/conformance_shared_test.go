@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/prometheus/prometheus/prompb"
@@ -100,6 +101,33 @@ func reservedAs(contentType, version string) func(*scene) error {
 }
 
 // Rules for labels.
+
+// labelSentences are what a specification says of labels, in the order of labelRules.
+type labelSentences [10]string
+
+// labelRules are the rules for labels, which both specifications have.
+func labelRules(id string, sentences labelSentences) []rule {
+	rules := []rule{
+		{do: pushTwice, check: stored(12, 2), wrong: faultIncomplete},
+		{check: eachSeries(named), wrong: faultNameless},
+		{check: eachSeries(notRepeated), wrong: faultRepeated},
+		{check: eachSeries(sorted), wrong: faultUnsorted},
+		{check: eachLabel(nameNotEmpty), wrong: faultLabel("", "x")},
+		{check: eachLabel(valueNotEmpty), wrong: faultLabel("zone", "")},
+		{check: eachLabel(isUTF8), wrong: faultLabel("zone", "\xff")},
+		{check: eachSeries(legacyName), wrong: faultMetricName},
+		{check: eachLabel(legacyLabelName), wrong: faultLabel("tag-name", "x")},
+		{do: pushFamilies, check: all(eachLabel(notReserved), believedSome), wrong: faultLabel("__tenant__", "x")},
+	}
+	for i := range rules {
+		r := &rules[i]
+		r.id, r.sentence = id+strconv.Itoa(i+1), sentences[i]
+		if r.do == nil {
+			r.do, r.check = pushDirty, all(r.check, believed(delivered))
+		}
+	}
+	return rules
+}
 
 func named(s *wireSeries) error {
 	if s.name() == "" {

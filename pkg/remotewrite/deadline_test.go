@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
@@ -30,108 +31,84 @@ func TestDeadlines(t *testing.T) {
 	after := func(status int, seconds, body string) answer {
 		return answer{Status: status, Body: body, Header: http.Header{"Retry-After": {seconds}}}
 	}
-	all := []Range{{0, 600}}
 	for _, tt := range []struct {
 		name     string
 		protocol Protocol
 		deadline time.Duration // of 30 s if 0
 		dial     func(context.Context, string, string) (net.Conn, error)
 		script   answers
-		want     Report // without the sizes
-		text     string // in the error
+		want     metrics.Push // without the sizes
+		text     string       // in the error
 	}{
-		{
-			name: "before the first attempt", deadline: -1,
-			want: Report{NotSent: 600, Unsent: all},
-			text: "the deadline came before the first attempt",
-		}, {
-			name: "while connecting",
+		{name: "before the first attempt", deadline: -1,
+			want: metrics.Push{NotSent: 600},
+			text: "the deadline came before the first attempt"},
+		{name: "while connecting",
 			dial: func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() },
-			want: Report{NotSent: 600, Unsent: all, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
-			text: "no answer before the deadline of the push",
-		}, {
-			name: "while sending the body", script: always(answer{Unread: true, Delay: hour}),
-			want: Report{NotSent: 600, Unsent: all, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
-			text: "no answer before the deadline of the push",
-		}, {
-			name: "while sending the rest of the body", script: always(answer{ReadOnly: 5000, Delay: hour}),
-			want: Report{NotSent: 600, Unsent: all, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
-			text: "no answer before the deadline of the push",
-		}, {
-			name: "while waiting for the answer", script: hang(),
-			want: Report{NotSent: 600, Unsent: all, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
-			text: "no answer before the deadline of the push",
-		}, {
-			name: "while reading the answer", deadline: 500 * time.Millisecond, script: always(answer{Status: 200, Body: "wait", Stall: true}),
-			want: Report{Accepted: 200, NotSent: 400, Unsent: []Range{{200, 600}}, Requests: 1, Batches: 2, Duration: 500 * time.Millisecond},
-			text: "the deadline came before the first attempt",
-		}, {
-			name: "while reading an error", deadline: 500 * time.Millisecond, script: always(answer{Status: 400, Body: "bad", Stall: true}),
-			want: Report{Unconfirmed: 200, NotSent: 400, Unsent: []Range{{200, 600}}, Requests: 1, Batches: 2, Duration: 500 * time.Millisecond},
-			text: `HTTP 400 "bad"`,
-		}, {
-			name: "connections closed late", script: always(answer{Delay: 7 * time.Second, Close: true}),
-			want: Report{NotSent: 600, Unsent: all, Requests: 5, Retries: 4, Batches: 2, Duration: 30 * time.Second},
-			text: "no answer before the deadline of the push",
-		}, {
-			name: "slow errors", script: always(answer{Delay: 7 * time.Second, Status: 502, Body: "bad gateway"}),
-			want: Report{NotSent: 600, Unsent: all, Requests: 5, Retries: 4, Batches: 2, Duration: 30 * time.Second},
-			text: `5 attempts: HTTP 502 "bad gateway": no answer before the deadline of the push`,
-		}, {
-			name: "Retry-After beyond it", script: always(after(429, "31", "slow down")),
-			want: Report{NotSent: 600, Unsent: all, Requests: 3, Throttled: 3, Batches: 3},
-			text: `HTTP 429 "slow down"`,
-		}, {
-			name: "Retry-After to it", script: always(after(503, "30", "")),
-			want: Report{NotSent: 600, Unsent: all, Requests: 3, Batches: 3},
-			text: "HTTP 503",
-		}, {
-			name: "Retry-After before it", script: always(after(429, "29", "")),
-			want: Report{NotSent: 600, Unsent: all, Requests: 4, Throttled: 4, Retries: 1, Batches: 3, Duration: 29 * time.Second},
-			text: "HTTP 429",
-		}, {
-			name: "an error and then none", script: hang(after(500, "5", "broken")),
-			want: Report{NotSent: 600, Unsent: all, Requests: 5, Retries: 4, Batches: 2, Duration: 30 * time.Second},
-			text: `HTTP 500 "broken": no answer before the deadline of the push`,
-		}, {
-			name: "success and then none", script: hang(answer{}),
-			want: Report{Accepted: 200, NotSent: 400, Unsent: []Range{{200, 600}}, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
-			text: "no answer before the deadline of the push",
-		}, {
-			name: "400 and then none", script: hang(answer{Status: 400, Body: "bad"}),
-			want: Report{Unconfirmed: 200, NotSent: 400, Unsent: []Range{{200, 600}}, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
-			text: `HTTP 400 "bad"; `,
-		}, {
-			name: "302 and then none", script: hang(answer{Status: 302}),
-			want: Report{Refused: 200, NotSent: 400, Unsent: []Range{{200, 600}}, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
-			text: "HTTP 302; ",
-		}, {
-			name: "413 and then none", script: hang(answer{Status: 413, Body: "too large"}),
-			want: Report{NotSent: 600, Unsent: all, Requests: 5, Retries: 3, Splits: 1, Batches: 2, Duration: 30 * time.Second},
-			text: `HTTP 413 "too large": no answer before the deadline of the push`,
-		}, {
-			name: "413, half of it, and then none", script: hang(answer{Status: 413}, answer{}),
-			want: Report{Accepted: 100, NotSent: 500, Unsent: []Range{{100, 600}}, Requests: 6, Retries: 3, Splits: 1, Batches: 2, Duration: 30 * time.Second},
-			text: "HTTP 413: no answer before the deadline of the push",
-		}, {
-			name: "2.0, written in part and then none", protocol: V2,
+			want: metrics.Push{NotSent: 600, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
+			text: "no response before the deadline of the push"},
+		{name: "while sending the body", script: always(answer{Unread: true, Delay: hour}),
+			want: metrics.Push{NotSent: 600, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
+			text: "no response before the deadline of the push"},
+		{name: "while sending the rest of the body", script: always(answer{ReadOnly: 5000, Delay: hour}),
+			want: metrics.Push{NotSent: 600, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
+			text: "no response before the deadline of the push"},
+		{name: "while waiting for the answer", script: hang(),
+			want: metrics.Push{NotSent: 600, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
+			text: "no response before the deadline of the push"},
+		{name: "while reading the answer", deadline: 500 * time.Millisecond, script: always(answer{Status: 200, Body: "wait", Stall: true}),
+			want: metrics.Push{Accepted: 200, NotSent: 400, Requests: 1, Batches: 2, Duration: 500 * time.Millisecond},
+			text: "the deadline came before the first attempt"},
+		{name: "while reading an error", deadline: 500 * time.Millisecond, script: always(answer{Status: 400, Body: "bad", Stall: true}),
+			want: metrics.Push{Unconfirmed: 200, NotSent: 400, Requests: 1, Batches: 2, Duration: 500 * time.Millisecond},
+			text: `HTTP 400 "bad"`},
+		{name: "connections closed late", script: always(answer{Delay: 7 * time.Second, Close: true}),
+			want: metrics.Push{NotSent: 600, Requests: 5, Retries: 4, Batches: 2, Duration: 30 * time.Second},
+			text: "no response before the deadline of the push"},
+		{name: "slow errors", script: always(answer{Delay: 7 * time.Second, Status: 502, Body: "bad gateway"}),
+			want: metrics.Push{NotSent: 600, Requests: 5, Retries: 4, Batches: 2, Duration: 30 * time.Second},
+			text: `5 attempts: HTTP 502 "bad gateway": no response before the deadline of the push`},
+		{name: "Retry-After beyond it", script: always(after(429, "31", "slow down")),
+			want: metrics.Push{NotSent: 600, Requests: 3, Throttled: 3, Batches: 3},
+			text: `HTTP 429 "slow down"`},
+		{name: "Retry-After to it", script: always(after(503, "30", "")),
+			want: metrics.Push{NotSent: 600, Requests: 3, Batches: 3},
+			text: "HTTP 503"},
+		{name: "Retry-After before it", script: always(after(429, "29", "")),
+			want: metrics.Push{NotSent: 600, Requests: 4, Throttled: 4, Retries: 1, Batches: 3, Duration: 29 * time.Second},
+			text: "HTTP 429"},
+		{name: "an error and then none", script: hang(after(500, "5", "broken")),
+			want: metrics.Push{NotSent: 600, Requests: 5, Retries: 4, Batches: 2, Duration: 30 * time.Second},
+			text: `HTTP 500 "broken": no response before the deadline of the push`},
+		{name: "success and then none", script: hang(answer{}),
+			want: metrics.Push{Accepted: 200, NotSent: 400, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
+			text: "no response before the deadline of the push"},
+		{name: "400 and then none", script: hang(answer{Status: 400, Body: "bad"}),
+			want: metrics.Push{Unconfirmed: 200, NotSent: 400, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
+			text: `HTTP 400 "bad"; `},
+		{name: "302 and then none", script: hang(answer{Status: 302}),
+			want: metrics.Push{Refused: 200, NotSent: 400, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
+			text: "HTTP 302; "},
+		{name: "413 and then none", script: hang(answer{Status: 413, Body: "too large"}),
+			want: metrics.Push{NotSent: 600, Requests: 5, Retries: 3, Splits: 1, Batches: 2, Duration: 30 * time.Second},
+			text: `HTTP 413 "too large": no response before the deadline of the push`},
+		{name: "413, half of it, and then none", script: hang(answer{Status: 413}, answer{}),
+			want: metrics.Push{Accepted: 100, NotSent: 500, Requests: 6, Retries: 3, Splits: 1, Batches: 2, Duration: 30 * time.Second},
+			text: "HTTP 413: no response before the deadline of the push"},
+		{name: "2.0, written in part and then none", protocol: V2,
 			script: hang(answer{Status: 400, Body: "bad", Header: http.Header{samplesWritten: {"150"}}}),
-			want:   Report{Accepted: 150, Refused: 50, NotSent: 400, Unsent: []Range{{200, 600}}, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
-			text:   `remote write of 50 series to http://receiver.test/api/v1/write: HTTP 400 "bad", 150 of 200 samples written; `,
-		}, {
-			name: "2.0, written in part and overloaded", protocol: V2,
+			want:   metrics.Push{Accepted: 150, Refused: 50, NotSent: 400, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
+			text:   `remote write of 50 series to http://receiver.test/api/v1/write: HTTP 400 "bad", 150 of 200 samples written; `},
+		{name: "2.0, written in part and overloaded", protocol: V2,
 			script: always(answer{Status: 503, Header: http.Header{samplesWritten: {"150"}, "Retry-After": {"40"}}}),
-			want:   Report{NotSent: 600, Unsent: all, Requests: 3, Batches: 3},
-			text:   "HTTP 503",
-		}, {
-			name: "auto, none", protocol: Auto, script: hang(),
-			want: Report{NotSent: 600, Unsent: all, Requests: 4, Retries: 3, Batches: 1, Duration: 30 * time.Second},
-			text: "no answer before the deadline of the push",
-		}, {
-			name: "auto, 415 and then none", protocol: Auto, script: hang(answer{Status: 415, Body: "1.0 only"}),
-			want: Report{NotSent: 600, Unsent: all, Protocol: V1, Requests: 5, Retries: 3, Downgrades: 1, Batches: 1, Duration: 30 * time.Second},
-			text: `HTTP 415 "1.0 only": no answer before the deadline of the push`,
-		},
+			want:   metrics.Push{NotSent: 600, Requests: 3, Batches: 3},
+			text:   "HTTP 503"},
+		{name: "auto, none", protocol: Auto, script: hang(),
+			want: metrics.Push{NotSent: 600, Requests: 4, Retries: 3, Batches: 1, Duration: 30 * time.Second},
+			text: "no response before the deadline of the push"},
+		{name: "auto, 415 and then none", protocol: Auto, script: hang(answer{Status: 415, Body: "1.0 only"}),
+			want: metrics.Push{NotSent: 600, Protocol: string(V1), Requests: 5, Retries: 3, Downgrades: 1, Batches: 1, Duration: 30 * time.Second},
+			text: `HTTP 415 "1.0 only": no response before the deadline of the push`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -176,7 +153,7 @@ func TestDeadlines(t *testing.T) {
 				}
 				tt.want.Series = 600
 				if tt.protocol != Auto {
-					tt.want.Protocol = s.Spoken()
+					tt.want.Protocol = string(s.Protocol())
 				}
 				report.BytesRaw, report.BytesCompressed = 0, 0
 				report.Duration = report.Duration.Truncate(time.Millisecond) // of the backoff
@@ -219,7 +196,7 @@ func TestDeadlineWhileFilling(t *testing.T) {
 		}, nil)
 		checkReport(t, report, err)
 		checkIdle(t, s)
-		if report.Series != 1001 || report.Accepted != 20 || report.NotSent != 980 || report.Dropped[NoMetricName] != 1 {
+		if report.Series != 1001 || report.Accepted != 20 || report.NotSent != 980 || report.Dropped["no_metric_name"] != 1 {
 			t.Errorf("%+v", report)
 		}
 		var p *PushError

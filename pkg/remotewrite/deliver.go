@@ -5,169 +5,263 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang/snappy"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite/internal/wire"
 )
 
-// piece is one request body: a batch, or a part of it after a 413, or as 1.0
-// after it turned out that the receiver does not take 2.0.
-type piece struct {
-	proto  Protocol
-	raw    []byte
-	series int
-	// span is where the series are in the iterator.
-	span Range
-	// before is the answer to the larger or the 2.0 piece that this comes from, nil
-	// if there was none.
-	before *answer
+// endpoint is the receiver as a Sender knows it from push to push.
+type endpoint struct {
+	client
+	*negotiation
+	backoff   backoff
+	retryFor  time.Duration // of one request body
+	maxSeries int
+	discard   bool
+	log       *slog.Logger
+	// fits is the size in bytes of a batch that the receiver accepts, at most MaxBytes.
+	fits atomic.Int64
 }
 
-// outcome is how the attempts to send one piece ended.
-type outcome struct {
-	// last is the last HTTP answer, nil if none came.
-	last *answer
-	// err is why the last attempt had no answer, nil if it had one.
-	err      error
-	attempts int
+// batch is a message that is filled, sent and used again.
+type batch struct {
+	protocol Protocol
+	msg      wire.Message
+	series   int
+	// alone: no other is encoded until this one has its response.
+	alone bool
+	// compressed is the compressed form of the batch or of a part of it.
+	compressed []byte
+
+	// split: it was too large for the receiver. fits is then the size of the largest
+	// part that was not; stuck means that a single series was.
+	split, stuck bool
+	fits         int
 }
 
-// send compresses and sends a piece of batch b, and counts what became of it.
-func (p *push) send(ctx context.Context, b *batch, m piece) {
-	if p.speech.outdated(m.proto) {
-		p.downgrade(ctx, b, m)
+// reset empties the batch for a message of the version.
+func (b *batch) reset(p Protocol, at int64) {
+	if b.msg == nil || b.protocol != p {
+		b.protocol, b.msg = p, wire.NewMessage(p)
+	}
+	b.msg.Reset(at)
+	b.series, b.alone = 0, false
+	b.split, b.stuck, b.fits = false, false, 0
+}
+
+// observeSize learns from a final response to a part of the batch of that size.
+func (b *batch) observeSize(v verdict, size int) {
+	switch v {
+	case tooLarge:
+		b.stuck = true
+	case accepted, refused:
+		b.fits = max(b.fits, size)
+	case again: // the receiver may not have checked the size
+	}
+}
+
+// request is one request body: a batch, or a part of it after a 413 or after a
+// downgrade to 1.0.
+type request struct {
+	protocol Protocol
+	raw      []byte
+	series   int
+	// previous is the response to the body that this one was made from, nil if it is
+	// the whole batch.
+	previous *response
+}
+
+// attempts is how the attempts to send one request body ended.
+type attempts struct {
+	count int
+	// last is the last HTTP response, nil if there was none.
+	last *response
+	// err is why the last attempt had no response, nil if it had one.
+	err error
+}
+
+// delivery sends the batches of one push.
+type delivery struct {
+	*endpoint
+	account account
+}
+
+// sendBatch sends a whole batch and accounts for its series.
+func (d *delivery) sendBatch(ctx context.Context, b *batch) {
+	d.account.update(func(n *metrics.Push) { n.Batches++ })
+	d.sendPart(ctx, b, request{protocol: b.protocol, raw: b.msg.Bytes(), series: b.series})
+	// If a single series was too large, that says nothing about the others.
+	if b.split && !b.stuck {
+		d.limitSize(b.fits)
+	}
+}
+
+// limitSize keeps batches to a size that the receiver accepts, so that the next
+// push does not build batches that have to be split again.
+func (e *endpoint) limitSize(size int) {
+	for {
+		now := e.fits.Load()
+		if size <= 0 || int64(size) >= now || e.fits.CompareAndSwap(now, int64(size)) {
+			return
+		}
+	}
+}
+
+// sendPart compresses and sends a request body of batch b, and accounts for its
+// series.
+func (d *delivery) sendPart(ctx context.Context, b *batch, r request) {
+	if d.outdated(r.protocol) {
+		d.downgrade(ctx, b, r)
 		return
 	}
 	if ctx.Err() != nil {
-		p.settle(m, outcome{last: m.before, err: neverTried(ctx)}, fate{notSent: m.series})
+		d.record(r, attempts{last: r.previous, err: neverTried(ctx)}, result{notSent: r.series})
 		return
 	}
-	b.packed = compress(b.packed, m.raw)
-	if m.before == nil {
-		p.tally.packed(len(m.raw), len(b.packed))
+	b.compressed = compress(b.compressed, r.raw)
+	if r.previous == nil {
+		d.account.update(func(n *metrics.Push) {
+			n.BytesRaw += int64(len(r.raw))
+			n.BytesCompressed += int64(len(b.compressed))
+		})
 	}
-	if p.discard {
-		p.settle(m, outcome{}, fate{accepted: m.series})
+	if d.discard {
+		d.record(r, attempts{}, result{accepted: r.series})
 		return
 	}
-	out := p.try(ctx, m, b.packed)
-	if out.last == nil {
-		out.last = m.before
+	a := d.try(ctx, r, b.compressed)
+	if a.last == nil {
+		a.last = r.previous
 	}
-	if out.err != nil {
-		p.settle(m, out, fate{notSent: m.series})
+	if a.err != nil {
+		d.record(r, a, result{notSent: r.series})
 		return
 	}
 
-	fallBack, first := p.speech.heard(m.proto, out.last)
-	if first {
-		p.log.Info("the receiver does not take remote write 2.0, sending 1.0 from now on",
-			slog.Int("status", out.last.status), slog.String("body", out.last.body))
+	fallBack, changed := d.observe(r.protocol, a.last.status, a.last.written)
+	if changed {
+		d.log.InfoContext(ctx, "the receiver does not support remote write 2.0, sending 1.0 from now on",
+			slog.Int("status", a.last.status), slog.String("body", a.last.body))
 	}
-	verdict := judge(out.last.status)
+	v := judge(a.last.status)
 	switch {
 	case fallBack:
-		m.before = out.last
-		p.downgrade(ctx, b, m)
-	case verdict == tooLarge && m.series > 1:
-		m.before = out.last
-		p.split(ctx, b, m)
+		r.previous = a.last
+		d.downgrade(ctx, b, r)
+	case v == tooLarge && r.series > 1:
+		r.previous = a.last
+		d.split(ctx, b, r)
 	default:
-		b.learn(verdict, len(m.raw))
-		p.settle(m, out, fateOf(m.proto, out.last, m.series))
+		b.observeSize(v, len(r.raw))
+		d.record(r, a, resultOf(r.protocol, a.last.status, a.last.written, r.series))
 	}
 }
 
-// split sends a piece that was too large for the receiver in two.
-func (p *push) split(ctx context.Context, b *batch, m piece) {
-	left, right, err := m.proto.wire().split(m.raw, m.series)
+// split sends a body that was too large for the receiver in two.
+func (d *delivery) split(ctx context.Context, b *batch, r request) {
+	left, right, err := wire.Split(r.protocol, r.raw, r.series)
 	if err != nil {
-		p.settle(m, outcome{last: m.before, err: fmt.Errorf("splitting the batch in two: %w", err)}, fate{refused: m.series})
+		d.record(r, attempts{last: r.previous, err: fmt.Errorf("splitting the batch: %w", err)}, result{refused: r.series})
 		return
 	}
 	b.split = true
-	p.tally.split()
-	p.log.Debug("batch too large for the receiver, sending it in two",
-		slog.Int("series", m.series), slog.Int("bytes", len(m.raw)))
-	half := m.series / 2
-	first, rest := m.span.cut(half, m.series)
-	p.send(ctx, b, piece{m.proto, left, half, first, m.before})
-	p.send(ctx, b, piece{m.proto, right, m.series - half, rest, m.before})
+	d.account.update(func(n *metrics.Push) { n.Splits++ })
+	d.log.DebugContext(ctx, "batch too large for the receiver, sending it in two",
+		slog.Int("series", r.series), slog.Int("bytes", len(r.raw)))
+	half := r.series / 2
+	d.sendPart(ctx, b, request{r.protocol, left, half, r.previous})
+	d.sendPart(ctx, b, request{r.protocol, right, r.series - half, r.previous})
 }
 
-// downgrade sends a 2.0 piece as 1.0. Without the symbol table it is larger, so
-// it may become several.
-func (p *push) downgrade(ctx context.Context, b *batch, m piece) {
-	messages, err := downgrade(m.raw, p.batchBytes(), p.maxSeries)
+// downgrade sends a 2.0 body as 1.0. Without the symbol table it is larger, so it
+// may become several.
+func (d *delivery) downgrade(ctx context.Context, b *batch, r request) {
+	messages, err := wire.Downgrade(r.raw, int(d.fits.Load()), d.maxSeries)
 	if err != nil {
-		p.settle(m, outcome{last: m.before, err: fmt.Errorf("turning the batch into 1.0: %w", err)}, fate{refused: m.series})
+		d.record(r, attempts{last: r.previous, err: fmt.Errorf("converting the batch to 1.0: %w", err)}, result{refused: r.series})
 		return
 	}
-	p.tally.downgrade()
-	left, span := m.series, m.span
+	d.account.update(func(n *metrics.Push) { n.Downgrades++ })
 	for raw, n := range messages {
-		var first Range
-		first, span = span.cut(n, left)
-		left -= n
-		p.send(ctx, b, piece{V1, raw, n, first, m.before})
+		d.sendPart(ctx, b, request{V1, raw, n, r.previous})
 	}
 }
 
-// try sends the same bytes until the answer is final or there is no time for a
+// try sends the same bytes until the response is final or there is no time for a
 // further attempt.
-func (p *push) try(ctx context.Context, m piece, body []byte) (out outcome) {
-	stop := time.Now().Add(p.retryFor)
+func (d *delivery) try(ctx context.Context, r request, body []byte) (a attempts) {
+	stop := time.Now().Add(d.retryFor)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(stop) {
 		stop = deadline
 	}
 	for {
-		round, ok := p.limit.acquire(ctx)
-		if !ok {
-			if out.attempts == 0 {
-				out.err = neverTried(ctx)
-			}
-			return out
+		a.count++
+		resp, err := d.attempt(ctx, r.protocol, body, a.count > 1)
+		a.err = err
+		var retryAfter time.Duration
+		if err == nil {
+			a.last, retryAfter = resp, resp.retryAfter
 		}
-		out.attempts++
-		p.tally.attempt(out.attempts > 1)
-		var got *answer
-		var wish time.Duration
-		got, out.err = p.post(ctx, m.proto.wire(), body)
-		p.limit.release(round, loadOf(got, out.err))
-		p.tally.answered(got)
-		if out.err == nil {
-			out.last = got
-			wish = got.retryAfter
-		}
-		if !retryable(got, out.err) {
-			return out
+		if err == nil && judge(resp.status) != again || err != nil && permanent(err) {
+			return a
 		}
 		// Never sleep into the deadline: what is known now is better reported now
 		// than lost to it.
-		wait := p.backoff.wait(out.attempts, wish)
+		wait := d.backoff.wait(a.count, retryAfter)
 		if !time.Now().Add(wait).Before(stop) {
-			return out
+			return a
 		}
-		p.log.Debug("remote write attempt failed, trying again", slog.Duration("wait", wait),
-			slog.Any("cause", p.deliveryError(m, out, fate{notSent: m.series})))
+		d.log.DebugContext(ctx, "remote write attempt failed, trying again", slog.Duration("wait", wait),
+			slog.Any("cause", d.deliveryError(r, a, result{notSent: r.series})))
 		if !sleep(ctx, wait) {
-			return out
+			return a
 		}
 	}
 }
 
-// retryable reports whether the same body may be taken at a further attempt. Of
-// errors, all are but those that say of themselves that they are permanent, such
-// as missing credentials.
-func retryable(a *answer, err error) bool {
-	if err == nil {
-		return judge(a.status) == again
-	}
-	var p interface{ Permanent() bool }
-	return !errors.As(err, &p) || !p.Permanent()
+// attempt makes one request and counts it.
+func (d *delivery) attempt(ctx context.Context, p Protocol, body []byte, retry bool) (*response, error) {
+	resp, err := d.post(ctx, p, body)
+	d.account.update(func(n *metrics.Push) {
+		n.Requests++
+		if retry {
+			n.Retries++
+		}
+		if err == nil && resp.status == http.StatusTooManyRequests {
+			n.Throttled++
+		}
+	})
+	return resp, err
 }
 
-// sleep waits, and reports whether it did so to the end.
+// record accounts for the series of a request body.
+func (d *delivery) record(r request, a attempts, res result) {
+	if a.err == nil {
+		a.err = res.err
+	}
+	d.account.record(res, d.deliveryError(r, a, res))
+}
+
+func (d *delivery) deliveryError(r request, a attempts, res result) *DeliveryError {
+	e := &DeliveryError{
+		URL: d.logURL, Protocol: r.protocol, Attempts: a.count,
+		Series: res.lost(), Unconfirmed: res.unconfirmed, Err: a.err,
+	}
+	if a.last != nil {
+		e.Status, e.Body, e.RetryAfter = a.last.status, a.last.body, a.last.retryAfter
+	}
+	if res.counted {
+		e.Sent, e.Written = r.series, res.accepted
+	}
+	return e
+}
+
+// sleep waits, and reports whether ctx was not done first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -184,14 +278,14 @@ func neverTried(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("the deadline came before the first attempt: %w", ctx.Err())
 	}
-	return fmt.Errorf("the push ended before the first attempt: %w", context.Cause(ctx))
+	return fmt.Errorf("the push was canceled before the first attempt: %w", context.Cause(ctx))
 }
 
-// compress returns src in snappy's block format, in dst's memory if it is large
-// enough.
+// compress returns src in snappy's block format, in the memory of dst if that is
+// large enough.
 func compress(dst, src []byte) []byte {
 	if need := snappy.MaxEncodedLen(len(src)); cap(dst) < need {
-		// With some to spare: the next batch is as large, and may be a little larger.
+		// With some to spare: the next batch is about as large.
 		dst = make([]byte, need+need/8)
 	}
 	return snappy.Encode(dst[:cap(dst)], src)

@@ -57,7 +57,7 @@ func TestDiscardDrops(t *testing.T) {
 		t.Fatal(err)
 	}
 	report, err := pushTo(t, s, seq(gauge(1, "__name__", "up"), gauge(1, "no", "name")))
-	if err != nil || report.Accepted != 1 || report.Dropped[NoMetricName] != 1 {
+	if err != nil || report.Accepted != 1 || report.Dropped["no_metric_name"] != 1 {
 		t.Errorf("%+v, %v", report, err)
 	}
 	if s.Endpoint() != "" {

@@ -6,19 +6,18 @@ import (
 	"time"
 )
 
-// DeliveryError says why a batch, or several in the same way, did not reach
-// the receiver.
+// DeliveryError is why a batch, or several for the same reason, was not delivered.
 type DeliveryError struct {
-	// URL is where it was sent, without user info and query.
+	// URL is the endpoint, without user info and query.
 	URL string
-	// Protocol is the version that it was sent in last.
+	// Protocol is the version of the last attempt.
 	Protocol Protocol
-	// Status is the last HTTP status that came, 0 if none did.
+	// Status is the last HTTP status, 0 if there was no response.
 	Status int
-	// RetryAfter is what the last answer asked to wait, uncapped, 0 if nothing.
+	// RetryAfter is the wait that the last response asked for, uncapped; 0 if none.
 	RetryAfter time.Duration
-	// Body is the start of the last answer's body, at most 1 KiB, with the
-	// credentials of the request blanked out should it repeat them.
+	// Body is the start of the last response's body, at most 1 KiB. Credentials of the
+	// request that it repeats are replaced.
 	Body string
 	// Attempts is the number of requests made.
 	Attempts int
@@ -26,17 +25,16 @@ type DeliveryError struct {
 	Series int
 	// Unconfirmed is the number of those that it may have all the same.
 	Unconfirmed int
-	// Sent and Written are the number of samples sent and how many of them the
-	// answer says were written, if it does; else both are 0. Series is what Written
-	// falls short by.
+	// Sent and Written are the numbers of samples sent and, according to the response,
+	// written. Both are 0 if it does not say.
 	Sent, Written int
-	// Err is what ended the attempts, if it was not the answer, or what is wrong
-	// with the answer besides its status: the last network error, the deadline, or
+	// Err is what ended the attempts if it was not the response, or what is wrong with
+	// the response besides its status: the last network error, the deadline, or
 	// missing Written headers.
 	Err error
 }
 
-// Error names the endpoint and the last answer, quoted.
+// Error names the endpoint and quotes the last response.
 func (e *DeliveryError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "remote write of %d series to %s", e.Series, e.URL)
@@ -61,32 +59,19 @@ func (e *DeliveryError) Error() string {
 // Unwrap returns Err.
 func (e *DeliveryError) Unwrap() error { return e.Err }
 
-// same reports whether both failed in the same way.
-func (e *DeliveryError) same(o *DeliveryError) bool {
-	return e.Status == o.Status && e.Protocol == o.Protocol && e.Body == o.Body && errText(e.Err) == errText(o.Err)
+// sameReason reports whether both failed for the same reason.
+func (e *DeliveryError) sameReason(o *DeliveryError) bool {
+	return e.Status == o.Status && e.Protocol == o.Protocol && e.Body == o.Body && fmt.Sprint(e.Err) == fmt.Sprint(o.Err)
 }
 
-// wording is the same for failures that differ only in particulars, such as the
-// series that a body names.
-func (e *DeliveryError) wording() string {
-	return likeness(e.Body) + "\n" + likeness(errText(e.Err))
-}
-
-func errText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
-// maxDeliveries is how many kinds of failure a PushError keeps.
+// maxDeliveries is the number of reasons that a PushError keeps.
 const maxDeliveries = 3
 
 // PushError is the error of a push of which some series are not known to have
 // arrived.
 type PushError struct {
-	// Deliveries are the first kinds of failure, at most three. Batches that
-	// failed in the same way are added up in one.
+	// Deliveries are the first reasons, at most three. Batches that failed for the same
+	// reason are added up in one.
 	Deliveries []*DeliveryError
 	// Series is the number of those series: refused, unconfirmed or not sent.
 	Series int
@@ -94,7 +79,7 @@ type PushError struct {
 	Batches int
 }
 
-// Error names the first kinds of failure and the number of series.
+// Error names the first reasons and the number of series.
 func (e *PushError) Error() string {
 	var b strings.Builder
 	shown := 0
@@ -106,7 +91,7 @@ func (e *PushError) Error() string {
 		shown += d.Series
 	}
 	if rest := e.Series - shown; rest > 0 {
-		fmt.Fprintf(&b, "; and %d series more in other ways", rest)
+		fmt.Fprintf(&b, "; and %d more series for other reasons", rest)
 	}
 	return b.String()
 }
@@ -120,26 +105,21 @@ func (e *PushError) Unwrap() []error {
 	return errs
 }
 
-// add counts d. It reports whether d is the first of its kind that is kept. What
-// is kept is a copy, since d goes to the log, which may still be reading it while
-// further batches are added up.
-func (e *PushError) add(d *DeliveryError) bool {
+// add counts d, which must not be used by the caller any more.
+func (e *PushError) add(d *DeliveryError) {
 	e.Series += d.Series
 	e.Batches++
 	for _, have := range e.Deliveries {
-		if have.same(d) {
+		if have.sameReason(d) {
 			have.Series += d.Series
 			have.Unconfirmed += d.Unconfirmed
 			have.Sent += d.Sent
 			have.Written += d.Written
 			have.Attempts = max(have.Attempts, d.Attempts)
-			return false
+			return
 		}
 	}
-	if len(e.Deliveries) == maxDeliveries {
-		return false
+	if len(e.Deliveries) < maxDeliveries {
+		e.Deliveries = append(e.Deliveries, d)
 	}
-	sum := *d
-	e.Deliveries = append(e.Deliveries, &sum)
-	return true
 }

@@ -1,10 +1,8 @@
 package remotewrite
 
 import (
-	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
@@ -47,73 +46,54 @@ func TestAuto(t *testing.T) {
 		want     string // what was sent in the first push
 		again    string // and in the second
 		spoken   Protocol
-		late     bool   // nothing is found out before the second push
-		report   Report // of the first push, as far as it is not 30 series accepted
+		late     bool         // nothing is found out before the second push
+		report   metrics.Push // of the first push, as far as it is not 30 series accepted
 	}{
 		{name: "takes both", want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
 		{name: "takes 2.0 only", receiver: options{Protocols: v2only}, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
-		{
-			name: "takes 1.0 only", receiver: options{Protocols: v1only},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
-		}, {
-			name: "takes 2.0 for an empty 1.0", receiver: options{Protocols: v1only, Unaware: true},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
-		}, {
-			name: "takes 2.0 for a broken 1.0", script: answers{{Status: 400, Body: "proto: wrong wireType"}},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
-		}, {
-			name: "400 of a receiver that counts", script: answers{{Status: 400, Header: http.Header{samplesWritten: {"7"}}}},
-			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: Report{Accepted: 27, Refused: 3},
-		}, {
-			name: "400 to a later batch", script: answers{{}, {Status: 400}},
-			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: Report{Accepted: 20, Unconfirmed: 10},
-		}, {
-			name: "415 to a later batch", script: answers{{}, {Status: 415}},
-			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
-		}, {
-			name: "no count for a later batch", script: answers{{}, none},
-			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
-		}, {
-			name: "errors of others decide nothing", script: answers{{Status: 401}, {Status: 404}, {Status: 302}},
-			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, late: true, report: Report{Refused: 10, Unconfirmed: 20},
-		}, {
-			name: "overload decides nothing", script: answers{{Status: 429}, {Close: true}, {Status: 503}, {Status: 415}},
+		{name: "takes 1.0 only", receiver: options{Protocols: v1only},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "takes 2.0 for an empty 1.0", receiver: options{Protocols: v1only, Unaware: true},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "takes 2.0 for a broken 1.0", script: answers{{Status: 400, Body: "proto: wrong wireType"}},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "400 of a receiver that counts", script: answers{{Status: 400, Header: http.Header{samplesWritten: {"7"}}}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: metrics.Push{Accepted: 27, Refused: 3}},
+		{name: "400 to a later batch", script: answers{{}, {Status: 400}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: metrics.Push{Accepted: 20, Unconfirmed: 10}},
+		{name: "415 to a later batch", script: answers{{}, {Status: 415}},
+			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "no count for a later batch", script: answers{{}, none},
+			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "errors of others decide nothing", script: answers{{Status: 401}, {Status: 404}, {Status: 302}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, late: true, report: metrics.Push{Refused: 10, Unconfirmed: 20}},
+		{name: "overload decides nothing", script: answers{{Status: 429}, {Close: true}, {Status: 503}, {Status: 415}},
 			want: "2.0 2.0 2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1,
-			report: Report{Downgrades: 1, Retries: 3, Throttled: 1},
-		}, {
-			name: "nor does it with counts", script: answers{{Status: 503, Header: http.Header{samplesWritten: {"0"}}}, {Status: 400}},
-			want: "2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1, Retries: 1},
-		}, {
-			name: "too large", script: answers{{Status: 413}, {Status: 415}},
+			report: metrics.Push{Downgrades: 1, Retries: 3, Throttled: 1}},
+		{name: "nor does it with counts", script: answers{{Status: 503, Header: http.Header{samplesWritten: {"0"}}}, {Status: 400}},
+			want: "2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1, Retries: 1}},
+		{name: "too large", script: answers{{Status: 413}, {Status: 415}},
 			// What comes after is no larger than the part that was taken, of five series.
 			want: "2.0 2.0 1.0 1.0 1.0 1.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0 1.0 1.0 1.0 1.0", spoken: V1,
-			report: Report{Downgrades: 2, Splits: 1, Batches: 6},
-		}, {
-			name: "1.0 is refused too", script: answers{{Status: 400, Body: "bad"}, {Status: 400, Body: "bad"}},
+			report: metrics.Push{Downgrades: 2, Splits: 1, Batches: 6}},
+		{name: "1.0 is refused too", script: answers{{Status: 400, Body: "bad"}, {Status: 400, Body: "bad"}},
 			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1,
-			report: Report{Downgrades: 1, Accepted: 20, Unconfirmed: 10},
-		}, {
-			name: "400 of a receiver of 2.0 only", receiver: options{Protocols: v2only}, script: answers{{Status: 400, NoWritten: true}},
+			report: metrics.Push{Downgrades: 1, Accepted: 20, Unconfirmed: 10}},
+		{name: "400 of a receiver of 2.0 only", receiver: options{Protocols: v2only}, script: answers{{Status: 400, NoWritten: true}},
 			want: "2.0 1.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2,
-			report: Report{Downgrades: 1, Accepted: 20, Unconfirmed: 10},
-		}, {
-			name: "neither", script: answers{{Status: 415}, {Status: 415}, {Status: 415}, {Status: 415}},
+			report: metrics.Push{Downgrades: 1, Accepted: 20, Unconfirmed: 10}},
+		{name: "neither", script: answers{{Status: 415}, {Status: 415}, {Status: 415}, {Status: 415}},
 			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1,
-			report: Report{Downgrades: 1, Unconfirmed: 30},
-		},
+			report: metrics.Push{Downgrades: 1, Unconfirmed: 30}},
 		{name: "1.0 assumed", assume: V1, want: "1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1},
 		{name: "2.0 assumed", assume: V2, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
 		{name: "what cannot be spoken assumed", assume: Auto, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
-		{
-			name: "1.0 wrongly assumed", assume: V1, receiver: options{Protocols: v2only},
-			want: "1.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: Report{Accepted: 20, Unconfirmed: 10},
-		}, {
-			name: "2.0 wrongly assumed", assume: V2, receiver: options{Protocols: v1only},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
-		}, {
-			name: "2.0 wrongly assumed, 400", assume: V2, script: answers{{Status: 400}},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: Report{Downgrades: 1},
-		},
+		{name: "1.0 wrongly assumed", assume: V1, receiver: options{Protocols: v2only},
+			want: "1.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: metrics.Push{Accepted: 20, Unconfirmed: 10}},
+		{name: "2.0 wrongly assumed", assume: V2, receiver: options{Protocols: v1only},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "2.0 wrongly assumed, 400", assume: V2, script: answers{{Status: 400}},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -121,10 +101,10 @@ func TestAuto(t *testing.T) {
 				to := remotewritetest.NewPipe(t, tt.receiver)
 				to.Answer(tt.script...)
 				s := newSender(t, to, func(o *Options) { o.Protocol, o.Concurrency, o.MaxSeries = Auto, 1, 10 })
-				if s.Spoken() != "" {
-					t.Errorf("spoken before anything was sent: %q", s.Spoken())
+				if s.Protocol() != "" {
+					t.Errorf("spoken before anything was sent: %q", s.Protocol())
 				}
-				s.Assume(tt.assume)
+				s.SetProtocol(tt.assume)
 				// Each batch waits for the one before, so that what happens is known.
 				slow := func(yield func(series) bool) {
 					for one := range images(30) {
@@ -146,7 +126,7 @@ func TestAuto(t *testing.T) {
 					want.Batches = 3
 				}
 				if !tt.late {
-					want.Protocol = tt.spoken
+					want.Protocol = string(tt.spoken)
 				}
 				if want.Lost() == 0 {
 					want.Accepted = 30
@@ -158,13 +138,13 @@ func TestAuto(t *testing.T) {
 				}
 
 				if report.Protocol != "" { // what was found out is not for others to overrule
-					s.Assume(V1)
-					s.Assume(V2)
+					s.SetProtocol(V1)
+					s.SetProtocol(V2)
 				}
 				report, err = s.Push(t.Context(), at, slow, families)
 				checkReport(t, report, err)
-				if report.Protocol != tt.spoken || s.Spoken() != tt.spoken {
-					t.Errorf("spoken %q, report %+v", s.Spoken(), report)
+				if report.Protocol != string(tt.spoken) || s.Protocol() != tt.spoken {
+					t.Errorf("spoken %q, report %+v", s.Protocol(), report)
 				}
 				if got := strings.TrimPrefix(spoke(to), first+" "); got != tt.again {
 					t.Errorf("then sent %s, want %s", got, tt.again)
@@ -184,7 +164,7 @@ func TestOverloadDecidesNothing(t *testing.T) {
 			to.Answer(remotewritetest.Answer{Status: 503, Header: header})
 			s := newSender(t, to, func(o *Options) { o.Protocol, o.RetryFor = Auto, 1 })
 			report, err := pushTo(t, s, images(3))
-			if report.NotSent != 3 || report.Protocol != "" || s.Spoken() != "" {
+			if report.NotSent != 3 || report.Protocol != "" || s.Protocol() != "" {
 				t.Errorf("%+v, %v", report, err)
 			}
 		}
@@ -199,16 +179,16 @@ func TestFixed(t *testing.T) {
 			to := remotewritetest.NewPipe(t, remotewritetest.Options{})
 			to.Answer(answers{{Status: 415, Body: "no"}, {Status: 400, NoWritten: true}, {Status: 204, NoWritten: true}}...)
 			s := newSender(t, to, func(o *Options) { o.Protocol, o.Concurrency, o.MaxSeries = protocol, 1, 10 })
-			s.Assume(V1)
-			s.Assume(V2)
+			s.SetProtocol(V1)
+			s.SetProtocol(V2)
 			report, err := pushTo(t, s, images(40))
-			if s.Spoken() != protocol || report.Protocol != protocol {
-				t.Errorf("%s: spoken %q, %+v", protocol, s.Spoken(), report)
+			if s.Protocol() != protocol || report.Protocol != string(protocol) {
+				t.Errorf("%s: spoken %q, %+v", protocol, s.Protocol(), report)
 			}
 			if want := strings.TrimSpace(strings.Repeat(string(protocol)+" ", 4)); spoke(to) != want {
 				t.Errorf("%s: sent %s", protocol, spoke(to))
 			}
-			if protocol == V2 && !strings.Contains(fmt.Sprint(err), `HTTP 415 "no": the receiver does not take remote write 2.0`) {
+			if protocol == V2 && !strings.Contains(fmt.Sprint(err), `HTTP 415 "no": the receiver does not support remote write 2.0`) {
 				t.Errorf("error %v", err)
 			}
 		})
@@ -262,9 +242,9 @@ func TestFallBackAtOnce(t *testing.T) {
 		to := remotewritetest.NewServer(t, remotewritetest.Options{Protocols: []remotewritetest.Protocol{remotewritetest.V1}, Unaware: unaware})
 		var log logs
 		s := newSender(t, to, func(o *Options) { o.Protocol, o.MaxSeries, o.Concurrency, o.Logger = Auto, 10, 4, log.logger(t) })
-		s.Assume(V2)
+		s.SetProtocol(V2)
 		report, err := pushTo(t, s, images(1000))
-		if err != nil || report.Accepted != 1000 || report.Downgrades == 0 || report.Batches != 100 || s.Spoken() != V1 {
+		if err != nil || report.Accepted != 1000 || report.Downgrades == 0 || report.Batches != 100 || s.Protocol() != V1 {
 			t.Errorf("%+v, %v", report, err)
 		}
 		checkArrived(t, to, 1000)
@@ -286,25 +266,6 @@ func TestFallBackLarger(t *testing.T) {
 			t.Errorf("%+v, %v", report, err)
 		}
 		checkArrived(t, to, 1000)
-	})
-}
-
-// TestFallBackUnsent: the places of what is not sent are known through a
-// downgrade and a split.
-func TestFallBackUnsent(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		to := remotewritetest.NewPipe(t, remotewritetest.Options{})
-		to.Answer(answers{{Status: 415}, {Status: 413}, {}, {Status: 413}}...)
-		to.Answer(slices.Repeat(answers{{Delay: time.Hour}}, 10)...)
-		s := newSender(t, to, func(o *Options) { o.Protocol, o.MaxSeries = Auto, 100 })
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		report, err := s.Push(ctx, at, images(1000), nil)
-		checkReport(t, report, err)
-		if diff := cmp.Diff([]Range{{50, 1000}}, report.Unsent); diff != "" || report.Accepted != 50 || report.NotSent != 950 {
-			t.Errorf("%+v", report)
-		}
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite/internal/wire"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
@@ -76,14 +77,15 @@ func checkArrived(t testing.TB, to *remotewritetest.Server, n int) {
 func TestBatchBytes(t *testing.T) {
 	t.Parallel()
 	const n = 150
-	one := new(messageV1)
-	one.reset(at.UnixMilli())
+	one, validator := wire.NewMessage(V1), wire.NewValidator(Limits{})
+	one.Reset(at.UnixMilli())
 	var sizes []int // of the message after each series
 	for s := range images(n) {
-		if !one.add(s.Labels, s, 1<<30) {
+		labels, _ := validator.Check(s.Labels)
+		if !one.Add(labels, s, 1<<30) {
 			t.Fatal("no room")
 		}
-		sizes = append(sizes, len(one.bytes()))
+		sizes = append(sizes, len(one.Bytes()))
 	}
 	for _, limit := range []int{sizes[9], sizes[9] + 1, sizes[9] - 1, sizes[99], sizes[n-1], sizes[n-1] - 1} {
 		to := remotewritetest.NewServer(t, remotewritetest.Options{MaxBytes: limit})
@@ -136,7 +138,7 @@ func TestPushDrops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[Reason]int{NoMetricName: 1, SeriesTooLarge: 2, InvalidLabelName: 2, LabelNameTooLong: 1}
+	want := map[string]int{"no_metric_name": 1, "series_too_large": 2, "invalid_label_name": 2, "label_name_too_long": 1}
 	if diff := cmp.Diff(want, report.Dropped); diff != "" {
 		t.Error(diff)
 	}
@@ -165,10 +167,10 @@ func TestPushDrops(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]map[string]any{
-		line(NoMetricName, 1, 0, "", "__name__"),
-		line(SeriesTooLarge, 2, 3000, "large", ""),
-		line(InvalidLabelName, 2, 3, "up", "a-b"),
-		line(LabelNameTooLong, 1, 1100, "up", strings.Repeat("n", 100)+"…"),
+		line(wire.NoMetricName, 1, 0, "", "__name__"),
+		line(wire.SeriesTooLarge, 2, 3000, "large", ""),
+		line(wire.InvalidLabelName, 2, 3, "up", "a-b"),
+		line(wire.LabelNameTooLong, 1, 1100, "up", strings.Repeat("n", 100)+"…"),
 	}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -213,61 +215,4 @@ func TestPushPanic(t *testing.T) {
 		yield(gauge(1, "__name__", "up"))
 		panic("iterator")
 	}, nil)
-}
-
-func TestReportTotals(t *testing.T) {
-	t.Parallel()
-	r := Report{Series: 29, Accepted: 3, Dropped: map[Reason]int{NoMetricName: 4, InvalidUTF8: 1}, Refused: 5, Unconfirmed: 9, NotSent: 7}
-	if r.DroppedTotal() != 5 || r.Lost() != 26 {
-		t.Errorf("dropped %d, lost %d", r.DroppedTotal(), r.Lost())
-	}
-}
-
-func TestMerge(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct{ in, want []Range }{
-		{nil, nil},
-		{[]Range{{3, 5}}, []Range{{3, 5}}},
-		{[]Range{{7, 9}, {0, 2}, {3, 5}}, []Range{{0, 2}, {3, 5}, {7, 9}}},
-		{[]Range{{5, 9}, {0, 5}}, []Range{{0, 9}}},
-		{[]Range{{0, 9}, {2, 3}, {0, 4}, {8, 12}}, []Range{{0, 12}}},
-		{[]Range{{4, 6}, {4, 6}, {4, 6}}, []Range{{4, 6}}},
-	} {
-		if diff := cmp.Diff(tt.want, merge(slices.Clone(tt.in))); diff != "" {
-			t.Errorf("%v: %s", tt.in, diff)
-		}
-	}
-}
-
-// TestUnsentWithDrops: where series of a batch were dropped, the places of its
-// others are not known one by one; the whole batch covers them.
-func TestUnsentWithDrops(t *testing.T) {
-	t.Parallel()
-	good := func(name string) series { return gauge(1, "__name__", name) }
-	bad := gauge(1, "__name__", "not valid")
-	for _, tt := range []struct {
-		name     string
-		script   answers
-		series   []series
-		accepted int
-		want     []Range
-	}{
-		{"half of a batch", answers{{Status: 413}, {}, {Status: 503}}, []series{good("a"), good("b"), bad, good("c"), good("d")}, 2, []Range{{0, 5}}},
-		{"half of a whole batch", answers{{Status: 413}, {}, {Status: 503}}, []series{bad, good("a"), good("b"), good("c"), good("d"), bad}, 2, []Range{{3, 5}}},
-		{"the other half", answers{{Status: 413}, {Status: 503}, {}}, []series{bad, good("a"), good("b"), good("c"), good("d"), bad}, 2, []Range{{1, 3}}},
-		{"two batches", answers{{Status: 503}, {}, {Status: 503}}, []series{
-			good("a"), bad, good("b"), good("c"), good("d"), bad, good("e"), good("f"), good("g"), good("h"), bad, bad, good("i"), bad, good("j"), bad,
-		}, 4, []Range{{0, 5}, {12, 15}}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			to := remotewritetest.NewServer(t, remotewritetest.Options{})
-			to.Answer(tt.script...)
-			s := newSender(t, to, func(o *Options) { o.MaxSeries, o.Concurrency, o.RetryFor = 4, 1, 1 })
-			report, err := pushTo(t, s, seq(tt.series...))
-			if diff := cmp.Diff(tt.want, report.Unsent); diff != "" || report.Accepted != tt.accepted || err == nil {
-				t.Errorf("%+v, %v\n%s", report, err, diff)
-			}
-		})
-	}
 }

@@ -1,27 +1,29 @@
 package remotewrite
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// verdict is what an HTTP answer means for the batch it answers.
+// verdict is what a response means for its request body.
 type verdict int
 
 const (
 	accepted verdict = iota // the receiver has it
-	again                   // the same bytes may be taken later
-	tooLarge                // two smaller batches may be taken
-	refused                 // it will never be taken
+	again                   // the same bytes may be accepted later
+	tooLarge                // two smaller bodies may be accepted
+	refused                 // it will never be accepted
 )
 
 // judge is the one place that decides what a status means. Remote-Write 1.0
-// demands that 2xx is success, that 5xx is retried, that 4xx is not, and leaves
-// 429 to the sender. 413 is final for this batch, not for its halves. A
-// redirect is final: the signature is for the host it was made for, and a
-// POST that turns into a GET would be answered 200 and lost.
+// requires that 2xx is success, that 5xx is retried, that 4xx is not, and leaves
+// 429 to the sender. 413 is final for this body, not for its halves. A redirect is
+// final: the signature is for the host it was made for, and a POST that turns into
+// a GET would be answered 200 and lost.
 func judge(status int) verdict {
 	switch {
 	case status >= 200 && status <= 299:
@@ -35,17 +37,24 @@ func judge(status int) verdict {
 	}
 }
 
+// permanent reports whether an error without a response would come again, such as
+// missing credentials. Only the error itself can tell.
+func permanent(err error) bool {
+	var p interface{ Permanent() bool }
+	return errors.As(err, &p) && p.Permanent()
+}
+
 // backoff computes how long to wait before an attempt.
 type backoff struct {
 	min, max time.Duration
-	// longest caps what a receiver may ask for with Retry-After.
-	longest time.Duration
+	// maxRetryAfter caps what a receiver may ask for with Retry-After.
+	maxRetryAfter time.Duration
 }
 
 // wait returns the time to wait after the given number of failed attempts, at
-// least 1. It doubles with each, and the upper half of it is random, so that
-// batches that failed together do not return together. A Retry-After, 0 if there
-// was none, is the least it returns.
+// least 1. It doubles with each, and the upper half is random, so that batches that
+// failed together are not retried together. It is at least the Retry-After of the
+// response, 0 if there was none.
 func (b backoff) wait(attempts int, retryAfter time.Duration) time.Duration {
 	d := b.min
 	for ; attempts > 1 && d < b.max; attempts-- {
@@ -55,31 +64,24 @@ func (b backoff) wait(attempts int, retryAfter time.Duration) time.Duration {
 	if half := d / 2; half > 0 {
 		d = half + rand.N(half+1)
 	}
-	return max(d, min(retryAfter, b.longest))
+	return max(d, min(retryAfter, b.maxRetryAfter))
 }
 
-// parseRetryAfter reads a Retry-After header, a number of seconds or an HTTP
-// date (RFC 9110, section 10.2.3). Whatever is neither, negative numbers
-// included, is 0, as is a date in the past.
+// parseRetryAfter reads a Retry-After header, a number of seconds or an HTTP date
+// (RFC 9110, section 10.2.3). Anything else and a date in the past are 0.
 func parseRetryAfter(value string, now time.Time) time.Duration {
+	const most = 365 * 24 * time.Hour
 	value = strings.Trim(value, " \t")
-	if value == "" {
-		return 0
-	}
-	const most = 365 * 24 * 60 * 60 // a number as long as one likes is a valid one
-	seconds, digits := 0, true
-	for i := range len(value) {
-		if digits = digit(value[i]); !digits {
-			break
+	if value != "" && strings.Trim(value, "0123456789") == "" {
+		seconds, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || seconds > int64(most/time.Second) { // a number of any length is valid
+			return most
 		}
-		seconds = min(seconds*10+int(value[i]-'0'), most)
-	}
-	if digits {
 		return time.Duration(seconds) * time.Second
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {
 		return 0
 	}
-	return min(max(at.Sub(now), 0), most*time.Second)
+	return min(max(at.Sub(now), 0), most)
 }

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
 // TestJudge: every status there can be.
@@ -35,26 +39,20 @@ type permanentError bool
 func (e permanentError) Error() string   { return "no credentials" }
 func (e permanentError) Permanent() bool { return bool(e) }
 
-func TestRetryable(t *testing.T) {
+func TestPermanent(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		answer *answer
-		err    error
-		want   bool
+		err  error
+		want bool
 	}{
-		{&answer{status: 200}, nil, false},
-		{&answer{status: 400}, nil, false},
-		{&answer{status: 413}, nil, false},
-		{&answer{status: 429}, nil, true},
-		{&answer{status: 503}, nil, true},
-		{nil, io.ErrUnexpectedEOF, true},
-		{nil, permanentError(false), true},
-		{nil, permanentError(true), false},
-		{nil, fmt.Errorf("signing: %w", permanentError(true)), false},
-		{nil, errors.Join(io.EOF, permanentError(true)), false},
+		{io.ErrUnexpectedEOF, false},
+		{permanentError(false), false},
+		{permanentError(true), true},
+		{fmt.Errorf("signing: %w", permanentError(true)), true},
+		{errors.Join(io.EOF, permanentError(true)), true},
 	} {
-		if got := retryable(tt.answer, tt.err); got != tt.want {
-			t.Errorf("%+v, %v: %v", tt.answer, tt.err, got)
+		if got := permanent(tt.err); got != tt.want {
+			t.Errorf("%v: %v", tt.err, got)
 		}
 	}
 }
@@ -127,7 +125,7 @@ func FuzzParseRetryAfter(f *testing.F) {
 
 func TestBackoff(t *testing.T) {
 	t.Parallel()
-	b := backoff{min: 30 * time.Millisecond, max: 5 * time.Second, longest: time.Minute}
+	b := backoff{min: 30 * time.Millisecond, max: 5 * time.Second, maxRetryAfter: time.Minute}
 	for _, tt := range []struct {
 		attempts   int
 		retryAfter time.Duration
@@ -158,8 +156,123 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("after %d attempts: %d different waits of 200, no jitter", tt.attempts, len(seen))
 		}
 	}
-	tiny := backoff{min: 1, max: 1, longest: 1}
+	tiny := backoff{min: 1, max: 1, maxRetryAfter: 1}
 	if got := tiny.wait(5, time.Hour); got != 1 {
 		t.Errorf("the least backoff: %s", got)
 	}
+}
+
+// TestRetryAfter: the wait between two attempts, in virtual time.
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	// The bubble's time starts at midnight UTC 2000-01-01.
+	date := func(d time.Duration) string {
+		return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(d).Format(http.TimeFormat)
+	}
+	for _, tt := range []struct {
+		name      string
+		status    int
+		value     string
+		low, high time.Duration
+	}{
+		{"seconds", 429, "7", 7 * time.Second, 7 * time.Second},
+		{"date", 429, date(9 * time.Second), 9 * time.Second, 9 * time.Second},
+		{"also with 503", 503, "4", 4 * time.Second, 4 * time.Second},
+		{"also with 500", 500, "4", 4 * time.Second, 4 * time.Second},
+		{"capped", 429, "3600", time.Minute, time.Minute},
+		{"date capped", 429, date(48 * time.Hour), time.Minute, time.Minute},
+		{"none", 429, "", 15 * time.Millisecond, 30 * time.Millisecond},
+		{"zero", 429, "0", 15 * time.Millisecond, 30 * time.Millisecond},
+		{"negative", 429, "-7", 15 * time.Millisecond, 30 * time.Millisecond},
+		{"garbage", 429, "in a while", 15 * time.Millisecond, 30 * time.Millisecond},
+		{"date in the past", 429, date(-time.Hour), 15 * time.Millisecond, 30 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+				to.Answer(remotewritetest.Answer{Status: tt.status, Header: http.Header{"Retry-After": {tt.value}}})
+				if _, err := pushTo(t, newSender(t, to, nil), images(3)); err != nil {
+					t.Fatal(err)
+				}
+				all := to.Requests()
+				if len(all) != 2 {
+					t.Fatalf("%d requests", len(all))
+				}
+				if got := all[1].At.Sub(all[0].At); got < tt.low || got > tt.high {
+					t.Errorf("the second attempt came after %s, want %s to %s", got, tt.low, tt.high)
+				}
+			})
+		})
+	}
+}
+
+// TestBackoffGrows: whatever fails, the attempts come at distances that double up
+// to the longest, of which the upper half is random, and start anew with the next
+// batch.
+func TestBackoffGrows(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		fault remotewritetest.Answer
+	}{
+		{"429", remotewritetest.Answer{Status: 429}},
+		{"500", remotewritetest.Answer{Status: 500}},
+		{"503, with a shorter Retry-After", remotewritetest.Answer{Status: 503, Header: http.Header{"Retry-After": {"0"}}}},
+		{"connection closed", remotewritetest.Answer{Close: true}},
+		{"connection closed in the body", remotewritetest.Answer{ReadOnly: 10, Close: true}},
+	} {
+		for _, protocol := range []Protocol{V1, V2, Auto} {
+			t.Run(fmt.Sprint(tt.name, " ", protocol), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					const n = 12
+					to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+					to.Answer(slices.Repeat(answers{tt.fault}, n)...)
+					to.Answer(answers{{}, tt.fault}...)
+					s := newSender(t, to, func(o *Options) { o.Protocol, o.Concurrency, o.MaxSeries = protocol, 1, 3 })
+					if report, err := pushTo(t, s, images(6)); err != nil || report.Retries != n+1 {
+						t.Fatalf("%+v, %v", report, err)
+					}
+					all := to.Requests()
+					want, half := DefaultMinBackoff, 0
+					for i := 1; i <= n; i++ {
+						got := all[i].At.Sub(all[i-1].At)
+						if got < want/2 || got > want {
+							t.Errorf("attempt %d came after %s, want %s to %s", i+1, got, want/2, want)
+						}
+						if got == want/2 || got == want {
+							half++
+						}
+						want = min(2*want, DefaultMaxBackoff)
+					}
+					if half == n {
+						t.Error("no jitter")
+					}
+					if got := all[n+1].At.Sub(all[n].At); got != 0 {
+						t.Errorf("the next batch came after %s", got)
+					}
+					if got := all[n+2].At.Sub(all[n+1].At); got < DefaultMinBackoff/2 || got > DefaultMinBackoff {
+						t.Errorf("the next batch's second attempt came after %s", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestOverload: with all workers throttled at once, every batch is retried by itself
+// and no more requests are made at once than there are workers.
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+		to.Answer(slices.Repeat(answers{{Status: 429, Delay: time.Second}, {Status: 503, Delay: time.Second}}, 10)...)
+		s := newSender(t, to, func(o *Options) { o.MaxSeries = 10 })
+		report, err := pushTo(t, s, images(200))
+		if err != nil || report.Accepted != 200 || report.Throttled != 10 || report.Retries != 20 || to.MaxActive() != DefaultConcurrency {
+			t.Errorf("%d at once, %+v, %v", to.MaxActive(), report, err)
+		}
+		checkArrived(t, to, 200)
+	})
 }

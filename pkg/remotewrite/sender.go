@@ -1,25 +1,50 @@
 // Package remotewrite sends series to a Prometheus remote-write endpoint and
-// accounts for every one of them.
+// accounts for every one of them. It does not authenticate (see pkg/auth).
 //
 // The caller's goroutine encodes series straight into the buffer of a batch. A
-// fixed number of batches go round between it and the workers that compress and
+// fixed number of batches circulate between it and the workers that compress and
 // send them, so memory does not grow with the number of series, and a slow
-// receiver holds the caller back. Nothing that Push starts outlives it.
+// receiver slows the caller down. Nothing that Push starts outlives it.
 package remotewrite
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite/internal/wire"
 )
+
+// Protocol is a version of Remote-Write, or Auto.
+type Protocol = wire.Protocol
+
+const (
+	// V1 is Remote-Write 1.0.
+	V1 = wire.V1
+	// V2 is Remote-Write 2.0.
+	V2 = wire.V2
+	// Auto sends the first batch as 2.0, and again as 1.0 if the receiver turns out
+	// not to support it. The result holds for the Sender's life.
+	Auto Protocol = "auto"
+)
+
+// Limits are the largest labels that are sent, Reason why a series was dropped
+// before sending.
+type (
+	Limits = wire.Limits
+	Reason = wire.Reason
+)
+
+// Reasons are all reasons for which series are dropped.
+var Reasons = wire.Reasons
 
 // Defaults of Options.
 const (
-	// DefaultMaxBytes keeps below the 1 MB that AMP takes at most.
+	// DefaultMaxBytes is below the 1 MB that AMP accepts at most.
 	DefaultMaxBytes         = 900_000
 	DefaultMaxSeries        = 5_000
 	DefaultConcurrency      = 4
@@ -35,76 +60,57 @@ const (
 type Options struct {
 	// URL is the remote-write endpoint, http or https. Required unless Discard.
 	URL *url.URL
-	// Protocol is the version to speak: V1, V2 or Auto. The default is V1.
+	// Protocol is the version to send: V1, V2 or Auto. The default is V1.
 	Protocol Protocol
 	// Client sends the requests; its transport authenticates them (see pkg/auth).
 	// Redirects are not followed unless it has a CheckRedirect of its own. The
 	// default has a transport made by NewTransport and does not authenticate.
 	Client *http.Client
-	// Timeout bounds one attempt, from its start to the end of the answer.
+	// Timeout bounds one attempt, from its start to the end of the response.
 	Timeout time.Duration
-	// MaxBytes is the size of a request body before compression that no batch
-	// exceeds. A Sender whose batch was too large for the receiver (413) keeps to
-	// the size of the largest part that was not, from then on.
+	// MaxBytes is the largest size of a request body before compression. A Sender
+	// whose batch was too large for the receiver (413) keeps to the size of the
+	// largest part that was not, from then on.
 	MaxBytes int
-	// MaxSeries is the number of series that no batch exceeds.
+	// MaxSeries is the largest number of series in a batch.
 	MaxSeries int
-	// Limits are what the receiver takes of a series' labels.
+	// Limits bound the labels of a series.
 	Limits Limits
-	// Concurrency is the number of requests that may be under way at once. It is
-	// halved when the receiver is overloaded (429, 5xx), grows back with its
-	// successes, and is remembered from push to push. One batch more than that is
-	// held in memory, each with MaxBytes and its compressed form.
+	// Concurrency is the number of requests at once. One more batch than that is held
+	// in memory, each with up to MaxBytes and its compressed form.
 	Concurrency int
-	// Discard has batches built and compressed, and counted as accepted, without
-	// sending them: for measuring. With Auto they are those of 1.0, which every
-	// receiver takes.
+	// Discard has batches built, compressed and counted as accepted without sending
+	// them: for measuring. With Auto they are those of 1.0, which every receiver
+	// accepts.
 	Discard bool
 	// Version is that of the program, for the User-Agent ecr-remote-write/VERSION.
 	// The default is "dev".
 	Version string
-	// Logger takes warnings about refused batches and dropped series: one when a
-	// kind of trouble begins and one when it is over. The default discards them.
+	// Logger gets one line a push for each reason for which series were dropped and
+	// one for those not delivered. The default discards them.
 	Logger *slog.Logger
 	// MinBackoff and MaxBackoff bound the wait between two attempts.
 	MinBackoff, MaxBackoff time.Duration
 	// MaxRetryAfter caps the wait that a receiver may ask for with Retry-After.
 	MaxRetryAfter time.Duration
-	// RetryFor bounds the time for which one batch is tried, where the deadline of
-	// Push's context is farther away or missing.
+	// RetryFor bounds the time for which one batch is tried, if the deadline of
+	// Push's context is later or missing.
 	RetryFor time.Duration
 	// MetadataInterval is the least time between two accepted pushes of HELP and
 	// TYPE.
 	MetadataInterval time.Duration
 }
 
-// Sender pushes series to one endpoint. It lives as long as the process, and
-// does one Push at a time.
+// Sender pushes series to one endpoint. It lives as long as the process, and does
+// one Push at a time.
 type Sender struct {
-	url       *url.URL
-	logURL    string // without query and user info
-	client    *http.Client
-	discard   bool
-	timeout   time.Duration
+	endpoint
 	maxBytes  int
-	maxSeries int
 	workers   int
-	userAgent string
-	log       *slog.Logger
-	backoff   backoff
-	retryFor  time.Duration
-	rules     rules
-
+	validator *wire.Validator
+	metadata  metadataSchedule
 	// free holds the batches that are not in use: all of them between pushes.
 	free chan *batch
-
-	// What is learned about the receiver and kept from push to push.
-	speech   *negotiation
-	limit    *limiter
-	fits     atomic.Int64 // the size of a batch that it takes, at most maxBytes
-	metadata metadataSchedule
-	drops    standing // series dropped before sending
-	failures standing // answers and their absence
 }
 
 // New returns a Sender. The error names every option that is wrong.
@@ -112,51 +118,51 @@ func New(o Options) (*Sender, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("setting up remote write: %w", err)
 	}
-	if orDefault(&o.Protocol, V1); o.Discard && o.Protocol == Auto {
+	o.Protocol = cmp.Or(o.Protocol, V1)
+	if o.Discard && o.Protocol == Auto {
 		o.Protocol = V1
 	}
-	orDefault(&o.Timeout, DefaultTimeout)
-	orDefault(&o.MaxBytes, DefaultMaxBytes)
-	orDefault(&o.MaxSeries, DefaultMaxSeries)
-	orDefault(&o.Concurrency, DefaultConcurrency)
-	orDefault(&o.Version, "dev")
-	orDefault(&o.Logger, slog.New(slog.DiscardHandler))
-	orDefault(&o.MinBackoff, DefaultMinBackoff)
-	orDefault(&o.MaxBackoff, DefaultMaxBackoff)
-	orDefault(&o.MaxRetryAfter, DefaultMaxRetryAfter)
-	orDefault(&o.RetryFor, DefaultRetryFor)
-	orDefault(&o.MetadataInterval, DefaultMetadataInterval)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultMaxBytes)
+	o.MaxSeries = cmp.Or(o.MaxSeries, DefaultMaxSeries)
+	o.Concurrency = cmp.Or(o.Concurrency, DefaultConcurrency)
+	o.Version = cmp.Or(o.Version, "dev")
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	o.MinBackoff = cmp.Or(o.MinBackoff, DefaultMinBackoff)
+	o.MaxBackoff = cmp.Or(o.MaxBackoff, DefaultMaxBackoff)
+	o.MaxRetryAfter = cmp.Or(o.MaxRetryAfter, DefaultMaxRetryAfter)
+	o.RetryFor = cmp.Or(o.RetryFor, DefaultRetryFor)
+	o.MetadataInterval = cmp.Or(o.MetadataInterval, DefaultMetadataInterval)
 
-	client := http.Client{Transport: NewTransport(o.Concurrency)}
+	httpClient := http.Client{Transport: NewTransport(o.Concurrency)}
 	if o.Client != nil {
-		client = *o.Client
+		httpClient = *o.Client
 	}
-	if client.CheckRedirect == nil {
-		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if httpClient.CheckRedirect == nil {
+		httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
-
 	if o.Discard {
-		o.URL = &url.URL{} // of no use
+		o.URL = &url.URL{} // not used
 	}
 	s := &Sender{
-		url:       o.URL,
-		discard:   o.Discard,
-		logURL:    withoutSecrets(o.URL),
-		client:    &client,
-		timeout:   o.Timeout,
+		endpoint: endpoint{
+			client: client{
+				url: o.URL, logURL: withoutSecrets(o.URL), http: &httpClient,
+				timeout: o.Timeout, userAgent: "ecr-remote-write/" + o.Version,
+			},
+			negotiation: newNegotiation(o.Protocol),
+			backoff:     backoff{min: o.MinBackoff, max: max(o.MinBackoff, o.MaxBackoff), maxRetryAfter: o.MaxRetryAfter},
+			retryFor:    o.RetryFor,
+			maxSeries:   o.MaxSeries,
+			discard:     o.Discard,
+			log:         o.Logger,
+		},
 		maxBytes:  o.MaxBytes,
-		maxSeries: o.MaxSeries,
 		workers:   o.Concurrency,
-		userAgent: "ecr-remote-write/" + o.Version,
-		log:       o.Logger,
-		backoff:   backoff{min: o.MinBackoff, max: max(o.MinBackoff, o.MaxBackoff), longest: o.MaxRetryAfter},
-		retryFor:  o.RetryFor,
-		// One more than there are workers, so that one fills while all are sent.
-		free:     make(chan *batch, o.Concurrency+1),
-		rules:    rules{limits: o.Limits},
-		speech:   newNegotiation(o.Protocol),
-		limit:    newLimiter(o.Concurrency),
-		metadata: metadataSchedule{interval: o.MetadataInterval},
+		validator: wire.NewValidator(o.Limits),
+		metadata:  metadataSchedule{interval: o.MetadataInterval},
+		// One more than there are workers, so that one is filled while all are sent.
+		free: make(chan *batch, o.Concurrency+1),
 	}
 	s.fits.Store(int64(o.MaxBytes))
 	for range cap(s.free) {
@@ -166,19 +172,19 @@ func New(o Options) (*Sender, error) {
 }
 
 // Endpoint is the URL that the Sender pushes to, without user info and query: the
-// key under which to remember what it has Spoken.
+// key under which to store its Protocol.
 func (s *Sender) Endpoint() string { return s.logURL }
 
-// Spoken is the version that the Sender speaks: V1 or V2. With Auto it is empty
-// until an answer has shown what the receiver takes.
-func (s *Sender) Spoken() Protocol { return s.speech.now() }
+// Protocol is the version that the Sender sends: V1 or V2. With Auto it is empty
+// until a response has shown what the receiver supports.
+func (s *Sender) Protocol() Protocol { return s.current() }
 
-// Assume tells a Sender with Auto what another has Spoken to the same Endpoint, so
-// that it need not find out anew. If it no longer holds, that is noticed: a
-// receiver that does not take 2.0 gets 1.0, and a 415 to 1.0 has the next batch
-// find out again. Assume does nothing if the Sender knows already, if Protocol is
-// not Auto, or if p is neither V1 nor V2.
-func (s *Sender) Assume(p Protocol) { s.speech.assume(p) }
+// SetProtocol gives a Sender with Auto the Protocol that another one found for the
+// same Endpoint. If it no longer holds, that is noticed: a receiver that does not
+// support 2.0 gets 1.0, and after a 415 to 1.0 the next batch is 2.0 again.
+// SetProtocol does nothing if the version is known already, if the Sender was not
+// made with Auto, or if p is neither V1 nor V2.
+func (s *Sender) SetProtocol(p Protocol) { s.set(p) }
 
 func (o *Options) validate() error {
 	var errs []error
@@ -218,22 +224,15 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-func orDefault[T comparable](field *T, def T) {
-	var zero T
-	if *field == zero {
-		*field = def
-	}
-}
-
 // withoutSecrets returns the URL for logs and errors: without user info, query
 // and fragment, any of which may hold a secret.
 func withoutSecrets(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }
 
-// NewTransport returns a transport for a Sender with the given concurrency, for
-// the authentication of pkg/auth to stand on: as many connections are kept as
-// there are requests at once, header sizes are bounded, and answers are not
+// NewTransport returns a transport for a Sender with the given concurrency, to be
+// wrapped by the authentication of pkg/auth: as many connections are kept as there
+// are requests at once, header sizes are bounded, and responses are not
 // decompressed, since no more than the start of one is ever read.
 func NewTransport(concurrency int) *http.Transport {
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}

@@ -46,7 +46,7 @@ func TestNewErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintln(s.timeout, s.batchBytes(), s.maxSeries, s.workers, cap(s.free), s.userAgent, s.retryFor, s.Spoken()); got != "10s 900000 5000 4 5 ecr-remote-write/dev 5m0s 1.0\n" {
+	if got := fmt.Sprintln(s.timeout, int(s.fits.Load()), s.maxSeries, s.workers, cap(s.free), s.userAgent, s.retryFor, s.Protocol()); got != "10s 900000 5000 4 5 ecr-remote-write/dev 5m0s 1.0\n" {
 		t.Errorf("defaults: %s", got)
 	}
 }

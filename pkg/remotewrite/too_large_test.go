@@ -59,7 +59,7 @@ func TestTooLargeAlone(t *testing.T) {
 	})
 }
 
-// TestTooLargePart: a part has its own retries, and its own fate.
+// TestTooLargePart: a part has its own retries, and its own result.
 func TestTooLargePart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestTooLargeLearned(t *testing.T) {
 					t.Errorf("%+v", r)
 				}
 			}
-			if got := s.batchBytes(); got > 5_000 || got < 1_250 {
+			if got := int(s.fits.Load()); got > 5_000 || got < 1_250 {
 				t.Errorf("%s: batches of %d bytes", protocol, got)
 			}
 			checkArrived(t, to, 300)
@@ -114,11 +114,11 @@ func TestTooLargeNothingLearned(t *testing.T) {
 		if report, err := pushTo(t, s, seq(gauge(1, "__name__", "a"), large, gauge(1, "__name__", "b"))); err == nil || report.Unconfirmed != 1 {
 			t.Errorf("%+v, %v", report, err)
 		}
-		if got := s.batchBytes(); got != 3000 {
+		if got := int(s.fits.Load()); got != 3000 {
 			t.Errorf("batches of %d bytes", got)
 		}
 		// A large series is still tried where batches are smaller than it.
-		s.learn(1000)
+		s.limitSize(1000)
 		report, err := pushTo(t, s, seq(gauge(1, "__name__", "a"), large, gauge(1, "__name__", "b")))
 		if report.Accepted != 2 || report.Unconfirmed != 1 || report.Batches != 3 || report.DroppedTotal() != 0 {
 			t.Errorf("%+v, %v", report, err)

@@ -1,109 +1,82 @@
 package remotewrite
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 	"testing"
 	"testing/synctest"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// TestFates pushes ten series in one batch and answers it with each kind of
-// status, protocol and headers. What can be tried again is left alone here, see
-// TestStatuses.
-func TestFates(t *testing.T) {
+// TestResults: what the last response means for ten series, by status, protocol and
+// headers.
+func TestResults(t *testing.T) {
 	t.Parallel()
 	type headers = http.Header
 	wrote := func(n string) headers { return headers{samplesWritten: {n}, histogramsWritten: {"0"}} }
-	all := fate{accepted: 10}
+	all := result{accepted: 10}
 	for _, tt := range []struct {
 		name     string
 		statuses []int
 		headers  headers
-		v1, v2   fate  // what becomes of the ten
-		err      error // of 2.0
-		sent     int   // of 2.0's error, 10 if it says what was written
-		odd      bool  // of 2.0
+		v1, v2   result
+		err      error // of 2.0, as are the following
+		counted  bool
+		over     bool
 	}{
-		{name: "nothing said", statuses: []int{200, 202, 204, 206}, v1: all, v2: fate{unconfirmed: 10}, err: errNoWritten},
-		{name: "nothing said", statuses: []int{400, 401, 403, 404, 409, 410, 422, 451, 499}, v1: fate{unconfirmed: 10}, v2: fate{unconfirmed: 10}},
-		{name: "nothing said", statuses: []int{415}, v1: fate{unconfirmed: 10}, v2: fate{refused: 10}, err: errNot20},
+		{name: "nothing said", statuses: []int{200, 202, 204, 206}, v1: all, v2: result{unconfirmed: 10}, err: errNoWritten},
+		{name: "nothing said", statuses: []int{400, 401, 403, 404, 409, 410, 422, 451, 499}, v1: result{unconfirmed: 10}, v2: result{unconfirmed: 10}},
+		{name: "nothing said", statuses: []int{415}, v1: result{unconfirmed: 10}, v2: result{refused: 10}, err: errNot20},
 		{name: "all", statuses: []int{200, 204}, headers: wrote("10"), v1: all, v2: all},
 		{name: "all, with spaces", statuses: []int{200, 204}, headers: wrote(" 10\t"), v1: all, v2: all},
-		{name: "all", statuses: []int{400, 409, 415}, headers: wrote("10"), v1: fate{unconfirmed: 10}, v2: fate{unconfirmed: 10}, err: errAllWritten},
-		{name: "some", statuses: []int{200, 204}, headers: wrote("7"), v1: all, v2: fate{accepted: 7, refused: 3}, sent: 10},
-		{name: "some", statuses: []int{400, 404, 409, 422}, headers: wrote("7"), v1: fate{unconfirmed: 10}, v2: fate{accepted: 7, refused: 3}, sent: 10},
-		{name: "none", statuses: []int{200, 204}, headers: wrote("0"), v1: all, v2: fate{refused: 10}, sent: 10},
-		{name: "none", statuses: []int{400, 422}, headers: wrote("0"), v1: fate{unconfirmed: 10}, v2: fate{refused: 10}, sent: 10},
-		{name: "only another header", statuses: []int{200, 204}, headers: headers{exemplarsWritten: {"0"}}, v1: all, v2: fate{refused: 10}, sent: 10},
-		{name: "only another header", statuses: []int{400}, headers: headers{histogramsWritten: {"10"}}, v1: fate{unconfirmed: 10}, v2: fate{refused: 10}, sent: 10},
-		{name: "more than there are", statuses: []int{200, 204}, headers: wrote("11"), v1: all, v2: all, odd: true},
-		{name: "more than there are", statuses: []int{400, 409}, headers: wrote("11"), v1: fate{unconfirmed: 10}, v2: fate{unconfirmed: 10}, err: errAllWritten},
-		{name: "as many as can be said", statuses: []int{200, 204}, headers: wrote("9223372036854775807"), v1: all, v2: all, odd: true},
-		{name: "as many as can be said", statuses: []int{400}, headers: wrote("9223372036854775807"), v1: fate{unconfirmed: 10}, v2: fate{unconfirmed: 10}, err: errAllWritten},
-		{name: "negative", statuses: []int{200, 204}, headers: wrote("-1"), v1: all, v2: fate{unconfirmed: 10}, err: errMalformed},
-		{name: "negative", statuses: []int{400}, headers: wrote("-1"), v1: fate{unconfirmed: 10}, v2: fate{unconfirmed: 10}, err: errMalformed},
-		{name: "no integer", statuses: []int{200}, headers: wrote("10.0"), v1: all, v2: fate{unconfirmed: 10}, err: errMalformed},
-		{name: "empty", statuses: []int{200}, headers: wrote(""), v1: all, v2: fate{unconfirmed: 10}, err: errMalformed},
-		{name: "a list", statuses: []int{200}, headers: wrote("5, 5"), v1: all, v2: fate{unconfirmed: 10}, err: errMalformed},
-		{name: "beyond 64 bits", statuses: []int{200}, headers: wrote("9223372036854775808"), v1: all, v2: fate{unconfirmed: 10}, err: errMalformed},
+		{name: "all", statuses: []int{400, 409, 415}, headers: wrote("10"), v1: result{unconfirmed: 10}, v2: result{unconfirmed: 10}, err: errAllWritten},
+		{name: "some", statuses: []int{200, 204}, headers: wrote("7"), v1: all, v2: result{accepted: 7, refused: 3}, counted: true},
+		{name: "some", statuses: []int{400, 404, 409, 422}, headers: wrote("7"), v1: result{unconfirmed: 10}, v2: result{accepted: 7, refused: 3}, counted: true},
+		{name: "none", statuses: []int{200, 204}, headers: wrote("0"), v1: all, v2: result{refused: 10}, counted: true},
+		{name: "none", statuses: []int{400, 422}, headers: wrote("0"), v1: result{unconfirmed: 10}, v2: result{refused: 10}, counted: true},
+		{name: "only another header", statuses: []int{200, 204}, headers: headers{exemplarsWritten: {"0"}}, v1: all, v2: result{refused: 10}, counted: true},
+		{name: "only another header", statuses: []int{400}, headers: headers{histogramsWritten: {"10"}}, v1: result{unconfirmed: 10}, v2: result{refused: 10}, counted: true},
+		{name: "more than there are", statuses: []int{200, 204}, headers: wrote("11"), v1: all, v2: all, over: true},
+		{name: "more than there are", statuses: []int{400, 409}, headers: wrote("11"), v1: result{unconfirmed: 10}, v2: result{unconfirmed: 10}, err: errAllWritten},
+		{name: "as many as can be said", statuses: []int{200, 204}, headers: wrote("9223372036854775807"), v1: all, v2: all, over: true},
+		{name: "as many as can be said", statuses: []int{400}, headers: wrote("9223372036854775807"), v1: result{unconfirmed: 10}, v2: result{unconfirmed: 10}, err: errAllWritten},
+		{name: "negative", statuses: []int{200, 204}, headers: wrote("-1"), v1: all, v2: result{unconfirmed: 10}, err: errMalformed},
+		{name: "negative", statuses: []int{400}, headers: wrote("-1"), v1: result{unconfirmed: 10}, v2: result{unconfirmed: 10}, err: errMalformed},
+		{name: "no integer", statuses: []int{200}, headers: wrote("10.0"), v1: all, v2: result{unconfirmed: 10}, err: errMalformed},
+		{name: "empty", statuses: []int{200}, headers: wrote(""), v1: all, v2: result{unconfirmed: 10}, err: errMalformed},
+		{name: "a list", statuses: []int{200}, headers: wrote("5, 5"), v1: all, v2: result{unconfirmed: 10}, err: errMalformed},
+		{name: "beyond 64 bits", statuses: []int{200}, headers: wrote("9223372036854775808"), v1: all, v2: result{unconfirmed: 10}, err: errMalformed},
 		{name: "twice the same", statuses: []int{200}, headers: headers{samplesWritten: {"10", "10"}}, v1: all, v2: all},
-		{name: "twice and different", statuses: []int{200}, headers: headers{samplesWritten: {"10", "3"}}, v1: all, v2: fate{unconfirmed: 10}, err: errMalformed},
-		{name: "of a redirect", statuses: []int{300, 302, 307, 308}, headers: wrote("10"), v1: fate{refused: 10}, v2: fate{refused: 10}},
-		{name: "nothing said", statuses: []int{300, 302, 307, 308, 600, 999}, v1: fate{refused: 10}, v2: fate{refused: 10}},
+		{name: "twice and different", statuses: []int{200}, headers: headers{samplesWritten: {"10", "3"}}, v1: all, v2: result{unconfirmed: 10}, err: errMalformed},
+		{name: "of a redirect", statuses: []int{300, 302, 307, 308}, headers: wrote("10"), v1: result{refused: 10}, v2: result{refused: 10}},
+		{name: "nothing said", statuses: []int{300, 302, 307, 308, 600, 999}, v1: result{refused: 10}, v2: result{refused: 10}},
+		{name: "of an overload", statuses: []int{429, 500, 503, 599}, headers: wrote("10"), v1: result{notSent: 10}, v2: result{notSent: 10}},
 	} {
 		for _, status := range tt.statuses {
-			for _, protocol := range []Protocol{V1, V2} {
-				t.Run(fmt.Sprint(tt.name, " ", status, " ", protocol), func(t *testing.T) {
-					t.Parallel()
-					synctest.Test(t, func(t *testing.T) {
-						want, wantErr, sent, odd := tt.v2, tt.err, tt.sent, tt.odd
-						if protocol == V1 {
-							want, wantErr, sent, odd = tt.v1, nil, 0, false
-						}
-						to := remotewritetest.NewPipe(t, remotewritetest.Options{})
-						to.Answer(remotewritetest.Answer{Status: status, Header: tt.headers, NoWritten: true})
-						var log logs
-						s := newSender(t, to, func(o *Options) { o.Protocol, o.Logger = protocol, log.logger(t) })
-						report, err := pushTo(t, s, images(10))
-						got := fate{accepted: report.Accepted, refused: report.Refused, unconfirmed: report.Unconfirmed, notSent: report.NotSent}
-						if diff := cmp.Diff(want, got, cmp.AllowUnexported(fate{})); diff != "" {
-							t.Error(diff)
-						}
-						if report.Protocol != protocol || report.Requests != 1 {
-							t.Errorf("%+v", report)
-						}
-
-						lines := log.above(t)
-						var d *DeliveryError
-						if errors.As(err, &d) {
-							wantD := &DeliveryError{
-								URL: to.URL.String(), Protocol: protocol, Status: status, Attempts: 1,
-								Series: want.lost(), Unconfirmed: want.unconfirmed, Err: wantErr,
-							}
-							if sent > 0 {
-								wantD.Sent, wantD.Written = sent, want.accepted
-							}
-							if diff := cmp.Diff(wantD, d, cmp.Comparer(func(a, b error) bool { return errText(a) == errText(b) })); diff != "" {
-								t.Error(diff)
-							}
-							if len(lines) != 1 || lines[0]["level"] != "ERROR" || lines[0]["status"] != float64(status) {
-								t.Errorf("logged %v", lines)
-							} else if sent > 0 && (lines[0]["sent"] != 10.0 || lines[0]["written"] != float64(want.accepted)) {
-								t.Errorf("logged %v", lines)
-							}
-						} else if odd != (len(lines) == 1 && lines[0]["level"] == "WARN") {
-							t.Errorf("logged %v", lines)
-						}
-					})
-				})
+			v2 := tt.v2
+			v2.err, v2.counted, v2.overcounted = tt.err, tt.counted || tt.over || tt.v2 == all, tt.over
+			for protocol, want := range map[Protocol]result{V1: tt.v1, V2: v2} {
+				if got := resultOf(protocol, status, parseWritten(tt.headers), 10); got != want {
+					t.Errorf("%s, HTTP %d, %s: %+v, want %+v", tt.name, status, protocol, got, want)
+				}
 			}
 		}
 	}
+}
+
+// TestOvercounted: it is logged, and costs nothing.
+func TestOvercounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		to := remotewritetest.NewPipe(t, remotewritetest.Options{})
+		to.Answer(remotewritetest.Answer{Header: http.Header{samplesWritten: {"11"}}}, remotewritetest.Answer{Header: http.Header{samplesWritten: {"11"}}})
+		var log logs
+		s := newSender(t, to, func(o *Options) { o.Protocol, o.MaxSeries, o.Logger = V2, 10, log.logger(t) })
+		report, err := pushTo(t, s, images(20))
+		if lines := log.above(t); report.Accepted != 20 || err != nil || len(lines) != 1 || lines[0]["level"] != "WARN" || lines[0]["responses"] != 2.0 {
+			t.Errorf("%+v, %v, logged %v", report, err, lines)
+		}
+	})
 }
 
 // TestWrittenOfAttempts: only the last answer counts. What earlier ones say they
@@ -174,9 +147,9 @@ func FuzzParseWritten(f *testing.F) {
 		if n < 1 {
 			return
 		}
-		a := &answer{status: status, written: parseWritten(http.Header{samplesWritten: {value}})}
+		w := parseWritten(http.Header{samplesWritten: {value}})
 		for _, p := range []Protocol{V1, V2} {
-			got := fateOf(p, a, n)
+			got := resultOf(p, status, w, n)
 			if got.accepted < 0 || got.refused < 0 || got.accepted+got.refused+got.unconfirmed+got.notSent != n {
 				t.Errorf("%q, HTTP %d, %s: %+v of %d", value, status, p, got, n)
 			}

@@ -73,7 +73,7 @@ func TestQuotedAnswers(t *testing.T) {
 // TestAddressStays: an error may name where the request went, and in HTTP/2 how.
 func TestAddressStays(t *testing.T) {
 	t.Parallel()
-	var sent outgoing
+	var sent sentHeaders
 	note := sent.trace().WroteHeaderField
 	for name, value := range map[string]string{
 		"Host": "receiver.test:9009", ":authority": "receiver.test:9009", ":method": "POST", ":path": "/push?key=planted", ":scheme": "https",
@@ -82,7 +82,7 @@ func TestAddressStays(t *testing.T) {
 		note(name, []string{value})
 	}
 	req := &http.Request{URL: &url.URL{RawQuery: "key=planted"}}
-	got := sent.blank(req, errors.New("POST https://receiver.test:9009/push?key=planted: planted-secret")).Error()
+	got := sent.redact(req, errors.New("POST https://receiver.test:9009/push?key=planted: planted-secret")).Error()
 	if want := "POST https://receiver.test:9009/push?REDACTED: REDACTED"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

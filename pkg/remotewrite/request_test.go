@@ -97,7 +97,7 @@ func TestBodies(t *testing.T) {
 		{"more than 1 KiB", remotewritetest.Answer{Body: kib + "x"}, kib, 0},
 		{"endless", remotewritetest.Answer{Body: filler, BodySize: 1 << 40}, kib, 0},
 		{"endless, without a length", remotewritetest.Answer{Body: filler, BodySize: 1 << 40, Stall: true}, kib, 0},
-		{"never ends", remotewritetest.Answer{Body: "wait for it", Stall: true}, "wait for it", bodyTime},
+		{"never ends", remotewritetest.Answer{Body: "wait for it", Stall: true}, "wait for it", bodyTimeout},
 		{"gzip bomb", remotewritetest.Answer{Body: bomb.String(), Header: http.Header{"Content-Encoding": {"gzip"}}}, "", 0},
 		{"less than its length", remotewritetest.Answer{Body: "short", Header: http.Header{"Content-Length": {"1000"}}}, "short", 0},
 		{"binary", remotewritetest.Answer{Body: "\x00\xff\x1b[31m"}, "\x00\xff\x1b[31m", 0},
@@ -147,28 +147,6 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// TestEarlyAnswers: the receiver answers before it has read the body, or without
-// reading it.
-func TestEarlyAnswers(t *testing.T) {
-	t.Parallel()
-	to := remotewritetest.NewServer(t, remotewritetest.Options{})
-	for i := range 60 {
-		to.Answer(remotewritetest.Answer{Status: []int{500, 200, 400}[i%3], Unread: i%2 == 0, ReadOnly: int64(i % 2 * 1000)})
-	}
-	s := newSender(t, to, func(o *Options) { o.MaxSeries, o.Concurrency, o.MinBackoff, o.MaxBackoff = 40, 3, 1, 1 })
-	for i := 0; to.Unused() > 0; i++ {
-		if i == 100 {
-			t.Fatal("the script does not end")
-		}
-		report, err := s.Push(t.Context(), at, images(1000), nil)
-		checkReport(t, report, err)
-	}
-	if _, err := pushTo(t, s, images(1000)); err != nil {
-		t.Fatal(err)
-	}
-	checkArrived(t, to, 1000)
-}
-
 // TestLateReader: a transport that goes on reading a body after its answer gets
 // nothing of the next batch. (The race detector would not show it: snappy writes
 // in assembly.)
@@ -198,23 +176,23 @@ func TestLateReader(t *testing.T) {
 			t.Fatal(err)
 		}
 		close(ready)
-		if err := <-late; !errors.Is(err, errLeaseEnded) {
+		if err := <-late; !errors.Is(err, errAttemptEnded) {
 			t.Errorf("a late read: %v", err)
 		}
 	})
 }
 
-func TestLease(t *testing.T) {
+func TestBodyGuard(t *testing.T) {
 	t.Parallel()
 	data := []byte(strings.Repeat("snappy", 1000))
-	l := &lease{data: data}
-	one, two := l.body(), l.body()
+	g := &bodyGuard{data: data}
+	one, two := g.reader(), g.reader()
 	for _, body := range []io.ReadCloser{one, two} {
 		if got, err := io.ReadAll(body); err != nil || !bytes.Equal(got, data) {
 			t.Fatalf("%d bytes, %v", len(got), err)
 		}
 	}
-	copied, err := l.again()
+	copied, err := g.getBody()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,15 +203,15 @@ func TestLease(t *testing.T) {
 	if err := errors.Join(one.Close(), copied.Close()); err != nil {
 		t.Fatal(err)
 	}
-	l.end()
-	if _, err := copied.Read(half); !errors.Is(err, errLeaseEnded) {
+	g.end()
+	if _, err := copied.Read(half); !errors.Is(err, errAttemptEnded) {
 		t.Errorf("after the end: %v", err)
 	}
 	// One that has been read to its end is at its end.
 	if n, err := two.Read(half); n != 0 || err != io.EOF {
 		t.Errorf("after the end of both: %d, %v", n, err)
 	}
-	if _, err := l.again(); !errors.Is(err, errLeaseEnded) {
+	if _, err := g.getBody(); !errors.Is(err, errAttemptEnded) {
 		t.Errorf("another copy after the end: %v", err)
 	}
 }
@@ -260,45 +238,49 @@ func TestTransportReuse(t *testing.T) {
 	}
 }
 
-// TestHTTP2: AMP speaks it, and its transport reads bodies in its own way.
-func TestHTTP2(t *testing.T) {
+// TestEarlyResponses: the receiver responds before it has read the body, or without
+// reading it, over HTTP/1.1 and, as AMP has it, HTTP/2, whose transport reads bodies in
+// its own way.
+func TestEarlyResponses(t *testing.T) {
 	t.Parallel()
-	to := remotewritetest.New(remotewritetest.Options{})
-	for i := range 60 {
-		to.Answer(remotewritetest.Answer{Status: []int{500, 200, 400}[i%3], Unread: i%2 == 0, ReadOnly: int64(i % 2 * 1000)})
-	}
-	server := httptest.NewUnstartedServer(to)
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	defer server.Close()
-	u, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(Options{
-		URL: u, Client: &http.Client{Transport: server.Client().Transport},
-		MaxSeries: 100, MinBackoff: 1, MaxBackoff: 1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; to.Unused() > 0; i++ {
-		if i == 100 {
-			t.Fatal("the script does not end")
+	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		to := remotewritetest.New(remotewritetest.Options{})
+		for i := range 60 {
+			to.Answer(remotewritetest.Answer{Status: []int{500, 200, 400}[i%3], Unread: i%2 == 0, ReadOnly: int64(i % 2 * 1000)})
 		}
-		report, err := s.Push(t.Context(), at, images(1000), nil)
-		checkReport(t, report, err)
-	}
-	if _, err := pushTo(t, s, images(1000)); err != nil {
-		t.Fatal(err)
-	}
-	checkArrived(t, &remotewritetest.Server{Receiver: to}, 1000)
-	for _, r := range to.Requests() {
-		if r.Proto != "HTTP/2.0" {
-			t.Fatal(r.Proto)
+		server := httptest.NewUnstartedServer(to)
+		server.EnableHTTP2 = proto == "HTTP/2.0"
+		server.StartTLS()
+		defer server.Close()
+		u, err := url.Parse(server.URL)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if v := to.Violations(); len(v) != 0 {
-		t.Error(v)
+		s, err := New(Options{
+			URL: u, Client: &http.Client{Transport: server.Client().Transport},
+			MaxSeries: 100, MinBackoff: 1, MaxBackoff: 1,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; to.Unused() > 0; i++ {
+			if i == 100 {
+				t.Fatal("the script does not end")
+			}
+			report, err := s.Push(t.Context(), at, images(1000), nil)
+			checkReport(t, report, err)
+		}
+		if _, err := pushTo(t, s, images(1000)); err != nil {
+			t.Fatal(err)
+		}
+		checkArrived(t, &remotewritetest.Server{Receiver: to}, 1000)
+		for _, r := range to.Requests() {
+			if r.Proto != proto {
+				t.Fatal(r.Proto)
+			}
+		}
+		if v := to.Violations(); len(v) != 0 {
+			t.Error(v)
+		}
 	}
 }
