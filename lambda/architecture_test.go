@@ -21,7 +21,7 @@ var arrows = map[string][]string{
 	"lambda":              {"pkg/auth", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/pace", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/selection", "pkg/state"},
 	"lambda/local":        {"pkg/ecrtest", "pkg/lambdatest"},
 	"pkg/auth":            {},
-	"pkg/config":          {},
+	"pkg/config":          {"pkg/auth", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret"}, // the owners of its types
 	"pkg/ecr":             {"pkg/inventory", "pkg/pace"},
 	"pkg/ecrtest":         {},
 	"pkg/emf":             {"pkg/metrics"},

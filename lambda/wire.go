@@ -28,6 +28,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/pace"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
@@ -88,7 +89,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Includes:    selected.Repository,
 			Settle:      selected.Apply,
 			Scans: refresh.ScanOptions{
-				Source:    refresh.ScanSource(c.ScanSource),
+				Source:    c.ScanSource,
 				Inspector: inspector.New(awsCfg, at),
 				Basic:     cmp.Or(time.Duration(c.ScanRefreshInterval), basicScanInterval),
 				Enhanced:  cmp.Or(time.Duration(c.ScanRefreshInterval), enhancedScanInterval),
@@ -100,18 +101,16 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 		Families:    families(c, metrics.Families()),
 		RunFamilies: families(c, metrics.RunFamilies()),
 		Tag:         c.Tags().Func(),
-		Auto:        c.RemoteWriteProtocol == config.ProtocolAuto,
+		Auto:        c.RemoteWriteProtocol == remotewrite.Auto,
 		Version:     versionText(),
 		GoVersion:   runtime.Version(),
 		Schedule:    c.Schedule.Interval(),
 		RegistryID:  string(c.ECRRegistryID),
+		External:    c.ExternalLabels,
 		Logger:      w.log,
 
 		Durable:      c.StateURL != (config.StateURL{}),
 		SaveInterval: time.Duration(c.StateSaveInterval),
-	}
-	for _, label := range c.ExternalLabels {
-		options.External = append(options.External, metrics.Label(label))
 	}
 	if w.stdout != nil && c.CloudWatchMetrics {
 		options.Publish = func(at time.Time, series iter.Seq[metrics.Series]) error {
@@ -132,7 +131,8 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 
 // families are those rows of a table that the settings leave in.
 func families(c *config.Config, table []*metrics.Family) []*metrics.Family {
-	return slices.DeleteFunc(table, func(f *metrics.Family) bool { return !c.Families().Match(f.Name) })
+	chosen := c.Families().Func()
+	return slices.DeleteFunc(table, func(f *metrics.Family) bool { return chosen != nil && !chosen(f.Name) })
 }
 
 // awsConfig loads the AWS configuration of the environment.

@@ -5,6 +5,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"reflect"
 	"slices"
@@ -12,6 +13,11 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
 // Config is what can be set. Each field is one environment variable; README's
@@ -20,9 +26,9 @@ type Config struct {
 	// Where the series are sent: the remote-write URL of an Amazon Managed Service for Prometheus (AMP) workspace, or of any other endpoint.
 	RemoteWriteURL URL `env:"REMOTE_WRITE_URL" rule:"an absolute http or https URL" note:"required"`
 	// Which version of the remote-write protocol is spoken: `auto` tries 2.0, which also tells how much of a batch was stored, and falls back to 1.0 where the endpoint does not take it.
-	RemoteWriteProtocol Protocol `env:"REMOTE_WRITE_PROTOCOL" rule:"1.0, auto or 2.0" note:"1.0 for an AMP host, else auto"`
+	RemoteWriteProtocol remotewrite.Protocol `env:"REMOTE_WRITE_PROTOCOL" rule:"1.0, auto or 2.0" note:"1.0 for an AMP host, else auto"`
 	// How requests authenticate: `sigv4`, `basic`, `bearer` or `none`.
-	RemoteWriteAuth Auth `env:"REMOTE_WRITE_AUTH" rule:"sigv4, basic, bearer or none" note:"sigv4 for an AMP host, else basic with a user name, bearer with a token, or none"`
+	RemoteWriteAuth auth.Method `env:"REMOTE_WRITE_AUTH" rule:"sigv4, basic, bearer or none" note:"sigv4 for an AMP host, else basic with a user name, bearer with a token, or none"`
 	// The AWS Region that requests are signed for.
 	RemoteWriteRegion Region `env:"REMOTE_WRITE_REGION" rule:"an AWS Region such as eu-west-1" note:"the AMP host's, else the function's"`
 	// The role that is assumed to sign requests, for a workspace of another account. Only with `sigv4`.
@@ -32,17 +38,17 @@ type Config struct {
 	// The user name of `basic`. It may stand in the URL instead.
 	RemoteWriteUsername string `env:"REMOTE_WRITE_USERNAME" rule:"text without colon and control characters"`
 	// The password of `basic`. A secret is the text itself or, better, a reference to where it is kept.
-	RemoteWritePassword Secret `env:"REMOTE_WRITE_PASSWORD" rule:"text without control characters, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
+	RemoteWritePassword secret.Text `env:"REMOTE_WRITE_PASSWORD" rule:"text without control characters, or a reference: secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH, where a name and an ARN are interchangeable"`
 	// The token of `bearer`: text or a reference.
-	RemoteWriteBearerToken Secret `env:"REMOTE_WRITE_BEARER_TOKEN" rule:"visible ASCII characters, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
+	RemoteWriteBearerToken secret.Text `env:"REMOTE_WRITE_BEARER_TOKEN" rule:"visible ASCII characters, or a reference like REMOTE_WRITE_PASSWORD's"`
 	// Headers that each request carries, as `Name=value,Name=value`, such as `X-Scope-OrgID=team-a`. A value may be a reference. What the sender itself sets cannot be set.
-	RemoteWriteHeaders Headers `env:"REMOTE_WRITE_HEADERS" rule:"Name=value pairs separated by commas, each name once and none that the sender or HTTP sets; a value is text or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
+	RemoteWriteHeaders Headers `env:"REMOTE_WRITE_HEADERS" rule:"Name=value pairs separated by commas, each name once and none that the sender or HTTP sets; a value is text or a reference like REMOTE_WRITE_PASSWORD's"`
 	// The certificates of the authorities that the endpoint's certificate is checked against, in place of the system's: PEM text or a reference. Only with an https URL, and so are the next two.
-	RemoteWriteCA Secret `env:"REMOTE_WRITE_CA" rule:"certificates as PEM text, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
+	RemoteWriteCA secret.Text `env:"REMOTE_WRITE_CA" rule:"certificates as PEM text, or a reference like REMOTE_WRITE_PASSWORD's"`
 	// The certificate that the function shows to the endpoint, with what leads from it to an authority: PEM text or a reference.
-	RemoteWriteClientCertificate Secret `env:"REMOTE_WRITE_CLIENT_CERTIFICATE" rule:"certificates as PEM text, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
+	RemoteWriteClientCertificate secret.Text `env:"REMOTE_WRITE_CLIENT_CERTIFICATE" rule:"certificates as PEM text, or a reference like REMOTE_WRITE_PASSWORD's"`
 	// The private key of that certificate: PEM text or a reference.
-	RemoteWriteClientKey Secret `env:"REMOTE_WRITE_CLIENT_KEY" rule:"a private key as PEM text, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
+	RemoteWriteClientKey secret.Text `env:"REMOTE_WRITE_CLIENT_KEY" rule:"a private key as PEM text, or a reference like REMOTE_WRITE_PASSWORD's"`
 	// How long one attempt to send a batch may take.
 	RemoteWriteTimeout Duration `env:"REMOTE_WRITE_TIMEOUT" envDefault:"10s" rule:"from 100ms to 5m, as a Go duration or in seconds" min:"100ms" max:"5m"`
 	// The most bytes of one request, before compression. AMP takes 1 MB.
@@ -62,7 +68,7 @@ type Config struct {
 	// The most requests a second to each operation of the ECR API. It is halved when ECR throttles, and grows back.
 	ECRRequestsPerSecond float64 `env:"ECR_REQUESTS_PER_SECOND" envDefault:"20" rule:"a number from 0.1 to 10000" min:"0.1" max:"10000"`
 	// Where scan results come from: `auto` looks at the registry's scanning configuration and takes `findings` for basic scanning, `inspector` for enhanced; `findings` makes one ECR call an image; `inspector` reads Amazon Inspector's lists, and findings where these are not exact; `summary` takes what comes with the list of images; `none` asks for nothing.
-	ScanSource ScanSource `env:"SCAN_SOURCE" envDefault:"auto" rule:"auto, findings, inspector, summary or none"`
+	ScanSource refresh.ScanSource `env:"SCAN_SOURCE" envDefault:"auto" rule:"auto, findings, inspector, summary or none"`
 	// How long the result of a finished scan stays fresh, in seconds or as a Go duration. An event that tells of a scan counts at once.
 	ScanRefreshInterval Duration `env:"SCAN_REFRESH_INTERVAL" rule:"from 1m to 720h, as 7d, as a Go duration or in seconds" note:"24h for basic scanning, 6h for enhanced" min:"1m" max:"720h"`
 	// The most requests a second that ask for scan results. It is halved when AWS throttles, and grows back.
@@ -103,10 +109,10 @@ type Config struct {
 	Warnings []string `env:"-"`
 }
 
-// Use says what the configuration is for.
+// Use is what the configuration is for.
 type Use int
 
-// What a configuration can be used for.
+// The uses of a configuration.
 const (
 	// ToSend needs an endpoint.
 	ToSend Use = iota
@@ -114,19 +120,37 @@ const (
 	ToPrint
 )
 
-// Load reads the configuration from environment entries of the form NAME=value,
-// as os.Environ gives them. An empty variable counts as unset. The error, if any,
-// names every fault.
+// parsers read the types without UnmarshalText, most of which other packages own.
+var parsers = map[reflect.Type]env.ParserFunc{
+	reflect.TypeFor[AccountID]():            parseAccountID,
+	reflect.TypeFor[Region]():               parseRegion,
+	reflect.TypeFor[RoleARN]():              parseRoleARN,
+	reflect.TypeFor[ExternalID]():           parseExternalID,
+	reflect.TypeFor[remotewrite.Protocol](): oneOf(remotewrite.V1, remotewrite.V2, remotewrite.Auto),
+	reflect.TypeFor[auth.Method]():          oneOf(auth.SigV4, auth.Basic, auth.Bearer, auth.None),
+	reflect.TypeFor[refresh.ScanSource]():   oneOf(refresh.ScanAuto, refresh.ScanFindings, refresh.ScanInspector, refresh.ScanSummary, refresh.ScanNone),
+	reflect.TypeFor[secret.Text](): func(text string) (any, error) {
+		parsed, err := secret.Parse(text)
+		if err != nil {
+			return nil, reason(err.Error())
+		}
+		return parsed, nil
+	},
+}
+
+func oneOf[T ~string](values ...T) env.ParserFunc {
+	return func(text string) (any, error) { return T(text), must(slices.Contains(values, T(text))) }
+}
+
+// Load reads the configuration from environment entries of the form NAME=value, as
+// os.Environ returns them. An empty variable counts as unset. The error is of the type
+// Faults, with every fault.
 func Load(environ []string, use Use) (*Config, error) {
 	vars := env.ToMap(environ)
-	for name, value := range vars {
-		if value == "" {
-			delete(vars, name)
-		}
-	}
+	maps.DeleteFunc(vars, func(_, value string) bool { return value == "" })
 	c := &Config{}
 	var faults Faults
-	if err := env.ParseWithOptions(c, env.Options{Environment: vars}); err != nil {
+	if err := env.ParseWithOptions(c, env.Options{Environment: vars, FuncMap: parsers}); err != nil {
 		all, ok := err.(env.AggregateError) //nolint:errorlint // documented as the type of every error of the package
 		if !ok {
 			return nil, fmt.Errorf("reading the configuration: %w", err)

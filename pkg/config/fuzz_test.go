@@ -30,6 +30,6 @@ func FuzzLoad(f *testing.F) {
 		if c.RemoteWriteURL.User != nil {
 			t.Error("the URL has user info still")
 		}
-		c.Repositories().Match(expression)
+		c.Repositories().Func()
 	})
 }

@@ -1,11 +1,14 @@
 package config
 
 import (
+	"errors"
 	"fmt"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
 // Fault is one setting that breaks its rule.
@@ -67,37 +70,36 @@ func shown(variable, value string) string {
 		switch field.Type {
 		case reflect.TypeFor[URL]():
 			return redact(value)
-		case reflect.TypeFor[Secret]():
-			return shownSecret(value)
+		case reflect.TypeFor[secret.Text]():
+			return secret.Shown(value)
 		case reflect.TypeFor[Headers]():
-			return redacted
+			return secret.Redacted
 		}
 	}
-	if variable == "REMOTE_WRITE_USERNAME" && !validUsername(value) {
-		return redacted // it may be name:password
+	if variable == "REMOTE_WRITE_USERNAME" && auth.CheckUser(value) != nil {
+		return secret.Redacted // it may be name:password
 	}
 	return value
-}
-
-// redact leaves out of a URL what can be secret; of one in which user and password
-// may be elsewhere it shows nothing.
-func redact(value string) string {
-	u, err := url.Parse(value)
-	if err != nil || u.Opaque != "" {
-		return redacted
-	}
-	if text := withoutSecrets(*u); !strings.Contains(text, "@") {
-		return text
-	}
-	return redacted
-}
-
-func withoutSecrets(u url.URL) string {
-	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	return u.String()
 }
 
 func rule(fieldName string) string {
 	field, _ := reflect.TypeFor[Config]().FieldByName(fieldName)
 	return field.Tag.Get("rule")
+}
+
+// errRule stands for "breaks the rule": Load reports the rule itself.
+var errRule = errors.New("breaks the rule")
+
+// reason is what is wrong with a value, where the rule alone does not tell. It has
+// nothing of a secret.
+type reason string
+
+func (r reason) Error() string { return string(r) }
+
+// must turns a condition into an error.
+func must(ok bool) error {
+	if !ok {
+		return errRule
+	}
+	return nil
 }
