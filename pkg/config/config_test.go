@@ -178,7 +178,7 @@ func TestUnknownSettings(t *testing.T) {
 	c := load(t, plainURL, "REMOTE_WRITE_ULR=x", "ECR_PARALLEL=3", "SCAN_FROM=findings", "STATE_URI=memory:", "IMAGES_NEWEST=3", "TAGS=x", "TAGS_ONLY=x", "FAMILIES_=x", "REPOSITORIES_INCLUDED=x", "OTHER=1", "AWS_ECR_X=1")
 	var want []string
 	for _, name := range []string{"ECR_PARALLEL", "FAMILIES_", "IMAGES_NEWEST", "REMOTE_WRITE_ULR", "REPOSITORIES_INCLUDED", "SCAN_FROM", "STATE_URI", "TAGS_ONLY"} {
-		want = append(want, name+" is no setting of this program and is ignored")
+		want = append(want, name+" is not a setting of this program and is ignored")
 	}
 	if diff := cmp.Diff(want, c.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)

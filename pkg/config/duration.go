@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Duration is a span of time: "90s", "30m", "30d", "1d12h", or a plain number of
+// Duration is written "90s", "30m", "30d", "1d12h", or a plain number of
 // seconds.
 type Duration time.Duration
 
-// days are what Go's durations lack, at the beginning of one.
+// days is the leading number of days, a unit that Go's durations lack.
 var days = regexp.MustCompile(`^(\d+(?:\.\d+)?)d`)
 
 // UnmarshalText reads any of the forms.
@@ -24,11 +24,11 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	var whole time.Duration
 	if match := days.FindStringSubmatch(s); match != nil {
 		n, err := strconv.ParseFloat(match[1], 64)
+		// Half of the range, so that adding hours cannot overflow.
 		if err != nil || n > float64(math.MaxInt64/2)/float64(24*time.Hour) {
 			return errRule
 		}
 		whole = time.Duration(n * float64(24*time.Hour))
-		// Half of what there is room for, so that hours cannot make it overflow.
 		if s = s[len(match[0]):]; s == "" {
 			*d = Duration(whole)
 			return nil
@@ -51,7 +51,7 @@ func (d Duration) String() string { return time.Duration(d).String() }
 // Schedule is how often the function is invoked: "rate(2 minutes)", or a Duration.
 type Schedule time.Duration
 
-// rate matches a rate as EventBridge writes it: one of a unit, or more of its plural.
+// rate matches EventBridge's rate expressions: 1 of a unit, or more of its plural.
 //
 // See https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rate-expressions.html.
 var rate = regexp.MustCompile(`^rate\((?:(1) (minute|hour|day)|([1-9]\d{0,4}) (minute|hour|day)s)\)$`)
@@ -71,7 +71,7 @@ func (s *Schedule) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Interval is the time from one invocation to the next.
+// Interval is the time between two invocations.
 func (s Schedule) Interval() time.Duration { return time.Duration(s) }
 
 // String prints the interval as Go does.

@@ -9,9 +9,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
-// ampHost matches the endpoints of Amazon Managed Service for Prometheus: plain,
-// FIPS, dual-stack and China, and those of VPC endpoints with their own name, of which
-// a part may be one availability zone's.
+// ampHost matches the endpoints of Amazon Managed Service for Prometheus: plain, FIPS,
+// dual-stack, China, and VPC endpoints' own names, which may contain an Availability Zone.
 //
 // See https://docs.aws.amazon.com/general/latest/gr/prometheus-service.html and
 // https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html.

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// LogLevel is the least severe level that is logged.
+// LogLevel is the lowest level that is logged.
 type LogLevel struct{ level *slog.Level }
 
 // Level returns the level, INFO if none was set.
@@ -16,7 +16,7 @@ func (l LogLevel) Level() slog.Level {
 	return *l.level
 }
 
-// logLevels are slog's names, those the Python exporter takes, and Lambda's.
+// logLevels are the names of slog, the Python exporter and Lambda.
 var logLevels = map[string]slog.Level{
 	"TRACE": slog.LevelDebug, "DEBUG": slog.LevelDebug, "INFO": slog.LevelInfo,
 	"WARN": slog.LevelWarn, "WARNING": slog.LevelWarn,

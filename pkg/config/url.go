@@ -11,7 +11,7 @@ import (
 // URL is an absolute http or https URL.
 type URL struct{ url.URL }
 
-// String leaves out user info and query, which can hold secrets.
+// String omits user info and query, which can hold secrets.
 func (u URL) String() string { return withoutSecrets(u.URL) }
 
 // Format prints what String returns, also where a verb would look into the fields.
@@ -32,8 +32,8 @@ func (u *URL) UnmarshalText(text []byte) error {
 	return must((u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Fragment == "")
 }
 
-// redact leaves out of a URL what can be secret; of one in which user and password
-// may be elsewhere it shows nothing.
+// redact removes what can be secret from the text of a URL. If user info may be elsewhere
+// than in its place, nothing is shown.
 func redact(value string) string {
 	u, err := url.Parse(value)
 	if err != nil || u.Opaque != "" {
@@ -45,6 +45,7 @@ func redact(value string) string {
 	return secret.Redacted
 }
 
+// withoutSecrets returns the URL without user info, query and fragment.
 func withoutSecrets(u url.URL) string {
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
 	return u.String()
