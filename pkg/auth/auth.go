@@ -109,10 +109,14 @@ func refuseRedirect(req *http.Request) error {
 // notSent is the error of a request that could not be authenticated. It closes the
 // body, as http.RoundTripper demands.
 func notSent(req *http.Request, err error) error {
+	closeBody(req)
+	return fmt.Errorf("authenticating a request to %s: %w", req.URL.Host, err)
+}
+
+func closeBody(req *http.Request) {
 	if req.Body != nil {
 		_ = req.Body.Close()
 	}
-	return fmt.Errorf("authenticating a request to %s: %w", req.URL.Host, err)
 }
 
 // permanentError is an error that another attempt would meet again. pkg/remotewrite
@@ -131,13 +135,6 @@ func (e permanentError) Unwrap() error { return e.error }
 type layer struct {
 	opaque
 	next http.RoundTripper
-}
-
-// CloseIdleConnections closes those of the transport, for http.Client.
-func (l layer) CloseIdleConnections() {
-	if c, ok := l.next.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
 }
 
 // opaque hides the struct that embeds it from package fmt, which follows pointers, with

@@ -200,12 +200,13 @@ func TestRedirect(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			elsewhere := 0
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
 			there := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }))
 			defer there.Close()
 			here := httptest.NewServer(http.RedirectHandler(there.URL, http.StatusTemporaryRedirect))
 			defer here.Close()
-			client := &http.Client{Transport: m.make(t, keep(t, "planted-secret"), &http.Transport{})}
-			defer client.CloseIdleConnections()
+			client := &http.Client{Transport: m.make(t, keep(t, "planted-secret"), transport)}
 			req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, here.URL, strings.NewReader("body"))
 			resp, err := client.Do(req)
 			if err == nil {

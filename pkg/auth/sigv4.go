@@ -61,8 +61,9 @@ func (s *sigV4) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	signed := req.Clone(req.Context())
 	if err := s.sign(req.Context(), signed); err != nil {
-		// The SDK's providers retry by themselves.
-		return nil, notSent(req, permanentError{fmt.Errorf("SigV4 for %s in %s: %w", service, s.region, err)})
+		closeBody(req)
+		// Permanent, as the SDK's providers retry by themselves.
+		return nil, permanentError{fmt.Errorf("signing a request to %s (SigV4, service %s, region %s): %w", req.URL.Host, service, s.region, err)}
 	}
 	resp, err := s.next.RoundTrip(signed)
 	if err == nil && unauthorized(resp) {

@@ -258,7 +258,7 @@ func TestSigV4Errors(t *testing.T) {
 			req := newRequest(t, u, nil)
 			req.Body, req.GetBody = body, tt.getBody
 			_, err := newSigV4(t, c, never).RoundTrip(req)
-			want := "authenticating a request to receiver.test: SigV4 for aps in eu-west-1: " + tt.want
+			want := "signing a request to receiver.test (SigV4, service aps, region eu-west-1): " + tt.want
 			if err == nil || err.Error() != want || permanent(err) != tt.permanent {
 				t.Fatalf("%v, want %s", err, want)
 			}

@@ -1,47 +1,38 @@
 package config
 
 import (
-	"math"
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Duration is written "90s", "30m", "30d", "1d12h", or a plain number of
-// seconds.
+// Duration is written "90s", "30m", "30d", "1d12h", or a plain number of seconds.
 type Duration time.Duration
 
-// days is the leading number of days, a unit that Go's durations lack.
-var days = regexp.MustCompile(`^(\d+(?:\.\d+)?)d`)
+// maxDays is beyond all settings, and far from an overflow.
+const maxDays = 36500
 
 // UnmarshalText reads any of the forms.
 func (d *Duration) UnmarshalText(text []byte) error {
-	s := string(text)
-	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		s += "s"
+	days, rest, hasDays := strings.Cut(string(text), "d") // a unit that Go's durations lack
+	n, err := strconv.ParseFloat(days, 64)
+	switch {
+	case hasDays && (err != nil || !(n >= 0 && n <= maxDays) || strings.HasPrefix(rest, "-") || strings.HasPrefix(rest, "+")):
+		return errRule
+	case hasDays:
+		rest = cmp.Or(rest, "0s")
+	case err == nil:
+		n, rest = 0, days+"s"
+	default:
+		n, rest = 0, days
 	}
-	var whole time.Duration
-	if match := days.FindStringSubmatch(s); match != nil {
-		n, err := strconv.ParseFloat(match[1], 64)
-		// Half of the range, so that adding hours cannot overflow.
-		if err != nil || n > float64(math.MaxInt64/2)/float64(24*time.Hour) {
-			return errRule
-		}
-		whole = time.Duration(n * float64(24*time.Hour))
-		if s = s[len(match[0]):]; s == "" {
-			*d = Duration(whole)
-			return nil
-		}
-		if strings.HasPrefix(s, "-") || strings.HasPrefix(s, "+") {
-			return errRule
-		}
-	}
-	parsed, err := time.ParseDuration(s)
-	if err != nil || parsed > math.MaxInt64/2 {
+	parsed, err := time.ParseDuration(rest)
+	if err != nil || parsed > maxDays*24*time.Hour {
 		return errRule
 	}
-	*d = Duration(whole + parsed)
+	*d = Duration(n*float64(24*time.Hour)) + Duration(parsed)
 	return nil
 }
 

@@ -9,12 +9,11 @@ type Regexp string
 // UnmarshalText checks the expression. The error says what is wrong with it.
 func (r *Regexp) UnmarshalText(text []byte) error {
 	*r = Regexp(text)
-	// Alone first: "a)|(b" is no expression, but would be within the parentheses.
-	if _, err := regexp.Compile(string(text)); err != nil {
-		return reason(err.Error())
-	}
-	if _, err := regexp.Compile(whole(string(text))); err != nil {
-		return reason(err.Error())
+	// Alone too: "a)|(b" is no expression, but would be within the parentheses.
+	for _, expression := range []string{string(text), whole(string(text))} {
+		if _, err := regexp.Compile(expression); err != nil {
+			return reason(err.Error())
+		}
 	}
 	return nil
 }

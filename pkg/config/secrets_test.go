@@ -59,7 +59,7 @@ func TestSecretReferences(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		hunter: "", "secretsmanager:team/prometheus#password": "", "ssm:arn:aws:ssm:eu-west-1:111122223333:parameter/x": "", "file:/run/secrets/x": "",
-		"secretsmanager:": "want secretsmanager:ARN or", "ssm:team/prometheus": "begins with a slash", "SSM:/x": "a reference begins with",
+		"secretsmanager:": "want secretsmanager:ARN or", "ssm:team/prometheus": "begins with a slash", "SSM:/x": "at the beginning of a reference",
 	} {
 		for _, environ := range [][]string{{"REMOTE_WRITE_USERNAME=me", "REMOTE_WRITE_PASSWORD=" + text}, {"REMOTE_WRITE_HEADERS=X-A=" + text}} {
 			_, err := config.Load(append(environ, "REMOTE_WRITE_URL=https://h.example/"), config.ToSend)

@@ -24,7 +24,6 @@ import (
 const (
 	maxMetrics        = 100 // of one document
 	maxDimensions     = 30  // of one metric
-	maxDimensionName  = 250 // bytes
 	maxDimensionValue = 1024
 )
 
@@ -126,31 +125,20 @@ func (d *document) add(name string, value float64) {
 func toDimensions(labels []metrics.Label) []metrics.Label {
 	var dimensions []metrics.Label
 	for _, label := range labels {
-		if label.Value = toValue(label.Value); label.Value == "" || len(label.Name) > maxDimensionName ||
-			strings.EqualFold(label.Name, metadataMember) ||
+		if strings.EqualFold(label.Name, metadataMember) ||
 			slices.ContainsFunc(dimensions, func(d metrics.Label) bool { return d.Name == label.Name }) {
 			continue
 		}
-		if dimensions = append(dimensions, label); len(dimensions) == maxDimensions {
-			break
-		}
+		label.Value = strings.Map(func(r rune) rune {
+			if ' ' <= r && r <= '~' {
+				return r
+			}
+			return '?'
+		}, label.Value)
+		label.Value = label.Value[:min(len(label.Value), maxDimensionValue)]
+		dimensions = append(dimensions, label)
 	}
+	dimensions = dimensions[:min(len(dimensions), maxDimensions)]
 	slices.SortFunc(dimensions, func(a, b metrics.Label) int { return strings.Compare(a.Name, b.Name) })
 	return dimensions
-}
-
-// toValue returns a dimension's value as CloudWatch accepts it; empty if nothing but
-// white space is left.
-func toValue(value string) string {
-	value = strings.Map(func(r rune) rune {
-		if ' ' <= r && r <= '~' {
-			return r
-		}
-		return '?'
-	}, value)
-	value = value[:min(len(value), maxDimensionValue)]
-	if strings.TrimSpace(value) == "" {
-		return ""
-	}
-	return value
 }

@@ -86,7 +86,7 @@ func Parse(text string) (Text, error) {
 	default:
 		// As a password, it would only be refused by the endpoint.
 		if referenceLike.MatchString(text) {
-			return Text{}, errors.New("a reference begins with secretsmanager:, ssm: or file:")
+			return Text{}, errors.New("want secretsmanager:, ssm: or file: at the beginning of a reference")
 		}
 		return Text{literal: &text}, nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -35,11 +34,8 @@ type Resolver struct {
 }
 
 // NewResolver returns a Resolver that calls AWS with the given configuration, but not
-// yet. A nil logger discards.
+// yet.
 func NewResolver(cfg aws.Config, log *slog.Logger) *Resolver {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
 	// Requests and responses hold secrets, so they are never logged.
 	cfg.ClientLogMode &^= aws.LogSigning | aws.LogRequest | aws.LogRequestWithBody | aws.LogResponse | aws.LogResponseWithBody
 	return &Resolver{cfg: cfg, log: log, sources: map[reference]*source{}}
@@ -111,23 +107,17 @@ func readParameter(ctx context.Context, client *ssm.Client, name string) (string
 // readFile reads a regular file: others may never end.
 func readFile(path string) (string, error) {
 	info, err := os.Stat(path)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if !info.Mode().IsRegular() {
+	case !info.Mode().IsRegular():
 		return "", fmt.Errorf("%s is not a regular file", path)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err != nil {
-		return "", err
-	}
-	if len(data) > maxFile {
+	case info.Size() > maxFile:
 		return "", fmt.Errorf("%s is longer than %d bytes", path, maxFile)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"), nil
 }

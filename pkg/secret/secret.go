@@ -1,8 +1,8 @@
 // Package secret reads texts that must not be shown from where they are kept: AWS
 // Secrets Manager, SSM Parameter Store or a file. Its types print as REDACTED.
 //
-// A text is read with its first use, once for all who wait for it, and then kept. It
-// is read again only after an endpoint refused it, at most once a minute.
+// A text is read with its first use, once for all callers that wait for it, and then
+// kept. It is read again only after an endpoint refused it.
 package secret
 
 import (
@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -19,21 +18,14 @@ import (
 // Redacted is printed in place of a secret.
 const Redacted = "REDACTED"
 
-// hidden makes a struct that embeds it print as REDACTED: with every verb of package
-// fmt, in log/slog and encoding/json, and as text.
+// hidden makes a struct that embeds it print as REDACTED.
 type hidden struct{}
-
-// String returns REDACTED.
-func (hidden) String() string { return Redacted }
 
 // Format prints REDACTED, whatever the verb.
 func (hidden) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Redacted) }
 
-// MarshalText returns REDACTED, which encoding/json uses too.
+// MarshalText returns REDACTED, also for encoding/json and log/slog.
 func (hidden) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
-
-// LogValue returns REDACTED.
-func (hidden) LogValue() slog.Value { return slog.StringValue(Redacted) }
 
 // Text is a setting: a secret, or a reference to where it is kept. The zero Text is
 // not set. Parse makes one.
@@ -64,8 +56,7 @@ type Secret struct {
 	source *source // nil of a literal
 }
 
-// Value returns the text. It takes at most 8 s, and ends with ctx. The error is an
-// *Error.
+// Value returns the text. It takes at most 8 s. The error is an *Error.
 func (s *Secret) Value(ctx context.Context) (string, error) {
 	if s.literal != nil {
 		return *s.literal, nil
@@ -81,9 +72,8 @@ func (s *Secret) Value(ctx context.Context) (string, error) {
 	return "", &Error{Reference: s.reference.String(), Err: err}
 }
 
-// Refused records that an endpoint refused this value. If it is still the current one
-// the next call of Value reads the secret again, at most once a minute: an endpoint
-// that always refuses must not cost one read a request.
+// Refused records that an endpoint refused this value. If it is still the current one the
+// next call of Value reads the secret again, at most every 10 s.
 func (s *Secret) Refused(value string) {
 	if s.literal != nil {
 		return

@@ -198,7 +198,7 @@ func TestParse(t *testing.T) {
 		}
 	}
 	unset, err := secret.Parse("")
-	if _, ok := unset.Literal(); err != nil || ok || unset.IsSet() || secret.Shown("") != "" || secret.NewResolver(aws.Config{}, nil).Secret(unset) != nil {
+	if _, ok := unset.Literal(); err != nil || ok || unset.IsSet() || secret.Shown("") != "" || secret.NewResolver(aws.Config{}, slog.New(slog.DiscardHandler)).Secret(unset) != nil {
 		t.Errorf("an empty setting is set: error %v", err)
 	}
 }

@@ -13,10 +13,9 @@ const (
 	// readTimeout bounds one read, retries included. A cold call takes some 200 ms; a
 	// function in a VPC without a route to the API finds out here.
 	readTimeout = 8 * time.Second
-	// failureInterval is how long a failed first read is returned to further callers.
-	failureInterval = 5 * time.Second
-	// refusedInterval is the least time between two reads of a refused text.
-	refusedInterval = time.Minute
+	// readInterval is the minimum time between two reads: with an endpoint that always
+	// refuses, or a store that is down, not every request costs one.
+	readInterval = 10 * time.Second
 )
 
 // source is one stored text and its last read.
@@ -46,13 +45,10 @@ func (s *source) get(ctx context.Context) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	if !s.due() {
-		return s.last()
-	}
-	// The read does not end with the caller that happened to be first.
 	result := s.reads.DoChan("", func() (any, error) {
-		if s.due() { // else a read has ended since
-			s.readAgain(context.WithoutCancel(ctx))
+		if s.due() {
+			// The read does not end with the caller that happened to be first.
+			s.readNow(context.WithoutCancel(ctx))
 		}
 		return s.last()
 	})
@@ -69,14 +65,10 @@ func (s *source) get(ctx context.Context) (string, error) {
 func (s *source) due() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	age := time.Since(s.readAt)
-	if s.text != nil {
-		return s.stale && age >= refusedInterval
-	}
-	return s.err == nil || age >= failureInterval
+	return (s.text == nil || s.stale) && time.Since(s.readAt) >= readInterval
 }
 
-// last returns what the last reads brought.
+// last returns the last text, or why there is none.
 func (s *source) last() (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +78,7 @@ func (s *source) last() (string, error) {
 	return *s.text, nil
 }
 
-func (s *source) readAgain(ctx context.Context) {
+func (s *source) readNow(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	text, err := s.read(ctx)
