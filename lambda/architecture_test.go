@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"lambda/local":        {"pkg/ecrtest", "pkg/lambdatest"},
 	"pkg/auth":            {},
 	"pkg/awsapi":          {},
-	"pkg/config":          {},
+	"pkg/config":          {"pkg/auth", "pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret"}, // the owners of its types
 	"pkg/ecr":             {"pkg/awsapi", "pkg/inventory"},
 	"pkg/ecrtest":         {},
 	"pkg/emf":             {"pkg/metrics"},

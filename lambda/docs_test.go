@@ -21,6 +21,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
@@ -158,7 +159,7 @@ func permissionsTable() string {
 // sourcesThatNeed names the values of SCAN_SOURCE that need a permission.
 func sourcesThatNeed(p awsapi.Permission) string {
 	var sources []string
-	for _, source := range []config.ScanSource{config.ScanAuto, config.ScanFindings, config.ScanInspector, config.ScanSummary, config.ScanNone} {
+	for _, source := range []refresh.ScanSource{refresh.ScanAuto, refresh.ScanFindings, refresh.ScanInspector, refresh.ScanSummary, refresh.ScanNone} {
 		onECR, onInspector := scanPermissions(source)
 		if slices.Contains(onInspector, p) || slices.Contains(onECR, p) {
 			sources = append(sources, "`"+string(source)+"`")

@@ -269,7 +269,7 @@ func TestLogSettings(t *testing.T) {
 		{"text", []string{"AWS_LAMBDA_LOG_FORMAT=Text"}, func(text string) bool { return strings.HasPrefix(text, "timestamp=") }},
 		{"only errors", []string{"AWS_LAMBDA_LOG_LEVEL=ERROR"}, func(text string) bool { return text == "" }},
 		{"LOG_LEVEL wins", []string{"AWS_LAMBDA_LOG_LEVEL=ERROR", "LOG_LEVEL=INFO"}, func(text string) bool { return strings.Contains(text, "run done") }},
-		{"a misspelt setting", []string{"REMOTE_WRITE_ULR=x"}, func(text string) bool { return strings.Contains(text, "REMOTE_WRITE_ULR is no setting") }},
+		{"a misspelt setting", []string{"REMOTE_WRITE_ULR=x"}, func(text string) bool { return strings.Contains(text, "REMOTE_WRITE_ULR is not a setting") }},
 	} {
 		var log bytes.Buffer
 		f := newFunction(s.environ(append(c.environ, "CLOUDWATCH_METRICS=false")...), &log)

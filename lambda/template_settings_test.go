@@ -11,6 +11,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
 // What can be a secret is not shown by CloudFormation, whether or not it is one.
@@ -20,7 +21,7 @@ func TestTemplateNoEcho(t *testing.T) {
 	variables := at(t, root, "Resources", "ExporterFunction", "Properties", "Environment", "Variables")
 	hidden := 0
 	for field := range reflect.TypeFor[config.Config]().Fields() {
-		if field.Type != reflect.TypeFor[config.Secret]() && field.Type != reflect.TypeFor[config.Headers]() {
+		if field.Type != reflect.TypeFor[secret.Text]() && field.Type != reflect.TypeFor[config.Headers]() {
 			continue
 		}
 		variable := field.Tag.Get("env")

@@ -17,6 +17,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
@@ -75,16 +76,16 @@ func permissions(t *testing.T, policies any) []string {
 
 // scanPermissions are what the code declares for a source of scan results. Only auto
 // looks at the scanning configuration.
-func scanPermissions(source config.ScanSource) (onECR, onInspector []awsapi.Permission) {
-	if source == config.ScanSummary || source == config.ScanNone {
+func scanPermissions(source refresh.ScanSource) (onECR, onInspector []awsapi.Permission) {
+	if source == refresh.ScanSummary || source == refresh.ScanNone {
 		return nil, nil
 	}
 	for _, p := range ecr.ScanPermissions {
-		if p.Action != "ecr:GetRegistryScanningConfiguration" || source == config.ScanAuto {
+		if p.Action != "ecr:GetRegistryScanningConfiguration" || source == refresh.ScanAuto {
 			onECR = append(onECR, p)
 		}
 	}
-	if source == config.ScanFindings {
+	if source == refresh.ScanFindings {
 		return onECR, nil
 	}
 	return onECR, inspector.Permissions
@@ -100,7 +101,7 @@ func declared(s *stack) []string {
 
 	add("logs:CreateLogStream", "<ExporterLogGroup.Arn>")
 	add("logs:PutLogEvents", "<ExporterLogGroup.Arn>")
-	onECR, onInspector := scanPermissions(config.ScanSource(set("ScanSource", "auto")))
+	onECR, onInspector := scanPermissions(refresh.ScanSource(set("ScanSource", "auto")))
 	for _, p := range slices.Concat(ecr.Permissions, onECR, onInspector) {
 		add(p.Action, strings.NewReplacer("REGION", region, "ACCOUNT", set("EcrRegistryId", account)).Replace(p.Resource))
 	}
@@ -257,7 +258,7 @@ func TestTemplateEvents(t *testing.T) {
 		if s.parameters["EventRules"] != "ENABLED" {
 			return
 		}
-		onECR, _ := scanPermissions(config.ScanSource(cmp.Or(s.parameters["ScanSource"], "auto")))
+		onECR, _ := scanPermissions(refresh.ScanSource(cmp.Or(s.parameters["ScanSource"], "auto")))
 		var want, got, rules []string
 		for _, k := range kinds {
 			result := k.detailType == "ECR Image Scan" || k.detailType == "Inspector2 Scan"

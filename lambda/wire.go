@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -28,6 +27,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
@@ -71,13 +71,15 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	limiter := awsapi.NewLimiter(c.ECRRequestsPerSecond)
 	limiter.SetRate(c.ScanRequestsPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	source := ecr.New(awsCfg, ecr.Options{RegistryID: string(c.ECRRegistryID), Limiter: limiter, Logger: w.log})
-	selected := selection.New(selection.Options{
-		Repository:   c.Repositories().Func(),
-		Tag:          c.Tags().Func(),
-		NewestImages: c.ImagesPerRepository,
-		PushedWithin: time.Duration(c.ImagesPushedWithin),
-		PulledWithin: time.Duration(c.ImagesPulledWithin),
-	})
+	shape := c.Shape()
+	selected, err := selection.New(shape)
+	if err != nil {
+		return nil, err
+	}
+	table, err := metrics.New(shape)
+	if err != nil {
+		return nil, err
+	}
 	options := exporter.Options{
 		Store: newStore(c, awsCfg, w.log),
 		Refresher: refresh.New(source, refresh.Options{
@@ -86,9 +88,9 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Logger:      w.log,
 			Progress:    w.progress,
 			Includes:    selected.Repository,
-			Settle:      selected.Apply,
+			Select:      selected.Apply,
 			Scans: refresh.ScanOptions{
-				Source:    refresh.ScanSource(c.ScanSource),
+				Source:    c.ScanSource,
 				Inspector: inspector.New(awsCfg, limiter),
 				Basic:     cmp.Or(time.Duration(c.ScanRefreshInterval), basicScanInterval),
 				Enhanced:  cmp.Or(time.Duration(c.ScanRefreshInterval), enhancedScanInterval),
@@ -96,22 +98,15 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 				PerSecond: c.ScanRequestsPerSecond,
 			},
 		}),
-		Calls:       limiter,
-		Families:    families(c, metrics.Families()),
-		RunFamilies: families(c, metrics.RunFamilies()),
-		Tag:         c.Tags().Func(),
-		Auto:        c.RemoteWriteProtocol == config.ProtocolAuto,
-		Version:     versionText(),
-		GoVersion:   runtime.Version(),
-		Schedule:    c.Schedule.Interval(),
-		RegistryID:  string(c.ECRRegistryID),
-		Logger:      w.log,
-
-		Durable:      c.StateURL != (config.StateURL{}),
 		SaveInterval: time.Duration(c.StateSaveInterval),
-	}
-	for _, label := range c.ExternalLabels {
-		options.External = append(options.External, metrics.Label(label))
+		Calls:        limiter,
+		Table:        table,
+		Auto:         c.RemoteWriteProtocol == remotewrite.Auto,
+		Version:      versionText(),
+		GoVersion:    runtime.Version(),
+		Schedule:     c.Schedule.Interval(),
+		RegistryID:   string(c.ECRRegistryID),
+		Logger:       w.log,
 	}
 	if w.stdout != nil && c.CloudWatchMetrics {
 		options.Publish = func(at time.Time, series iter.Seq[metrics.Series]) error {
@@ -121,18 +116,13 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if w.budget {
 		options.RefreshBudget = time.Duration(c.RefreshBudget)
 	}
-	if len(options.Families)+len(options.RunFamilies) == 0 {
+	if len(table.Families())+len(table.RunFamilies()) == 0 {
 		w.log.Warn("FAMILIES_INCLUDE and FAMILIES_EXCLUDE leave no family: nothing is sent")
 	}
 	if options.Sender, err = newSender(c, awsCfg, w); err != nil {
 		return nil, err
 	}
 	return exporter.New(options), nil
-}
-
-// families are those rows of a table that the settings leave in.
-func families(c *config.Config, table []*metrics.Family) []*metrics.Family {
-	return slices.DeleteFunc(table, func(f *metrics.Family) bool { return !c.Families().Match(f.Name) })
 }
 
 // awsConfig loads the AWS configuration of the environment.

@@ -14,12 +14,11 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
-// newSender puts the sender together. Secrets are read when the first request needs
-// them.
+// newSender wires the sender up. Secrets are read when the first request needs them.
 func newSender(c *config.Config, awsCfg aws.Config, w wiring) (*remotewrite.Sender, error) {
 	o := remotewrite.Options{
 		URL:         &c.RemoteWriteURL.URL,
-		Protocol:    remotewrite.Protocol(c.RemoteWriteProtocol),
+		Protocol:    c.RemoteWriteProtocol,
 		Timeout:     time.Duration(c.RemoteWriteTimeout),
 		MaxBytes:    c.RemoteWriteMaxBytes,
 		MaxSeries:   c.RemoteWriteMaxSeries,
@@ -39,76 +38,49 @@ func newSender(c *config.Config, awsCfg aws.Config, w wiring) (*remotewrite.Send
 	return remotewrite.New(o)
 }
 
-// newTransport puts the layers of authentication on each other: connections with
-// their certificates, then the method, then headers, which a signature is to cover.
-func newTransport(c *config.Config, awsCfg aws.Config, s secrets) (transport http.RoundTripper, err error) {
-	if transport, err = newConnections(c, s); err != nil {
-		return nil, err
+// newTransport stacks the layers of authentication: connections with their certificates,
+// then the method, then headers, which a signature covers.
+func newTransport(c *config.Config, awsCfg aws.Config, s secrets) (http.RoundTripper, error) {
+	connections := remotewrite.NewTransport(c.RemoteWriteConcurrency)
+	transport := http.RoundTripper(connections)
+	var err error
+	o := auth.TLSOptions{CA: s.of(c.RemoteWriteCA), Certificate: s.of(c.RemoteWriteClientCertificate), Key: s.of(c.RemoteWriteClientKey)}
+	if o != (auth.TLSOptions{}) {
+		if transport, err = auth.NewTLS(connections, o); err != nil {
+			return nil, err
+		}
 	}
 	switch c.RemoteWriteAuth {
-	case config.AuthSigV4:
-		// The Region is the endpoint's; failing that the one the AWS
-		// configuration resolved, which need not come from a variable.
+	case auth.SigV4:
+		// The endpoint's Region, else that of the AWS configuration, which need not
+		// come from a variable.
 		region := cmp.Or(string(c.RemoteWriteRegion), awsCfg.Region)
 		credentials := awsCfg.Credentials
 		if c.RemoteWriteRoleARN != "" {
 			credentials = auth.AssumeRole(awsCfg, string(c.RemoteWriteRoleARN), string(c.RemoteWriteRoleExternalID))
 		}
 		transport, err = auth.NewSigV4(region, credentials, transport)
-	case config.AuthBasic:
-		var password auth.Secret
-		if password, err = s.of(c.RemoteWritePassword); err == nil {
-			transport, err = auth.NewBasic(c.RemoteWriteUsername, password, transport)
-		}
-	case config.AuthBearer:
-		var token auth.Secret
-		if token, err = s.of(c.RemoteWriteBearerToken); err == nil {
-			transport, err = auth.NewBearer(token, transport)
-		}
+	case auth.Basic:
+		transport, err = auth.NewBasic(c.RemoteWriteUsername, s.of(c.RemoteWritePassword), transport)
+	case auth.Bearer:
+		transport, err = auth.NewBearer(s.of(c.RemoteWriteBearerToken), transport)
 	}
 	if err != nil || len(c.RemoteWriteHeaders) == 0 {
 		return transport, err
 	}
 	headers := make([]auth.Header, len(c.RemoteWriteHeaders))
 	for i, h := range c.RemoteWriteHeaders {
-		headers[i].Name = h.Name
-		if headers[i].Value, err = s.of(h.Value); err != nil {
-			return nil, err
-		}
+		headers[i] = auth.Header{Name: h.Name, Value: s.of(h.Value)}
 	}
 	return auth.NewHeaders(headers, transport)
 }
 
-// newConnections are connections with what they need of certificates.
-func newConnections(c *config.Config, s secrets) (http.RoundTripper, error) {
-	connections := remotewrite.NewTransport(c.RemoteWriteConcurrency)
-	var o auth.TLSOptions
-	for _, part := range []struct {
-		text   config.Secret
-		secret *auth.Secret
-	}{
-		{c.RemoteWriteCA, &o.CA},
-		{c.RemoteWriteClientCertificate, &o.Certificate},
-		{c.RemoteWriteClientKey, &o.Key},
-	} {
-		var err error
-		if *part.secret, err = s.of(part.text); err != nil {
-			return nil, err
-		}
-	}
-	if o == (auth.TLSOptions{}) {
-		return connections, nil
-	}
-	return auth.NewTLS(connections, o)
-}
-
-// secrets makes the texts of the configuration, of which some only say where to read
-// them, into what the methods of authentication use.
 type secrets struct{ *secret.Resolver }
 
-func (s secrets) of(text config.Secret) (auth.Secret, error) {
+// of returns the secret of a setting, nil if it is not set.
+func (s secrets) of(text secret.Text) auth.Secret {
 	if !text.IsSet() {
-		return nil, nil //nolint:nilnil // there is none, and nothing is wrong with that
+		return nil
 	}
-	return s.Secret(text.Reveal())
+	return s.Secret(text)
 }

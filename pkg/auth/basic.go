@@ -2,38 +2,26 @@ package auth
 
 import (
 	"encoding/base64"
-	"errors"
+	"fmt"
 	"net/http"
-	"strings"
 )
 
-// Basic authenticates with a user name and a password (RFC 7617).
-type Basic struct {
-	below
-	exchange exchange[[]string]
-}
-
-// NewBasic returns a RoundTripper that sends user and password, then calls next.
-// It makes no call. A nil next is http.DefaultTransport.
-func NewBasic(user string, password Secret, next http.RoundTripper) (*Basic, error) {
-	switch {
-	case password == nil:
-		return nil, errors.New("setting up basic authentication: no password")
-	case strings.Contains(user, ":"):
-		return nil, errors.New("setting up basic authentication: a user name cannot have a colon in it")
-	case user != "" && checkValue(user) != nil:
-		return nil, errors.New("setting up basic authentication: the user name has characters that no header can have, or spaces at its ends")
+// NewBasic returns a RoundTripper that sends a user name and a password (RFC 7617), then
+// calls next. A nil password is empty.
+func NewBasic(user string, password Secret, next http.RoundTripper) (http.RoundTripper, error) {
+	if err := CheckUser(user); err != nil {
+		return nil, fmt.Errorf("setting up basic authentication: the user name: %w", err)
 	}
-	b := &Basic{below: newBelow(next)}
-	b.exchange = byHeaders([]named{{"password", password}}, b.next, func(h http.Header, texts []string) {
-		token := base64.StdEncoding.EncodeToString([]byte(user + ":" + texts[0]))
-		h.Set("Authorization", "Basic "+token)
-	})
+	b := &withSecrets{layer: layer{next: next}}
+	if password != nil {
+		b.secrets = []named{{password, "password", CheckPassword}}
+	}
+	b.set = func(h http.Header, texts []string) {
+		credentials := user + ":"
+		for _, text := range texts {
+			credentials += text
+		}
+		h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(credentials)))
+	}
 	return b, nil
 }
-
-// RoundTrip implements http.RoundTripper. The request itself is not changed. An
-// error of its own is a *CredentialError.
-func (b *Basic) RoundTrip(req *http.Request) (*http.Response, error) { return b.exchange.do(req) }
-
-func (*Basic) setsAuthorization() {}

@@ -10,20 +10,53 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 )
 
-func TestReservedHeader(t *testing.T) {
+func TestCheckHeaderNames(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{
-		"Host", "host", "Content-Type", "CONTENT-LENGTH", "Content-Encoding", "Content-Anything", "User-Agent", "Accept-Encoding",
-		"X-Prometheus-Remote-Write-Version", "x-prometheus-remote-write-samples-written", "X-Amz-Date", "X-Amz-Security-Token", "X-Amzn-Trace-Id",
-		"Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Proxy-Authorization", "Proxy-Connection", "Expect", "HTTP2-Settings", "Date",
+	for want, names := range map[string]string{
+		"Host cannot be set":   "Host host",
+		"Content-* cannot be":  "Content-Type CONTENT-LENGTH content-anything",
+		"Proxy-* cannot be":    "Proxy-Authorization proxy-connection",
+		"X-Amz-* cannot be":    "X-Amz-Date x-amz-security-token",
+		"X-Amzn-* cannot be":   "X-Amzn-Trace-Id",
+		"X-Prometheus-Remote-": "X-Prometheus-Remote-Write-Version x-prometheus-remote-write-samples-written",
+		"cannot be set": "User-Agent Accept-Encoding Connection Keep-Alive TE Trailer Transfer-Encoding Upgrade Expect HTTP2-Settings Date " +
+			"Authorization authorization Cookie",
+		"a name is not":         "a: \u00fc :path a@b",
+		"a name is given twice": "X-A,x-a",
+		"":                      "X-Scope-OrgID THANOS-TENANT Accept Api-Key X-Amazing X-Amz Contents Hostname Dated !#$%&'*+-.^_`|~ X-A,X-B",
 	} {
-		if !auth.ReservedHeader(name) {
-			t.Errorf("%s is not reserved", name)
+		for name := range strings.FieldsSeq(names) {
+			err := auth.CheckHeaderNames(strings.Split(name, ",")...)
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s: error %v, want %q", name, err, want)
+			}
 		}
 	}
-	for _, name := range []string{"X-Scope-OrgID", "THANOS-TENANT", "Authorization", "Cookie", "Accept", "Api-Key", "X-Amazing", "Contents", "Hostname"} {
-		if auth.ReservedHeader(name) {
-			t.Errorf("%s is reserved", name)
+	if auth.CheckHeaderNames("") == nil || auth.CheckHeaderNames("a b") == nil {
+		t.Error("an empty name, or one with a space, is accepted")
+	}
+}
+
+func TestCheckValues(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		check     func(string) error
+		good, bad []string
+	}{
+		"user":     {auth.CheckUser, []string{"", "me", "m\u00e9 too"}, []string{"me:you", "me\n", "\x7f", "\xff"}},
+		"password": {auth.CheckPassword, []string{"", " a:b\u00e9 "}, []string{"a\n", "a\tb", "\x00", "\xff"}},
+		"token":    {auth.CheckToken, []string{"abc.d-e=="}, []string{"", "a b", " a", "a\n", "\u00e9", "\xff"}},
+		"header":   {auth.CheckHeaderValue, []string{"a b", "\u00e9"}, []string{"", " a", "a ", "a\n", "a\r\nb", "\xff"}},
+	} {
+		for _, text := range tt.good {
+			if err := tt.check(text); err != nil {
+				t.Errorf("%s %q: %v", name, text, err)
+			}
+		}
+		for _, text := range tt.bad {
+			if tt.check(text) == nil {
+				t.Errorf("%s %q is accepted", name, text)
+			}
 		}
 	}
 }
@@ -31,50 +64,26 @@ func TestReservedHeader(t *testing.T) {
 func TestNewErrors(t *testing.T) {
 	t.Parallel()
 	s := newSecret(t, "planted-secret")
-	header := func(names ...string) func(http.RoundTripper) error {
-		return func(next http.RoundTripper) error {
-			var all []auth.Header
-			for _, name := range names {
-				all = append(all, auth.Header{Name: name, Value: s})
-			}
-			_, err := auth.NewHeaders(all, next)
-			return err
-		}
-	}
-	basic := func(user string, s auth.Secret) func(http.RoundTripper) error {
-		return func(next http.RoundTripper) error { _, err := auth.NewBasic(user, s, next); return err }
-	}
-	bearer := must(t)(auth.NewBearer(s, nil))
+	_, colon := auth.NewBasic("me:you", s, nil)
+	_, noToken := auth.NewBearer(nil, nil)
+	_, reserved := auth.NewHeaders([]auth.Header{{Name: "authorization", Value: s}}, nil)
+	_, noKey := auth.NewTLS(&http.Transport{}, auth.TLSOptions{Certificate: s})
+	_, noRegion := auth.NewSigV4("", example(), nil)
+	_, noCredentials := auth.NewSigV4("eu-west-1", nil, nil)
 	for _, tt := range []struct {
-		name string
-		make func(http.RoundTripper) error
-		next http.RoundTripper
+		err  error
 		want string
 	}{
-		{"no password", basic("me", nil), nil, "setting up basic authentication: no password"},
-		{"colon", basic("me:you", s), nil, "setting up basic authentication: a user name cannot have a colon in it"},
-		{"line break", basic("me\n", s), nil, "setting up basic authentication: the user name has characters"},
-		{"no user", basic("", s), nil, ""},
-		{"no token", func(http.RoundTripper) error { _, err := auth.NewBearer(nil, nil); return err }, nil, "setting up bearer authentication: no token"},
-		{"good headers", header("X-Scope-OrgID", "Cookie", "!#$%&'*+-.^_`|~"), nil, ""},
-		{"no headers", header(), nil, ""},
-		{"empty name", header(""), nil, `setting up headers: "" is no name of a header`},
-		{"bad names", header("a b", "a:", "ü", ":path"), nil, "setting up headers: \"a b\" is no name of a header\n\"a:\" is no name of a header\n\"ü\" is no name of a header\n\":path\" is no"},
-		{"reserved", header("x-amz-date"), nil, "setting up headers: header X-Amz-Date is reserved"},
-		{"twice", header("x-a", "X-A"), nil, "setting up headers: header X-A is there twice"},
-		{"no value", func(http.RoundTripper) error { _, err := auth.NewHeaders([]auth.Header{{Name: "a"}}, nil); return err }, nil, "setting up headers: header A has no value"},
-		{"an unknown scheme", header("Authorization"), nil, ""},
-		{"above a method", header("authorization"), bearer, "setting up headers: header Authorization is set by the method of authentication"},
-		{"above a signer", header("Authorization"), newSigV4(t, example(), nil), "setting up headers: header Authorization is set by"},
-		{"certificate without key", func(http.RoundTripper) error { _, err := auth.NewTLS(nil, auth.TLSOptions{Certificate: s}); return err }, nil, "setting up TLS: a client certificate and its private key go together"},
+		{colon, "setting up basic authentication: the user name: it has a colon"},
+		{noToken, "setting up bearer authentication: no token"},
+		{reserved, "setting up headers: Authorization cannot be set"},
+		{noKey, "setting up TLS: a client certificate and its private key go together"},
+		{noRegion, "setting up SigV4: no region to sign for, or no credentials"},
+		{noCredentials, "setting up SigV4: no region to sign for, or no credentials"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			err := tt.make(tt.next)
-			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.want)) {
-				t.Errorf("error %v, want %s", err, tt.want)
-			}
-		})
+		if tt.err == nil || tt.err.Error() != tt.want {
+			t.Errorf("error %v, want %s", tt.err, tt.want)
+		}
 	}
 }
 
@@ -88,14 +97,14 @@ func TestHeadersSigned(t *testing.T) {
 		to := receiver(t, c.Credentials)
 		rt := must(t)(auth.NewHeaders([]auth.Header{
 			{Name: "x-scope-orgid", Value: newSecret(t, "team-a")},
-			{Name: "Cookie", Value: newSecret(t, "a=planted-secret")},
+			{Name: "Api-Key", Value: newSecret(t, "planted-secret")},
 		}, newSigV4(t, c, to.Transport)))
 		if status, text := send(t, rt, newRequest(t, to.URL, bytes.NewReader(newBody(t)))); status != 204 {
 			t.Errorf("HTTP %d %s", status, text)
 		}
 		got := to.Requests()[0].Header
 		if got.Get("X-Scope-OrgID") != "team-a" || !strings.Contains(got.Get("Authorization"), ";x-scope-orgid,") ||
-			!strings.Contains(got.Get("Authorization"), "cookie;") {
+			!strings.Contains(got.Get("Authorization"), "api-key;") {
 			t.Errorf("it got %q", got["X-Scope-Orgid"])
 		}
 	})

@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"sync"
 	"testing"
 	"time"
 )
@@ -84,19 +83,15 @@ func (a *authority) pool() *x509.CertPool {
 }
 
 // tlsServer says who sent a request and by which protocol. It takes certificates
-// that its client authority signed; the name "barred" is answered 403.
+// that its client authority signed.
 type tlsServer struct {
 	*httptest.Server
 	ca, clients *authority
-
-	mu    sync.Mutex
-	open  map[net.Conn]bool
-	conns int
 }
 
 func newTLSServer(t *testing.T, http2 bool, change func(*tls.Config)) *tlsServer {
 	t.Helper()
-	s := &tlsServer{ca: newAuthority(t, "servers"), clients: newAuthority(t, "clients"), open: map[net.Conn]bool{}}
+	s := &tlsServer{ca: newAuthority(t, "servers"), clients: newAuthority(t, "clients")}
 	pair, err := tls.X509KeyPair(func() ([]byte, []byte) {
 		certificate, key := s.ca.issue(t, "server", nil)
 		return []byte(certificate), []byte(key)
@@ -111,17 +106,6 @@ func newTLSServer(t *testing.T, http2 bool, change func(*tls.Config)) *tlsServer
 	if change != nil {
 		change(s.TLS)
 	}
-	s.Config.ConnState = func(c net.Conn, state http.ConnState) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		switch state {
-		case http.StateNew:
-			s.open[c] = true
-			s.conns++
-		case http.StateClosed:
-			delete(s.open, c)
-		}
-	}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
@@ -133,23 +117,5 @@ func (s *tlsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(r.TLS.PeerCertificates) > 0 {
 		who = r.TLS.PeerCertificates[0].Subject.CommonName
 	}
-	if who == "barred" {
-		w.WriteHeader(http.StatusForbidden)
-	}
 	fmt.Fprintf(w, "%s %s %s", who, r.Proto, body)
-}
-
-// waitOpen waits until so many connections are open.
-func (s *tlsServer) waitOpen(t *testing.T, want int) {
-	t.Helper()
-	for range 1000 {
-		s.mu.Lock()
-		n := len(s.open)
-		s.mu.Unlock()
-		if n == want {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	t.Errorf("there never were %d open connections", want)
 }

@@ -1,10 +1,11 @@
-// Package config reads the settings from the environment as one validated struct.
-// All faults are reported together, each with the variable, its value and the rule
-// it breaks.
+// Package config reads the settings from the environment into one validated struct. It
+// reports all faults together, each with the variable, its value unless it is secret, and
+// the rule it breaks. The packages that use a setting own its type and its rule.
 package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"reflect"
 	"slices"
@@ -12,101 +13,106 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
-// Config is what can be set. Each field is one environment variable; README's
-// table is made from the tags and comments here.
+// Config holds the settings. Each field is one environment variable; the README's table is
+// generated from its tags and comment.
 type Config struct {
-	// Where the series are sent: the remote-write URL of an Amazon Managed Service for Prometheus (AMP) workspace, or of any other endpoint.
+	// The remote-write URL of an Amazon Managed Service for Prometheus (AMP) workspace, or of any other endpoint.
 	RemoteWriteURL URL `env:"REMOTE_WRITE_URL" rule:"an absolute http or https URL" note:"required"`
-	// Which version of the remote-write protocol is spoken: `auto` tries 2.0, which also tells how much of a batch was stored, and falls back to 1.0 where the endpoint does not take it.
-	RemoteWriteProtocol Protocol `env:"REMOTE_WRITE_PROTOCOL" rule:"1.0, auto or 2.0" note:"1.0 for an AMP host, else auto"`
+	// The version of the remote-write protocol: `auto` tries 2.0, whose responses say how much of a batch was stored, and falls back to 1.0 if the endpoint does not support it.
+	RemoteWriteProtocol remotewrite.Protocol `env:"REMOTE_WRITE_PROTOCOL" rule:"1.0, auto or 2.0" note:"1.0 for an AMP host, else auto"`
 	// How requests authenticate: `sigv4`, `basic`, `bearer` or `none`.
-	RemoteWriteAuth Auth `env:"REMOTE_WRITE_AUTH" rule:"sigv4, basic, bearer or none" note:"sigv4 for an AMP host, else basic with a user name, bearer with a token, or none"`
-	// The AWS Region that requests are signed for.
+	RemoteWriteAuth auth.Method `env:"REMOTE_WRITE_AUTH" rule:"sigv4, basic, bearer or none" note:"sigv4 for an AMP host, else basic with a user name, bearer with a token, or none"`
+	// The AWS Region to sign requests for.
 	RemoteWriteRegion Region `env:"REMOTE_WRITE_REGION" rule:"an AWS Region such as eu-west-1" note:"the AMP host's, else the function's"`
-	// The role that is assumed to sign requests, for a workspace of another account. Only with `sigv4`.
+	// The role to assume for signing requests, for a workspace in another account. Only with `sigv4`.
 	RemoteWriteRoleARN RoleARN `env:"REMOTE_WRITE_ROLE_ARN" rule:"the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME"`
-	// The external id that the role's trust policy asks for.
+	// The external id that the role's trust policy requires.
 	RemoteWriteRoleExternalID ExternalID `env:"REMOTE_WRITE_ROLE_EXTERNAL_ID" rule:"2 to 1224 letters, digits and _+=,.@:/-"`
-	// The user name of `basic`. It may stand in the URL instead.
+	// The user name for `basic`. It may be in the URL instead.
 	RemoteWriteUsername string `env:"REMOTE_WRITE_USERNAME" rule:"text without colon and control characters"`
-	// The password of `basic`. A secret is the text itself or, better, a reference to where it is kept.
-	RemoteWritePassword Secret `env:"REMOTE_WRITE_PASSWORD" rule:"text without control characters, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
-	// The token of `bearer`: text or a reference.
-	RemoteWriteBearerToken Secret `env:"REMOTE_WRITE_BEARER_TOKEN" rule:"visible ASCII characters, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
-	// Headers that each request carries, as `Name=value,Name=value`, such as `X-Scope-OrgID=team-a`. A value may be a reference. What the sender itself sets cannot be set.
-	RemoteWriteHeaders Headers `env:"REMOTE_WRITE_HEADERS" rule:"Name=value pairs separated by commas, each name once and none that the sender or HTTP sets; a value is text or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
-	// The certificates of the authorities that the endpoint's certificate is checked against, in place of the system's: PEM text or a reference. Only with an https URL, and so are the next two.
-	RemoteWriteCA Secret `env:"REMOTE_WRITE_CA" rule:"certificates as PEM text, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
-	// The certificate that the function shows to the endpoint, with what leads from it to an authority: PEM text or a reference.
-	RemoteWriteClientCertificate Secret `env:"REMOTE_WRITE_CLIENT_CERTIFICATE" rule:"certificates as PEM text, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
-	// The private key of that certificate: PEM text or a reference.
-	RemoteWriteClientKey Secret `env:"REMOTE_WRITE_CLIENT_KEY" rule:"a private key as PEM text, or secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH"`
-	// How long one attempt to send a batch may take.
+	// The password for `basic`. A secret is the text itself or, better, a reference to where it is stored.
+	RemoteWritePassword secret.Text `env:"REMOTE_WRITE_PASSWORD" rule:"text without control characters, or a reference: secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH, where a name and an ARN are interchangeable"`
+	// The token for `bearer`: text or a reference.
+	RemoteWriteBearerToken secret.Text `env:"REMOTE_WRITE_BEARER_TOKEN" rule:"visible ASCII characters, or a reference like REMOTE_WRITE_PASSWORD's"`
+	// Headers to add to every request, as `Name=value,Name=value`, such as `X-Scope-OrgID=team-a`. A value may be a reference. Authorization, Cookie and headers that the sender sets are refused.
+	RemoteWriteHeaders Headers `env:"REMOTE_WRITE_HEADERS" rule:"Name=value pairs separated by commas, each name once and none that is reserved; a value is text or a reference like REMOTE_WRITE_PASSWORD's"`
+	// The CA certificates to verify the endpoint with, in place of the system's: PEM text or a reference. This and the next two need an https URL, and are read once per process.
+	RemoteWriteCA secret.Text `env:"REMOTE_WRITE_CA" rule:"certificates as PEM text, or a reference like REMOTE_WRITE_PASSWORD's"`
+	// The client certificate, followed by any intermediate certificates: PEM text or a reference.
+	RemoteWriteClientCertificate secret.Text `env:"REMOTE_WRITE_CLIENT_CERTIFICATE" rule:"certificates as PEM text, or a reference like REMOTE_WRITE_PASSWORD's"`
+	// The private key of the client certificate, not encrypted: PEM text or a reference.
+	RemoteWriteClientKey secret.Text `env:"REMOTE_WRITE_CLIENT_KEY" rule:"a private key as PEM text, or a reference like REMOTE_WRITE_PASSWORD's"`
+	// The timeout of one attempt to send a batch.
 	RemoteWriteTimeout Duration `env:"REMOTE_WRITE_TIMEOUT" envDefault:"10s" rule:"from 100ms to 5m, as a Go duration or in seconds" min:"100ms" max:"5m"`
-	// The most bytes of one request, before compression. AMP takes 1 MB.
+	// The maximum size of a request in bytes, before compression. AMP accepts 1 MB.
 	RemoteWriteMaxBytes int `env:"REMOTE_WRITE_MAX_BYTES" envDefault:"900000" rule:"a whole number from 10000 to 100000000" min:"10000" max:"100000000"`
-	// The most series of one request.
+	// The maximum number of series in a request.
 	RemoteWriteMaxSeries int `env:"REMOTE_WRITE_MAX_SERIES" envDefault:"5000" rule:"a whole number from 1 to 1000000" min:"1" max:"1000000"`
-	// How many requests are under way at once. Each holds up to twice `REMOTE_WRITE_MAX_BYTES` of memory.
+	// The number of concurrent requests. Each uses up to twice `REMOTE_WRITE_MAX_BYTES` of memory.
 	RemoteWriteConcurrency int `env:"REMOTE_WRITE_CONCURRENCY" envDefault:"4" rule:"a whole number from 1 to 64" min:"1" max:"64"`
-	// How long what ECR answered stays fresh, in seconds (as the Python exporter takes it) or as a Go duration.
+	// How long data from ECR stays fresh, in seconds (as in the Python exporter) or as a Go duration.
 	CacheRefreshInterval Duration `env:"CACHE_REFRESH_INTERVAL" envDefault:"1800" rule:"from 1s to 168h, as 7d, as a Go duration or in seconds" min:"1s" max:"168h"`
-	// How often the function is invoked. Only `-dry-run` needs it, to tell the samples a month; it changes nothing else.
+	// How often the function is invoked. Only `-dry-run` uses it, to estimate the samples per month.
 	Schedule Schedule `env:"SCHEDULE" envDefault:"rate(2 minutes)" rule:"rate(N minutes), hours or days as EventBridge writes it, or a duration; from 1s to 10000h" min:"1s" max:"10000h"`
-	// The AWS account whose registry is read.
+	// The AWS account of the registry.
 	ECRRegistryID AccountID `env:"ECR_REGISTRY_ID" rule:"an AWS account, twelve digits" note:"the function's account"`
-	// How many repositories are listed at once.
+	// The number of repositories listed concurrently.
 	ECRConcurrency int `env:"ECR_CONCURRENCY" envDefault:"8" rule:"a whole number from 1 to 256" min:"1" max:"256"`
-	// The most requests a second to each operation of the ECR API. It is halved when ECR throttles, and grows back.
+	// The rate limit of each ECR API operation, in requests per second. Throttling halves it for a while.
 	ECRRequestsPerSecond float64 `env:"ECR_REQUESTS_PER_SECOND" envDefault:"20" rule:"a number from 0.1 to 10000" min:"0.1" max:"10000"`
-	// Where scan results come from: `auto` looks at the registry's scanning configuration and takes `findings` for basic scanning, `inspector` for enhanced; `findings` makes one ECR call an image; `inspector` reads Amazon Inspector's lists, and findings where these are not exact; `summary` takes what comes with the list of images; `none` asks for nothing.
-	ScanSource ScanSource `env:"SCAN_SOURCE" envDefault:"auto" rule:"auto, findings, inspector, summary or none"`
-	// How long the result of a finished scan stays fresh, in seconds or as a Go duration. An event that tells of a scan counts at once.
+	// Where scan results come from: `auto` uses `findings` for a registry with basic scanning and `inspector` for one with enhanced scanning; `findings` makes one ECR call per image; `inspector` reads Amazon Inspector's lists, and findings where these are not exact; `summary` uses what is in the list of images; `none` reads nothing.
+	ScanSource refresh.ScanSource `env:"SCAN_SOURCE" envDefault:"auto" rule:"auto, findings, inspector, summary or none"`
+	// How long the result of a finished scan stays fresh, in seconds or as a Go duration. A scan event takes effect at once.
 	ScanRefreshInterval Duration `env:"SCAN_REFRESH_INTERVAL" rule:"from 1m to 720h, as 7d, as a Go duration or in seconds" note:"24h for basic scanning, 6h for enhanced" min:"1m" max:"720h"`
-	// The most requests a second that ask for scan results. It is halved when AWS throttles, and grows back.
+	// The rate limit of requests for scan results, per second. Throttling halves it for a while.
 	ScanRequestsPerSecond float64 `env:"SCAN_REQUESTS_PER_SECOND" envDefault:"10" rule:"a number from 0.1 to 10000" min:"0.1" max:"10000"`
-	// How many images of a repository are asked for scan results, the newest tagged ones; 0 means all.
+	// The number of images per repository to read scan results for, the newest tagged ones first; 0 means all.
 	ScanImagesPerRepository int `env:"SCAN_IMAGES_PER_REPOSITORY" envDefault:"0" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
-	// The repositories that have series, by a regular expression (RE2) that matches the whole name. What a filter leaves out is not asked for, and no series tells of it.
+	// The repositories to export: a regular expression (RE2) that matches the whole name. Nothing is read or sent for the others.
 	RepositoriesInclude Regexp `env:"REPOSITORIES_INCLUDE" rule:"a regular expression" note:"all"`
-	// The repositories that have none, though they are included.
+	// Exceptions from `REPOSITORIES_INCLUDE`.
 	RepositoriesExclude Regexp `env:"REPOSITORIES_EXCLUDE" rule:"a regular expression" note:"none"`
-	// The tags that have series, likewise.
+	// The image tags to export, likewise.
 	TagsInclude Regexp `env:"TAGS_INCLUDE" rule:"a regular expression" note:"all"`
-	// The tags that have none.
+	// Exceptions from `TAGS_INCLUDE`.
 	TagsExclude Regexp `env:"TAGS_EXCLUDE" rule:"a regular expression" note:"none"`
-	// The metric families that are sent, by name.
+	// The metric families to export, by name.
 	FamiliesInclude Regexp `env:"FAMILIES_INCLUDE" rule:"a regular expression" note:"all"`
-	// The metric families that are not.
+	// Exceptions from `FAMILIES_INCLUDE`.
 	FamiliesExclude Regexp `env:"FAMILIES_EXCLUDE" rule:"a regular expression" note:"none"`
-	// How many images of a repository have series, those pushed last; 0 means all.
+	// The number of images per repository to export, those pushed last; 0 means all.
 	ImagesPerRepository int `env:"IMAGES_PER_REPOSITORY" envDefault:"0" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
-	// Only images pushed within this time have series; 0 means all. With `IMAGES_PULLED_WITHIN` too, either is enough.
+	// Export only images pushed within this time; 0 means all. With `IMAGES_PULLED_WITHIN` too, either is enough.
 	ImagesPushedWithin Duration `env:"IMAGES_PUSHED_WITHIN" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" note:"no limit" min:"0s" max:"3650d"`
-	// Only images pulled within this time have series; 0 means all. ECR notes a pull about once a day.
+	// Export only images pulled within this time; 0 means all. ECR records a pull about once a day.
 	ImagesPulledWithin Duration `env:"IMAGES_PULLED_WITHIN" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" note:"no limit" min:"0s" max:"3650d"`
-	// How much of an invocation may be spent on asking ECR; what is due beyond it waits for the next one. `-once` and `-dry-run` take as long as they need.
+	// How much of an invocation may be spent on reading from AWS; the rest waits for the next one. `-once` and `-dry-run` have no limit.
 	RefreshBudget Duration `env:"REFRESH_BUDGET" envDefault:"60s" rule:"from 1s to 15m, as a Go duration or in seconds" min:"1s" max:"15m"`
-	// Where the inventory rests between cold starts: `memory:` (nowhere), `file:///path` or `s3://bucket/key`.
+	// Where the inventory is kept between cold starts: `memory:` (nowhere), `file:///path` or `s3://bucket/key`.
 	StateURL StateURL `env:"STATE_URL" envDefault:"memory:" rule:"memory:, file:///path or s3://bucket/key"`
-	// How long what a run learned may wait before the state is saved. A run that finished a refresh saves at once.
+	// How long new data may wait before the state is saved. A run that completes a refresh saves at once.
 	StateSaveInterval Duration `env:"STATE_SAVE_INTERVAL" envDefault:"5m" rule:"from 0s to 24h, as a Go duration or in seconds" min:"0s" max:"24h"`
-	// Labels put on every series, as `name=value,name=value`. A family's own label of the same name wins.
+	// Labels to add to every series, as `name=value,name=value`. A family's own label of the same name wins.
 	ExternalLabels Labels `env:"EXTERNAL_LABELS" rule:"name=value pairs separated by commas; names match [a-zA-Z_][a-zA-Z0-9_]* and do not begin with __; values have 1 to 2048 bytes"`
-	// Whether the run's own metrics also go to the log in CloudWatch's embedded metric format, so that an endpoint that is down is seen. CloudWatch bills each as a custom metric.
+	// Whether to log the run metrics in CloudWatch's embedded metric format too, which shows an endpoint that is down. CloudWatch bills them as custom metrics.
 	CloudWatchMetrics bool `env:"CLOUDWATCH_METRICS" envDefault:"true" rule:"true or false"`
-	// The least severe log lines that are shown: `DEBUG`, `INFO`, `WARN` or `ERROR`.
+	// The log level: `DEBUG`, `INFO`, `WARN` or `ERROR`.
 	LogLevel LogLevel `env:"LOG_LEVEL" rule:"DEBUG, INFO, WARN or ERROR" note:"AWS_LAMBDA_LOG_LEVEL, else INFO"`
-	// Warnings are settings that look like ours and are not: a misspelt name would otherwise go unseen.
+	// Warnings are about settings that are accepted but probably wrong, such as a misspelt name.
 	Warnings []string `env:"-"`
 }
 
-// Use says what the configuration is for.
+// Use is what the configuration is for.
 type Use int
 
-// What a configuration can be used for.
+// The uses of a configuration.
 const (
 	// ToSend needs an endpoint.
 	ToSend Use = iota
@@ -114,19 +120,37 @@ const (
 	ToPrint
 )
 
-// Load reads the configuration from environment entries of the form NAME=value,
-// as os.Environ gives them. An empty variable counts as unset. The error, if any,
-// names every fault.
+// parsers read the types without UnmarshalText, most of which other packages own.
+var parsers = map[reflect.Type]env.ParserFunc{
+	reflect.TypeFor[AccountID]():            parseAccountID,
+	reflect.TypeFor[Region]():               parseRegion,
+	reflect.TypeFor[RoleARN]():              parseRoleARN,
+	reflect.TypeFor[ExternalID]():           parseExternalID,
+	reflect.TypeFor[remotewrite.Protocol](): oneOf(remotewrite.V1, remotewrite.V2, remotewrite.Auto),
+	reflect.TypeFor[auth.Method]():          oneOf(auth.SigV4, auth.Basic, auth.Bearer, auth.None),
+	reflect.TypeFor[refresh.ScanSource]():   oneOf(refresh.ScanAuto, refresh.ScanFindings, refresh.ScanInspector, refresh.ScanSummary, refresh.ScanNone),
+	reflect.TypeFor[secret.Text](): func(text string) (any, error) {
+		parsed, err := secret.Parse(text)
+		if err != nil {
+			return nil, reason(err.Error())
+		}
+		return parsed, nil
+	},
+}
+
+func oneOf[T ~string](values ...T) env.ParserFunc {
+	return func(text string) (any, error) { return T(text), must(slices.Contains(values, T(text))) }
+}
+
+// Load reads the configuration from environment entries of the form NAME=value, as
+// os.Environ returns them. An empty variable counts as unset. The error is of the type
+// Faults, with every fault.
 func Load(environ []string, use Use) (*Config, error) {
 	vars := env.ToMap(environ)
-	for name, value := range vars {
-		if value == "" {
-			delete(vars, name)
-		}
-	}
+	maps.DeleteFunc(vars, func(_, value string) bool { return value == "" })
 	c := &Config{}
 	var faults Faults
-	if err := env.ParseWithOptions(c, env.Options{Environment: vars}); err != nil {
+	if err := env.ParseWithOptions(c, env.Options{Environment: vars, FuncMap: parsers}); err != nil {
 		all, ok := err.(env.AggregateError) //nolint:errorlint // documented as the type of every error of the package
 		if !ok {
 			return nil, fmt.Errorf("reading the configuration: %w", err)
@@ -149,8 +173,8 @@ func Load(environ []string, use Use) (*Config, error) {
 	return c, nil
 }
 
-// checkRanges holds numbers and durations against their tags. One that is not set
-// and has no default of its own stays zero: what uses it knows its defaults.
+// checkRanges checks numbers and durations against their min and max tags. One that is
+// not set and has no default stays zero.
 func (c *Config) checkRanges(vars map[string]string, faults *Faults) {
 	value := reflect.ValueOf(c).Elem()
 	for field, v := range value.Fields() {
@@ -171,20 +195,20 @@ func number(v reflect.Value) float64 {
 	return float64(v.Int())
 }
 
-// bound reads a tag of this file: a number, or a duration.
+// bound reads a min or max tag: a number or a duration.
 func bound(tag string) float64 {
 	if n, err := strconv.ParseFloat(tag, 64); err == nil {
 		return n
 	}
 	var d Duration
-	_ = d.UnmarshalText([]byte(tag)) // a test of the defaults would fail
+	_ = d.UnmarshalText([]byte(tag)) // all tags are valid, or every test fails
 	return float64(d)
 }
 
-// prefixes are those of our variables that hardly anything else has.
+// prefixes are those of settings, which other programs' variables are unlikely to have.
 var prefixes = []string{"REMOTE_WRITE_", "ECR_", "SCAN_", "STATE_", "REPOSITORIES_", "TAGS_", "FAMILIES_", "IMAGES_"}
 
-// unknown names variables with a prefix of ours that mean nothing.
+// unknown warns of variables that have such a prefix and are not settings.
 func unknown(vars map[string]string) []string {
 	known := map[string]bool{}
 	for field := range reflect.TypeFor[Config]().Fields() {
@@ -194,7 +218,7 @@ func unknown(vars map[string]string) []string {
 	for name := range vars {
 		ours := slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 		if ours && !known[name] {
-			warnings = append(warnings, name+" is no setting of this program and is ignored")
+			warnings = append(warnings, name+" is not a setting of this program and is ignored")
 		}
 	}
 	slices.Sort(warnings)

@@ -8,7 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
 const (
@@ -32,13 +36,13 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("URL %s", c.RemoteWriteURL)
 	}
 	want := config.Config{
-		RemoteWriteURL: c.RemoteWriteURL, RemoteWriteProtocol: config.ProtocolAuto, RemoteWriteAuth: config.AuthNone, RemoteWriteTimeout: config.Duration(10 * time.Second),
+		RemoteWriteURL: c.RemoteWriteURL, RemoteWriteProtocol: remotewrite.Auto, RemoteWriteAuth: auth.None, RemoteWriteTimeout: config.Duration(10 * time.Second),
 		RemoteWriteMaxBytes: 900_000, RemoteWriteMaxSeries: 5_000, RemoteWriteConcurrency: 4,
 		CacheRefreshInterval: config.Duration(30 * time.Minute), Schedule: config.Schedule(2 * time.Minute), ECRConcurrency: 8, ECRRequestsPerSecond: 20,
-		ScanSource: config.ScanAuto, ScanRequestsPerSecond: 10,
+		ScanSource: refresh.ScanAuto, ScanRequestsPerSecond: 10,
 		RefreshBudget: config.Duration(time.Minute), StateSaveInterval: config.Duration(5 * time.Minute), CloudWatchMetrics: true, LogLevel: c.LogLevel,
 	}
-	if diff := cmp.Diff(want, *c, cmp.AllowUnexported(config.LogLevel{}, config.Regexp{})); diff != "" {
+	if diff := cmp.Diff(want, *c, cmp.AllowUnexported(config.LogLevel{}, secret.Text{})); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
 	}
 	if c.LogLevel.Level() != slog.LevelInfo {
@@ -56,7 +60,7 @@ func TestValues(t *testing.T) {
 		MaxBytes                  int
 		Registry                  config.AccountID
 		Rate                      float64
-		Scans                     config.ScanSource
+		Scans                     refresh.ScanSource
 		ScanInterval              time.Duration
 		ScanRate                  float64
 		ScanImages                int
@@ -70,7 +74,7 @@ func TestValues(t *testing.T) {
 	}
 	want := picked{
 		90 * time.Second, 90 * time.Second, 2500 * time.Millisecond, 500_000, "012345678901", 0.5,
-		config.ScanInspector, time.Hour, 2.5, 100, "/tmp/state",
+		refresh.ScanInspector, time.Hour, 2.5, 100, "/tmp/state",
 		config.Labels{{Name: "cluster", Value: "prod"}, {Name: "env", Value: "a=b"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -174,7 +178,7 @@ func TestUnknownSettings(t *testing.T) {
 	c := load(t, plainURL, "REMOTE_WRITE_ULR=x", "ECR_PARALLEL=3", "SCAN_FROM=findings", "STATE_URI=memory:", "IMAGES_NEWEST=3", "TAGS=x", "TAGS_ONLY=x", "FAMILIES_=x", "REPOSITORIES_INCLUDED=x", "OTHER=1", "AWS_ECR_X=1")
 	var want []string
 	for _, name := range []string{"ECR_PARALLEL", "FAMILIES_", "IMAGES_NEWEST", "REMOTE_WRITE_ULR", "REPOSITORIES_INCLUDED", "SCAN_FROM", "STATE_URI", "TAGS_ONLY"} {
-		want = append(want, name+" is no setting of this program and is ignored")
+		want = append(want, name+" is not a setting of this program and is ignored")
 	}
 	if diff := cmp.Diff(want, c.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)

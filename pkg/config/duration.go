@@ -1,47 +1,38 @@
 package config
 
 import (
-	"math"
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Duration is a span of time: "90s", "30m", "30d", "1d12h", or a plain number of
-// seconds.
+// Duration is written "90s", "30m", "30d", "1d12h", or a plain number of seconds.
 type Duration time.Duration
 
-// days are what Go's durations lack, at the beginning of one.
-var days = regexp.MustCompile(`^(\d+(?:\.\d+)?)d`)
+// maxDays is beyond all settings, and far from an overflow.
+const maxDays = 36500
 
 // UnmarshalText reads any of the forms.
 func (d *Duration) UnmarshalText(text []byte) error {
-	s := string(text)
-	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		s += "s"
+	days, rest, hasDays := strings.Cut(string(text), "d") // a unit that Go's durations lack
+	n, err := strconv.ParseFloat(days, 64)
+	switch {
+	case hasDays && (err != nil || !(n >= 0 && n <= maxDays) || strings.HasPrefix(rest, "-") || strings.HasPrefix(rest, "+")):
+		return errRule
+	case hasDays:
+		rest = cmp.Or(rest, "0s")
+	case err == nil:
+		n, rest = 0, days+"s"
+	default:
+		n, rest = 0, days
 	}
-	var whole time.Duration
-	if match := days.FindStringSubmatch(s); match != nil {
-		n, err := strconv.ParseFloat(match[1], 64)
-		if err != nil || n > float64(math.MaxInt64/2)/float64(24*time.Hour) {
-			return errRule
-		}
-		whole = time.Duration(n * float64(24*time.Hour))
-		// Half of what there is room for, so that hours cannot make it overflow.
-		if s = s[len(match[0]):]; s == "" {
-			*d = Duration(whole)
-			return nil
-		}
-		if strings.HasPrefix(s, "-") || strings.HasPrefix(s, "+") {
-			return errRule
-		}
-	}
-	parsed, err := time.ParseDuration(s)
-	if err != nil || parsed > math.MaxInt64/2 {
+	parsed, err := time.ParseDuration(rest)
+	if err != nil || parsed > maxDays*24*time.Hour {
 		return errRule
 	}
-	*d = Duration(whole + parsed)
+	*d = Duration(n*float64(24*time.Hour)) + Duration(parsed)
 	return nil
 }
 
@@ -51,7 +42,7 @@ func (d Duration) String() string { return time.Duration(d).String() }
 // Schedule is how often the function is invoked: "rate(2 minutes)", or a Duration.
 type Schedule time.Duration
 
-// rate matches a rate as EventBridge writes it: one of a unit, or more of its plural.
+// rate matches EventBridge's rate expressions: 1 of a unit, or more of its plural.
 //
 // See https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rate-expressions.html.
 var rate = regexp.MustCompile(`^rate\((?:(1) (minute|hour|day)|([1-9]\d{0,4}) (minute|hour|day)s)\)$`)
@@ -71,7 +62,7 @@ func (s *Schedule) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Interval is the time from one invocation to the next.
+// Interval is the time between two invocations.
 func (s Schedule) Interval() time.Duration { return time.Duration(s) }
 
 // String prints the interval as Go does.

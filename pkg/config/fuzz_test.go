@@ -30,6 +30,8 @@ func FuzzLoad(f *testing.F) {
 		if c.RemoteWriteURL.User != nil {
 			t.Error("the URL has user info still")
 		}
-		c.Repositories().Match(expression)
+		if _, err := c.Shape().Repositories.Compile(); err != nil {
+			t.Errorf("an expression that was accepted: %v", err)
+		}
 	})
 }

@@ -3,11 +3,12 @@ package emf
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
-// metadataMember is the member of the root that makes a log line a document. Lambda
-// logs a line that is JSON as it is, so it stays a member of the root.
+// metadataMember is the root member by which CloudWatch Logs recognizes a document. Lambda
+// logs a line of JSON as it is, so it stays a member of the root.
 const metadataMember = "_aws"
 
 // The members of the specification's metadata object.
@@ -21,13 +22,10 @@ type (
 		Dimensions [][]string
 		Metrics    []definition
 	}
-	definition struct {
-		Name string
-		Unit string
-	}
+	definition struct{ Name, Unit string }
 )
 
-// line returns a document with some of its metrics, as one line with its end.
+// line returns a document with some of its metrics as one line.
 func (d *document) line(namespace string, at time.Time, some []metric) ([]byte, error) {
 	names := make([]string, len(d.dimensions))
 	definitions := make([]definition, len(some))
@@ -44,7 +42,23 @@ func (d *document) line(namespace string, at time.Time, some []metric) ([]byte, 
 
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false) // it is no HTML, and the escapes are long
+	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(root)
 	return b.Bytes(), err
+}
+
+// unit is a metric's unit, which Prometheus's conventions put into its name
+// (https://prometheus.io/docs/practices/naming/). A timestamp has none, as its sum or
+// minutes make no sense.
+func unit(name string) string {
+	switch {
+	case strings.HasSuffix(name, "_timestamp_seconds"):
+		return "None"
+	case strings.HasSuffix(name, "_seconds"):
+		return "Seconds"
+	case strings.HasSuffix(name, "_bytes"):
+		return "Bytes"
+	default:
+		return "Count"
+	}
 }

@@ -171,7 +171,7 @@ func TestSaves(t *testing.T) {
 	t.Parallel()
 	bubble(t, "not more often than the interval", func(t *testing.T) {
 		saves := &savesCounted{}
-		w := newWorld(t, func(o *exporter.Options) { o.Store, o.SaveInterval, o.Durable = saves, 5*time.Minute, true })
+		w := newWorld(t, func(o *exporter.Options) { o.Store, o.SaveInterval = saves, 5*time.Minute }, durable)
 		w.put("app", images(3)...)
 		run := func(want int, why string) {
 			t.Helper()
@@ -198,7 +198,7 @@ func TestSaves(t *testing.T) {
 		}
 	})
 	bubble(t, "a store out of reach is a metric", func(t *testing.T) {
-		w := newWorld(t, func(o *exporter.Options) { o.Store, o.Durable = brokenStore{}, true })
+		w := newWorld(t, func(o *exporter.Options) { o.Store = brokenStore{} }, durable)
 		_, err := w.run(time.Minute)
 		w.check(err)
 		if s := w.receiver.Find("aws_ecr_exporter_state_available"); len(s) != 1 || s[0].Last().Value != 0 {

@@ -18,6 +18,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
@@ -52,18 +53,18 @@ func TestRunTwice(t *testing.T) {
 
 		want := exporter.Summary{
 			Registry: account, Repositories: 1, Images: 25, TaggedImages: 25,
-			Due: 1, Refreshed: 1, OldestRecordAge: aws.Float64(0), Scans: exporter.Scans{Source: "none"},
-			Series: 28, Accepted: 28, Protocol: string(remotewrite.V1), Batches: 3,
+			Result: refresh.Result{Listed: true, Due: 1, Refreshed: 1}, OldestRecordAge: aws.Float64(0), Scans: exporter.Scans{Source: "none"},
+			Push:  metrics.Push{Series: 28, Accepted: 28, Protocol: string(remotewrite.V1), Batches: 3, Requests: 4},
 			Calls: map[string]int{"DescribeImages": 1, "DescribeRepositories": 1}, Throttles: map[string]int{},
 		}
 		strip := func(s exporter.Summary) exporter.Summary {
-			s.Timestamp, s.Durations, s.Errors, s.Bytes, s.BytesCompressed = time.Time{}, nil, nil, 0, 0
+			s.Timestamp, s.Durations, s.Errors, s.BytesRaw, s.BytesCompressed, s.Push.Duration = time.Time{}, nil, nil, 0, 0, 0
 			return s
 		}
 		if diff := cmp.Diff(want, strip(first)); diff != "" {
 			t.Errorf("first Summary (-want +got):\n%s", diff)
 		}
-		want.Due, want.Refreshed, want.OldestRecordAge, want.Calls = 0, 0, aws.Float64(120), map[string]int{}
+		want.Result, want.OldestRecordAge, want.Calls, want.Requests = refresh.Result{}, aws.Float64(120), map[string]int{}, 3
 		if diff := cmp.Diff(want, strip(second)); diff != "" {
 			t.Errorf("second Summary (-want +got):\n%s", diff)
 		}
@@ -138,7 +139,7 @@ func TestRunFailures(t *testing.T) {
 	})
 	bubble(t, "a series that no receiver takes is a failure", func(t *testing.T) {
 		w := newWorld(t, func(o *exporter.Options) {
-			o.External = []metrics.Label{{Name: "note", Value: strings.Repeat("x", 3000)}}
+			shaped(func(s *inventory.Shape) { s.External = map[string]string{"note": strings.Repeat("x", 3000)} })(o)
 		})
 		summary, err := w.run(time.Minute)
 		if err == nil || summary.Dropped["label_value_too_long"] != 2 || summary.Series != 2 {

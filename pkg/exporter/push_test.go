@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
@@ -106,7 +107,8 @@ func TestRunReportsItself(t *testing.T) {
 		w := newWorld(t)
 		var published []string
 		w.restart(func(o *exporter.Options) {
-			o.RunFamilies, o.Version = metrics.RunFamilies(), "1.2.3"
+			shaped(func(s *inventory.Shape) { s.Families = inventory.Filter{} })(o)
+			o.Version = "1.2.3"
 			o.Publish = func(_ time.Time, series iter.Seq[metrics.Series]) error {
 				for s := range series {
 					published = append(published, s.Family.Name)

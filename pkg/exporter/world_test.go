@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,12 +13,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"go.uber.org/goleak"
 
-	"net/http"
-
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
@@ -59,11 +60,11 @@ func newWorld(t *testing.T, change ...func(*exporter.Options)) *world {
 func (w *world) restart(change ...func(*exporter.Options)) {
 	w.Helper()
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
-	at := awsapi.NewLimiter(1000)
+	limiter := awsapi.NewLimiter(1000)
 	source := ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
-	}, ecr.Options{Limiter: at, Logger: log})
+	}, ecr.Options{Limiter: limiter, Logger: log})
 	sender, err := remotewrite.New(remotewrite.Options{
 		URL: w.receiver.URL, Client: &http.Client{Transport: w.receiver.Transport}, MaxSeries: 10, Logger: log,
 	})
@@ -71,13 +72,33 @@ func (w *world) restart(change ...func(*exporter.Options)) {
 	options := exporter.Options{
 		Store:     w.store,
 		Refresher: refresh.New(source, refresh.Options{Interval: interval, Concurrency: 4, Logger: log}),
-		Sender:    sender, Calls: at, Families: metrics.Families(), RefreshBudget: time.Minute, Logger: log,
+		Sender:    sender, Calls: limiter, RefreshBudget: time.Minute, Logger: log,
 	}
+	shaped(func(*inventory.Shape) {})(&options)
 	for _, f := range change {
 		f(&options)
 	}
 	w.exporter = exporter.New(options)
 }
+
+// shaped changes the shape of the series, by default that of all families but those of the
+// run itself.
+func shaped(change func(*inventory.Shape)) func(*exporter.Options) {
+	return func(o *exporter.Options) {
+		var names []string
+		for _, family := range metrics.RunFamilies() {
+			names = append(names, family.Name)
+		}
+		shape := inventory.Shape{Families: inventory.Filter{Exclude: strings.Join(names, "|")}}
+		change(&shape)
+		var err error
+		if o.Table, err = metrics.New(shape); err != nil {
+			panic(err)
+		}
+	}
+}
+
+func durable(o *exporter.Options) { shaped(func(s *inventory.Shape) { s.Durable = true })(o) }
 
 func (w *world) check(err error) {
 	w.Helper()

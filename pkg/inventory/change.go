@@ -59,10 +59,9 @@ func (r *Registry) replaceRepository(repository *Repository) {
 
 // Update changes a repository's own record, and keeps the old one if series end.
 func (r *Registry) Update(repository *Repository, change func(*Repository)) {
-	r.repositoryBefore = *repository
+	old := *repository
 	change(repository)
-	r.changed(&r.repositoryBefore, repository)
-	r.repositoryBefore = Repository{} // releases the images
+	r.changed(&old, repository)
 }
 
 // changed keeps what ends by a change of a repository's own record.
@@ -170,8 +169,7 @@ func replacesScan(listed, known *Scan) bool {
 
 // SetScan replaces what is known about an image's scan.
 func (r *Registry) SetScan(repository *Repository, image *Image, scan *Scan) {
-	r.imageBefore = *image
+	old := *image
 	image.Scan = scan
-	r.keepImage(imageUnit(repository, &r.imageBefore), imageUnit(repository, image))
-	r.imageBefore = Image{}
+	r.keepImage(imageUnit(repository, &old), imageUnit(repository, image))
 }

@@ -63,10 +63,6 @@ type Registry struct {
 	// nil the previous version of every changed record is kept, which costs memory
 	// and changes no series.
 	Ends func(pushed, now Unit) bool `cbor:"-" json:"-"`
-
-	// The version of a record before a change, kept here to save an allocation a change.
-	repositoryBefore Repository
-	imageBefore      Image
 }
 
 // Where scan results come from (see Registry.ScanSource).

@@ -137,7 +137,7 @@ func TestSetRepositories(t *testing.T) {
 			{Name: "remade", URI: "1/remade", CreatedAt: 2},
 		},
 	}
-	if diff := cmp.Diff(want, registry, plain); diff != "" {
+	if diff := cmp.Diff(want, registry); diff != "" {
 		t.Errorf("registry (-want +got):\n%s", diff)
 	}
 	if registry.OldestRead() != 0 {

@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"fmt"
 	"maps"
 	"reflect"
 	"regexp"
@@ -84,7 +83,7 @@ func compileWhole(expression string) (*regexp.Regexp, error) {
 			return whole, nil
 		}
 	}
-	return nil, fmt.Errorf("regular expression %q: %w", expression, err)
+	return nil, err // which quotes the expression
 }
 
 // shapeID returns the number of a shape, which is given one if it is new.

@@ -20,6 +20,9 @@ type Family struct {
 	Type string
 	// Unit says in a few words what the value is, for the documentation.
 	Unit string
+	// Labels are the names of its labels, sorted, without __name__. They follow from
+	// the row's labels.
+	Labels []string
 
 	per    level
 	labels []label
@@ -27,16 +30,6 @@ type Family struct {
 	// counts, of a family of RunFamilies with a label of its own, gives the value of
 	// each series by that label's value, in place of value.
 	counts func(*Run) map[string]int
-}
-
-// Labels are the names of the family's labels, sorted, without __name__.
-func (f *Family) Labels() []string {
-	names := make([]string, len(f.labels))
-	for i, label := range f.labels {
-		names[i] = label.name
-	}
-	slices.Sort(names)
-	return names
 }
 
 // level says what one series of a family is about.
@@ -198,9 +191,14 @@ func boolean(b *bool) string {
 func Families() []*Family { return pointers(slices.Concat(contract, further)) }
 
 func pointers(rows []Family) []*Family {
+	rows = slices.Clone(rows)
 	list := make([]*Family, len(rows))
 	for i := range rows {
 		list[i] = &rows[i]
+		for _, label := range rows[i].labels {
+			list[i].Labels = append(list[i].Labels, label.name)
+		}
+		slices.Sort(list[i].Labels)
 	}
 	return list
 }

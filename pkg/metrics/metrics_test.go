@@ -30,11 +30,11 @@ func TestContract(t *testing.T) {
 		{"aws_ecr_image_pushed_at_timestamp_seconds", "The unix timestamp that this image was pushed at", "gauge", perImage},
 		{"aws_ecr_image_scan_severity_count", "ECR image scan summary results", "gauge", []string{"digest", "image", "name", "registry_id", "severity", "tag"}},
 		{"aws_ecr_image_scan_completed_at_timestamp_seconds", "The unix timestamp when the scan was completed", "gauge", perImage},
-		{"aws_ecr_repository_exporter_up", "Always 1, to check that the exporter is running", "gauge", []string{}},
+		{"aws_ecr_repository_exporter_up", "Always 1, to check that the exporter is running", "gauge", nil},
 	}
 	var got []row
 	for _, f := range metrics.Families()[:len(want)] {
-		got = append(got, row{f.Name, f.Help, f.Type, f.Labels()})
+		got = append(got, row{f.Name, f.Help, f.Type, f.Labels})
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("families (-want +got):\n%s", diff)
@@ -49,7 +49,7 @@ func TestFamilyTable(t *testing.T) {
 			t.Errorf("row %s: a name twice, or a help, type or unit missing or too long", f.Name)
 		}
 		seen[f.Name] = true
-		if labels := f.Labels(); len(slices.Compact(labels)) != len(labels) {
+		if labels := f.Labels; len(slices.Compact(labels)) != len(labels) {
 			t.Errorf("row %s: labels %v are not distinct", f.Name, labels)
 		}
 	}
@@ -149,7 +149,7 @@ func TestExternalLabels(t *testing.T) {
 			t.Errorf("%s: labels %v are not sorted or not distinct", s.Family.Name, names)
 		}
 		wantName := external["name"]
-		if slices.Contains(s.Family.Labels(), "name") {
+		if slices.Contains(s.Family.Labels, "name") {
 			wantName = "app"
 		}
 		if values["__name__"] != s.Family.Name || values["zone"] != "b" || values["Account"] != "prod" || values["name"] != wantName {

@@ -98,8 +98,8 @@ func TestRunFamilyTable(t *testing.T) {
 			t.Errorf("row %s: a name twice, no gauge, or a help or unit missing or too long", f.Name)
 		}
 		seen[f.Name] = true
-		if !slices.Contains(f.Labels(), "registry_id") {
-			t.Errorf("row %s: labels %v, want registry_id among them", f.Name, f.Labels())
+		if !slices.Contains(f.Labels, "registry_id") {
+			t.Errorf("row %s: labels %v, want registry_id among them", f.Name, f.Labels)
 		}
 		if !strings.HasPrefix(f.Name, "aws_ecr_exporter_") || !strings.Contains(f.Help, "last run") {
 			t.Errorf("row %s: not the exporter's name, or its help does not mention the last run: %s", f.Name, f.Help)
@@ -114,7 +114,7 @@ func TestRunLabels(t *testing.T) {
 	series := map[string]bool{}
 	for s := range table(inventory.Shape{External: external}).OfRun(exampleRun()) {
 		want := map[string]bool{"__name__": true, "zone": true, "Account": true, "operation": true}
-		for _, name := range s.Family.Labels() {
+		for _, name := range s.Family.Labels {
 			want[name] = true
 		}
 		var names []string
@@ -126,7 +126,7 @@ func TestRunLabels(t *testing.T) {
 		if !slices.IsSorted(names) || !slices.Equal(names, slices.Sorted(maps.Keys(want))) {
 			t.Errorf("%s: labels %v, want %v", s.Family.Name, names, slices.Sorted(maps.Keys(want)))
 		}
-		ours := slices.Contains(s.Family.Labels(), "operation")
+		ours := slices.Contains(s.Family.Labels, "operation")
 		if values["__name__"] != s.Family.Name || values["registry_id"] != "123456789012" || values["zone"] != "b" || ours == (values["operation"] == external["operation"]) {
 			t.Errorf("%s: labels %v", s.Family.Name, values)
 		}

@@ -94,12 +94,12 @@ func TestApply(t *testing.T) {
 	bubble(t, "about a deleted repository", func(t *testing.T) {
 		w := newWorld(t, 2, 1)
 		w.run(0)
-		w.known.Pushed(inventory.TimeOf(time.Now()), true)
+		w.known.Pushed(inventory.TimeOf(time.Now()), inventory.Shape{}, true, nil)
 		time.Sleep(time.Minute)
 		w.registry.DeleteRepository("repo-1")
 		result := w.apply(changed("repo-1"), changed("never-was"))
-		if result.Err != nil || w.known.Find("repo-1") != nil || len(w.known.Ended) != 1 {
-			t.Errorf("%+v, ended %v", result, w.known.Ended)
+		if result.Err != nil || w.known.Find("repo-1") != nil || len(w.known.Previous) == 0 {
+			t.Errorf("%+v, previous %v", result, w.known.Previous)
 		}
 	})
 	bubble(t, "a failed listing stays due", func(t *testing.T) {

@@ -39,7 +39,6 @@ type world struct {
 	log       bytes.Buffer
 	atOnce    int // calls that a refresher of scanning makes; 0 means 4
 	selection *selection.Selection
-	unsettled bool // the refresher knows what is left out, and does not settle it
 }
 
 // newWorld has a number of repositories, repo-0 and so on, with images each.
@@ -73,8 +72,8 @@ func (w *world) selecting(options refresh.Options) refresh.Options {
 	if w.selection != nil {
 		options.Includes = w.selection.Repository
 	}
-	if w.selection != nil && !w.unsettled {
-		options.Settle = w.selection.Apply
+	if w.selection != nil {
+		options.Select = w.selection.Apply
 	}
 	return options
 }

@@ -2,6 +2,7 @@ package refresh_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,11 +14,17 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 )
 
-// leaveOut makes the world's refresher leave repositories out, as one of a new
-// execution environment.
-func (w *world) leaveOut(names ...string) {
-	w.selection = selection.New(selection.Options{Repository: func(name string) bool { return !slices.Contains(names, name) }})
+// exclude makes the world's refresher exclude repositories, as one of a new execution
+// environment.
+func (w *world) exclude(names ...string) {
+	w.selects(inventory.Shape{Repositories: inventory.Filter{Exclude: strings.Join(names, "|")}})
 	w.restart()
+}
+
+func (w *world) selects(shape inventory.Shape) {
+	var err error
+	w.selection, err = selection.New(shape)
+	w.check(err)
 }
 
 // asked are the repositories whose images were listed since it was last asked.
@@ -42,13 +49,13 @@ func (w *world) wantAsked(want ...string) {
 
 func TestIncludes(t *testing.T) {
 	t.Parallel()
-	bubble(t, "what is left out is not listed, not due and not old", func(t *testing.T) {
+	bubble(t, "what is excluded is not listed, not due and not old", func(t *testing.T) {
 		w := newWorld(t, 3, 2)
-		w.leaveOut("repo-1")
-		w.want(w.run(0), refresh.Result{Listed: true, Due: 2, Refreshed: 2, Settled: true}, "")
+		w.exclude("repo-1")
+		w.want(w.run(0), refresh.Result{Listed: true, Due: 2, Refreshed: 2, Selected: true}, "")
 		w.wantAsked("repo-0", "repo-2")
-		if repository := w.known.Find("repo-1"); !repository.Hidden || !repository.ImagesReadAt.IsZero() {
-			t.Errorf("left out: %+v", repository)
+		if repository := w.known.Find("repo-1"); !repository.Excluded || !repository.ImagesReadAt.IsZero() {
+			t.Errorf("excluded: %+v", repository)
 		}
 		if w.known.OldestRead() != inventory.TimeOf(time.Now()) {
 			t.Errorf("oldest record of %v", w.known.OldestRead().Time())
@@ -64,9 +71,9 @@ func TestIncludes(t *testing.T) {
 		w := newWorld(t, 3, 1)
 		w.run(0)
 		time.Sleep(time.Minute)
-		w.leaveOut("repo-1")
+		w.exclude("repo-1")
 		result := w.run(0)
-		w.want(result, refresh.Result{Settled: true}, "")
+		w.want(result, refresh.Result{Selected: true}, "")
 		if !result.Changed() {
 			t.Error("not worth saving")
 		}
@@ -74,7 +81,7 @@ func TestIncludes(t *testing.T) {
 		w.put("repo-1", "new")
 		w.put("repo-0", "unseen")
 		time.Sleep(time.Minute)
-		w.leaveOut()
+		w.exclude()
 		w.server.Fail(ecrtest.Match{RepositoryName: "repo-1"}, ecrtest.Always, ecrtest.FaultServer)
 		if result := w.run(10 * time.Second); result.Due != 1 || result.Refreshed != 0 {
 			t.Errorf("result %+v", result)
@@ -82,7 +89,7 @@ func TestIncludes(t *testing.T) {
 		w.server.ClearFaults()
 		w.server.ResetObserved()
 		time.Sleep(time.Minute)
-		w.want(w.run(0), refresh.Result{Due: 1, Refreshed: 1, Settled: true}, "")
+		w.want(w.run(0), refresh.Result{Due: 1, Refreshed: 1}, "")
 		w.wantAsked("repo-1")
 		if diff := cmp.Diff([]string{"new", "v0"}, w.tags("repo-1")); diff != "" {
 			t.Errorf("tags (-want +got):\n%s", diff)
@@ -94,14 +101,12 @@ func TestIncludes(t *testing.T) {
 		w := newWorld(t, 2, 1)
 		w.run(0)
 		time.Sleep(time.Minute)
-		w.leaveOut("repo-1")
+		w.exclude("repo-1")
 		w.run(0)
 		time.Sleep(time.Minute)
-		w.leaveOut()
+		w.exclude()
 		w.server.ResetObserved()
-		if result := w.apply(changed("repo-0")); !result.Settled {
-			t.Errorf("result %+v", result)
-		}
+		w.apply(changed("repo-0"))
 		w.wantAsked("repo-0")
 		time.Sleep(time.Minute)
 		w.run(0)
@@ -109,11 +114,11 @@ func TestIncludes(t *testing.T) {
 	})
 }
 
-func TestApplyLeftOut(t *testing.T) {
+func TestApplyExcluded(t *testing.T) {
 	t.Parallel()
 	bubble(t, "events are ignored", func(t *testing.T) {
 		w := newWorld(t, 3, 1)
-		w.leaveOut("repo-1", "new")
+		w.exclude("repo-1", "new")
 		w.run(0)
 		time.Sleep(5 * time.Minute)
 		w.server.ResetObserved()
@@ -127,23 +132,23 @@ func TestApplyLeftOut(t *testing.T) {
 		}
 		w.wantCalls(map[string]int{"DescribeImages": 1})
 	})
-	bubble(t, "a new repository is settled in the run for its event", func(t *testing.T) {
+	bubble(t, "a new repository is selected in the run for its event", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
-		w.leaveOut("another")
+		w.exclude("another")
 		w.run(0)
 		time.Sleep(5 * time.Minute)
 		w.check(w.registry.PutRepository(ecrtest.Repository{Name: "new"}))
 		w.put("new", "v0")
 		result := w.apply(changed("new"))
 		repository := w.known.Find("new")
-		if !result.Settled || repository.Hidden || len(repository.Images) != 1 || repository.Images[0].Hidden {
+		if repository.Excluded || len(repository.Images) != 1 || repository.Images[0].Excluded {
 			t.Errorf("result %+v, repository %+v", result, repository)
 		}
 	})
 }
 
-// Scans are asked for of what is shown, in the run that shows it.
-func TestScansOfHidden(t *testing.T) {
+// The scans of what is selected are read, in the run that selects it.
+func TestScansOfExcluded(t *testing.T) {
 	t.Parallel()
 	bubble(t, "one by one", func(t *testing.T) {
 		w := newWorld(t, 2, 0)
@@ -152,7 +157,7 @@ func TestScansOfHidden(t *testing.T) {
 			w.put("repo-0", tag)
 			w.put("repo-1", tag)
 		}
-		w.selection = selection.New(selection.Options{NewestImages: 2, Repository: func(name string) bool { return name == "repo-0" }})
+		w.selects(inventory.Shape{NewestImages: 2, Repositories: inventory.Filter{Include: "repo-0"}})
 		w.scanning(refresh.ScanFindings)
 		result := w.run(0)
 		if diff := cmp.Diff(refresh.ScanResult{Due: 2, Answered: 2}, result.Scans); diff != "" || w.calls(findings) != 2 {
@@ -171,24 +176,23 @@ func TestScansOfHidden(t *testing.T) {
 		}
 		w.wantScan("repo-0", "v3", inventory.ScanNotFound)
 	})
-	bubble(t, "nor of what was listed before it was left out", func(t *testing.T) {
+	bubble(t, "nor of what was listed before it was excluded", func(t *testing.T) {
 		w := newWorld(t, 2, 1)
 		w.run(0)
-		w.unsettled = true
-		w.leaveOut("repo-1")
+		w.exclude("repo-1")
 		w.scanning(refresh.ScanFindings)
-		if result := w.run(0); result.Scans.Due != 1 || result.Settled {
+		if result := w.run(0); result.Scans.Due != 1 {
 			t.Errorf("result %+v", result)
 		}
 		w.wantScan("repo-1", "v0", "unknown")
 	})
-	bubble(t, "Inspector's lists do not wait for a repository that is left out", func(t *testing.T) {
+	bubble(t, "Inspector's lists do not wait for an excluded repository", func(t *testing.T) {
 		w := newWorld(t, 2, 1)
 		w.enhanced()
 		for _, name := range []string{"repo-0", "repo-1"} {
 			w.scan(name, "v0", done(time.Now(), "CRITICAL", 3))
 		}
-		w.leaveOut("repo-1")
+		w.exclude("repo-1")
 		w.scanning(refresh.ScanAuto)
 		if result := w.run(0); !result.Scans.Listed || result.Err != nil {
 			t.Errorf("result %+v", result)

@@ -51,7 +51,11 @@ func inventoryOf(n int) *inventory.Registry {
 
 // pushed are the series of a registry in the order of a push.
 func pushed(r *inventory.Registry) iter.Seq[metrics.Series] {
-	return metrics.ByRepository(r, metrics.Families(), metrics.Options{})
+	table, err := metrics.New(inventory.Shape{})
+	if err != nil {
+		panic(err)
+	}
+	return table.ByRepository(r, metrics.Options{})
 }
 
 // BenchmarkEncode compares the time that a series costs before it leaves, checked,

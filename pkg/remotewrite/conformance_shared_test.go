@@ -227,9 +227,17 @@ func registry() *inventory.Registry {
 	stays := inventory.Image{Digest: inventory.Digest{1}, Tags: []string{"stays"}, SizeBytes: 1, PushedAt: 1000}
 	goes := inventory.Image{Digest: inventory.Digest{2}, Tags: []string{"goes"}, SizeBytes: 2, PushedAt: 1000}
 	r.SetImages(repo, []inventory.Image{stays, goes}, 1000)
-	r.Pushed(2000, true)
+	r.Pushed(2000, inventory.Shape{}, true, nil)
 	r.SetImages(repo, []inventory.Image{stays}, 3000)
 	return r
+}
+
+func familyTable() *metrics.Table {
+	table, err := metrics.New(inventory.Shape{})
+	if err != nil {
+		panic(err)
+	}
+	return table
 }
 
 // pushEnded pushes the series of what is there, and the markers of what is not
@@ -237,12 +245,12 @@ func registry() *inventory.Registry {
 func pushEnded(s *scene) {
 	r := registry()
 	s.push(func(yield func(metrics.Series) bool) {
-		for one := range metrics.All(r, metrics.Families(), metrics.Options{}) {
+		for one := range familyTable().All(r, metrics.Options{}) {
 			if !yield(one) {
 				return
 			}
 		}
-		for one := range metrics.Ended(r, metrics.Families(), metrics.Options{}) {
+		for one := range familyTable().Stale(r, metrics.Options{}) {
 			if !yield(one) {
 				return
 			}

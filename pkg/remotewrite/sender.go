@@ -39,6 +39,9 @@ type (
 	Reason = wire.Reason
 )
 
+// DefaultMaxLabelValue is the default of Limits.ValueBytes, in bytes.
+const DefaultMaxLabelValue = wire.DefaultMaxLabelValue
+
 // Reasons are all reasons for which series are dropped.
 var Reasons = wire.Reasons
 

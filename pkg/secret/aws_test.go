@@ -30,7 +30,6 @@ type service struct {
 	secrets map[string]any // by id or parameter name: a string, []byte or failure
 	calls   []string       // REGION OPERATION NAME
 	hold    chan struct{}  // if set, answers wait for it to be closed
-	active  int            // requests under way
 }
 
 // failure is an error answer.
@@ -98,13 +97,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.calls = append(s.calls, region+" "+r.Header.Get("X-Amz-Target")+" "+name)
 	value, hold := s.secrets[name], s.hold
-	s.active++
 	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.active--
-	}()
 	if hold != nil {
 		select {
 		case <-hold:

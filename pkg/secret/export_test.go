@@ -1,10 +1,10 @@
 package secret
 
-// Pick returns what a reference means of a text that is stored.
-func Pick(reference, stored string) (string, error) {
-	r, err := Parse(reference)
+// Pick returns the part of a stored text that a reference names.
+func Pick(setting, stored string) (string, error) {
+	text, err := Parse(setting)
 	if err != nil {
 		return "", err
 	}
-	return r.pick(stored)
+	return text.reference.pick(stored)
 }

@@ -1,9 +1,8 @@
-// Package secret holds texts that must not be seen, and reads them from where they
-// are kept: AWS Secrets Manager, SSM Parameter Store, or a file.
+// Package secret reads texts that must not be shown from where they are kept: AWS
+// Secrets Manager, SSM Parameter Store or a file. Its types print as REDACTED.
 //
-// A text is read when it is first needed, once in the life of the process, however
-// many ask at the same time. It is read again only after somebody was refused who
-// used it, and at most once a minute.
+// A text is read with its first use, once for all callers that wait for it, and then
+// kept. It is read again only after an endpoint refused it.
 package secret
 
 import (
@@ -11,96 +10,99 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 )
 
-// redacted is how every Secret prints.
-const redacted = "REDACTED"
+// Redacted is printed in place of a secret.
+const Redacted = "REDACTED"
 
-// Secret is a text that does not show: with every verb of package fmt, in log/slog,
-// encoding/json and as text it prints as REDACTED. It is made by Resolver.Secret,
-// and is safe for concurrent use.
-type Secret struct {
-	reference Reference
-	// The text stands behind a pointer. Printing a struct that has a Secret in an
-	// unexported field calls no method of it, and shows no more than an address.
-	literal *string
-	source  *source
+// hidden makes a struct that embeds it print as REDACTED.
+type hidden struct{}
+
+// Format prints REDACTED, whatever the verb.
+func (hidden) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Redacted) }
+
+// MarshalText returns REDACTED, also for encoding/json and log/slog.
+func (hidden) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
+
+// Text is a setting: a secret, or a reference to where it is kept. The zero Text is
+// not set. Parse makes one.
+type Text struct {
+	hidden
+	// Of a struct with an unexported Text fmt calls no methods, but of a *string it
+	// prints the address. Likewise for the other secrets of this package.
+	literal   *string
+	reference *reference
 }
 
-// Value returns the text. An error of its own is an *Error. How long it takes is
-// bounded by ctx, and by 8 s.
+// IsSet reports whether there is a text.
+func (t Text) IsSet() bool { return t.literal != nil || t.reference != nil }
+
+// Literal returns the text if it is the secret itself; ok is false for a reference and
+// if nothing is set.
+func (t Text) Literal() (text string, ok bool) {
+	if t.literal == nil {
+		return "", false
+	}
+	return *t.literal, true
+}
+
+// Secret is a secret that is read when it is used. Resolver.Secret makes one. It is
+// safe for concurrent use.
+type Secret struct {
+	Text
+	source *source // nil of a literal
+}
+
+// Value returns the text. It takes at most 8 s. The error is an *Error.
 func (s *Secret) Value(ctx context.Context) (string, error) {
-	switch {
-	case s == nil || s.literal == nil && s.source == nil:
-		return "", errors.New("a secret that was not made by a resolver has no value")
-	case s.literal != nil:
+	if s.literal != nil {
 		return *s.literal, nil
 	}
 	text, err := s.source.get(ctx)
-	if err != nil {
-		return "", &Error{Reference: s.reference.String(), Err: err}
+	if err == nil {
+		var value string
+		if value, err = s.reference.pick(text); err == nil {
+			return value, nil
+		}
+		s.source.refused(text) // so that a correction is seen
 	}
-	value, err := s.reference.pick(text)
-	if err != nil {
-		// Else a secret that was put right would stay wrong for this process.
-		s.source.refused(text)
-		return "", &Error{Reference: s.reference.String(), Err: err}
-	}
-	return value, nil
+	return "", &Error{Reference: s.reference.String(), Err: err}
 }
 
-// Refused says that a receiver did not take this value. If it is still the current
-// one, the next call of Value reads the secret again, but no sooner than a minute
-// after it was last read again: a receiver that always refuses must not become one
-// call a request. A literal text never changes.
+// Refused records that an endpoint refused this value. If it is still the current one the
+// next call of Value reads the secret again, at most every 10 s.
 func (s *Secret) Refused(value string) {
-	if s == nil || s.source == nil {
+	if s.literal != nil {
 		return
 	}
-	if text, ok := s.source.known(); ok {
+	if text, err := s.source.last(); err == nil {
 		if current, err := s.reference.pick(text); err == nil && current == value {
 			s.source.refused(text)
 		}
 	}
 }
 
-// String returns REDACTED.
-func (Secret) String() string { return redacted }
-
-// Format prints REDACTED, whatever the verb.
-func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
-
-// MarshalText returns REDACTED, which is also what encoding/json shows.
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// LogValue returns REDACTED.
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// Error says that a secret could not be had.
+// Error is why a secret could not be read.
 type Error struct {
-	// Reference is what was asked for, such as ssm:/prometheus/token.
+	// Reference is the setting, such as ssm:/prometheus/token.
 	Reference string
 	// Err is the cause.
 	Err error
 }
 
-// Error names what was asked for.
+// Error names the reference and the cause.
 func (e *Error) Error() string { return "reading the secret " + e.Reference + ": " + e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Permanent reports whether asking again soon is of no use: the secret is missing,
-// or not what it should be, or must not be read. Lack of time, throttling and
-// failing connections pass.
+// Permanent reports whether another attempt soon would fail too: the secret is missing,
+// malformed, or must not be read. Timeouts, throttling and connection errors pass.
+// pkg/remotewrite looks for this method and does not retry what is permanent.
 func (e *Error) Permanent() bool {
-	var p *passing
-	return !errors.As(e.Err, &p) &&
+	return retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(e.Err) != aws.TrueTernary &&
 		!errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled)
 }
-
-// passing marks a cause that may be gone by the next time.
-type passing struct{ error }
-
-func (p *passing) Unwrap() error { return p.error }

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// StateURL says where the inventory rests between runs. At most one of file and
-// object is set; neither means in memory.
+// StateURL says where the inventory is kept between runs: in a file, in an S3 object or,
+// if it is zero, in memory.
 type StateURL struct {
 	// Path is the file.
 	Path string
@@ -52,20 +52,20 @@ func (s StateURL) String() string {
 
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
-// validBucket holds a name against the rules for general purpose buckets:
+// validBucket checks a name against the rules for general purpose buckets:
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html.
 func validBucket(name string) bool {
 	_, notAddress := netip.ParseAddr(name)
 	return bucketName.MatchString(name) && !strings.Contains(name, "..") && notAddress != nil
 }
 
-// maxKey is the longest key in bytes, 1024, less ".damaged", under which an object
-// that cannot be used is set aside.
+// maxKey is S3's limit of 1024 bytes less the suffix of the key under which a damaged
+// object is set aside.
 const maxKey = 1024 - len(".damaged")
 
-// validKey refuses keys that S3 takes and a URL or a client changes: with a query or
-// a fragment, with "." or ".." as a part of a path, empty parts and control
-// characters. It is taken as it stands, without escapes, as the AWS CLI does.
+// validKey refuses keys that S3 accepts but that a URL or a client would change: with ?,
+// #, control characters, and empty, "." or ".." path elements. There are no escapes, as
+// with the AWS CLI.
 func validKey(key string) bool {
 	return len(key) <= maxKey && utf8.ValidString(key) &&
 		!strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f || r == '?' || r == '#' }) &&

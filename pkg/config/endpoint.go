@@ -5,11 +5,12 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
-// ampHost matches the endpoints of Amazon Managed Service for Prometheus: plain,
-// FIPS, dual-stack and China, and those of VPC endpoints with their own name, of which
-// a part may be one availability zone's.
+// ampHost matches the endpoints of Amazon Managed Service for Prometheus: plain, FIPS,
+// dual-stack, China, and VPC endpoints' own names, which may contain an Availability Zone.
 //
 // See https://docs.aws.amazon.com/general/latest/gr/prometheus-service.html and
 // https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html.
@@ -25,22 +26,21 @@ func ampRegion(host string) (region Region, ok bool) {
 	return Region(match[1] + match[2]), true
 }
 
-// resolve settles what depends on another setting.
+// resolve sets and checks what depends on another setting.
 func (c *Config) resolve(vars map[string]string, use Use, faults *Faults) {
 	if _, set := vars["REMOTE_WRITE_URL"]; !set && use == ToSend {
 		faults.note(vars, "REMOTE_WRITE_URL", "required: "+rule("RemoteWriteURL"))
 	}
 	region, amp := ampRegion(c.RemoteWriteURL.Hostname())
 	if amp {
-		c.RemoteWriteProtocol = cmp.Or(c.RemoteWriteProtocol, Protocol1)
+		c.RemoteWriteProtocol = cmp.Or(c.RemoteWriteProtocol, remotewrite.V1)
 		c.RemoteWriteRegion = cmp.Or(c.RemoteWriteRegion, region)
 	}
-	c.RemoteWriteProtocol = cmp.Or(c.RemoteWriteProtocol, ProtocolAuto)
+	c.RemoteWriteProtocol = cmp.Or(c.RemoteWriteProtocol, remotewrite.Auto)
 	c.resolveAuth(vars, amp, faults)
 	c.checkTLS(vars, faults)
 	if c.LogLevel.level == nil {
-		// Lambda's own variable is set by the platform and is not for us to
-		// refuse: what is not known counts as INFO.
+		// Lambda sets its own variable, so an unknown value is no fault, and INFO.
 		if c.LogLevel.UnmarshalText([]byte(vars["AWS_LAMBDA_LOG_LEVEL"])) != nil {
 			level := slog.LevelInfo
 			c.LogLevel.level = &level

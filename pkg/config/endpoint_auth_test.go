@@ -14,7 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
 // The hosts are those of https://docs.aws.amazon.com/general/latest/gr/prometheus-service.html,
@@ -23,42 +26,42 @@ func TestAMPHosts(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		host, auth, region string
-		wantAuth           config.Auth
+		wantAuth           auth.Method
 		wantRegion         config.Region
 	}{
-		{host: "aps-workspaces.eu-west-1.amazonaws.com", wantAuth: config.AuthSigV4, wantRegion: "eu-west-1"},
-		{host: "APS-Workspaces.us-gov-west-1.amazonaws.com:443", wantAuth: config.AuthSigV4, wantRegion: "us-gov-west-1"},
-		{host: "aps-workspaces.eu-west-1.amazonaws.com.", wantAuth: config.AuthSigV4, wantRegion: "eu-west-1"},
-		{host: "aps-workspaces-fips.us-east-1.amazonaws.com", wantAuth: config.AuthSigV4, wantRegion: "us-east-1"},
-		{host: "aps-workspaces-fips.us-east-2.api.aws", wantAuth: config.AuthSigV4, wantRegion: "us-east-2"},
-		{host: "aps-workspaces.ap-southeast-2.api.aws", wantAuth: config.AuthSigV4, wantRegion: "ap-southeast-2"},
-		{host: "vpce-0a1-b2.aps-workspaces.eu-central-1.vpce.amazonaws.com", wantAuth: config.AuthSigV4, wantRegion: "eu-central-1"},
-		{host: "vpce-0a1-b2-us-east-1a.aps-workspaces-fips.us-east-1.vpce.amazonaws.com", wantAuth: config.AuthSigV4, wantRegion: "us-east-1"},
-		{host: "vpce-0a1-b2.aps-workspaces.cn-north-1.vpce.amazonaws.com.cn", wantAuth: config.AuthSigV4, wantRegion: "cn-north-1"},
-		{host: "aps-workspaces.cn-north-1.amazonaws.com.cn", wantAuth: config.AuthSigV4, wantRegion: "cn-north-1"},
-		{host: "aps-workspaces.cn-northwest-1.api.amazonwebservices.com.cn", wantAuth: config.AuthSigV4, wantRegion: "cn-northwest-1"},
-		{host: "aps-workspaces.eu-west-1.amazonaws.com", region: "us-east-1", wantAuth: config.AuthSigV4, wantRegion: "us-east-1"},
-		{host: "aps-workspaces.eu-west-1.amazonaws.com", auth: "none", wantAuth: config.AuthNone, wantRegion: "eu-west-1"},
-		{host: "proxy.example", auth: "sigv4", wantAuth: config.AuthSigV4},
-		{host: "aps-workspaces.eu-west-1.amazonaws.com.example", wantAuth: config.AuthNone},
-		{host: "notaps-workspaces.eu-west-1.amazonaws.com", wantAuth: config.AuthNone},
-		{host: "x.aps-workspaces.eu-west-1.amazonaws.com", wantAuth: config.AuthNone},
-		{host: "aps-workspaces.eu-west-1.vpce.amazonaws.com", wantAuth: config.AuthNone},
-		{host: "aps.eu-west-1.amazonaws.com", wantAuth: config.AuthNone}, // the control plane
+		{host: "aps-workspaces.eu-west-1.amazonaws.com", wantAuth: auth.SigV4, wantRegion: "eu-west-1"},
+		{host: "APS-Workspaces.us-gov-west-1.amazonaws.com:443", wantAuth: auth.SigV4, wantRegion: "us-gov-west-1"},
+		{host: "aps-workspaces.eu-west-1.amazonaws.com.", wantAuth: auth.SigV4, wantRegion: "eu-west-1"},
+		{host: "aps-workspaces-fips.us-east-1.amazonaws.com", wantAuth: auth.SigV4, wantRegion: "us-east-1"},
+		{host: "aps-workspaces-fips.us-east-2.api.aws", wantAuth: auth.SigV4, wantRegion: "us-east-2"},
+		{host: "aps-workspaces.ap-southeast-2.api.aws", wantAuth: auth.SigV4, wantRegion: "ap-southeast-2"},
+		{host: "vpce-0a1-b2.aps-workspaces.eu-central-1.vpce.amazonaws.com", wantAuth: auth.SigV4, wantRegion: "eu-central-1"},
+		{host: "vpce-0a1-b2-us-east-1a.aps-workspaces-fips.us-east-1.vpce.amazonaws.com", wantAuth: auth.SigV4, wantRegion: "us-east-1"},
+		{host: "vpce-0a1-b2.aps-workspaces.cn-north-1.vpce.amazonaws.com.cn", wantAuth: auth.SigV4, wantRegion: "cn-north-1"},
+		{host: "aps-workspaces.cn-north-1.amazonaws.com.cn", wantAuth: auth.SigV4, wantRegion: "cn-north-1"},
+		{host: "aps-workspaces.cn-northwest-1.api.amazonwebservices.com.cn", wantAuth: auth.SigV4, wantRegion: "cn-northwest-1"},
+		{host: "aps-workspaces.eu-west-1.amazonaws.com", region: "us-east-1", wantAuth: auth.SigV4, wantRegion: "us-east-1"},
+		{host: "aps-workspaces.eu-west-1.amazonaws.com", auth: "none", wantAuth: auth.None, wantRegion: "eu-west-1"},
+		{host: "proxy.example", auth: "sigv4", wantAuth: auth.SigV4},
+		{host: "aps-workspaces.eu-west-1.amazonaws.com.example", wantAuth: auth.None},
+		{host: "notaps-workspaces.eu-west-1.amazonaws.com", wantAuth: auth.None},
+		{host: "x.aps-workspaces.eu-west-1.amazonaws.com", wantAuth: auth.None},
+		{host: "aps-workspaces.eu-west-1.vpce.amazonaws.com", wantAuth: auth.None},
+		{host: "aps.eu-west-1.amazonaws.com", wantAuth: auth.None}, // the control plane
 	} {
 		got := load(t, "REMOTE_WRITE_URL=https://"+c.host+"/api", "REMOTE_WRITE_AUTH="+c.auth, "REMOTE_WRITE_REGION="+c.region)
 		if got.RemoteWriteAuth != c.wantAuth || got.RemoteWriteRegion != c.wantRegion {
 			t.Errorf("%+v: %q in %q", c, got.RemoteWriteAuth, got.RemoteWriteRegion)
 		}
-		want := config.ProtocolAuto
+		want := remotewrite.Auto
 		if c.wantRegion != "" {
-			want = config.Protocol1
+			want = remotewrite.V1
 		}
 		if got.RemoteWriteProtocol != want {
 			t.Errorf("%+v: protocol %q, want %q", c, got.RemoteWriteProtocol, want)
 		}
 	}
-	if got := load(t, ampURL, "REMOTE_WRITE_PROTOCOL=2.0").RemoteWriteProtocol; got != config.Protocol2 {
+	if got := load(t, ampURL, "REMOTE_WRITE_PROTOCOL=2.0").RemoteWriteProtocol; got != remotewrite.V2 {
 		t.Errorf("2.0 asked for, got %q", got)
 	}
 }
@@ -66,7 +69,7 @@ func TestAMPHosts(t *testing.T) {
 func TestAuth(t *testing.T) {
 	t.Parallel()
 	type picked struct {
-		Auth                     config.Auth
+		Auth                     auth.Method
 		Username, Password, Role string
 		Token                    string
 	}
@@ -75,24 +78,34 @@ func TestAuth(t *testing.T) {
 		environ []string
 		want    picked
 	}{
-		{[]string{https}, picked{Auth: config.AuthNone}},
-		{[]string{https, "REMOTE_WRITE_USERNAME=me", "REMOTE_WRITE_PASSWORD=pw"}, picked{Auth: config.AuthBasic, Username: "me", Password: "pw"}},
-		{[]string{"REMOTE_WRITE_URL=https://me:p%40w@h.example/w"}, picked{Auth: config.AuthBasic, Username: "me", Password: "p@w"}},
-		{[]string{"REMOTE_WRITE_URL=https://me:@h.example/w"}, picked{Auth: config.AuthBasic, Username: "me"}},
-		{[]string{"REMOTE_WRITE_URL=https://me@h.example/w", "REMOTE_WRITE_PASSWORD=ssm:/pw"}, picked{Auth: config.AuthBasic, Username: "me", Password: "ssm:/pw"}},
-		{[]string{https, "REMOTE_WRITE_AUTH=basic", "REMOTE_WRITE_USERNAME=me", "REMOTE_WRITE_PASSWORD=file:/pw"}, picked{Auth: config.AuthBasic, Username: "me", Password: "file:/pw"}},
-		{[]string{https, "REMOTE_WRITE_BEARER_TOKEN=abc.d-e=="}, picked{Auth: config.AuthBearer, Token: "abc.d-e=="}},
-		{[]string{ampURL, "REMOTE_WRITE_ROLE_ARN=arn:aws-us-gov:iam::111122223333:role/a/b/writer", "REMOTE_WRITE_ROLE_EXTERNAL_ID=x:1"}, picked{Auth: config.AuthSigV4, Role: "arn:aws-us-gov:iam::111122223333:role/a/b/writer"}},
-		{[]string{ampURL, "REMOTE_WRITE_AUTH=bearer", "REMOTE_WRITE_BEARER_TOKEN=t"}, picked{Auth: config.AuthBearer, Token: "t"}},
+		{[]string{https}, picked{Auth: auth.None}},
+		{[]string{https, "REMOTE_WRITE_USERNAME=me", "REMOTE_WRITE_PASSWORD=pw"}, picked{Auth: auth.Basic, Username: "me", Password: "pw"}},
+		{[]string{"REMOTE_WRITE_URL=https://me:p%40w@h.example/w"}, picked{Auth: auth.Basic, Username: "me", Password: "p@w"}},
+		{[]string{"REMOTE_WRITE_URL=https://me:@h.example/w"}, picked{Auth: auth.Basic, Username: "me"}},
+		{[]string{"REMOTE_WRITE_URL=https://me@h.example/w", "REMOTE_WRITE_PASSWORD=ssm:/pw"}, picked{Auth: auth.Basic, Username: "me", Password: reference}},
+		{[]string{https, "REMOTE_WRITE_AUTH=basic", "REMOTE_WRITE_USERNAME=me", "REMOTE_WRITE_PASSWORD=file:/pw"}, picked{Auth: auth.Basic, Username: "me", Password: reference}},
+		{[]string{https, "REMOTE_WRITE_BEARER_TOKEN=abc.d-e=="}, picked{Auth: auth.Bearer, Token: "abc.d-e=="}},
+		{[]string{ampURL, "REMOTE_WRITE_ROLE_ARN=arn:aws-us-gov:iam::111122223333:role/a/b/writer", "REMOTE_WRITE_ROLE_EXTERNAL_ID=x:1"}, picked{Auth: auth.SigV4, Role: "arn:aws-us-gov:iam::111122223333:role/a/b/writer"}},
+		{[]string{ampURL, "REMOTE_WRITE_AUTH=bearer", "REMOTE_WRITE_BEARER_TOKEN=t"}, picked{Auth: auth.Bearer, Token: "t"}},
 	} {
 		got := load(t, c.environ...)
-		if diff := cmp.Diff(c.want, picked{got.RemoteWriteAuth, got.RemoteWriteUsername, got.RemoteWritePassword.Reveal(), string(got.RemoteWriteRoleARN), got.RemoteWriteBearerToken.Reveal()}); diff != "" {
+		if diff := cmp.Diff(c.want, picked{got.RemoteWriteAuth, got.RemoteWriteUsername, text(got.RemoteWritePassword), string(got.RemoteWriteRoleARN), text(got.RemoteWriteBearerToken)}); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", c.environ, diff)
 		}
 		if got.RemoteWriteURL.User != nil {
 			t.Errorf("%q: the URL has user info still", c.environ)
 		}
 	}
+}
+
+const reference = "(a reference)"
+
+// text is that of a setting that is no reference.
+func text(setting secret.Text) string {
+	if literal, ok := setting.Literal(); ok || !setting.IsSet() {
+		return literal
+	}
+	return reference
 }
 
 // What contradicts itself is one fault for each variable concerned.
@@ -134,6 +147,7 @@ func TestContradictions(t *testing.T) {
 		{"REMOTE_WRITE_URL=https://me@h.example/", "REMOTE_WRITE_PASSWORD"},
 		{https + " REMOTE_WRITE_CLIENT_KEY=file:/k", "REMOTE_WRITE_CLIENT_KEY"},
 		{https + " REMOTE_WRITE_CLIENT_CERTIFICATE=file:/c", "REMOTE_WRITE_CLIENT_CERTIFICATE"},
+		{https + " REMOTE_WRITE_CLIENT_CERTIFICATE=ssm: REMOTE_WRITE_CLIENT_KEY=file:/k", "REMOTE_WRITE_CLIENT_CERTIFICATE"},
 		{plainURL + " REMOTE_WRITE_CA=file:/ca REMOTE_WRITE_CLIENT_CERTIFICATE=file:/c REMOTE_WRITE_CLIENT_KEY=file:/k", "REMOTE_WRITE_CA REMOTE_WRITE_CLIENT_CERTIFICATE REMOTE_WRITE_CLIENT_KEY"},
 		{https + " REMOTE_WRITE_CA=nonsense", "REMOTE_WRITE_CA"},
 		{https + " REMOTE_WRITE_CLIENT_CERTIFICATE=" + nbsp(certificate) + " REMOTE_WRITE_CLIENT_KEY=" + nbsp(otherKey), "REMOTE_WRITE_CLIENT_CERTIFICATE"},

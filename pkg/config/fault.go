@@ -1,11 +1,14 @@
 package config
 
 import (
+	"errors"
 	"fmt"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
 // Fault is one setting that breaks its rule.
@@ -15,6 +18,7 @@ type Fault struct {
 	Rule     string
 }
 
+// String returns the variable, the value and the rule.
 func (f Fault) String() string {
 	if f.Value == "" {
 		return fmt.Sprintf("%s: %s", f.Variable, f.Rule)
@@ -25,6 +29,7 @@ func (f Fault) String() string {
 // Faults are all faults of a configuration, in the order of their variables.
 type Faults []Fault
 
+// Error lists all faults.
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
 	for i, fault := range f {
@@ -33,7 +38,7 @@ func (f Faults) Error() string {
 	return "the configuration has faults: " + strings.Join(lines, "; ")
 }
 
-// add notes that a field's value breaks its rule, and why if the rule does not tell.
+// add records that a field's value breaks its rule; a reason says more.
 func (f *Faults) add(vars map[string]string, fieldName string, why error) {
 	text := rule(fieldName)
 	if r, ok := why.(reason); ok { //nolint:errorlint // of this package, and never wrapped
@@ -44,8 +49,7 @@ func (f *Faults) add(vars map[string]string, fieldName string, why error) {
 	f.note(vars, variable, text)
 }
 
-// note adds a fault, unless one of its variable is known. Of the value it shows what
-// is no secret.
+// note records a fault, unless the variable has one.
 func (f *Faults) note(vars map[string]string, variable, text string) {
 	if f.has(variable) {
 		return
@@ -58,7 +62,7 @@ func (f *Faults) has(variable string) bool {
 	return slices.ContainsFunc(*f, func(known Fault) bool { return known.Variable == variable })
 }
 
-// shown is what may be seen of a variable's value.
+// shown returns the part of a variable's value that is not secret.
 func shown(variable, value string) string {
 	for field := range reflect.TypeFor[Config]().Fields() {
 		if field.Tag.Get("env") != variable || value == "" {
@@ -67,37 +71,35 @@ func shown(variable, value string) string {
 		switch field.Type {
 		case reflect.TypeFor[URL]():
 			return redact(value)
-		case reflect.TypeFor[Secret]():
-			return shownSecret(value)
+		case reflect.TypeFor[secret.Text]():
+			return secret.Shown(value)
 		case reflect.TypeFor[Headers]():
-			return redacted
+			return secret.Redacted
 		}
 	}
-	if variable == "REMOTE_WRITE_USERNAME" && !validUsername(value) {
-		return redacted // it may be name:password
+	if variable == "REMOTE_WRITE_USERNAME" && auth.CheckUser(value) != nil {
+		return secret.Redacted // it may be name:password
 	}
 	return value
-}
-
-// redact leaves out of a URL what can be secret; of one in which user and password
-// may be elsewhere it shows nothing.
-func redact(value string) string {
-	u, err := url.Parse(value)
-	if err != nil || u.Opaque != "" {
-		return redacted
-	}
-	if text := withoutSecrets(*u); !strings.Contains(text, "@") {
-		return text
-	}
-	return redacted
-}
-
-func withoutSecrets(u url.URL) string {
-	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	return u.String()
 }
 
 func rule(fieldName string) string {
 	field, _ := reflect.TypeFor[Config]().FieldByName(fieldName)
 	return field.Tag.Get("rule")
+}
+
+// errRule is replaced by the rule when it becomes a Fault.
+var errRule = errors.New("breaks the rule")
+
+// reason is an error that becomes part of a Fault. It shows nothing of a secret.
+type reason string
+
+func (r reason) Error() string { return string(r) }
+
+// must returns an error unless the condition holds.
+func must(ok bool) error {
+	if !ok {
+		return errRule
+	}
+	return nil
 }

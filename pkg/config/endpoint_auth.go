@@ -1,31 +1,30 @@
 package config
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"net/url"
-	"strings"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
-// resolveAuth settles how requests authenticate, and finds what contradicts it. The
-// user name and password of the URL end up where those of the variables are.
+// resolveAuth decides how requests authenticate, and finds settings that contradict it.
+// The user name and password of the URL move to where those of the variables are.
 func (c *Config) resolveAuth(vars map[string]string, amp bool, faults *Faults) {
 	c.checkCredentials(vars, faults)
 	set := func(variable string) bool { return vars[variable] != "" }
 	user := c.RemoteWriteURL.User
-	// Without the endpoint, which a dry run need not have, nobody knows what the rest
-	// would contradict.
+	// Without an endpoint, as in a dry run, nothing contradicts a default.
 	known := c.RemoteWriteURL.Host != "" && !faults.has("REMOTE_WRITE_URL")
 	if !set("REMOTE_WRITE_AUTH") {
 		switch {
 		case amp:
-			c.RemoteWriteAuth = AuthSigV4
+			c.RemoteWriteAuth = auth.SigV4
 		case set("REMOTE_WRITE_USERNAME") || user != nil:
-			c.RemoteWriteAuth = AuthBasic
+			c.RemoteWriteAuth = auth.Basic
 		case set("REMOTE_WRITE_BEARER_TOKEN"):
-			c.RemoteWriteAuth = AuthBearer
+			c.RemoteWriteAuth = auth.Bearer
 		default:
-			c.RemoteWriteAuth = AuthNone
+			c.RemoteWriteAuth = auth.None
 		}
 		if !known {
 			return
@@ -34,40 +33,38 @@ func (c *Config) resolveAuth(vars map[string]string, amp bool, faults *Faults) {
 		return
 	}
 	is := ", and it is " + string(c.RemoteWriteAuth)
-	belongs := func(variable string, to Auth) {
-		if set(variable) && c.RemoteWriteAuth != to {
-			faults.note(vars, variable, "to be set only where REMOTE_WRITE_AUTH is "+string(to)+is)
+	for variable, method := range map[string]auth.Method{
+		"REMOTE_WRITE_USERNAME": auth.Basic, "REMOTE_WRITE_PASSWORD": auth.Basic, "REMOTE_WRITE_BEARER_TOKEN": auth.Bearer,
+		"REMOTE_WRITE_ROLE_ARN": auth.SigV4, "REMOTE_WRITE_ROLE_EXTERNAL_ID": auth.SigV4,
+	} {
+		if set(variable) && c.RemoteWriteAuth != method {
+			faults.note(vars, variable, "to be set only where REMOTE_WRITE_AUTH is "+string(method)+is)
 		}
 	}
-	belongs("REMOTE_WRITE_USERNAME", AuthBasic)
-	belongs("REMOTE_WRITE_PASSWORD", AuthBasic)
-	belongs("REMOTE_WRITE_BEARER_TOKEN", AuthBearer)
-	belongs("REMOTE_WRITE_ROLE_ARN", AuthSigV4)
-	belongs("REMOTE_WRITE_ROLE_EXTERNAL_ID", AuthSigV4)
 	if set("REMOTE_WRITE_ROLE_EXTERNAL_ID") && !set("REMOTE_WRITE_ROLE_ARN") {
 		faults.note(vars, "REMOTE_WRITE_ROLE_EXTERNAL_ID", "to be set only with REMOTE_WRITE_ROLE_ARN")
 	}
-	if user != nil && c.RemoteWriteAuth != AuthBasic {
+	if user != nil && c.RemoteWriteAuth != auth.Basic {
 		faults.note(vars, "REMOTE_WRITE_URL", "no user name or password in it unless REMOTE_WRITE_AUTH is basic"+is)
 	}
 	switch c.RemoteWriteAuth {
-	case AuthBasic:
+	case auth.Basic:
 		if known {
 			c.resolveBasic(vars, user, faults)
 		}
-	case AuthBearer:
+	case auth.Bearer:
 		if !set("REMOTE_WRITE_BEARER_TOKEN") {
 			faults.note(vars, "REMOTE_WRITE_BEARER_TOKEN", "required where REMOTE_WRITE_AUTH is bearer: "+rule("RemoteWriteBearerToken"))
 		}
 	}
-	secrets := c.RemoteWriteAuth == AuthBasic || c.RemoteWriteAuth == AuthBearer
+	secrets := c.RemoteWriteAuth == auth.Basic || c.RemoteWriteAuth == auth.Bearer
 	if secrets && c.RemoteWriteURL.Scheme == "http" && !c.Loopback() {
 		c.Warnings = append(c.Warnings, "REMOTE_WRITE_URL is not https: passwords and tokens can be read on the way")
 	}
 }
 
-// resolveBasic brings user name and password together, from the variables and from
-// the URL. One may be here and the other there.
+// resolveBasic takes user name and password from the variables or from the URL, one
+// possibly from here and the other from there.
 func (c *Config) resolveBasic(vars map[string]string, user *url.Userinfo, faults *Faults) {
 	password, inURL := user.Password()
 	switch name := user.Username(); {
@@ -80,7 +77,9 @@ func (c *Config) resolveBasic(vars map[string]string, user *url.Userinfo, faults
 	}
 	switch {
 	case inURL && vars["REMOTE_WRITE_PASSWORD"] == "":
-		if c.RemoteWritePassword.UnmarshalText([]byte(password)) != nil || !plain(password) || !validUsername(c.RemoteWriteUsername) {
+		var err error
+		c.RemoteWritePassword, err = secret.Parse(password)
+		if err != nil || auth.CheckPassword(password) != nil || auth.CheckUser(c.RemoteWriteUsername) != nil {
 			faults.note(vars, "REMOTE_WRITE_URL", "a user name without colon and a password without control characters, or one that is a reference")
 		}
 	case vars["REMOTE_WRITE_PASSWORD"] == "":
@@ -90,25 +89,22 @@ func (c *Config) resolveBasic(vars map[string]string, user *url.Userinfo, faults
 	c.RemoteWriteURL.User = nil
 }
 
-// validUsername holds a user name against https://www.rfc-editor.org/rfc/rfc7617#section-2.
-func validUsername(name string) bool { return !strings.Contains(name, ":") && plain(name) }
-
-// checkCredentials finds texts that no header can carry.
+// checkCredentials finds texts that no header can carry. Those behind a reference are
+// not known yet.
 func (c *Config) checkCredentials(vars map[string]string, faults *Faults) {
-	if !validUsername(c.RemoteWriteUsername) {
+	if auth.CheckUser(c.RemoteWriteUsername) != nil {
 		faults.add(vars, "RemoteWriteUsername", nil)
 	}
-	if !plain(c.RemoteWritePassword.Reveal()) {
+	if password, ok := c.RemoteWritePassword.Literal(); ok && auth.CheckPassword(password) != nil {
 		faults.add(vars, "RemoteWritePassword", nil)
 	}
-	token := c.RemoteWriteBearerToken.Reveal()
-	if !isReference(token) && strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if token, ok := c.RemoteWriteBearerToken.Literal(); ok && auth.CheckToken(token) != nil {
 		faults.add(vars, "RemoteWriteBearerToken", nil)
 	}
 }
 
-// checkTLS finds certificates that are none or have no use. Those behind a reference
-// are not known yet.
+// checkTLS finds certificates that are malformed or have no use. Those behind a
+// reference are not known yet.
 func (c *Config) checkTLS(vars map[string]string, faults *Faults) {
 	const ca, certificate, key = "REMOTE_WRITE_CA", "REMOTE_WRITE_CLIENT_CERTIFICATE", "REMOTE_WRITE_CLIENT_KEY"
 	if c.RemoteWriteURL.Scheme == "http" && !faults.has("REMOTE_WRITE_URL") {
@@ -118,19 +114,20 @@ func (c *Config) checkTLS(vars map[string]string, faults *Faults) {
 			}
 		}
 	}
-	literal := func(s Secret) bool { return s.IsSet() && !isReference(s.Reveal()) }
-	if literal(c.RemoteWriteCA) && !x509.NewCertPool().AppendCertsFromPEM([]byte(c.RemoteWriteCA.Reveal())) {
-		faults.add(vars, "RemoteWriteCA", reason("there is no certificate in it"))
-	}
-	switch {
-	case c.RemoteWriteClientCertificate.IsSet() != c.RemoteWriteClientKey.IsSet():
-		if c.RemoteWriteClientKey.IsSet() {
-			faults.note(vars, key, "to be set only with "+certificate)
-		} else {
-			faults.note(vars, certificate, "to be set only with "+key)
+	if text, ok := c.RemoteWriteCA.Literal(); ok {
+		if _, err := auth.ParseCA(text); err != nil {
+			faults.add(vars, "RemoteWriteCA", reason("there is no certificate in it"))
 		}
-	case literal(c.RemoteWriteClientCertificate) && literal(c.RemoteWriteClientKey):
-		if _, err := tls.X509KeyPair([]byte(c.RemoteWriteClientCertificate.Reveal()), []byte(c.RemoteWriteClientKey.Reveal())); err != nil {
+	}
+	certificateText, literal := c.RemoteWriteClientCertificate.Literal()
+	keyText, literalKey := c.RemoteWriteClientKey.Literal()
+	switch {
+	case vars[certificate] != "" && vars[key] == "":
+		faults.note(vars, certificate, "to be set only with "+key)
+	case vars[certificate] == "" && vars[key] != "":
+		faults.note(vars, key, "to be set only with "+certificate)
+	case literal && literalKey:
+		if _, err := auth.ParseKeyPair(certificateText, keyText); err != nil {
 			faults.note(vars, certificate, "a certificate as PEM text, and in "+key+" its private key")
 		}
 	}
