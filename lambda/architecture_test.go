@@ -6,11 +6,18 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/config"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 )
 
 const module = "github.com/aws-exporters/ecr-remote-write"
@@ -126,4 +133,61 @@ func packageComments(t *testing.T, p goPackage) []string {
 		}
 	}
 	return files
+}
+
+// A family is one row: its name is in one place of the program, and so in no second list.
+func TestFamilyIsNamedOnce(t *testing.T) {
+	t.Parallel()
+	var source strings.Builder
+	for _, p := range packages(t) {
+		if strings.HasSuffix(p.ImportPath, "test") || strings.HasSuffix(p.ImportPath, "/local") {
+			continue // doubles, which state the contract on their own
+		}
+		for _, name := range p.GoFiles {
+			text, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Write(text)
+		}
+	}
+	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies()) {
+		if n := strings.Count(source.String(), `"`+family.Name+`"`); n != 1 {
+			t.Errorf("%s is named %d times in the program, want once", family.Name, n)
+		}
+	}
+}
+
+// The shape is all that configures which records have series and how they are labelled:
+// else what a changed setting ends could not be derived.
+func TestShapeIsAllConfiguration(t *testing.T) {
+	t.Parallel()
+	shape := reflect.TypeFor[inventory.Shape]()
+	for name, constructor := range map[string]any{"metrics.New": metrics.New, "selection.New": selection.New} {
+		if f := reflect.TypeOf(constructor); f.NumIn() != 1 || f.In(0) != shape {
+			t.Errorf("%s takes %v, want the shape alone", name, f)
+		}
+	}
+	// What a push adds may change values, or leave out whole units, but no labels.
+	push := map[string]string{"At": "the moment", "StateAvailable": "a value", "Only": "whole repositories"}
+	for i := range reflect.TypeFor[metrics.Options]().NumField() {
+		if name := reflect.TypeFor[metrics.Options]().Field(i).Name; push[name] == "" {
+			t.Errorf("metrics.Options.%s: if it changes labels, it belongs to the shape", name)
+		}
+	}
+	// Each field of the shape comes from a setting.
+	load := func(settings ...string) reflect.Value {
+		c, err := config.Load(append(settings, "REMOTE_WRITE_URL=http://127.0.0.1/write"), config.ToSend)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return reflect.ValueOf(c.Shape())
+	}
+	changed := load("EXTERNAL_LABELS=a=b", "FAMILIES_INCLUDE=a", "REPOSITORIES_EXCLUDE=b", "TAGS_INCLUDE=c", "IMAGES_PUSHED_WITHIN=1h",
+		"IMAGES_PULLED_WITHIN=2h", "IMAGES_PER_REPOSITORY=3", "STATE_URL=file:///state")
+	for i := range shape.NumField() {
+		if !load().Field(i).IsZero() || changed.Field(i).IsZero() {
+			t.Errorf("Shape.%s: %v without settings, %v with", shape.Field(i).Name, load().Field(i), changed.Field(i))
+		}
+	}
 }
