@@ -100,15 +100,16 @@ generated: ## are golden files and docs up to date?
 	fi
 
 .PHONY: lint
-lint: $(OUT)/bin/golangci-lint ## golangci-lint, as .golangci.yml says
+lint: $(OUT)/bin/golangci-lint $(OUT)/bin/deadcode ## golangci-lint, as .golangci.yml says, and no code that only tests reach
+	@unreachable="$$($(OUT)/bin/deadcode ./lambda)"; test -z "$$unreachable" || { echo "$$unreachable"; exit 1; }
 	@for module in . $(NESTED); do \
 		(cd $$module && $(CURDIR)/$< run --config $(CURDIR)/.golangci.yml ./...) || failed=1; \
 	done; test -z "$$failed"
 
-$(OUT)/bin/golangci-lint $(OUT)/bin/benchstat &: $(wildcard .ci/tools/go.*)
+$(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode &: $(wildcard .ci/tools/go.*)
 	@mkdir -p $(OUT)/bin
 	go build -C .ci/tools -o $(CURDIR)/$(OUT)/bin/ tool
-	@touch $(OUT)/bin/golangci-lint $(OUT)/bin/benchstat
+	@touch $(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode
 
 # sam validate logs the whole template: shown only when it finds something.
 .PHONY: template

@@ -13,19 +13,34 @@ func sameRecord[T Repository | Image](a, b *T) bool {
 	return a == b || sameValue(reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem())
 }
 
-// noPart are the types of fields that are no part of a record.
-var noPart = map[reflect.Type]bool{
-	reflect.TypeFor[Mark]():      true,
-	reflect.TypeFor[[]ShapeID](): true,
-	reflect.TypeFor[[]Image]():   true,
+// parts are the indexes of the fields that are part of a record, by the record's type.
+var parts = map[reflect.Type][]int{
+	reflect.TypeFor[Repository]():    partsOf(reflect.TypeFor[Repository]()),
+	reflect.TypeFor[Image]():         partsOf(reflect.TypeFor[Image]()),
+	reflect.TypeFor[Scan]():          partsOf(reflect.TypeFor[Scan]()),
+	reflect.TypeFor[SeverityCount](): partsOf(reflect.TypeFor[SeverityCount]()),
+}
+
+func partsOf(record reflect.Type) (fields []int) {
+	for i := range record.NumField() {
+		switch record.Field(i).Type {
+		case reflect.TypeFor[Mark](), reflect.TypeFor[[]ShapeID](), reflect.TypeFor[[]Image]():
+		default:
+			fields = append(fields, i)
+		}
+	}
+	return fields
 }
 
 func sameValue(a, b reflect.Value) bool {
 	switch a.Kind() {
 	case reflect.Struct:
-		for i := range a.NumField() {
-			field := a.Field(i)
-			if !noPart[field.Type()] && !sameValue(field, b.Field(i)) {
+		fields, known := parts[a.Type()]
+		if !known {
+			fields = partsOf(a.Type())
+		}
+		for _, i := range fields {
+			if !sameValue(a.Field(i), b.Field(i)) {
 				return false
 			}
 		}

@@ -115,10 +115,13 @@ func (r *Registry) mergeImages(newer, older, merged *Repository) {
 		case now == nil:
 			r.keepImage(imageUnit(older, old), Unit{})
 		case old != nil:
-			before := *now
-			now.Scan = newerScan(now.Scan, old.Scan)
+			before := now
+			if scan := newerScan(now.Scan, old.Scan); scan != now.Scan {
+				copied := *now
+				before, now.Scan = &copied, scan
+			}
 			shown := false
-			for _, copied := range []Unit{imageUnit(newer, &before), imageUnit(older, old)} {
+			for _, copied := range [2]Unit{imageUnit(newer, before), imageUnit(older, old)} {
 				now.Shown = copied.Image.Shown
 				r.keepImage(copied, imageUnit(merged, now))
 				shown = shown || now.Shown
