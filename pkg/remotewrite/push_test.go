@@ -77,7 +77,7 @@ func checkArrived(t testing.TB, to *remotewritetest.Server, n int) {
 func TestBatchBytes(t *testing.T) {
 	t.Parallel()
 	const n = 150
-	one, validator := wire.NewMessage(V1), wire.NewValidator(Limits{})
+	one, validator := wire.NewMessage(wire.V1), wire.NewValidator(Limits{})
 	one.Reset(at.UnixMilli())
 	var sizes []int // of the message after each series
 	for s := range images(n) {
