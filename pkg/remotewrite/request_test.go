@@ -22,7 +22,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// TestHeaders: these and no others, in every attempt, for series and metadata.
+// TestHeaders: every attempt has these headers and no others, also for metadata.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -76,8 +76,7 @@ func TestRedirects(t *testing.T) {
 	})
 }
 
-// TestBodies: whatever comes after the status, it is not read for long, neither
-// in bytes nor in time.
+// TestBodies: the body of a response is bounded in bytes and in time.
 func TestBodies(t *testing.T) {
 	t.Parallel()
 	var bomb bytes.Buffer
@@ -147,9 +146,9 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// TestLateReader: a transport that goes on reading a body after its answer gets
-// nothing of the next batch. (The race detector would not show it: snappy writes
-// in assembly.)
+// TestLateReader: a transport that goes on reading a body after the response gets
+// nothing of the next batch. (The race detector does not show it: snappy writes in
+// assembly.)
 func TestLateReader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -207,7 +206,7 @@ func TestBodyGuard(t *testing.T) {
 	if _, err := copied.Read(half); !errors.Is(err, errAttemptEnded) {
 		t.Errorf("after the end: %v", err)
 	}
-	// One that has been read to its end is at its end.
+	// One that has been read completely stays at its end.
 	if n, err := two.Read(half); n != 0 || err != io.EOF {
 		t.Errorf("after the end of both: %d, %v", n, err)
 	}
