@@ -243,43 +243,45 @@ func TestTransportReuse(t *testing.T) {
 func TestEarlyResponses(t *testing.T) {
 	t.Parallel()
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
-		to := remotewritetest.New(remotewritetest.Options{})
-		for i := range 60 {
-			to.Answer(remotewritetest.Answer{Status: []int{500, 200, 400}[i%3], Unread: i%2 == 0, ReadOnly: int64(i % 2 * 1000)})
-		}
-		server := httptest.NewUnstartedServer(to)
-		server.EnableHTTP2 = proto == "HTTP/2.0"
-		server.StartTLS()
-		defer server.Close()
-		u, err := url.Parse(server.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := New(Options{
-			URL: u, Client: &http.Client{Transport: server.Client().Transport},
-			MaxSeries: 100, MinBackoff: 1, MaxBackoff: 1,
+		t.Run(proto, func(t *testing.T) {
+			to := remotewritetest.New(remotewritetest.Options{})
+			for i := range 60 {
+				to.Answer(remotewritetest.Answer{Status: []int{500, 200, 400}[i%3], Unread: i%2 == 0, ReadOnly: int64(i % 2 * 1000)})
+			}
+			server := httptest.NewUnstartedServer(to)
+			server.EnableHTTP2 = proto == "HTTP/2.0"
+			server.StartTLS()
+			defer server.Close()
+			u, err := url.Parse(server.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := New(Options{
+				URL: u, Client: &http.Client{Transport: server.Client().Transport},
+				MaxSeries: 100, MinBackoff: 1, MaxBackoff: 1,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := 0; to.Unused() > 0; i++ {
+				if i == 100 {
+					t.Fatal("the script does not end")
+				}
+				report, err := s.Push(t.Context(), at, images(1000), nil)
+				checkReport(t, report, err)
+			}
+			if _, err := pushTo(t, s, images(1000)); err != nil {
+				t.Fatal(err)
+			}
+			checkArrived(t, &remotewritetest.Server{Receiver: to}, 1000)
+			for _, r := range to.Requests() {
+				if r.Proto != proto {
+					t.Fatal(r.Proto)
+				}
+			}
+			if v := to.Violations(); len(v) != 0 {
+				t.Error(v)
+			}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := 0; to.Unused() > 0; i++ {
-			if i == 100 {
-				t.Fatal("the script does not end")
-			}
-			report, err := s.Push(t.Context(), at, images(1000), nil)
-			checkReport(t, report, err)
-		}
-		if _, err := pushTo(t, s, images(1000)); err != nil {
-			t.Fatal(err)
-		}
-		checkArrived(t, &remotewritetest.Server{Receiver: to}, 1000)
-		for _, r := range to.Requests() {
-			if r.Proto != proto {
-				t.Fatal(r.Proto)
-			}
-		}
-		if v := to.Violations(); len(v) != 0 {
-			t.Error(v)
-		}
 	}
 }

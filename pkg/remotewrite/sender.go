@@ -41,14 +41,13 @@ func (p *Protocol) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q: must be %s, %s or %s", text, V1, V2, Auto)
 }
 
-// Limits are the largest labels that are sent, Reason why a series was dropped
-// before sending.
-type (
-	Limits = wire.Limits
-	Reason = wire.Reason
-)
+// Limits are the largest labels that are sent.
+type Limits = wire.Limits
 
-// Reasons are all reasons for which series are dropped.
+// Reason is why a series was dropped before sending.
+type Reason = wire.Reason
+
+// Reasons are all of them.
 var Reasons = wire.Reasons
 
 // Defaults of Options.
