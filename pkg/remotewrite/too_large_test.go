@@ -53,7 +53,7 @@ func TestTooLargeAlone(t *testing.T) {
 			t.Errorf("%+v", report)
 		}
 		var d *DeliveryError
-		if !errors.As(err, &d) || d.Status != 413 || d.Series != 1 || !strings.Contains(d.Body, "at most 500 are taken") {
+		if !errors.As(err, &d) || d.Status != 413 || d.Series != 1 || !strings.Contains(d.Body, "at most 500 are accepted") {
 			t.Errorf("error %v", err)
 		}
 	})
