@@ -14,6 +14,7 @@ import (
 	"github.com/golang/snappy"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite/internal/wire"
 )
 
 // BenchmarkMillion pushes a million series to a receiver on loopback that accepts
@@ -109,7 +110,7 @@ func (t *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t.raw = raw
-	if r.Header.Get("X-Prometheus-Remote-Write-Version") == V2.Version() {
+	if r.Header.Get("X-Prometheus-Remote-Write-Version") == wire.V2.Version() {
 		w.Header().Set("X-Prometheus-Remote-Write-Samples-Written", strconv.Itoa(records(t.raw, 5<<3|2)))
 	}
 	w.WriteHeader(http.StatusNoContent)

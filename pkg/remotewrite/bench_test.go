@@ -107,7 +107,7 @@ func BenchmarkEncode(b *testing.B) {
 func pushPath(p Protocol, series []metrics.Series) func() []byte {
 	var (
 		validator  = wire.NewValidator(Limits{})
-		msg        = wire.NewMessage(p)
+		msg        = wire.NewMessage(wire.Protocol(p))
 		compressed []byte
 	)
 	return func() []byte {

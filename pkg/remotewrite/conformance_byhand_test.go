@@ -24,10 +24,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// byHand is a remote-write sender made by hand, with prompb and writev2, to be
-// read and not to be fast. It keeps every rule that binds senders but for its
-// fault: so a check that it fails is one that this fault, and nothing else, made
-// it fail.
+// byHand is a simple remote-write sender on prompb and writev2. It keeps every rule
+// for senders except for its fault, so a check that fails has found this fault.
 type byHand struct {
 	url      *url.URL
 	client   *http.Client
@@ -36,7 +34,7 @@ type byHand struct {
 	header   http.Header // custom ones
 	fault    fault
 
-	spoken  remotewrite.Protocol // what Auto has found out
+	found   remotewrite.Protocol // by Auto
 	pushes  int
 	failed  bool         // the last push
 	backlog []wireSeries // of a sender that keeps what it could not send
@@ -44,8 +42,8 @@ type byHand struct {
 
 // fault is what a sender does wrong. The zero value is nothing.
 type fault struct {
-	// series changes each series of a push, counted from 1, before it is encoded,
-	// and reports whether it is sent.
+	// series changes a series of a push, counted from 1, before it is encoded, and
+	// reports whether it is sent.
 	series func(push int, s *wireSeries) bool
 	// v1 and v2 change a message, raw its encoding, request all but the body.
 	v1      func(*prompb.WriteRequest)
@@ -53,18 +51,18 @@ type fault struct {
 	raw     func([]byte) []byte
 	pack    func(raw []byte) []byte
 	request func(*http.Request)
-	// verdict judges an answer, if it reports true.
+	// verdict replaces the verdict on a response if it returns true.
 	verdict func(p remotewrite.Protocol, a *reply) (verdict, bool)
-	// heard changes the version to speak from then on.
-	heard func(p remotewrite.Protocol, a *reply) remotewrite.Protocol
-	wait  func(attempt int) time.Duration
+	// observe changes the version to send from then on.
+	observe func(p remotewrite.Protocol, a *reply) remotewrite.Protocol
+	wait    func(attempt int) time.Duration
 	// anyHeader lets every header be configured, quiet logs nothing, alone sends
 	// each series in a request of its own, backlog sends what could not be sent
 	// after what is new, forgets sends nothing after a push that failed.
 	anyHeader, quiet, alone, backlog, forgets bool
 }
 
-// wireSeries is a series as either protocol can carry it.
+// wireSeries is a series of either protocol.
 type wireSeries struct {
 	labels  []prompb.Label
 	samples []prompb.Sample
@@ -80,7 +78,7 @@ func (s *wireSeries) name() string {
 	return ""
 }
 
-// reply is an answer.
+// reply is a response.
 type reply struct {
 	status int
 	header http.Header
@@ -142,7 +140,7 @@ func (b *byHand) push(ctx context.Context, at time.Time, series iter.Seq[metrics
 	return r
 }
 
-// clean returns the labels as they are to be sent, and whether they can be.
+// clean returns the labels as they have to be sent, and whether they are valid.
 func clean(s metrics.Series) (w wireSeries, ok bool) {
 	w.family = s.Family
 	for _, l := range s.Labels {
@@ -159,11 +157,11 @@ func clean(s metrics.Series) (w wireSeries, ok bool) {
 	return w, legacyMetric.MatchString(w.name())
 }
 
-// deliver sends one message until the answer is final or the time is over.
+// deliver sends one message until the response is final or the time is up.
 func (b *byHand) deliver(ctx context.Context, all []wireSeries) result {
 	p := b.protocol
 	if p == remotewrite.Auto {
-		if p = b.spoken; p == "" {
+		if p = b.found; p == "" {
 			p = remotewrite.V2
 		}
 	}
@@ -176,14 +174,14 @@ func (b *byHand) deliver(ctx context.Context, all []wireSeries) result {
 		if err != nil {
 			return result{err: err}
 		}
-		if b.fault.heard != nil {
-			b.protocol, b.spoken = remotewrite.Auto, b.fault.heard(p, a)
+		if b.fault.observe != nil {
+			b.protocol, b.found = remotewrite.Auto, b.fault.observe(p, a)
 		}
 		switch b.judge(p, a) {
 		case accepted:
 			return result{accepted: len(all)}
 		case asV1:
-			p, b.spoken = remotewrite.V1, remotewrite.V1
+			p, b.found = remotewrite.V1, remotewrite.V1
 			if body, err = b.encode(p, all); err != nil {
 				return result{err: err}
 			}

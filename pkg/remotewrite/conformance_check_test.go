@@ -15,54 +15,54 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// wire is a request as it came, read with prompb and writev2.
-type wire struct {
+// message is a request as received, read with prompb and writev2.
+type message struct {
 	remotewritetest.Request
 	raw    []byte // before compression
 	v1     prompb.WriteRequest
 	v2     writev2.Request
 	series []wireSeries
-	err    error // why it cannot be read to the end
+	err    error // of decoding
 }
 
-func wiresOf(to *remotewritetest.Server) (all []*wire) {
+func messagesOf(to *remotewritetest.Server) (all []*message) {
 	for _, r := range to.Requests() {
-		w := &wire{Request: r}
+		w := &message{Request: r}
 		w.err = w.read()
 		all = append(all, w)
 	}
 	return all
 }
 
-func (w *wire) read() (err error) {
-	if w.raw, err = snappy.Decode(nil, w.Body); err != nil {
+func (m *message) read() (err error) {
+	if m.raw, err = snappy.Decode(nil, m.Body); err != nil {
 		return err
 	}
-	if w.Protocol == remotewritetest.V1 {
-		if err := w.v1.Unmarshal(w.raw); err != nil {
+	if m.Protocol == remotewritetest.V1 {
+		if err := m.v1.Unmarshal(m.raw); err != nil {
 			return err
 		}
-		for _, ts := range w.v1.Timeseries {
-			w.series = append(w.series, wireSeries{labels: ts.Labels, samples: ts.Samples})
+		for _, ts := range m.v1.Timeseries {
+			m.series = append(m.series, wireSeries{labels: ts.Labels, samples: ts.Samples})
 		}
 		return nil
 	}
-	if err := w.v2.Unmarshal(w.raw); err != nil {
+	if err := m.v2.Unmarshal(m.raw); err != nil {
 		return err
 	}
-	for _, ts := range w.v2.Timeseries {
+	for _, ts := range m.v2.Timeseries {
 		var s wireSeries
 		for i := 0; i+1 < len(ts.LabelsRefs); i += 2 {
 			name, value := ts.LabelsRefs[i], ts.LabelsRefs[i+1]
-			if int(max(name, value)) >= len(w.v2.Symbols) {
-				return fmt.Errorf("references %d and %d, where there are %d symbols", name, value, len(w.v2.Symbols))
+			if int(max(name, value)) >= len(m.v2.Symbols) {
+				return fmt.Errorf("references %d and %d, where there are %d symbols", name, value, len(m.v2.Symbols))
 			}
-			s.labels = append(s.labels, prompb.Label{Name: w.v2.Symbols[name], Value: w.v2.Symbols[value]})
+			s.labels = append(s.labels, prompb.Label{Name: m.v2.Symbols[name], Value: m.v2.Symbols[value]})
 		}
 		for _, sample := range ts.Samples {
 			s.samples = append(s.samples, prompb.Sample{Value: sample.Value, Timestamp: sample.Timestamp})
 		}
-		w.series = append(w.series, s)
+		m.series = append(m.series, s)
 	}
 	return nil
 }
@@ -77,12 +77,12 @@ var (
 const staleBits = 0x7ff0000000000002
 
 // each checks every request. There must be one.
-func each(check func(*wire) error) func(*scene) error {
+func each(check func(*message) error) func(*scene) error {
 	return func(s *scene) error {
-		if len(s.wires) == 0 {
+		if len(s.messages) == 0 {
 			return errors.New("no request came")
 		}
-		for i, w := range s.wires {
+		for i, w := range s.messages {
 			if err := check(w); err != nil {
 				return fmt.Errorf("request %d: %w", i, err)
 			}
@@ -91,25 +91,25 @@ func each(check func(*wire) error) func(*scene) error {
 	}
 }
 
-// readable is each for what is to be found in the body.
-func readable(check func(*wire) error) func(*scene) error {
-	return each(func(w *wire) error {
-		if w.err != nil {
-			return w.err
+// readable is each for checks of the body.
+func readable(check func(*message) error) func(*scene) error {
+	return each(func(m *message) error {
+		if m.err != nil {
+			return m.err
 		}
-		if len(w.series) == 0 {
+		if len(m.series) == 0 {
 			return errors.New("no series in it")
 		}
-		return check(w)
+		return check(m)
 	})
 }
 
 // eachSeries checks every series of every request.
 func eachSeries(check func(*wireSeries) error) func(*scene) error {
-	return readable(func(w *wire) error {
-		for i := range w.series {
-			if err := check(&w.series[i]); err != nil {
-				return fmt.Errorf("series %d %v: %w", i, w.series[i].labels, err)
+	return readable(func(m *message) error {
+		for i := range m.series {
+			if err := check(&m.series[i]); err != nil {
+				return fmt.Errorf("series %d %v: %w", i, m.series[i].labels, err)
 			}
 		}
 		return nil
@@ -128,11 +128,11 @@ func eachLabel(check func(l prompb.Label) error) func(*scene) error {
 	})
 }
 
-// eachV2 checks every series as 2.0 has it.
+// eachV2 checks every series of a 2.0 message.
 func eachV2(check func(w *writev2.Request, ts *writev2.TimeSeries) error) func(*scene) error {
-	return readable(func(w *wire) error {
-		for i := range w.v2.Timeseries {
-			if err := check(&w.v2, &w.v2.Timeseries[i]); err != nil {
+	return readable(func(m *message) error {
+		for i := range m.v2.Timeseries {
+			if err := check(&m.v2, &m.v2.Timeseries[i]); err != nil {
 				return fmt.Errorf("series %d: %w", i, err)
 			}
 		}
@@ -151,43 +151,43 @@ func all(checks ...func(*scene) error) func(*scene) error {
 	}
 }
 
-// header demands one header with exactly one of these values.
+// header requires one header with exactly one of these values.
 func header(name string, want ...string) func(*scene) error {
-	return each(func(w *wire) error {
-		if got := w.Header.Values(name); len(got) != 1 || !slices.Contains(want, got[0]) {
+	return each(func(m *message) error {
+		if got := m.Header.Values(name); len(got) != 1 || !slices.Contains(want, got[0]) {
 			return fmt.Errorf("header %s is %q, want one of %q", name, got, want)
 		}
 		return nil
 	})
 }
 
-// headerLike demands one header of a form.
+// headerLike requires one header of a form.
 func headerLike(name string, form *regexp.Regexp) func(*scene) error {
-	return each(func(w *wire) error {
-		if got := w.Header.Values(name); len(got) != 1 || !form.MatchString(got[0]) {
+	return each(func(m *message) error {
+		if got := m.Header.Values(name); len(got) != 1 || !form.MatchString(got[0]) {
 			return fmt.Errorf("header %s is %q", name, got)
 		}
 		return nil
 	})
 }
 
-// requests demands a number of requests.
+// requests requires a number of requests.
 func requests(n int) func(*scene) error {
 	return func(s *scene) error {
-		if len(s.wires) != n {
-			return fmt.Errorf("%d requests, want %d", len(s.wires), n)
+		if len(s.messages) != n {
+			return fmt.Errorf("%d requests, want %d", len(s.messages), n)
 		}
 		return nil
 	}
 }
 
-// attempts demands a number of requests for each push, which the timestamp of
+// attempts requires a number of requests for each push, which the timestamp of
 // its samples tells apart.
 func attempts(want ...int) func(*scene) error {
 	return func(s *scene) error {
 		var pushes []int64
 		var got []int
-		for _, w := range s.wires {
+		for _, w := range s.messages {
 			if len(w.series) == 0 {
 				return errors.New("a request without series")
 			}
@@ -206,16 +206,16 @@ func attempts(want ...int) func(*scene) error {
 	}
 }
 
-// takenWhole demands that the strict receiver found nothing wrong.
-func takenWhole(s *scene) error {
+// noViolations requires that the strict receiver found nothing wrong.
+func noViolations(s *scene) error {
 	if broken := s.to.Violations(); len(broken) > 0 {
 		return fmt.Errorf("a receiver cannot read it: %q", broken)
 	}
 	return nil
 }
 
-// believed demands that the sender believes to have delivered n series.
-func believed(n int) func(*scene) error {
+// deliveredSeries requires that the sender reports to have delivered n series.
+func deliveredSeries(n int) func(*scene) error {
 	return func(s *scene) error {
 		if got := s.accepted(); got != n {
 			return fmt.Errorf("the sender believes to have delivered %d series, want %d: %+v", got, n, s.results)
@@ -224,7 +224,7 @@ func believed(n int) func(*scene) error {
 	}
 }
 
-// stored demands that the receiver has n series, each with a number of samples.
+// stored requires that the receiver has n series, each with a number of samples.
 func stored(n, samples int) func(*scene) error {
 	return func(s *scene) error {
 		all := s.to.All()
@@ -240,11 +240,11 @@ func stored(n, samples int) func(*scene) error {
 	}
 }
 
-// spoken demands the protocols of the requests, in order.
-func spoken(want ...remotewritetest.Protocol) func(*scene) error {
+// protocols requires the protocols of the requests, in order.
+func protocols(want ...remotewritetest.Protocol) func(*scene) error {
 	return func(s *scene) error {
 		var got []remotewritetest.Protocol
-		for _, w := range s.wires {
+		for _, w := range s.messages {
 			got = append(got, w.Protocol)
 		}
 		if !slices.Equal(got, want) {
@@ -254,10 +254,10 @@ func spoken(want ...remotewritetest.Protocol) func(*scene) error {
 	}
 }
 
-// inOrder demands that no sample of a series comes after a later one of it.
+// inOrder requires that the samples of a series arrive in the order of time.
 func inOrder(s *scene) error {
 	last := make(map[string]int64)
-	for i, w := range s.wires {
+	for i, w := range s.messages {
 		for _, series := range w.series {
 			key := fmt.Sprint(series.labels)
 			for _, sample := range series.samples {
@@ -268,10 +268,10 @@ func inOrder(s *scene) error {
 			}
 		}
 	}
-	return believedSome(s)
+	return deliveredSome(s)
 }
 
-func believedSome(s *scene) error {
+func deliveredSome(s *scene) error {
 	if s.accepted() == 0 {
 		return errors.New("nothing was delivered")
 	}
@@ -282,7 +282,7 @@ func believedSome(s *scene) error {
 func bits(want ...float64) func(*scene) error {
 	return func(s *scene) error {
 		var got []uint64
-		for _, w := range s.wires {
+		for _, w := range s.messages {
 			for _, series := range w.series {
 				for _, sample := range series.samples {
 					got = append(got, math.Float64bits(sample.Value))
@@ -296,18 +296,18 @@ func bits(want ...float64) func(*scene) error {
 	}
 }
 
-// answer is n answers of a status.
+// answer is n responses of a status.
 func answer(n, status int, body string) []remotewritetest.Answer {
 	return slices.Repeat([]remotewritetest.Answer{{Status: status, Body: body}}, n)
 }
 
-// growing demands that the waits between the requests grow.
+// growing requires that the waits between the requests grow.
 func growing(s *scene) error {
-	if len(s.wires) < 6 {
-		return fmt.Errorf("%d requests", len(s.wires))
+	if len(s.messages) < 6 {
+		return fmt.Errorf("%d requests", len(s.messages))
 	}
-	first := s.wires[1].At.Sub(s.wires[0].At)
-	last := s.wires[5].At.Sub(s.wires[4].At)
+	first := s.messages[1].At.Sub(s.messages[0].At)
+	last := s.messages[5].At.Sub(s.messages[4].At)
 	if first <= 0 || last < 4*first {
 		return fmt.Errorf("a wait of %s at first, and of %s in the end", first, last)
 	}

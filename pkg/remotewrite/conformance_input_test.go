@@ -15,7 +15,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
-// images is a run's series, as it yields them: built in place.
+// images yields series that are built in place.
 func images(n int) iter.Seq[metrics.Series] {
 	return func(yield func(metrics.Series) bool) {
 		labels := make([]metrics.Label, 4)
@@ -35,11 +35,10 @@ func images(n int) iter.Seq[metrics.Series] {
 
 var sizeOf = &metrics.Family{Name: "aws_ecr_image_size_in_bytes", Help: "The size of an image in bytes", Type: "gauge"}
 
-// delivered are how many of dirty can be.
+// delivered is the number of series of dirty that can be delivered.
 const delivered = 5
 
-// dirty is a run's series as they ought not to be: some can be put in order,
-// some cannot be sent at all.
+// dirty yields series with faults: some can be corrected, some cannot be sent.
 func dirty() iter.Seq[metrics.Series] {
 	return func(yield func(metrics.Series) bool) {
 		name := metrics.Label{Name: "__name__", Value: sizeOf.Name}
@@ -67,7 +66,7 @@ func dirty() iter.Seq[metrics.Series] {
 
 func pushDirty(s *scene) { s.push(dirty()) }
 
-// values is a run of gauges with these values.
+// values yields gauges with these values.
 func values(all ...float64) iter.Seq[metrics.Series] {
 	return func(yield func(metrics.Series) bool) {
 		for i, v := range all {
@@ -102,7 +101,7 @@ func faultValue(change func(float64) float64) fault {
 	return faultSeries(func(s *wireSeries) { s.samples[0].Value = change(s.samples[0].Value) })
 }
 
-// faultVerdict judges answers of a status in its own way.
+// faultVerdict gives responses of these statuses another verdict.
 func faultVerdict(v verdict, statuses ...int) fault {
 	return fault{verdict: func(_ remotewrite.Protocol, a *reply) (verdict, bool) {
 		return v, slices.Contains(statuses, a.status)

@@ -17,7 +17,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// What both specifications ask for in other words, and the faults against it.
+// Requirements that both specifications have in different words, and their faults.
 
 func pushTwice(s *scene) {
 	s.push(images(12))
@@ -32,8 +32,8 @@ func pushOnEach(n int) func(*scene) {
 	}
 }
 
-// final are the answers that no second attempt may follow. 413 is not one: it is
-// about the request's size, and halves of it are other requests.
+// final are the responses after which nothing may be retried. 413 is not one: the
+// halves of a request are other requests.
 var final = func() (answers []remotewritetest.Answer) {
 	for _, status := range []int{400, 401, 403, 404, 405, 408, 409, 410, 415, 422, 451, 499} {
 		answers = append(answers, remotewritetest.Answer{
@@ -43,10 +43,10 @@ var final = func() (answers []remotewritetest.Answer) {
 	return answers
 }()
 
-// overloaded asks to wait for longer than a push has time.
+// overloaded asks to wait for longer than the deadline of a push.
 var overloaded = []remotewritetest.Answer{{Status: 503, Header: http.Header{"Retry-After": {"60"}}}}
 
-// misleading are answers whose text says something else than their status.
+// misleading are responses whose text contradicts their status.
 var misleading = []remotewritetest.Answer{
 	{Status: 400, Body: "503 Service Unavailable: overloaded, please retry"},
 	{Status: 500, Body: "400 Bad Request: out of order sample, do not retry"},
@@ -61,8 +61,8 @@ var faultInterprets = fault{verdict: func(_ remotewrite.Protocol, a *reply) (ver
 
 const strangeError = `user=1: "err": out of order sample. series={__name__="a\b", é="<&>"}` + "\n\tand 7 more"
 
-// faultFollowsVersion speaks what the response's version header says.
-var faultFollowsVersion = fault{heard: func(p remotewrite.Protocol, a *reply) remotewrite.Protocol {
+// faultFollowsVersion sends the version of the response's version header.
+var faultFollowsVersion = fault{observe: func(p remotewrite.Protocol, a *reply) remotewrite.Protocol {
 	switch a.header.Get("X-Prometheus-Remote-Write-Version") {
 	case "0.1.0":
 		return remotewrite.V1
@@ -74,8 +74,8 @@ var faultFollowsVersion = fault{heard: func(p remotewrite.Protocol, a *reply) re
 
 var reservedHeaders = []string{"Content-Encoding", "content-type", "USER-AGENT", "X-Prometheus-Remote-Write-Version"}
 
-// configureHeaders tries to have each reserved header overridden, and sets one
-// that is not. Whoever is let pushes.
+// configureHeaders tries to override each reserved header and sets one that is not
+// reserved. It pushes with every sender that allows it.
 func configureHeaders(s *scene) {
 	s.push(images(1))
 	for _, name := range append(slices.Clone(reservedHeaders), "X-Scope-OrgID") {
@@ -85,14 +85,13 @@ func configureHeaders(s *scene) {
 	}
 }
 
-// reservedAs demands the reserved headers as they should be, and that another
-// one could be set.
+// reservedAs requires the right reserved headers, and that another one could be set.
 func reservedAs(contentType, version string) func(*scene) error {
 	return all(
 		header("Content-Encoding", "snappy"), header("Content-Type", contentType),
 		header("X-Prometheus-Remote-Write-Version", version), headerLike("User-Agent", product),
 		func(s *scene) error {
-			if got := s.wires[len(s.wires)-1].Header.Get("X-Scope-OrgID"); got != "custom" {
+			if got := s.messages[len(s.messages)-1].Header.Get("X-Scope-OrgID"); got != "custom" {
 				return fmt.Errorf("header X-Scope-OrgID is %q", got)
 			}
 			return nil
@@ -117,13 +116,13 @@ func labelRules(id string, sentences labelSentences) []rule {
 		{check: eachLabel(isUTF8), wrong: faultLabel("zone", "\xff")},
 		{check: eachSeries(legacyName), wrong: faultMetricName},
 		{check: eachLabel(legacyLabelName), wrong: faultLabel("tag-name", "x")},
-		{do: pushFamilies, check: all(eachLabel(notReserved), believedSome), wrong: faultLabel("__tenant__", "x")},
+		{do: pushFamilies, check: all(eachLabel(notReserved), deliveredSome), wrong: faultLabel("__tenant__", "x")},
 	}
 	for i := range rules {
 		r := &rules[i]
 		r.id, r.sentence = id+strconv.Itoa(i+1), sentences[i]
 		if r.do == nil {
-			r.do, r.check = pushDirty, all(r.check, believed(delivered))
+			r.do, r.check = pushDirty, all(r.check, deliveredSeries(delivered))
 		}
 	}
 	return rules
@@ -189,7 +188,7 @@ func notReserved(l prompb.Label) error {
 	return nil
 }
 
-// pushFamilies pushes a series of every family there is, with all its labels.
+// pushFamilies pushes one series of every family, with all its labels.
 func pushFamilies(s *scene) {
 	s.push(func(yield func(metrics.Series) bool) {
 		for _, f := range metrics.Families() {
@@ -205,7 +204,7 @@ func pushFamilies(s *scene) {
 }
 
 var (
-	// faultIncomplete leaves labels out that were sent before.
+	// faultIncomplete omits labels that were sent before.
 	faultIncomplete = fault{series: func(push int, s *wireSeries) bool {
 		if push > 1 {
 			s.labels = slices.DeleteFunc(s.labels, func(l prompb.Label) bool { return l.Name == "registry_id" })
@@ -220,7 +219,7 @@ var (
 
 // Rules for stale markers.
 
-// registry is one with two images, of which one is gone.
+// registry has two images, of which one is gone.
 func registry() *inventory.Registry {
 	repo := &inventory.Repository{Name: "app", URI: "1.dkr.ecr.eu-west-1.amazonaws.com/app", RegistryID: "1", TagMutability: "MUTABLE"}
 	r := &inventory.Registry{ID: "1", ListedAt: 1, Repositories: []*inventory.Repository{repo}}
@@ -240,9 +239,8 @@ func familyTable() *metrics.Table {
 	return table
 }
 
-// pushEnded pushes the series of what is there, and the markers of what is not
-// any more.
-func pushEnded(s *scene) {
+// pushStale pushes the series of what exists and the markers of what is gone.
+func pushStale(s *scene) {
 	r := registry()
 	s.push(func(yield func(metrics.Series) bool) {
 		for one := range familyTable().All(r, metrics.Options{}) {
@@ -273,10 +271,10 @@ func tagOf(s *wireSeries) string {
 	return ""
 }
 
-// endedOnce demands a last sample for each series of the image that is gone.
-func endedOnce(s *scene) error {
+// markedOnce requires one sample for each series of the image that is gone.
+func markedOnce(s *scene) error {
 	n := 0
-	for _, w := range s.wires {
+	for _, w := range s.messages {
 		for i := range w.series {
 			if tagOf(&w.series[i]) == "goes" {
 				n++
@@ -289,9 +287,9 @@ func endedOnce(s *scene) error {
 	return nil
 }
 
-// markersOnly demands the marker for what is gone, and for nothing else.
+// markersOnly requires the marker for what is gone, and for nothing else.
 func markersOnly(s *scene) error {
-	if err := endedOnce(s); err != nil {
+	if err := markedOnce(s); err != nil {
 		return err
 	}
 	return eachSeries(func(series *wireSeries) error {
@@ -308,10 +306,10 @@ func noMarkers(s *scene) error {
 			return errors.New("a marker for a series that goes on")
 		}
 		return nil
-	}), believed(2))(s)
+	}), deliveredSeries(2))(s)
 }
 
-// pushNaN pushes numbers of which one is none.
+// pushNaN pushes a NaN and a number.
 func pushNaN(s *scene) { s.push(values(math.NaN(), 1)) }
 
 func otherNaN(v float64) float64 {

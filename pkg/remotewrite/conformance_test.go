@@ -23,39 +23,38 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// rule is a sentence of a specification that binds senders, and how to tell
-// whether one keeps it.
+// rule is a sentence of a specification about senders, and the check for it.
 type rule struct {
-	// id is that of the sentence in testdata/conformance.txt.
+	// id is the sentence's in testdata/conformance.txt.
 	id string
-	// sentence is what it says, shortened where it is long.
+	// sentence is its text, shortened if long.
 	sentence string
-	// protocol is what the sender is set to, if not to the specification's.
+	// protocol is the sender's setting if it is not the specification's version.
 	protocol remotewrite.Protocol
 	// batch, if not 0, is the largest number of series in a request of our sender.
 	batch int
-	// to and answers make the receiver.
+	// to and answers configure the receiver.
 	to      remotewritetest.Options
 	answers []remotewritetest.Answer
-	// do is what the sender is made to do. If nil, it pushes some series once.
+	// do makes the sender act. If nil, it pushes some series once.
 	do func(*scene)
-	// check says what is wrong with what came of it.
+	// check returns what is wrong with the outcome.
 	check func(*scene) error
 	// wrong is a fault that check must find.
 	wrong fault
-	// outside, if set, is why the sentence asks nothing of this sender. If there
-	// is a check all the same, it is that nothing of the kind is done.
+	// outside, if set, is why the sentence does not apply to this sender. A check then
+	// verifies that the sender does nothing of the kind.
 	outside string
 }
 
-// sender is ours, or one made by hand.
+// sender is ours or a byHand.
 type sender interface {
 	push(ctx context.Context, at time.Time, series iter.Seq[metrics.Series]) result
-	// with returns a sender that sets a custom header, or why it may not be set.
+	// with returns a sender that sets a custom header, or an error if it is reserved.
 	with(name, value string) (sender, error)
 }
 
-// result is what a sender says of a push.
+// result is what a sender reports of a push.
 type result struct {
 	accepted int
 	err      error
@@ -66,21 +65,21 @@ func (r *result) add(o result) {
 	r.err = errors.Join(r.err, o.err)
 }
 
-// scene is a sender, a receiver, and what went on between them.
+// scene is a sender, a receiver, and what they exchanged.
 type scene struct {
-	t       *testing.T
-	to      *remotewritetest.Server
-	sender  sender
-	pushed  int // series
-	results []result
-	log     *lines
-	wires   []*wire
+	t        *testing.T
+	to       *remotewritetest.Server
+	sender   sender
+	pushed   int // series
+	results  []result
+	log      *lines
+	messages []*message
 }
 
 // firstRun is the timestamp of the first push. Others follow every two minutes.
 var firstRun = time.Date(2026, 11, 22, 10, 30, 0, 123_456_789, time.UTC)
 
-// push has the sender push, with time for it until the next push.
+// push makes the sender push, with the time until the next push as its deadline.
 func (s *scene) push(series iter.Seq[metrics.Series]) { s.pushBy(s.sender, series) }
 
 func (s *scene) pushBy(by sender, series iter.Seq[metrics.Series]) {
@@ -96,7 +95,7 @@ func (s *scene) pushBy(by sender, series iter.Seq[metrics.Series]) {
 	}))
 }
 
-// accepted is how many series the sender believes to have delivered.
+// accepted is the number of series that the sender reports as delivered.
 func (s *scene) accepted() (n int) {
 	for _, r := range s.results {
 		n += r.accepted
@@ -104,7 +103,7 @@ func (s *scene) accepted() (n int) {
 	return n
 }
 
-// ours is the sender that all this is about.
+// ours is the sender under test.
 type ours struct {
 	*remotewrite.Sender
 	options remotewrite.Options
@@ -130,14 +129,14 @@ func (o ours) with(name, value string) (sender, error) {
 	return newOurs(options)
 }
 
-// text is an auth.Secret that is none.
+// text is an auth.Secret of a fixed text.
 type text string
 
 func (t text) Value(context.Context) (string, error) { return string(t), nil }
 func (text) Refused(string)                          {}
 
-// TestConformance: our sender keeps each sentence of both specifications. So
-// does a sender made by hand, and the same with one fault does not.
+// TestConformance: our sender keeps each sentence of both specifications. So does a
+// byHand, and the same with one fault does not.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for _, spec := range []struct {
@@ -172,8 +171,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// play has a sender do what the rule says, ours or one with that fault, and
-// returns what the check says.
+// play makes a sender, ours or a byHand with that fault, do what the rule says, and
+// returns the result of the check.
 func (r *rule) play(t *testing.T, f *fault) (err error) {
 	synctest.Test(t, func(t *testing.T) {
 		options := r.to
@@ -198,7 +197,7 @@ func (r *rule) play(t *testing.T, f *fault) (err error) {
 		} else {
 			r.do(s)
 		}
-		s.wires = wiresOf(s.to)
+		s.messages = messagesOf(s.to)
 		err = r.check(s)
 		if broken := s.to.Violations(); f == nil && len(broken) > 0 {
 			err = errors.Join(err, fmt.Errorf("the receiver found %q", broken))
@@ -207,8 +206,8 @@ func (r *rule) play(t *testing.T, f *fault) (err error) {
 	return err
 }
 
-// TestConformanceComplete: every sentence of testdata/conformance.txt has one
-// rule, and every rule its sentence.
+// TestConformanceComplete: every sentence of testdata/conformance.txt has one rule,
+// and every rule a sentence.
 func TestConformanceComplete(t *testing.T) {
 	t.Parallel()
 	file, err := os.Open("testdata/conformance.txt")
@@ -261,7 +260,7 @@ func TestConformanceComplete(t *testing.T) {
 	}
 }
 
-// lines keeps what is logged.
+// lines collects the log.
 type lines struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -275,8 +274,7 @@ func (l *lines) Write(p []byte) (int, error) {
 
 func (l *lines) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(l, nil)) }
 
-// has reports whether a line has an attribute that is this text, no more and no
-// less.
+// has reports whether a line has an attribute with exactly this text.
 func (l *lines) has(text string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 )
 
 // rulesV1 are the sentences of
-// https://prometheus.io/docs/specs/prw/remote_write_spec/ that bind senders.
+// https://prometheus.io/docs/specs/prw/remote_write_spec/ about senders.
 func rulesV1() []rule {
 	return slices.Concat(protocolV1(), labelsV1(), retriesV1(), staleV1(), beyondV1())
 }
@@ -27,17 +27,17 @@ func protocolV1() []rule {
 		{id: "1.0#glossary.1", sentence: "the following definitions MUST be followed",
 			outside: "it defines words and asks for no behaviour"},
 		{id: "1.0#protocol.1", sentence: "MUST consist of RPCs with the following signature: func Send(WriteRequest)",
-			check: readable(func(w *wire) error {
-				if len(w.v1.Timeseries) != 12 {
-					return fmt.Errorf("%d timeseries in the WriteRequest", len(w.v1.Timeseries))
+			check: readable(func(m *message) error {
+				if len(m.v1.Timeseries) != 12 {
+					return fmt.Errorf("%d timeseries in the WriteRequest", len(m.v1.Timeseries))
 				}
 				return nil
 			}),
 			wrong: fault{raw: func([]byte) []byte { return nil }}},
 		{id: "1.0#protocol.2", sentence: "Senders MUST encode the Write Request in the body of a HTTP POST request",
-			check: all(each(func(w *wire) error {
-				if w.Method != http.MethodPost || len(w.Body) == 0 {
-					return fmt.Errorf("%s with %d bytes", w.Method, len(w.Body))
+			check: all(each(func(m *message) error {
+				if m.Method != http.MethodPost || len(m.Body) == 0 {
+					return fmt.Errorf("%s with %d bytes", m.Method, len(m.Body))
 				}
 				return nil
 			})),
@@ -68,15 +68,15 @@ func protocolV1() []rule {
 			do: configureHeaders, check: all(reservedAs("application/x-protobuf", "0.1.0"), requests(2)),
 			wrong: fault{anyHeader: true}},
 		{id: "1.0#protocol.11", sentence: "The body of the HTTP POST MUST be compressed with Google's Snappy",
-			check: each(func(w *wire) error { return w.err }),
+			check: each(func(m *message) error { return m.err }),
 			wrong: fault{pack: bytes.Clone}},
 		{id: "1.0#protocol.12", sentence: "The block format MUST be used",
-			check: readable(func(*wire) error { return nil }),
+			check: readable(func(*message) error { return nil }),
 			wrong: fault{pack: framed}},
 		{id: "1.0#protocol.13", sentence: "the framed format MUST NOT be used",
 			check: each(notFramed), wrong: fault{pack: framed}},
 		{id: "1.0#protocol.14", sentence: "The remote write request MUST be encoded using Google Protobuf 3",
-			check: readable(func(*wire) error { return nil }),
+			check: readable(func(*message) error { return nil }),
 			wrong: fault{raw: plainText}},
 		{id: "1.0#protocol.15", sentence: "and MUST use the schema defined above",
 			check: readable(schemaV1),
@@ -84,7 +84,7 @@ func protocolV1() []rule {
 		},
 		{id: "1.0#protocol.16", sentence: "clients MUST ignore the response body",
 			answers: []remotewritetest.Answer{{Status: 200, Body: "0 of 12 samples accepted, please send them again"}},
-			check:   all(requests(1), believed(12)),
+			check:   all(requests(1), deliveredSeries(12)),
 			wrong: fault{verdict: func(_ remotewrite.Protocol, a *reply) (verdict, bool) {
 				return refused, a.status == 200 && a.body != ""
 			}}},
@@ -96,13 +96,13 @@ func protocolV1() []rule {
 				"whatever the response says",
 			answers: []remotewritetest.Answer{{Status: 204, Header: http.Header{"X-Prometheus-Remote-Write-Version": {"2.0.0"}}}},
 			do:      pushTwice,
-			check:   spoken(remotewritetest.V1, remotewritetest.V1),
+			check:   protocols(remotewritetest.V1, remotewritetest.V1),
 			wrong:   faultFollowsVersion},
 		{id: "1.0#compatibility.3", sentence: "If there is no version header in the response, senders MUST assume 1.x compatibility only",
-			do: pushTwice, check: spoken(remotewritetest.V1, remotewritetest.V1),
-			wrong: fault{heard: func(remotewrite.Protocol, *reply) remotewrite.Protocol { return remotewrite.V2 }}},
+			do: pushTwice, check: protocols(remotewritetest.V1, remotewritetest.V1),
+			wrong: fault{observe: func(remotewrite.Protocol, *reply) remotewrite.Protocol { return remotewrite.V2 }}},
 		{id: "1.0#compatibility.4", sentence: "any 1.x compatible receivers MUST be able to read any 1.x compatible sender",
-			check: all(stored(12, 1), takenWhole), wrong: fault{raw: plainText}},
+			check: all(stored(12, 1), noViolations), wrong: fault{raw: plainText}},
 	}
 }
 
@@ -132,17 +132,17 @@ func retriesV1() []rule {
 	return []rule{
 		{id: "1.0#retries.1", sentence: "senders MUST retry write requests on HTTP 5xx responses",
 			answers: []remotewritetest.Answer{{Status: 500}, {Status: 502}, {Status: 503}, {Status: 504}, {Status: 599}},
-			check:   all(requests(6), sameBytes, stored(12, 1), believed(12)),
+			check:   all(requests(6), sameBytes, stored(12, 1), deliveredSeries(12)),
 			wrong:   faultVerdict(refused, 599)},
 		{id: "1.0#retries.2", sentence: "and MUST use a backoff algorithm to prevent overwhelming the server",
 			answers: answer(6, 500, ""), check: growing,
 			wrong: fault{wait: func(int) time.Duration { return 50 * time.Millisecond }}},
 		{id: "1.0#retries.3", sentence: "They MUST NOT retry write requests on HTTP 2xx",
 			answers: []remotewritetest.Answer{{Status: 200}, {Status: 201}, {Status: 202}, {Status: 204}, {Status: 299}},
-			do:      pushOnEach(5), check: all(requests(5), believed(60)),
+			do:      pushOnEach(5), check: all(requests(5), deliveredSeries(60)),
 			wrong: faultVerdict(again, 202)},
 		{id: "1.0#retries.4", sentence: "(They MUST NOT retry on) 4xx responses other than 429",
-			answers: final, do: pushOnEach(len(final)), check: all(requests(len(final)), believed(0)),
+			answers: final, do: pushOnEach(len(final)), check: all(requests(len(final)), deliveredSeries(0)),
 			wrong: faultVerdict(again, 408)},
 	}
 }
@@ -150,9 +150,9 @@ func retriesV1() []rule {
 func staleV1() []rule {
 	return []rule{
 		{id: "1.0#stale.1", sentence: "senders MUST send stale markers when a time series will no longer be appended to",
-			do: pushEnded, check: endedOnce, wrong: faultNoMarkers},
+			do: pushStale, check: markedOnce, wrong: faultNoMarkers},
 		{id: "1.0#stale.2", sentence: "Stale markers MUST be signalled by the special NaN value 0x7ff0000000000002",
-			do: pushEnded, check: markersOnly, wrong: faultValue(otherNaN)},
+			do: pushStale, check: markersOnly, wrong: faultValue(otherNaN)},
 		{id: "1.0#stale.3", sentence: "This value MUST NOT be used otherwise",
 			do: pushNaN, check: noMarkers, wrong: faultValue(asMarker)},
 	}
@@ -164,17 +164,17 @@ func beyondV1() []rule {
 			check: each(providedPath),
 			wrong: faultRequest(func(r *http.Request) { r.URL.Path = "/" })},
 		{id: "1.0#out-of-scope.2", sentence: "It is recommended that senders should persistently buffer sample data in the event of outages",
-			// The inventory is what is kept, and the next run sends all of it anew.
-			answers: overloaded, do: pushTwice, check: all(stored(12, 1), believed(12)),
+			// The inventory is persistent, and the next run sends all of it again.
+			answers: overloaded, do: pushTwice, check: all(stored(12, 1), deliveredSeries(12)),
 			wrong: fault{forgets: true}},
 		{id: "1.0#out-of-scope.3", sentence: "When senders do implement parallelisation they MUST preserve per-series sample ordering",
 			batch: 3, answers: overloaded, do: pushOnEach(3), check: inOrder, wrong: fault{backlog: true}},
 	}
 }
 
-func providedPath(w *wire) error {
-	if w.Path != "/workspaces/ws-1/api/v1/remote_write" {
-		return fmt.Errorf("sent to %s", w.Path)
+func providedPath(m *message) error {
+	if m.Path != "/workspaces/ws-1/api/v1/remote_write" {
+		return fmt.Errorf("sent to %s", m.Path)
 	}
 	return nil
 }
@@ -186,30 +186,30 @@ func inMilliseconds(s *wireSeries) error {
 	return nil
 }
 
-func notFramed(w *wire) error {
-	if bytes.HasPrefix(w.Body, []byte("\xff\x06\x00\x00sNaPpY")) {
+func notFramed(m *message) error {
+	if bytes.HasPrefix(m.Body, []byte("\xff\x06\x00\x00sNaPpY")) {
 		return errors.New("the framed format")
 	}
 	return nil
 }
 
-// schemaV1 demands that there is nothing but what the 1.0 schema names.
-func schemaV1(w *wire) error {
+// schemaV1 requires that there is nothing outside the 1.0 schema.
+func schemaV1(m *message) error {
 	var known prompb.WriteRequest
-	for _, s := range w.series {
+	for _, s := range m.series {
 		known.Timeseries = append(known.Timeseries, prompb.TimeSeries{Labels: s.labels, Samples: s.samples})
 	}
 	raw, err := known.Marshal()
-	if err == nil && !bytes.Equal(raw, w.raw) {
+	if err == nil && !bytes.Equal(raw, m.raw) {
 		err = errors.New("something that is not in the schema")
 	}
 	return err
 }
 
-// sameBytes demands that all requests have the same body.
+// sameBytes requires that all requests have the same body.
 func sameBytes(s *scene) error {
-	for _, w := range s.wires {
-		if w.Sum != s.wires[0].Sum {
+	for _, w := range s.messages {
+		if w.Sum != s.messages[0].Sum {
 			return errors.New("an attempt with another body")
 		}
 	}

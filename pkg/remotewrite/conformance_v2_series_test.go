@@ -51,8 +51,7 @@ func messageV2Rules() []rule {
 			outside: "there are no histograms", check: eachV2(noHistogram),
 			wrong: faultV2(func(r *writev2.Request) { r.Timeseries[3].Histograms = make([]writev2.Histogram, 1) })},
 		{id: "2.0#message.8", sentence: "metadata sub-fields SHOULD be provided",
-			// The unit is optional: no family of this project has one in its name's end
-			// that OpenMetrics knows and its values do not belie.
+			// The unit is optional: no family has one in the sense of OpenMetrics.
 			do: pushFamilies, check: eachV2(func(_ *writev2.Request, ts *writev2.TimeSeries) error {
 				if ts.Metadata.Type == writev2.Metadata_METRIC_TYPE_UNSPECIFIED || ts.Metadata.HelpRef == 0 {
 					return fmt.Errorf("metadata %v", ts.Metadata)
@@ -63,17 +62,17 @@ func messageV2Rules() []rule {
 		{id: "2.0#message.9", sentence: "Exemplars SHOULD be provided if they exist for a series",
 			outside: "none exist", check: eachV2(noExemplar), wrong: faultExemplar},
 		{id: "2.0#symbols.1", sentence: "The symbols table MUST be provided",
-			check: readable(func(w *wire) error {
-				if len(w.v2.Symbols) == 0 {
+			check: readable(func(m *message) error {
+				if len(m.v2.Symbols) == 0 {
 					return errors.New("no symbols")
 				}
 				return nil
 			}),
 			wrong: faultV2(func(r *writev2.Request) { r.Symbols = nil })},
 		{id: "2.0#symbols.2", sentence: "it MUST contain deduplicated strings used in series, exemplar labels, and metadata strings",
-			check: readable(func(w *wire) error {
-				if n := len(slices.Compact(slices.Sorted(slices.Values(w.v2.Symbols)))); n != len(w.v2.Symbols) {
-					return fmt.Errorf("%d symbols, of which %d are different", len(w.v2.Symbols), n)
+			check: readable(func(m *message) error {
+				if n := len(slices.Compact(slices.Sorted(slices.Values(m.v2.Symbols)))); n != len(m.v2.Symbols) {
+					return fmt.Errorf("%d symbols, of which %d are different", len(m.v2.Symbols), n)
 				}
 				return nil
 			}),
@@ -124,11 +123,11 @@ func seriesV2() []rule {
 			}),
 			wrong: faultV2(func(r *writev2.Request) { r.Timeseries[0].Samples[0].StartTimestamp = 1 })},
 		{id: "2.0#stale.1", sentence: "Senders SHOULD send stale markers when a time series will no longer be appended to",
-			do: pushEnded, check: endedOnce, wrong: faultNoMarkers},
+			do: pushStale, check: markedOnce, wrong: faultNoMarkers},
 		{id: "2.0#stale.2", sentence: "Senders MUST send stale markers if the discontinuation of time series is possible to detect",
-			do: pushEnded, check: endedOnce, wrong: faultNoMarkers},
+			do: pushStale, check: markedOnce, wrong: faultNoMarkers},
 		{id: "2.0#stale.3", sentence: "Stale markers MUST be signalled by the special NaN value 0x7ff0000000000002",
-			do: pushEnded, check: markersOnly, wrong: faultValue(otherNaN)},
+			do: pushStale, check: markersOnly, wrong: faultValue(otherNaN)},
 		{id: "2.0#stale.4", sentence: "This value MUST NOT be used otherwise",
 			do: pushNaN, check: noMarkers, wrong: faultValue(asMarker)},
 		{id: "2.0#metadata.1", sentence: "Metadata SHOULD follow the official Prometheus guidelines for Type and Help",
@@ -147,9 +146,9 @@ func faultV2(change func(*writev2.Request)) fault { return fault{v2: change} }
 
 var faultExemplar = faultV2(func(r *writev2.Request) { r.Timeseries[0].Exemplars = make([]writev2.Exemplar, 1) })
 
-func firstSymbol(w *wire) error {
-	if len(w.v2.Symbols) == 0 || w.v2.Symbols[0] != "" {
-		return fmt.Errorf("symbols %q", w.v2.Symbols)
+func firstSymbol(m *message) error {
+	if len(m.v2.Symbols) == 0 || m.v2.Symbols[0] != "" {
+		return fmt.Errorf("symbols %q", m.v2.Symbols)
 	}
 	return nil
 }
@@ -175,10 +174,10 @@ func isGauge(_ *writev2.Request, ts *writev2.TimeSeries) error {
 	return nil
 }
 
-// describedAsWritten demands of every family the type and help of its row.
+// describedAsWritten requires the type and help of every family.
 func describedAsWritten(s *scene) error {
 	families := metrics.Families()
-	for i, w := range s.wires {
+	for i, w := range s.messages {
 		if len(w.series) != len(families) {
 			return fmt.Errorf("request %d: %d series, want one of each family", i, len(w.series))
 		}
@@ -189,5 +188,5 @@ func describedAsWritten(s *scene) error {
 			}
 		}
 	}
-	return believedSome(s)
+	return deliveredSome(s)
 }

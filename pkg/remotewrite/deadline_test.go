@@ -18,10 +18,10 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// TestDeadlines pushes three batches of 200 series, one after the other, to each
-// failure. A push ends by its deadline, or early if waiting would be of no use; it
-// says what became of each series and what it knows of the cause; and nothing of
-// it is under way any more. An attempt has 8 s.
+// TestDeadlines pushes three batches of 200 series, one after the other, with each
+// failure. A push ends by its deadline, or early if waiting is useless; it accounts
+// for each series, reports the cause, and leaves nothing running. The timeout of an
+// attempt is 8 s.
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
 	type answer = remotewritetest.Answer
@@ -34,7 +34,7 @@ func TestDeadlines(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		protocol Protocol
-		deadline time.Duration // of 30 s if 0
+		deadline time.Duration // 30 s if 0
 		dial     func(context.Context, string, string) (net.Conn, error)
 		script   answers
 		want     metrics.Push // without the sizes
@@ -53,10 +53,10 @@ func TestDeadlines(t *testing.T) {
 		{name: "while sending the rest of the body", script: always(answer{ReadOnly: 5000, Delay: hour}),
 			want: metrics.Push{NotSent: 600, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
 			text: "no response before the deadline of the push"},
-		{name: "while waiting for the answer", script: hang(),
+		{name: "while waiting for the response", script: hang(),
 			want: metrics.Push{NotSent: 600, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
 			text: "no response before the deadline of the push"},
-		{name: "while reading the answer", deadline: 500 * time.Millisecond, script: always(answer{Status: 200, Body: "wait", Stall: true}),
+		{name: "while reading the response", deadline: 500 * time.Millisecond, script: always(answer{Status: 200, Body: "wait", Stall: true}),
 			want: metrics.Push{Accepted: 200, NotSent: 400, Requests: 1, Batches: 2, Duration: 500 * time.Millisecond},
 			text: "the deadline came before the first attempt"},
 		{name: "while reading an error", deadline: 500 * time.Millisecond, script: always(answer{Status: 400, Body: "bad", Stall: true}),
@@ -129,7 +129,7 @@ func TestDeadlines(t *testing.T) {
 				s := newSender(t, to, func(o *Options) {
 					o.Client = &http.Client{Transport: transport}
 					o.Protocol, o.Concurrency, o.MaxSeries = tt.protocol, 1, 200
-					// So short that the attempts come at known times.
+					// So short that the times of the attempts are known.
 					o.Timeout, o.MinBackoff, o.MaxBackoff = 8*time.Second, 1, 1
 				})
 				if tt.deadline == 0 {
@@ -168,20 +168,20 @@ func TestDeadlines(t *testing.T) {
 					t.Errorf("bare: %v", err)
 				}
 				// A handler that has not read its request does not notice that the sender
-				// is gone, and the bubble waits for it.
+				// is gone, and synctest waits for it.
 				time.Sleep(2 * hour)
 			})
 		})
 	}
 }
 
-// TestDeadlineWhileFilling: what the deadline leaves without a batch is counted,
-// to the last series.
+// TestDeadlineWhileFilling: series that the deadline leaves without a batch are
+// counted, to the last.
 func TestDeadlineWhileFilling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		to := remotewritetest.NewPipe(t, remotewritetest.Options{})
-		// Two batches are accepted, two never answered.
+		// Two batches are accepted, two get no response.
 		to.Answer(answers{{}, {}, {Delay: time.Hour}, {Delay: time.Hour}, {Delay: time.Hour}, {Delay: time.Hour}}...)
 		s := newSender(t, to, func(o *Options) { o.Concurrency, o.MaxSeries = 2, 10 })
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
@@ -200,7 +200,7 @@ func TestDeadlineWhileFilling(t *testing.T) {
 			t.Errorf("%+v", report)
 		}
 		var p *PushError
-		// In whatever order: both end at the deadline.
+		// In any order: both end at the deadline.
 		never := func(e *DeliveryError) bool { return e.Attempts == 0 }
 		if !errors.As(err, &p) || p.Series != 980 || len(p.Deliveries) != 2 || !slices.ContainsFunc(p.Deliveries, never) {
 			t.Errorf("error %v", err)
@@ -231,8 +231,8 @@ func TestEndedContext(t *testing.T) {
 	})
 }
 
-// TestCancelWhileWaiting: a wait ends with the context, and the last answer is
-// the error.
+// TestCancelWhileWaiting: a wait ends with the context, and the last response is the
+// error.
 func TestCancelWhileWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -47,7 +47,7 @@ type batch struct {
 // reset empties the batch for a message of the version.
 func (b *batch) reset(p Protocol, at int64) {
 	if b.msg == nil || b.protocol != p {
-		b.protocol, b.msg = p, wire.NewMessage(p)
+		b.protocol, b.msg = p, wire.NewMessage(wire.Protocol(p))
 	}
 	b.msg.Reset(at)
 	b.series, b.alone = 0, false
@@ -164,7 +164,7 @@ func (d *delivery) sendPart(ctx context.Context, b *batch, r request) {
 
 // split sends a body that was too large for the receiver in two.
 func (d *delivery) split(ctx context.Context, b *batch, r request) {
-	left, right, err := wire.Split(r.protocol, r.raw, r.series)
+	left, right, err := wire.Split(wire.Protocol(r.protocol), r.raw, r.series)
 	if err != nil {
 		d.record(r, attempts{last: r.previous, err: fmt.Errorf("splitting the batch: %w", err)}, result{refused: r.series})
 		return

@@ -15,8 +15,8 @@ import (
 
 type answers = []remotewritetest.Answer
 
-// TestStatuses pushes one series to each kind of status (TestJudge has them all), once with the status for the
-// first answer only, and once with no other until the deadline.
+// TestStatuses pushes one series with each kind of status (TestJudge has all), once
+// for the first response only and once for every response until the deadline.
 func TestStatuses(t *testing.T) {
 	t.Parallel()
 	statuses := []int{

@@ -9,8 +9,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// TestDiscard: a Sender that measures makes no request, and says of the same
-// series what one that sends says of them, but for what only requests have.
+// TestDiscard: a Sender that discards makes no request, and counts the same as one
+// that sends, except for requests.
 func TestDiscard(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ set, measured Protocol }{{"", V1}, {V1, V1}, {V2, V2}, {Auto, V1}} {
@@ -49,7 +49,7 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
-// TestDiscardDrops: what would not be sent is not measured either.
+// TestDiscardDrops: invalid series are dropped all the same.
 func TestDiscardDrops(t *testing.T) {
 	t.Parallel()
 	s, err := New(Options{Discard: true, Client: &http.Client{Transport: noRequests{t}}})

@@ -23,8 +23,7 @@ const (
 	// lineSeries go out in batches of lineBatch.
 	lineSeries = 80
 	lineBatch  = 20
-	// faultSlack is how long after its deadline a push may come back: what a busy
-	// machine may take to let it run.
+	// faultSlack is how long after its deadline a push may return on a busy machine.
 	faultSlack = 10 * time.Second
 )
 
@@ -44,15 +43,15 @@ func numbered() iter.Seq[metrics.Series] {
 	}
 }
 
-// faultCase is one fault that befalls some requests of a push.
+// faultCase is one fault that hits some requests of a push.
 type faultCase struct {
 	fault    remotewritetest.Fault
 	protocol remotewrite.Protocol
 	which    string
 }
 
-// befallen is which requests it befalls, and how many batches these are at most.
-func (c faultCase) befallen() (which remotewritetest.Which, batches int) {
+// affected is which requests it hits, and how many batches these are at most.
+func (c faultCase) affected() (which remotewritetest.Which, batches int) {
 	switch c.which {
 	case "always":
 		return remotewritetest.Always, lineSeries / lineBatch
@@ -63,8 +62,8 @@ func (c faultCase) befallen() (which remotewritetest.Which, batches int) {
 	}
 }
 
-// deadline is near where all batches can only fail, and far away where some are to
-// come to an end before it, since how long that takes is the machine's.
+// deadline is short if all batches can only fail, and long if some have to end before
+// it, since the machine may be slow.
 func (c faultCase) deadline() time.Duration {
 	status := c.fault.Status()
 	if retried := status == 0 || status/100 == 5; retried && c.which == "always" && !c.endless() {
@@ -73,8 +72,7 @@ func (c faultCase) deadline() time.Duration {
 	return time.Minute
 }
 
-// timeout is short where it is the timeout that ends an attempt. An answer gets the
-// time that the machine takes for it: a further attempt may not be broken.
+// timeout is short if it ends the broken attempts, and long if a response does.
 func (c faultCase) timeout() time.Duration {
 	if c.fault.Status() != 0 {
 		return 30 * time.Second
@@ -82,8 +80,8 @@ func (c faultCase) timeout() time.Duration {
 	return 500 * time.Millisecond
 }
 
-// endless: the broken requests are tried until somebody ends the push, which is
-// not to be before the others are through or before the receiver has them all.
+// endless reports whether the broken requests are retried until the push is
+// canceled, which must not happen before the others are done.
 func (c faultCase) endless() bool {
 	return c.want().NotSent > 0 && (c.which == "one batch" || c.fault.Delivers())
 }
@@ -102,8 +100,8 @@ func (s *successes) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// await waits until all that can come of an endless push has come, and a little
-// longer, for a few attempts more.
+// await waits until an endless push has done all that it can, and for a few attempts
+// more.
 func (c faultCase) await(ctx context.Context, to *remotewritetest.Server, s *successes) {
 	batches := int64(c.want().Accepted / lineBatch)
 	for ctx.Err() == nil && (s.n.Load() < batches || c.fault.Delivers() && len(to.All()) < lineSeries) {
@@ -114,13 +112,13 @@ func (c faultCase) await(ctx context.Context, to *remotewritetest.Server, s *suc
 
 // want is what must become of the series.
 func (c faultCase) want() metrics.Push {
-	_, batches := c.befallen()
+	_, batches := c.affected()
 	lost := batches * lineBatch
 	want := metrics.Push{Series: lineSeries, Accepted: lineSeries - lost}
 	switch status := c.fault.Status(); {
 	case status/100 == 2:
 		want.Accepted = lineSeries
-	case status/100 == 4: // many store a part, and none says here what it wrote
+	case status/100 == 4: // many store a part, and none reports here what it wrote
 		want.Unconfirmed = lost
 	case status/100 == 3:
 		want.Refused = lost
@@ -132,8 +130,8 @@ func (c faultCase) want() metrics.Push {
 	return want
 }
 
-// TestFaults: whatever happens between sender and receiver, Push comes back by its
-// deadline, and its report is true of what the receiver has.
+// TestFaults: whatever happens between sender and receiver, Push returns by its
+// deadline, and its counts match what the receiver has.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	var cases []faultCase
@@ -144,7 +142,7 @@ func TestFaults(t *testing.T) {
 			}
 		}
 	}
-	// More at once than there are processors: they mostly wait.
+	// More at once than there are processors, since they mostly wait.
 	var running sync.WaitGroup
 	turn := make(chan struct{}, 32)
 	for _, c := range cases {
@@ -160,7 +158,7 @@ func TestFaults(t *testing.T) {
 func (c faultCase) run(t *testing.T) {
 	to := remotewritetest.NewServer(t, remotewritetest.Options{ExpectViolations: true})
 	proxy := remotewritetest.NewProxy(t, to.URL)
-	which, _ := c.befallen()
+	which, _ := c.affected()
 	proxy.Break(c.fault, which)
 	transport := &successes{RoundTripper: newFaultTransport(t)}
 	s := newFaultSender(t, remotewrite.Options{URL: proxy.URL, Protocol: c.protocol, Timeout: c.timeout(), Client: &http.Client{Transport: transport}})
@@ -186,15 +184,15 @@ func (c faultCase) run(t *testing.T) {
 	report = pushByDeadline(t.Context(), t, s, time.Minute)
 	checkFaultReport(t, report, metrics.Push{Series: lineSeries, Accepted: lineSeries})
 	for _, v := range to.Violations() {
-		// What the sender has given up on may still be on its way to the proxy, and
-		// arrive when that is mended.
+		// A request that the sender has given up may still arrive after the proxy is
+		// mended.
 		if !strings.Contains(v, ": a sample at ") {
 			t.Error(v)
 		}
 	}
 }
 
-// TestConnectionRefused: the receiver is not there, and then it is.
+// TestConnectionRefused: the receiver does not listen at first.
 func TestConnectionRefused(t *testing.T) {
 	t.Parallel()
 	to := remotewritetest.NewServer(t, remotewritetest.Options{})
@@ -234,7 +232,7 @@ func TestTLSToPlainPort(t *testing.T) {
 	checkStored(t, to, report, false)
 }
 
-// TestFaultsMemory: of an answer without end, a little is read.
+// TestFaultsMemory: only a little of an endless response is read.
 func TestFaultsMemory(t *testing.T) { //nolint:paralleltest // it measures what the process allocates
 	for _, fault := range []remotewritetest.Fault{
 		remotewritetest.SlowBody, remotewritetest.LargeError, remotewritetest.EndlessError, remotewritetest.GzipBomb,
@@ -243,7 +241,7 @@ func TestFaultsMemory(t *testing.T) { //nolint:paralleltest // it measures what 
 		t.Run(string(fault), func(t *testing.T) {
 			to := remotewritetest.NewServer(t, remotewritetest.Options{})
 			proxy := remotewritetest.NewProxy(t, to.URL)
-			// The second attempt would be after the deadline: there is one.
+			// There is one attempt: the second would be after the deadline.
 			s := newFaultSender(t, remotewrite.Options{
 				URL: proxy.URL, Concurrency: 1, MaxSeries: lineSeries, MinBackoff: time.Hour,
 				Client: &http.Client{Transport: newFaultTransport(t)},
@@ -263,11 +261,11 @@ func TestFaultsMemory(t *testing.T) { //nolint:paralleltest // it measures what 
 			if n := proxy.Broken(); n != 1 {
 				t.Errorf("%d requests were broken", n)
 			}
-			// The receiver's work and the proxy's are in it.
+			// Including the receiver and the proxy.
 			if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
 				t.Errorf("%d bytes were allocated", n)
 			}
-			// What the system's buffers hold is in it.
+			// Including what the system buffers.
 			if n := proxy.Written() - written; n > 8<<20 {
 				t.Errorf("%d bytes were taken", n)
 			}
@@ -300,8 +298,8 @@ func newFaultSender(t *testing.T, o remotewrite.Options) *remotewrite.Sender {
 // faultClock makes every push of these tests later than the ones before.
 var faultClock atomic.Int64
 
-// pushByDeadline pushes all, and checks that it comes back by the deadline and what
-// must hold of every report.
+// pushByDeadline pushes all, and checks that it returns by the deadline and what must
+// hold of all counts.
 func pushByDeadline(ctx context.Context, t *testing.T, s *remotewrite.Sender, within time.Duration) metrics.Push {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, within)
@@ -310,7 +308,7 @@ func pushByDeadline(ctx context.Context, t *testing.T, s *remotewrite.Sender, wi
 	at := time.Date(2026, 11, 22, 10, 30, 0, 0, time.UTC).Add(time.Duration(faultClock.Add(1)) * time.Second)
 	report, err := s.Push(ctx, at, numbered(), nil)
 	if late := time.Since(deadline); late > faultSlack {
-		t.Errorf("came back %s after its deadline", late)
+		t.Errorf("returned %s after its deadline", late)
 	}
 	if sum := report.Accepted + report.Refused + report.Unconfirmed + report.NotSent; sum != report.Series || report.DroppedTotal() > 0 {
 		t.Errorf("%d series, of which %d are accounted for: %+v", report.Series, sum, report)

@@ -29,9 +29,8 @@ var at = time.Date(2026, 11, 22, 10, 30, 0, 123_456_789, time.UTC)
 
 var sizeFamily = &metrics.Family{Name: "aws_ecr_image_size_in_bytes", Help: "The size of an image in bytes", Type: "gauge"}
 
-// images yields n series of the shape that this project sends most of. As the
-// contract of metrics.Series has it, the labels are built in place: each series
-// overwrites the one before, the bytes of its strings included.
+// images yields n series of the shape that is sent most. As metrics.Series allows,
+// they are built in place: each overwrites the one before.
 func images(n int) iter.Seq[metrics.Series] {
 	return func(yield func(metrics.Series) bool) {
 		labels := make([]metrics.Label, 0, 6)
@@ -85,7 +84,7 @@ func newSender(t testing.TB, to *remotewritetest.Server, change func(*Options)) 
 	return s
 }
 
-// push pushes and checks what must hold of every report.
+// pushTo pushes and checks what must hold of all counts.
 func pushTo(t testing.TB, s *Sender, series iter.Seq[metrics.Series]) (metrics.Push, error) {
 	t.Helper()
 	r, err := s.Push(t.Context(), at, series, nil)
@@ -94,7 +93,7 @@ func pushTo(t testing.TB, s *Sender, series iter.Seq[metrics.Series]) (metrics.P
 	return r, err
 }
 
-// checkReport: every series is accounted for once, and the error says so.
+// checkReport: every series is counted once, and the error matches.
 func checkReport(t testing.TB, r metrics.Push, err error) {
 	t.Helper()
 	if sum := r.Accepted + r.DroppedTotal() + r.Refused + r.Unconfirmed + r.NotSent; r.Series != sum {
@@ -138,7 +137,7 @@ func (l *logs) String() string {
 	return l.buf.String()
 }
 
-// logger logs everything, to the test's output too.
+// logger logs everything, also to the test's output.
 func (l *logs) logger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(io.MultiWriter(l, t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// TestMetadata: with the first push and then at most hourly, in a request of its
-// own after the series.
+// TestMetadata: it is sent with the first push and then at most hourly, in a request of
+// its own after the series.
 func TestMetadata(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestMetadataFailing(t *testing.T) {
 	}
 }
 
-// TestMetadataAfterDeadline: it is not tried, and due with the next push.
+// TestMetadataAfterDeadline: it is not sent, and due with the next push.
 func TestMetadataAfterDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// spoke are the versions of the requests with series in them, such as "2.0 1.0".
-func spoke(to *remotewritetest.Server) string {
+// versions are those of the requests with series in them, such as "2.0 1.0".
+func versions(to *remotewritetest.Server) string {
 	var all []string
 	for _, r := range to.Requests() {
 		switch {
@@ -42,58 +42,58 @@ func TestAuto(t *testing.T) {
 		name     string
 		receiver options
 		script   answers
-		assume   Protocol
+		set      Protocol
 		want     string // what was sent in the first push
 		again    string // and in the second
-		spoken   Protocol
-		late     bool         // nothing is found out before the second push
-		report   metrics.Push // of the first push, as far as it is not 30 series accepted
+		found    Protocol
+		late     bool         // nothing is found before the second push
+		report   metrics.Push // of the first push, unless 30 series are accepted
 	}{
-		{name: "takes both", want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
-		{name: "takes 2.0 only", receiver: options{Protocols: v2only}, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
-		{name: "takes 1.0 only", receiver: options{Protocols: v1only},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
-		{name: "takes 2.0 for an empty 1.0", receiver: options{Protocols: v1only, Unaware: true},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
-		{name: "takes 2.0 for a broken 1.0", script: answers{{Status: 400, Body: "proto: wrong wireType"}},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "accepts both", want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2},
+		{name: "accepts 2.0 only", receiver: options{Protocols: v2only}, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2},
+		{name: "accepts 1.0 only", receiver: options{Protocols: v1only},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "decodes 2.0 as an empty 1.0", receiver: options{Protocols: v1only, Unaware: true},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "decodes 2.0 as a broken 1.0", script: answers{{Status: 400, Body: "proto: wrong wireType"}},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1, report: metrics.Push{Downgrades: 1}},
 		{name: "400 of a receiver that counts", script: answers{{Status: 400, Header: http.Header{samplesWritten: {"7"}}}},
-			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: metrics.Push{Accepted: 27, Refused: 3}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2, report: metrics.Push{Accepted: 27, Refused: 3}},
 		{name: "400 to a later batch", script: answers{{}, {Status: 400}},
-			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: metrics.Push{Accepted: 20, Unconfirmed: 10}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2, report: metrics.Push{Accepted: 20, Unconfirmed: 10}},
 		{name: "415 to a later batch", script: answers{{}, {Status: 415}},
-			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1, report: metrics.Push{Downgrades: 1}},
 		{name: "no count for a later batch", script: answers{{}, none},
-			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1, report: metrics.Push{Downgrades: 1}},
 		{name: "errors of others decide nothing", script: answers{{Status: 401}, {Status: 404}, {Status: 302}},
-			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, late: true, report: metrics.Push{Refused: 10, Unconfirmed: 20}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2, late: true, report: metrics.Push{Refused: 10, Unconfirmed: 20}},
 		{name: "overload decides nothing", script: answers{{Status: 429}, {Close: true}, {Status: 503}, {Status: 415}},
-			want: "2.0 2.0 2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1,
+			want: "2.0 2.0 2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1,
 			report: metrics.Push{Downgrades: 1, Retries: 3, Throttled: 1}},
 		{name: "nor does it with counts", script: answers{{Status: 503, Header: http.Header{samplesWritten: {"0"}}}, {Status: 400}},
-			want: "2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1, Retries: 1}},
+			want: "2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1, report: metrics.Push{Downgrades: 1, Retries: 1}},
 		{name: "too large", script: answers{{Status: 413}, {Status: 415}},
-			// What comes after is no larger than the part that was taken, of five series.
-			want: "2.0 2.0 1.0 1.0 1.0 1.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0 1.0 1.0 1.0 1.0", spoken: V1,
+			// Later batches are no larger than the part that was accepted, of five series.
+			want: "2.0 2.0 1.0 1.0 1.0 1.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0 1.0 1.0 1.0 1.0", found: V1,
 			report: metrics.Push{Downgrades: 2, Splits: 1, Batches: 6}},
 		{name: "1.0 is refused too", script: answers{{Status: 400, Body: "bad"}, {Status: 400, Body: "bad"}},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1,
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1,
 			report: metrics.Push{Downgrades: 1, Accepted: 20, Unconfirmed: 10}},
 		{name: "400 of a receiver of 2.0 only", receiver: options{Protocols: v2only}, script: answers{{Status: 400, NoWritten: true}},
-			want: "2.0 1.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2,
+			want: "2.0 1.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2,
 			report: metrics.Push{Downgrades: 1, Accepted: 20, Unconfirmed: 10}},
 		{name: "neither", script: answers{{Status: 415}, {Status: 415}, {Status: 415}, {Status: 415}},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1,
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1,
 			report: metrics.Push{Downgrades: 1, Unconfirmed: 30}},
-		{name: "1.0 assumed", assume: V1, want: "1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1},
-		{name: "2.0 assumed", assume: V2, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
-		{name: "what cannot be spoken assumed", assume: Auto, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2},
-		{name: "1.0 wrongly assumed", assume: V1, receiver: options{Protocols: v2only},
-			want: "1.0 2.0 2.0", again: "2.0 2.0 2.0", spoken: V2, report: metrics.Push{Accepted: 20, Unconfirmed: 10}},
-		{name: "2.0 wrongly assumed", assume: V2, receiver: options{Protocols: v1only},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
-		{name: "2.0 wrongly assumed, 400", assume: V2, script: answers{{Status: 400}},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", spoken: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "1.0 set", set: V1, want: "1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1},
+		{name: "2.0 set", set: V2, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2},
+		{name: "neither version set", set: Auto, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2},
+		{name: "1.0 wrongly set", set: V1, receiver: options{Protocols: v2only},
+			want: "1.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2, report: metrics.Push{Accepted: 20, Unconfirmed: 10}},
+		{name: "2.0 wrongly set", set: V2, receiver: options{Protocols: v1only},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1, report: metrics.Push{Downgrades: 1}},
+		{name: "2.0 wrongly set, 400", set: V2, script: answers{{Status: 400}},
+			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1, report: metrics.Push{Downgrades: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -102,10 +102,10 @@ func TestAuto(t *testing.T) {
 				to.Answer(tt.script...)
 				s := newSender(t, to, func(o *Options) { o.Protocol, o.Concurrency, o.MaxSeries = Auto, 1, 10 })
 				if s.Protocol() != "" {
-					t.Errorf("spoken before anything was sent: %q", s.Protocol())
+					t.Errorf("a version before anything was sent: %q", s.Protocol())
 				}
-				s.SetProtocol(tt.assume)
-				// Each batch waits for the one before, so that what happens is known.
+				s.SetProtocol(tt.set)
+				// Each batch waits for the one before, so that the order is known.
 				slow := func(yield func(series) bool) {
 					for one := range images(30) {
 						if !yield(one) {
@@ -116,7 +116,7 @@ func TestAuto(t *testing.T) {
 				}
 				report, err := s.Push(t.Context(), at, slow, families)
 				checkReport(t, report, err)
-				first := spoke(to)
+				first := versions(to)
 				if first != tt.want {
 					t.Errorf("sent %s, want %s", first, tt.want)
 				}
@@ -126,7 +126,7 @@ func TestAuto(t *testing.T) {
 					want.Batches = 3
 				}
 				if !tt.late {
-					want.Protocol = string(tt.spoken)
+					want.Protocol = string(tt.found)
 				}
 				if want.Lost() == 0 {
 					want.Accepted = 30
@@ -137,16 +137,16 @@ func TestAuto(t *testing.T) {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
 
-				if report.Protocol != "" { // what was found out is not for others to overrule
+				if report.Protocol != "" { // a result is not overwritten
 					s.SetProtocol(V1)
 					s.SetProtocol(V2)
 				}
 				report, err = s.Push(t.Context(), at, slow, families)
 				checkReport(t, report, err)
-				if report.Protocol != string(tt.spoken) || s.Protocol() != tt.spoken {
-					t.Errorf("spoken %q, report %+v", s.Protocol(), report)
+				if report.Protocol != string(tt.found) || s.Protocol() != tt.found {
+					t.Errorf("protocol %q, report %+v", s.Protocol(), report)
 				}
-				if got := strings.TrimPrefix(spoke(to), first+" "); got != tt.again {
+				if got := strings.TrimPrefix(versions(to), first+" "); got != tt.again {
 					t.Errorf("then sent %s, want %s", got, tt.again)
 				}
 			})
@@ -154,8 +154,8 @@ func TestAuto(t *testing.T) {
 	}
 }
 
-// TestOverloadDecidesNothing: also where there was no time to try again, whatever
-// else the answer says.
+// TestOverloadDecidesNothing: also if there was no time for a retry, whatever else the
+// response contains.
 func TestOverloadDecidesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -171,7 +171,7 @@ func TestOverloadDecidesNothing(t *testing.T) {
 	})
 }
 
-// TestFixed: a version that is set is spoken whatever comes back.
+// TestFixed: a configured version is kept whatever the response.
 func TestFixed(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []Protocol{V1, V2} {
@@ -183,10 +183,10 @@ func TestFixed(t *testing.T) {
 			s.SetProtocol(V2)
 			report, err := pushTo(t, s, images(40))
 			if s.Protocol() != protocol || report.Protocol != string(protocol) {
-				t.Errorf("%s: spoken %q, %+v", protocol, s.Protocol(), report)
+				t.Errorf("%s: protocol %q, %+v", protocol, s.Protocol(), report)
 			}
-			if want := strings.TrimSpace(strings.Repeat(string(protocol)+" ", 4)); spoke(to) != want {
-				t.Errorf("%s: sent %s", protocol, spoke(to))
+			if want := strings.TrimSpace(strings.Repeat(string(protocol)+" ", 4)); versions(to) != want {
+				t.Errorf("%s: sent %s", protocol, versions(to))
 			}
 			if protocol == V2 && !strings.Contains(fmt.Sprint(err), `HTTP 415 "no": the receiver does not support remote write 2.0`) {
 				t.Errorf("error %v", err)
@@ -195,8 +195,8 @@ func TestFixed(t *testing.T) {
 	}
 }
 
-// TestFirstBatchAlone: with Auto, no request is made and no batch is encoded
-// until the first batch has its answer.
+// TestFirstBatchAlone: with Auto, no request is made and no batch is encoded until the
+// first batch has its response.
 func TestFirstBatchAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -234,8 +234,8 @@ func TestFirstBatchAlone(t *testing.T) {
 	})
 }
 
-// TestFallBackAtOnce: several batches of 2.0 are under way when it turns out that
-// the receiver takes 1.0. Each arrives once, and that is said once.
+// TestFallBackAtOnce: several batches of 2.0 are in flight when the receiver turns out
+// to support only 1.0. Each arrives once, and one line is logged.
 func TestFallBackAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, unaware := range []bool{false, true} {
@@ -254,7 +254,7 @@ func TestFallBackAtOnce(t *testing.T) {
 	}
 }
 
-// TestFallBackLarger: a 2.0 batch that is full does not fit into one of 1.0.
+// TestFallBackLarger: a full 2.0 batch does not fit into one of 1.0.
 func TestFallBackLarger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -50,7 +50,7 @@ func TestPush(t *testing.T) {
 	}
 }
 
-// checkArrived: the receiver has exactly the first n of images, once each.
+// checkArrived checks that the receiver has exactly the first n images, once each.
 func checkArrived(t testing.TB, to *remotewritetest.Server, n int) {
 	t.Helper()
 	want := make(map[string]remotewritetest.Sample, n)
@@ -77,7 +77,7 @@ func checkArrived(t testing.TB, to *remotewritetest.Server, n int) {
 func TestBatchBytes(t *testing.T) {
 	t.Parallel()
 	const n = 150
-	one, validator := wire.NewMessage(V1), wire.NewValidator(Limits{})
+	one, validator := wire.NewMessage(wire.V1), wire.NewValidator(Limits{})
 	one.Reset(at.UnixMilli())
 	var sizes []int // of the message after each series
 	for s := range images(n) {
@@ -153,7 +153,7 @@ func TestPushDrops(t *testing.T) {
 	if diff := cmp.Diff([]string{"first", "last"}, names); diff != "" {
 		t.Error(diff)
 	}
-	// One line a reason, which names the first example.
+	// One line a reason, with the first example.
 	lines := log.lines(t)
 	var got []map[string]any
 	for _, l := range lines {
@@ -200,7 +200,7 @@ func TestPushSeveralAtOnce(t *testing.T) {
 	}
 }
 
-// TestPushPanic: a panic of the iterator is the caller's, and leaves nothing
+// TestPushPanic: a panic of the iterator reaches the caller and leaves no goroutine
 // behind (see TestMain).
 func TestPushPanic(t *testing.T) {
 	t.Parallel()

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// TestQuotedAnswers: the HTTP client's errors quote an answer that is no HTTP. What
-// it repeats of the request's secrets is blanked, and the rest stays.
-func TestQuotedAnswers(t *testing.T) {
+// TestQuotedResponses: the HTTP client's errors quote a response that is not HTTP. The
+// request's secrets in it are redacted, and the rest stays.
+func TestQuotedResponses(t *testing.T) {
 	t.Parallel()
 	const token = `planted-secret-"token"`
 	for name, tt := range map[string]struct{ answer, want string }{
@@ -29,7 +29,7 @@ func TestQuotedAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				// Else the error may be that the rest could not be sent.
+				// Else the error may be about sending the rest.
 				_, _ = io.Copy(io.Discard, r.Body)
 				conn, _, err := http.NewResponseController(w).Hijack()
 				if err != nil {
@@ -49,7 +49,7 @@ func TestQuotedAnswers(t *testing.T) {
 			defer transport.CloseIdleConnections()
 			var log logs
 			s, err := New(Options{URL: u, Logger: log.logger(t), RetryFor: time.Nanosecond, Client: &http.Client{
-				// As authentication does it: on a clone.
+				// On a clone, as authentication does.
 				Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 					req = req.Clone(req.Context())
 					req.Header.Set("Authorization", "Bearer "+token)
@@ -70,7 +70,7 @@ func TestQuotedAnswers(t *testing.T) {
 	}
 }
 
-// TestAddressStays: an error may name where the request went, and in HTTP/2 how.
+// TestAddressStays: the address in an error is not redacted.
 func TestAddressStays(t *testing.T) {
 	t.Parallel()
 	var sent sentHeaders

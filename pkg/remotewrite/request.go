@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite/internal/wire"
 )
 
 const (
@@ -58,9 +60,9 @@ func (c *client) post(ctx context.Context, p Protocol, body []byte) (*response, 
 	req.ContentLength = int64(len(body))
 	req.GetBody = guard.getBody
 	h := req.Header
-	h.Set("Content-Type", p.ContentType())
+	h.Set("Content-Type", wire.Protocol(p).ContentType())
 	h.Set("Content-Encoding", "snappy")
-	h.Set("X-Prometheus-Remote-Write-Version", p.Version())
+	h.Set("X-Prometheus-Remote-Write-Version", wire.Protocol(p).Version())
 	h.Set("User-Agent", c.userAgent)
 	// Else a transport may ask for gzip after the request has been signed, and
 	// decompress without a limit.

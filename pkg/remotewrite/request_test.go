@@ -22,7 +22,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// TestHeaders: these and no others, in every attempt, for series and metadata.
+// TestHeaders: every attempt has these headers and no others, also for metadata.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -76,8 +76,7 @@ func TestRedirects(t *testing.T) {
 	})
 }
 
-// TestBodies: whatever comes after the status, it is not read for long, neither
-// in bytes nor in time.
+// TestBodies: the body of a response is bounded in bytes and in time.
 func TestBodies(t *testing.T) {
 	t.Parallel()
 	var bomb bytes.Buffer
@@ -147,9 +146,9 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// TestLateReader: a transport that goes on reading a body after its answer gets
-// nothing of the next batch. (The race detector would not show it: snappy writes
-// in assembly.)
+// TestLateReader: a transport that goes on reading a body after the response gets
+// nothing of the next batch. (The race detector does not show it: snappy writes in
+// assembly.)
 func TestLateReader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -207,7 +206,7 @@ func TestBodyGuard(t *testing.T) {
 	if _, err := copied.Read(half); !errors.Is(err, errAttemptEnded) {
 		t.Errorf("after the end: %v", err)
 	}
-	// One that has been read to its end is at its end.
+	// One that has been read completely stays at its end.
 	if n, err := two.Read(half); n != 0 || err != io.EOF {
 		t.Errorf("after the end of both: %d, %v", n, err)
 	}
@@ -244,43 +243,45 @@ func TestTransportReuse(t *testing.T) {
 func TestEarlyResponses(t *testing.T) {
 	t.Parallel()
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
-		to := remotewritetest.New(remotewritetest.Options{})
-		for i := range 60 {
-			to.Answer(remotewritetest.Answer{Status: []int{500, 200, 400}[i%3], Unread: i%2 == 0, ReadOnly: int64(i % 2 * 1000)})
-		}
-		server := httptest.NewUnstartedServer(to)
-		server.EnableHTTP2 = proto == "HTTP/2.0"
-		server.StartTLS()
-		defer server.Close()
-		u, err := url.Parse(server.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := New(Options{
-			URL: u, Client: &http.Client{Transport: server.Client().Transport},
-			MaxSeries: 100, MinBackoff: 1, MaxBackoff: 1,
+		t.Run(proto, func(t *testing.T) {
+			to := remotewritetest.New(remotewritetest.Options{})
+			for i := range 60 {
+				to.Answer(remotewritetest.Answer{Status: []int{500, 200, 400}[i%3], Unread: i%2 == 0, ReadOnly: int64(i % 2 * 1000)})
+			}
+			server := httptest.NewUnstartedServer(to)
+			server.EnableHTTP2 = proto == "HTTP/2.0"
+			server.StartTLS()
+			defer server.Close()
+			u, err := url.Parse(server.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := New(Options{
+				URL: u, Client: &http.Client{Transport: server.Client().Transport},
+				MaxSeries: 100, MinBackoff: 1, MaxBackoff: 1,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := 0; to.Unused() > 0; i++ {
+				if i == 100 {
+					t.Fatal("the script does not end")
+				}
+				report, err := s.Push(t.Context(), at, images(1000), nil)
+				checkReport(t, report, err)
+			}
+			if _, err := pushTo(t, s, images(1000)); err != nil {
+				t.Fatal(err)
+			}
+			checkArrived(t, &remotewritetest.Server{Receiver: to}, 1000)
+			for _, r := range to.Requests() {
+				if r.Proto != proto {
+					t.Fatal(r.Proto)
+				}
+			}
+			if v := to.Violations(); len(v) != 0 {
+				t.Error(v)
+			}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := 0; to.Unused() > 0; i++ {
-			if i == 100 {
-				t.Fatal("the script does not end")
-			}
-			report, err := s.Push(t.Context(), at, images(1000), nil)
-			checkReport(t, report, err)
-		}
-		if _, err := pushTo(t, s, images(1000)); err != nil {
-			t.Fatal(err)
-		}
-		checkArrived(t, &remotewritetest.Server{Receiver: to}, 1000)
-		for _, r := range to.Requests() {
-			if r.Proto != proto {
-				t.Fatal(r.Proto)
-			}
-		}
-		if v := to.Violations(); len(v) != 0 {
-			t.Error(v)
-		}
 	}
 }

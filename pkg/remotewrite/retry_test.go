@@ -15,7 +15,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// TestJudge: every status there can be.
+// TestJudge: all possible statuses.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	for status := 100; status <= 999; status++ {
@@ -165,7 +165,7 @@ func TestBackoff(t *testing.T) {
 // TestRetryAfter: the wait between two attempts, in virtual time.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
-	// The bubble's time starts at midnight UTC 2000-01-01.
+	// The time of synctest starts at midnight UTC 2000-01-01.
 	date := func(d time.Duration) string {
 		return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(d).Format(http.TimeFormat)
 	}
@@ -207,9 +207,8 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestBackoffGrows: whatever fails, the attempts come at distances that double up
-// to the longest, of which the upper half is random, and start anew with the next
-// batch.
+// TestBackoffGrows: the wait doubles up to its maximum, its upper half is random, and
+// it starts again with the next batch.
 func TestBackoffGrows(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

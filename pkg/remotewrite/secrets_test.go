@@ -14,8 +14,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// TestSecrets: neither errors nor logs hold what is secret in the URL or in the
-// request's headers, even if the receiver repeats it.
+// TestSecrets: neither errors nor logs contain the secrets of the URL or of the
+// request's headers, even if the receiver repeats them.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	const (
@@ -49,7 +49,7 @@ func TestSecrets(t *testing.T) {
 				u.User = url.UserPassword(user, password)
 				u.RawQuery = "key=" + key
 				u.Fragment = "frag"
-				// As authentication does it: on a clone.
+				// On a clone, as authentication does.
 				transport := roundTripper(func(req *http.Request) (*http.Response, error) {
 					req = req.Clone(req.Context())
 					req.Header.Set("Authorization", "Bearer "+bearer)
@@ -94,7 +94,7 @@ func TestSecrets(t *testing.T) {
 			var log logs
 			s := newSender(t, to, func(o *Options) { o.URL, o.Logger, o.RetryFor = &u, log.logger(t), 1 })
 			_, err := s.Push(t.Context(), at, images(3), families)
-			for _, secret := range append(secrets, "Post") { // and none of the client's own words
+			for _, secret := range append(secrets, "Post") { // nor the client's own words
 				if err == nil || strings.Contains(err.Error(), secret) || strings.Contains(log.String(), secret) {
 					t.Errorf("%s shows in %v\n%s", secret, err, &log.buf)
 				}

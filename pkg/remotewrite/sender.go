@@ -20,29 +20,37 @@ import (
 )
 
 // Protocol is a version of Remote-Write, or Auto.
-type Protocol = wire.Protocol
+type Protocol string
 
 const (
 	// V1 is Remote-Write 1.0.
-	V1 = wire.V1
+	V1 = Protocol(wire.V1)
 	// V2 is Remote-Write 2.0.
-	V2 = wire.V2
+	V2 = Protocol(wire.V2)
 	// Auto sends the first batch as 2.0, and again as 1.0 if the receiver turns out
 	// not to support it. The result holds for the Sender's life.
 	Auto Protocol = "auto"
 )
 
-// Limits are the largest labels that are sent, Reason why a series was dropped
-// before sending.
-type (
-	Limits = wire.Limits
-	Reason = wire.Reason
-)
+// UnmarshalText reads "1.0", "2.0" or "auto".
+func (p *Protocol) UnmarshalText(text []byte) error {
+	switch *p = Protocol(text); *p {
+	case V1, V2, Auto:
+		return nil
+	}
+	return fmt.Errorf("%q: must be %s, %s or %s", text, V1, V2, Auto)
+}
 
 // DefaultMaxLabelValue is the default of Limits.ValueBytes, in bytes.
 const DefaultMaxLabelValue = wire.DefaultMaxLabelValue
 
-// Reasons are all reasons for which series are dropped.
+// Limits are the largest labels that are sent.
+type Limits = wire.Limits
+
+// Reason is why a series was dropped before sending.
+type Reason = wire.Reason
+
+// Reasons are all of them.
 var Reasons = wire.Reasons
 
 // Defaults of Options.
@@ -198,10 +206,8 @@ func (o *Options) validate() error {
 	case o.URL.Scheme != "http" && o.URL.Scheme != "https", o.URL.Host == "":
 		errs = append(errs, fmt.Errorf("URL %s: must be http://HOST… or https://HOST…", withoutSecrets(o.URL)))
 	}
-	switch o.Protocol {
-	case "", V1, V2, Auto:
-	default:
-		errs = append(errs, fmt.Errorf("Protocol %q: must be %s, %s or %s", o.Protocol, V1, V2, Auto))
+	if err := new(Protocol).UnmarshalText([]byte(cmp.Or(o.Protocol, V1))); err != nil {
+		errs = append(errs, fmt.Errorf("Protocol %w", err))
 	}
 	for _, n := range []struct {
 		name  string

@@ -16,8 +16,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// TestSignedRetries: the receiver verifies every attempt's signature. A retry
-// has the same body and a signature of its own, with the credentials of then.
+// TestSignedRetries: the receiver verifies every attempt's signature. A retry has the
+// same body and a signature of its own.
 func TestSignedRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestSignedRetries(t *testing.T) {
 	})
 }
 
-// TestNoCredentials: that is final, and says what was being done.
+// TestNoCredentials: there is no retry, and the error says what was being done.
 func TestNoCredentials(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

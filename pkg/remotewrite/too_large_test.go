@@ -13,7 +13,7 @@ func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name             string
-		series, most     int // series pushed; series that the receiver takes
+		series, most     int // series pushed; series that the receiver accepts
 		requests, splits int
 	}{
 		{"in two", 100, 50, 3, 1},
@@ -38,7 +38,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// TestTooLargeAlone: a series that is too large alone costs only itself.
+// TestTooLargeAlone: a series that is too large alone does not affect the others.
 func TestTooLargeAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestTooLargeAlone(t *testing.T) {
 			t.Errorf("%+v", report)
 		}
 		var d *DeliveryError
-		if !errors.As(err, &d) || d.Status != 413 || d.Series != 1 || !strings.Contains(d.Body, "at most 500 are taken") {
+		if !errors.As(err, &d) || d.Status != 413 || d.Series != 1 || !strings.Contains(d.Body, "at most 500 are accepted") {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -73,8 +73,8 @@ func TestTooLargePart(t *testing.T) {
 	})
 }
 
-// TestTooLargeLearned: what a receiver takes is found out in one push. The next
-// ones, and the rest of that one, are not built larger.
+// TestTooLargeLearned: the size that a receiver accepts is found in one push. Later
+// batches are not larger.
 func TestTooLargeLearned(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []Protocol{V1, V2} {
@@ -103,8 +103,8 @@ func TestTooLargeLearned(t *testing.T) {
 	}
 }
 
-// TestTooLargeNothingLearned: one series that is too large alone, and a receiver
-// that finds everything too large, are no reason to send others one by one.
+// TestTooLargeNothingLearned: a series that is too large alone does not make batches
+// smaller.
 func TestTooLargeNothingLearned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestTooLargeNothingLearned(t *testing.T) {
 		if got := int(s.fits.Load()); got != 3000 {
 			t.Errorf("batches of %d bytes", got)
 		}
-		// A large series is still tried where batches are smaller than it.
+		// A series larger than the batches is still sent.
 		s.limitSize(1000)
 		report, err := pushTo(t, s, seq(gauge(1, "__name__", "a"), large, gauge(1, "__name__", "b")))
 		if report.Accepted != 2 || report.Unconfirmed != 1 || report.Batches != 3 || report.DroppedTotal() != 0 {

@@ -64,7 +64,7 @@ func TestResults(t *testing.T) {
 	}
 }
 
-// TestOvercounted: it is logged, and costs nothing.
+// TestOvercounted: it is logged, and no series counts as lost.
 func TestOvercounted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -79,8 +79,7 @@ func TestOvercounted(t *testing.T) {
 	})
 }
 
-// TestWrittenOfAttempts: only the last answer counts. What earlier ones say they
-// have written is in the count of the last, or sent again in the next run.
+// TestWrittenOfAttempts: only the count of the last response matters.
 func TestWrittenOfAttempts(t *testing.T) {
 	t.Parallel()
 	wrote := func(status int, n string) remotewritetest.Answer {
@@ -103,8 +102,8 @@ func TestWrittenOfAttempts(t *testing.T) {
 	})
 }
 
-// TestPartialWrite: a receiver that stores what is valid and says so is counted to
-// the series. With 1.0 it cannot say so.
+// TestPartialWrite: if a receiver of 2.0 stores only a part, the counts are exact. With
+// 1.0 it cannot report that.
 func TestPartialWrite(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -8,65 +8,63 @@ import (
 	"time"
 )
 
-// Answer is one scripted answer. The zero value is the answer that the request
-// deserves.
+// Answer is one scripted response. The zero value is the response that the request
+// gets without a script.
 //
-// The request is checked all the same, unless its body is not read; it is stored
-// only if the answer is 2xx, or in part, see Refuse.
+// The request is checked in any case, unless its body is not read. It is stored only if
+// the response is 2xx, or in part, see Refuse.
 type Answer struct {
-	// Status is the answer's. 0 is that which the request deserves, after Delay.
+	// Status is the response's. 0 is that of an unscripted response, after Delay.
 	Status int
-	// Header are the answer's headers. A 2.0 request that is answered with 2xx, or
-	// with a status that it deserves, or by way of Refuse, has the numbers of what
-	// was written added, unless one of these headers is here: then that is all
-	// that the sender is told.
+	// Header are the response's headers. The Written headers are added to the response
+	// to a 2.0 request if it is a 2xx, or unscripted, or determined by Refuse, unless
+	// Header has one of them.
 	Header http.Header
-	// NoWritten leaves those numbers out, as 1.0 receivers do.
+	// NoWritten omits the Written headers, as 1.0 receivers do.
 	NoWritten bool
-	// Refuse, if set, is asked about each series. Those that it returns a text for
-	// are left out and the others stored, whatever the status. The request
-	// deserves a 400 with the first text, or what it deserves in any case if there
-	// is none.
+	// Refuse, if set, is called for each series. Those for which it returns a text are
+	// not stored and the others are, whatever the status. Without a Status the response
+	// is 400 with the first text, or the unscripted one if there is none.
 	Refuse func(Series) string
-	// Body is the answer's body. BodySize, if larger, repeats it up to that number
+	// Body is the response's body. BodySize, if larger, repeats it up to that number
 	// of bytes.
 	Body     string
 	BodySize int64
-	// Delay is waited before the answer, or until the client goes away.
+	// Delay is the wait before the response. It ends early if the client goes away.
 	Delay time.Duration
-	// Wait, if set, is called before the answer.
+	// Wait, if set, is called before the response.
 	Wait func()
-	// Unread answers without reading the body; ReadOnly, if not 0, after reading
-	// that many bytes of it.
+	// Unread responds without reading the body; ReadOnly, if not 0, after reading that
+	// many bytes of it.
 	Unread   bool
 	ReadOnly int64
-	// Close closes the connection without an answer.
+	// Close closes the connection without a response.
 	Close bool
-	// Stall sends the headers and as much of the body as there is, and does not end
-	// it until the client goes away.
+	// Stall sends the headers and the body, and does not end it until the client goes
+	// away.
 	Stall bool
-	// Do, if set, answers instead of all this. It may hijack the connection.
+	// Do, if set, responds instead of all this. It may hijack the connection.
 	Do http.HandlerFunc
 }
 
-// unread reports whether the request's body is left alone.
+// unread reports whether the request's body is not read to its end.
 func (a *Answer) unread() bool { return a != nil && (a.Unread || a.ReadOnly > 0 || a.Do != nil) }
 
-// stores reports whether what the request holds is to be stored.
+// stores reports whether the content of the request is stored.
 func (a *Answer) stores() bool {
 	return a == nil || !a.unread() && (a.Refuse != nil || !a.Close && (a.Status == 0 || a.Status/100 == 2))
 }
 
-// confirms reports whether a 2.0 answer has the numbers of what was written.
+// confirms reports whether a 2.0 response has Written headers.
 func (a *Answer) confirms() bool {
 	return a == nil || !a.NoWritten && a.Do == nil && (a.Refuse != nil || a.Status == 0 || a.Status/100 == 2)
 }
 
-// aborts reports whether the status is not known here: there is none, or Do's.
+// aborts reports whether the status is unknown: there is none, or Do sets it.
 func (a *Answer) aborts() bool { return a.Close || a.Do != nil }
 
-// answer plays the script. It returns false if the answer that the request
-// deserves is still to be given. The headers have been set.
+// answer responds as scripted. It returns false if the unscripted response has to
+// follow. The headers have been set.
 func (a *Answer) answer(w http.ResponseWriter, req *http.Request) bool {
 	if a.Delay > 0 {
 		t := time.NewTimer(a.Delay)
@@ -114,7 +112,7 @@ func orSpace(s string) string {
 	return s
 }
 
-// repeated reads a text over and over.
+// repeated reads a text again and again.
 type repeated struct {
 	text string
 	rest strings.Reader

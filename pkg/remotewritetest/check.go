@@ -23,8 +23,7 @@ func broken(format string, args ...any) error {
 	return &violation{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
-// unwilling is why a request is not taken, or not all of it, that breaks no
-// rule.
+// unwilling is why a request that breaks no rule is not accepted, or only in part.
 type unwilling struct {
 	status int
 	text   string
@@ -39,9 +38,8 @@ func tooLarge(format string, args ...any) error {
 // userAgent is a product and its version, RFC 9110 section 10.1.5.
 var userAgent = regexp.MustCompile(`^[!#$%&'*+.^_|~0-9A-Za-z-]+/[!#$%&'*+.^_|~0-9A-Za-z-]+( .*)?$`)
 
-// check holds one request against the rules that need nothing but itself.
-// readErr is what came of reading data. What the request holds is returned as a
-// 1.0 message in either case; raw is its size before compression.
+// check checks one request by itself. readErr is the error of reading data. The content
+// is returned as a 1.0 message for both protocols; raw is its uncompressed size.
 func (r *Receiver) check(req *http.Request, p Protocol, data []byte, readErr error) (body prompb.WriteRequest, raw int, err error) {
 	if err := checkHeaders(req, p); err != nil {
 		return body, 0, err
@@ -49,7 +47,7 @@ func (r *Receiver) check(req *http.Request, p Protocol, data []byte, readErr err
 	if readErr != nil {
 		return body, 0, readErr
 	}
-	// Before the body is looked into, as a gateway does it.
+	// Before the body is decoded, as a gateway does.
 	if r.opts.SigV4 != nil {
 		if err := r.opts.SigV4.verify(req, data); err != nil {
 			return body, 0, err
@@ -68,7 +66,7 @@ func (r *Receiver) check(req *http.Request, p Protocol, data []byte, readErr err
 		return body, len(decoded), err
 	}
 	if r.opts.MaxSeries > 0 && len(body.Timeseries) > r.opts.MaxSeries {
-		return body, len(decoded), tooLarge("%d series in a request, at most %d are taken", len(body.Timeseries), r.opts.MaxSeries)
+		return body, len(decoded), tooLarge("%d series in a request, at most %d are accepted", len(body.Timeseries), r.opts.MaxSeries)
 	}
 	return body, len(decoded), checkBody(body)
 }
@@ -97,7 +95,7 @@ func (r *Receiver) uncompress(data []byte) ([]byte, error) {
 		return nil, broken("body is not in snappy's block format: %v", err)
 	}
 	if n > r.opts.MaxBytes {
-		return nil, tooLarge("body of %d bytes, at most %d are taken", n, r.opts.MaxBytes)
+		return nil, tooLarge("body of %d bytes, at most %d are accepted", n, r.opts.MaxBytes)
 	}
 	decoded, err := snappy.Decode(nil, data)
 	if err != nil {
@@ -106,8 +104,7 @@ func (r *Receiver) uncompress(data []byte) ([]byte, error) {
 	return decoded, nil
 }
 
-// checkBody holds what a request holds against the rules that are the same in
-// both protocols.
+// checkBody checks the rules about content that are the same in both protocols.
 func checkBody(body prompb.WriteRequest) error {
 	if len(body.Timeseries) == 0 && len(body.Metadata) == 0 {
 		return broken("neither series nor metadata in the request")
@@ -117,8 +114,8 @@ func checkBody(body prompb.WriteRequest) error {
 		if err := checkLabels(ts.Labels); err != nil {
 			return broken("series %d: %v", i, err)
 		}
-		// 2.0 allows it for what this receiver takes none of: exemplars and start
-		// timestamps that differ.
+		// 2.0 allows it only for what this receiver does not accept: exemplars and
+		// different start timestamps.
 		key := seriesKey(ts.Labels)
 		if seen[key] {
 			return broken("series %d: %v twice in a request", i, ts.Labels)
@@ -141,7 +138,7 @@ var (
 	metricName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)
 )
 
-// The default limits of Cortex, which AMP keeps too.
+// The default limits of Cortex, which AMP has, too.
 const (
 	maxName  = 1024
 	maxValue = 2048
@@ -150,8 +147,8 @@ const (
 
 // checkLabels: https://prometheus.io/docs/specs/prw/remote_write_spec/#labels
 //
-// 2.0 takes any UTF-8 in names too, and says that a sender SHOULD keep to the
-// characters of 1.0. So must one whose series are to arrive at any receiver.
+// 2.0 allows any UTF-8 in names and says that a sender SHOULD use only the characters of
+// 1.0. A sender to any receiver must.
 func checkLabels(labels []prompb.Label) error {
 	name := ""
 	for i, l := range labels {

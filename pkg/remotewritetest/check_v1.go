@@ -11,7 +11,7 @@ func decodeV1(raw []byte) (body prompb.WriteRequest, err error) {
 	if err := body.Unmarshal(raw); err != nil {
 		return prompb.WriteRequest{}, broken("body is not a %s: %v", nameV1, err)
 	}
-	// Unmarshal puts up with unknown fields, another order and the like.
+	// Unmarshal tolerates unknown fields, another order and the like.
 	again, err := knownV1(body).Marshal()
 	if err != nil || !bytes.Equal(again, raw) {
 		return body, broken("body is not what prompb would marshal: it holds something unknown, or in another order")
@@ -19,7 +19,7 @@ func decodeV1(raw []byte) (body prompb.WriteRequest, err error) {
 	return body, nil
 }
 
-// knownV1 copies what a sender of gauges has to say: labels, samples, metadata.
+// knownV1 copies what a sender of gauges needs: labels, samples, metadata.
 func knownV1(body prompb.WriteRequest) *prompb.WriteRequest {
 	out := new(prompb.WriteRequest)
 	for _, ts := range body.Timeseries {

@@ -17,8 +17,8 @@ const (
 	keySeries = 5<<3 | 2
 )
 
-// decodeV2 reads an io.prometheus.write.v2.Request and returns what it holds as
-// a 1.0 message. It holds it against the rules that 1.0 does not have,
+// decodeV2 reads an io.prometheus.write.v2.Request and returns its content as a 1.0
+// message. It checks the rules that 1.0 does not have,
 // https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/#protobuf-message
 func decodeV2(raw []byte) (body prompb.WriteRequest, err error) {
 	var req writev2.Request
@@ -48,7 +48,7 @@ func decodeV2(raw []byte) (body prompb.WriteRequest, err error) {
 		}
 		body.Timeseries = append(body.Timeseries, out)
 		if m.MetricFamilyName == "" {
-			continue // checkBody says it better
+			continue // checkBody has the better error
 		}
 		if k, ok := families[m.MetricFamilyName]; !ok {
 			families[m.MetricFamilyName] = len(body.Metadata)
@@ -86,7 +86,7 @@ func checkSymbols(symbols []string) error {
 	return nil
 }
 
-// table is the symbol table of a request, and what of it is used.
+// table is the symbol table of a request, and which symbols are used.
 type table struct {
 	symbols []string
 	used    []bool
@@ -122,8 +122,8 @@ func (t *table) labels(refs []uint32) ([]prompb.Label, error) {
 	return labels, nil
 }
 
-// metadata returns that of a series as 1.0 has it. The family is the series'
-// metric name, which is true of gauges and counters, and all that is taken.
+// metadata returns that of a series in the form of 1.0. The family is the series'
+// metric name, as is true of gauges and counters.
 func (t *table) metadata(ts writev2.TimeSeries) (m prompb.MetricMetadata, err error) {
 	for i := 0; i+1 < len(ts.LabelsRefs); i += 2 {
 		if t.symbols[ts.LabelsRefs[i]] == "__name__" {
@@ -143,8 +143,8 @@ func (t *table) metadata(ts writev2.TimeSeries) (m prompb.MetricMetadata, err er
 	return m, nil
 }
 
-// checkKinds: samples or histograms, and of the two only what a sender of
-// gauges has.
+// checkKinds checks that there are samples and nothing that a sender of gauges does
+// not have.
 func checkKinds(ts writev2.TimeSeries) error {
 	switch {
 	case len(ts.Samples) == 0 && len(ts.Histograms) == 0:
@@ -159,9 +159,9 @@ func checkKinds(ts writev2.TimeSeries) error {
 	return nil
 }
 
-// checkRecords looks at the bytes, since Unmarshal puts up with a lot. Symbols
-// and series may come in any order, but a symbol before the series that refers
-// to it: Mimir looks them up as it reads
+// checkRecords checks the bytes, since Unmarshal tolerates a lot. Symbols and series
+// may have any order, but a symbol must precede the series that refers to it: Mimir
+// resolves references while it reads
 // (https://github.com/grafana/mimir/blob/main/pkg/mimirpb/mimir.pb.go.expdiff).
 // Otherwise each record must be what the writev2 package would marshal.
 func checkRecords(raw []byte, req writev2.Request) error {
@@ -170,14 +170,14 @@ func checkRecords(raw []byte, req writev2.Request) error {
 	if err != nil {
 		return broken("body cannot be marshaled again: %v", err)
 	}
-	var symbols, series []byte // the records, as they came
+	var symbols, series []byte // the records, as received
 	symbol, next := 0, 0       // how many of each
 	for rest := raw; len(rest) > 0; {
 		if rest[0] != keySymbol && rest[0] != keySeries {
 			return broken("body holds something unknown besides symbols and timeseries")
 		}
 		size, n := binary.Uvarint(rest[1:])
-		if n <= 0 || size > uint64(len(rest)-1-n) { // which Unmarshal has looked at too
+		if n <= 0 || size > uint64(len(rest)-1-n) { // which Unmarshal has checked, too
 			return broken("a record that does not end within the body")
 		}
 		record := rest[:1+n+int(size)]
@@ -208,7 +208,7 @@ func highest(ts writev2.TimeSeries) uint32 {
 	return ref
 }
 
-// knownV2 copies what a sender of gauges has to say: labels, samples, metadata.
+// knownV2 copies what a sender of gauges needs: labels, samples, metadata.
 func knownV2(req writev2.Request) *writev2.Request {
 	out := &writev2.Request{Symbols: req.Symbols}
 	for _, ts := range req.Timeseries {

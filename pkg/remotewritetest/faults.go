@@ -13,55 +13,53 @@ import (
 	"time"
 )
 
-// Fault is a way in which what stands between a sender and a receiver goes
-// wrong: see Proxy.
+// Fault is something that goes wrong between a sender and a receiver: see Proxy.
 type Fault string
 
-// The faults. Those of which Delivers is true happen after the receiver has taken
+// The faults. Those for which Delivers is true happen after the receiver has accepted
 // the request.
 const (
 	// ResetInBody resets the connection in the middle of the request's body.
 	ResetInBody Fault = "reset in the request body"
-	// AnswerLost resets the connection when the receiver has answered.
+	// AnswerLost resets the connection after the receiver has responded.
 	AnswerLost Fault = "answer lost"
-	// SlowHeaders sends a good status line, and then a header that does not end, a
-	// byte now and then.
+	// SlowHeaders sends a good status line and then an endless header, one byte from time
+	// to time.
 	SlowHeaders Fault = "slow headers"
-	// SlowBody sends status and headers of success, and then a body that does not
-	// end, a byte now and then.
+	// SlowBody sends status and headers of success and then an endless body, one byte
+	// from time to time.
 	SlowBody Fault = "slow body"
 	// SlowError is SlowBody with status 503, and the receiver gets nothing.
 	SlowError Fault = "slow body of an error"
-	// Silence takes the request and never answers: a connection half open.
+	// Silence reads the request and never responds: a half-open connection.
 	Silence Fault = "silence"
-	// WriteSideClosed takes the request and closes its own side of the connection.
+	// WriteSideClosed reads the request and closes its own side of the connection.
 	WriteSideClosed Fault = "write side closed"
-	// Garbage answers with bytes that are not HTTP.
+	// Garbage responds with bytes that are not HTTP.
 	Garbage Fault = "garbage"
-	// GarbageHeaders answers with bytes that are not headers after a good status
-	// line.
+	// GarbageHeaders responds with bytes that are not headers after a good status line.
 	GarbageHeaders Fault = "garbage after the status line"
-	// GarbageBody passes on the receiver's status and headers, with a body that is
-	// not in the form they tell.
+	// GarbageBody passes on the receiver's status and headers, with a body in another
+	// form.
 	GarbageBody Fault = "garbage after the headers"
-	// LargeError answers 500 with a body of 1 MB.
+	// LargeError responds with 500 and a body of 1 MB.
 	LargeError Fault = "error of 1 MB"
-	// EndlessError answers 400 with a body that does not end.
+	// EndlessError responds with 400 and an endless body.
 	EndlessError Fault = "endless error"
-	// GzipBomb answers 500 with a gzip body of 1 MB that holds 1 GB.
+	// GzipBomb responds with 500 and a gzip body of 1 MB that expands to 1 GB.
 	GzipBomb Fault = "gzip bomb"
-	// Redirect301, Redirect307 and Redirect308 send the sender elsewhere: to a
-	// server of another host and port, see Proxy.Elsewhere.
+	// Redirect301, Redirect307 and Redirect308 redirect to a server with another host
+	// and port, see Proxy.Elsewhere.
 	Redirect301 Fault = "301 elsewhere"
 	Redirect307 Fault = "307 elsewhere"
 	Redirect308 Fault = "308 elsewhere"
-	// InformationalStorm answers with 100 and 103 without end, at once, and
-	// InformationalDrizzle one now and then.
+	// InformationalStorm responds with an endless sequence of 100 and 103 at once, and
+	// InformationalDrizzle with one from time to time.
 	InformationalStorm   Fault = "1xx storm"
 	InformationalDrizzle Fault = "1xx drizzle"
-	// HugeHeaders answers 200 with a header that does not end.
+	// HugeHeaders responds with 200 and an endless header.
 	HugeHeaders Fault = "huge headers"
-	// TLSAlert answers as a TLS server does to plain HTTP.
+	// TLSAlert responds as a TLS server does to plain HTTP.
 	TLSAlert Fault = "TLS alert"
 )
 
@@ -79,8 +77,8 @@ func Faults() iter.Seq[Fault] {
 // Delivers reports whether the receiver gets the request.
 func (f Fault) Delivers() bool { return f.play().delivers }
 
-// Status is the HTTP status that the sender can read, 0 if there is none. If it
-// is 2xx the receiver's own answer is behind it.
+// Status is the HTTP status that the sender can read, 0 if there is none. A 2xx is the
+// receiver's own.
 func (f Fault) Status() int { return f.play().status }
 
 func (f Fault) play() play {
@@ -91,21 +89,21 @@ func (f Fault) play() play {
 	return plays[i]
 }
 
-// play is how a fault is played.
+// play is the implementation of a fault.
 type play struct {
 	fault    Fault
 	delivers bool
 	status   int
-	// act gets the exchange when the request has been read and, if it is to be,
-	// delivered; the connection is closed after it.
+	// act is called when the request has been read and, if delivers is set, delivered.
+	// The connection is closed after it.
 	act func(*exchange)
 }
 
-// dripInterval is what "now and then" means: often enough that no timeout for
-// silence on a connection would notice, so seldom that nothing comes to its end.
+// dripInterval is short enough that no idle timeout ends the connection, and so long
+// that nothing completes.
 const dripInterval = 50 * time.Millisecond
 
-// ResetInBody has no act: the request is never read to its end.
+// The request of ResetInBody is never read to its end.
 var plays = []play{
 	{ResetInBody, false, 0, (*exchange).reset},
 	{AnswerLost, true, 0, (*exchange).reset},
@@ -138,7 +136,7 @@ var plays = []play{
 		x.untilGone()
 	}},
 	{EndlessError, false, http.StatusBadRequest, func(x *exchange) {
-		x.write("HTTP/1.1 400 Bad Request\r\n\r\n") // so the body lasts as long as the connection
+		x.write("HTTP/1.1 400 Bad Request\r\n\r\n") // without a length, so the body ends with the connection
 		x.flood("endless ")
 	}},
 	{GzipBomb, false, http.StatusInternalServerError, func(x *exchange) {
@@ -170,11 +168,10 @@ func redirect(fault Fault, status int) play {
 	}}
 }
 
-// BombSize is how many bytes the body of GzipBomb holds.
+// BombSize is the decompressed size of the body of GzipBomb in bytes.
 const BombSize = 1 << 30
 
-// gzipBomb is a gzip body of 1 MB. Members may follow each other (RFC 1952,
-// section 2.2), so a small one is repeated.
+// gzipBomb is a gzip body of 1 MB: one member, repeated (RFC 1952, section 2.2).
 var gzipBomb = sync.OnceValue(func() string {
 	const member = 32 << 20
 	var packed bytes.Buffer
@@ -182,12 +179,12 @@ var gzipBomb = sync.OnceValue(func() string {
 	if err != nil {
 		panic(err) // the level is a constant of the package
 	}
-	_, _ = io.CopyN(z, zeros{}, member) // a buffer takes everything
+	_, _ = io.CopyN(z, zeros{}, member) // a buffer accepts everything
 	_ = z.Close()
 	return strings.Repeat(packed.String(), BombSize/member)
 })
 
-// zeros reads as bytes of 0 without end.
+// zeros reads as endless bytes of 0.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {

@@ -19,9 +19,9 @@ import (
 	"time"
 )
 
-// Which says which requests a fault befalls.
+// Which selects the requests that a fault hits.
 type Which struct {
-	from, to int // the places among the requests; to is not one of them
+	from, to int // the first request and the one after the last
 	oneBody  bool
 }
 
@@ -34,13 +34,13 @@ func First(n int) Which { return Which{to: n} }
 // After is every request but the first n from now on.
 func After(n int) Which { return Which{from: n, to: math.MaxInt} }
 
-// OneBody is the first request from now on, and every one with the same body: one
-// batch, whichever comes first, however often it is tried.
+// OneBody is the first request from now on and every one with the same body: one
+// batch, with all its retries.
 var OneBody = Which{to: math.MaxInt, oneBody: true}
 
-// Proxy is a proxy between a sender and a receiver that breaks the requests it is
-// told to, in raw TCP: no HTTP server would let itself be made to answer so. What
-// is not broken is passed on as it is.
+// Proxy is a proxy between a sender and a receiver that breaks selected requests. It
+// works on raw TCP, since no HTTP server can respond like that. Other requests are
+// passed on unchanged.
 type Proxy struct {
 	// URL is the endpoint to write to.
 	URL *url.URL
@@ -66,8 +66,8 @@ type Proxy struct {
 
 // NewProxy starts a proxy in front of a receiver's endpoint, on a free port of
 // 127.0.0.1. It breaks nothing until Break is called. It is closed, with all its
-// connections, when the test ends, and the test fails if anybody followed a
-// redirect.
+// connections, when the test ends, and the test fails if a redirect was
+// followed.
 func NewProxy(tb testing.TB, to *url.URL) *Proxy {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -103,9 +103,9 @@ func startProxy(tb testing.TB, to *url.URL, listener net.Listener) *Proxy {
 	return p
 }
 
-// Break lets a fault befall requests from now on, in place of what was set before.
+// Break makes a fault hit requests from now on and replaces an earlier one.
 func (p *Proxy) Break(fault Fault, which Which) {
-	fault.play() // that it exists
+	fault.play() // panics if it does not exist
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fault, p.which, p.victim, p.seen, p.broken = fault, which, nil, 0, 0
@@ -118,27 +118,27 @@ func (p *Proxy) Mend() {
 	p.fault = ""
 }
 
-// Broken is how many requests have been broken since Break.
+// Broken is the number of requests that were broken since Break.
 func (p *Proxy) Broken() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.broken
 }
 
-// Elsewhere is how many connections were made to where the redirects lead.
+// Elsewhere is the number of connections to the target of the redirects.
 func (p *Proxy) Elsewhere() int { return int(p.contacted.Load()) }
 
-// Written is how many bytes the faults could send: what a sender took, and what
-// its system buffers.
+// Written is the number of bytes that the faults could send: what a sender read, and
+// what the system buffered.
 func (p *Proxy) Written() int64 { return p.written.Load() }
 
-// elsewhereURL is where redirects lead: to another host by name too.
+// elsewhereURL is the target of redirects, which has another host name, too.
 func (p *Proxy) elsewhereURL(r *http.Request) string {
 	_, port, _ := net.SplitHostPort(p.elsewhere.Addr().String())
 	return "http://localhost:" + port + r.URL.RequestURI()
 }
 
-// take decides what befalls a request.
+// take decides which fault hits a request.
 func (p *Proxy) take(key [sha256.Size]byte) (Fault, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,7 +178,7 @@ func (p *Proxy) accept(listener net.Listener, serve func(net.Conn)) {
 	}
 }
 
-// keep notes a connection for close. It closes it when it is too late.
+// keep registers a connection for close. After close it closes the connection.
 func (p *Proxy) keep(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -197,7 +197,7 @@ func (p *Proxy) drop(conn net.Conn) {
 	delete(p.conns, conn)
 }
 
-// close ends everything and waits for it.
+// close closes everything and waits.
 func (p *Proxy) close() {
 	close(p.closed)
 	_ = p.listener.Close()
@@ -213,14 +213,14 @@ func (p *Proxy) close() {
 	p.transport.CloseIdleConnections()
 }
 
-// serve takes the requests of one connection until it is broken or closed.
+// serve handles the requests of one connection until it is broken or closed.
 func (p *Proxy) serve(conn net.Conn) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return
 	}
-	// Small, so that a fault shows while the peer still sends, and what a peer does
-	// not read is soon noticed.
+	// Small, so that a fault happens while the peer still sends, and unread bytes are
+	// soon noticed.
 	_ = tcp.SetReadBuffer(16 << 10)
 	_ = tcp.SetWriteBuffer(16 << 10)
 	in := bufio.NewReader(conn)
@@ -245,7 +245,7 @@ func (p *Proxy) serve(conn net.Conn) {
 // tlsHandshake is the first byte of a client that speaks TLS (RFC 8446, section 5.1).
 const tlsHandshake = 0x16
 
-// exchange is one request and its answer.
+// exchange is one request and its response.
 type exchange struct {
 	proxy   *Proxy
 	conn    *net.TCPConn
@@ -254,10 +254,10 @@ type exchange struct {
 	answer  *http.Response // the receiver's, if the request was delivered
 }
 
-// pass passes the request on, or breaks it. It reports whether the connection may
-// have another one.
+// pass passes the request on or breaks it. It reports whether the connection can be
+// used for another one.
 func (x *exchange) pass() bool {
-	// Half of the body tells batches apart: their first series differ.
+	// Half of the body identifies a batch, since the first series differ.
 	half := make([]byte, max(0, x.request.ContentLength)/2)
 	if _, err := io.ReadFull(x.request.Body, half); err != nil {
 		return false
@@ -284,7 +284,7 @@ func (x *exchange) pass() bool {
 	return false
 }
 
-// deliver hands the request to the receiver and reads its answer.
+// deliver sends the request to the receiver and reads the response.
 func (x *exchange) deliver() error {
 	out := x.request.Clone(x.request.Context())
 	out.RequestURI = ""
@@ -304,7 +304,7 @@ func (x *exchange) deliver() error {
 	return nil
 }
 
-// write sends bytes as they are. It reports whether the peer still takes any.
+// write sends raw bytes. It reports whether the peer still accepts any.
 func (x *exchange) write(text string) bool {
 	n, err := io.WriteString(x.conn, text)
 	x.proxy.written.Add(int64(n))
@@ -317,18 +317,18 @@ func (x *exchange) writeHead(status int, body string) {
 	x.answer.Header.Del("Content-Length")
 	var head bytes.Buffer
 	fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
-	_ = x.answer.Header.Write(&head) // a buffer takes everything
+	_ = x.answer.Header.Write(&head) // a buffer accepts everything
 	x.write(head.String() + body + "\r\n\r\n")
 }
 
-// flood sends a text over and over, as fast as the peer takes it.
+// flood sends a text again and again, as fast as the peer reads.
 func (x *exchange) flood(text string) {
 	text = strings.Repeat(text, 1+4096/len(text))
 	for x.write(text) {
 	}
 }
 
-// drip sends a text over and over, now and then, until the peer or the proxy goes.
+// drip sends a text every dripInterval until the peer or the proxy closes.
 func (x *exchange) drip(text string) {
 	tick := time.NewTicker(dripInterval)
 	defer tick.Stop()
@@ -344,5 +344,5 @@ func (x *exchange) drip(text string) {
 // untilGone waits until the peer, or the proxy, closes the connection.
 func (x *exchange) untilGone() { _, _ = io.Copy(io.Discard, x.conn) }
 
-// reset has the connection end with a TCP reset.
+// reset ends the connection with a TCP reset.
 func (x *exchange) reset() { _ = x.conn.SetLinger(0) }

@@ -13,12 +13,12 @@ import (
 	"testing"
 )
 
-// NewRefused reserves a free port of 127.0.0.1 on which connections are refused,
-// until listen is called: then a Proxy is there as if by NewProxy. No other program
-// can get the port meanwhile. What is open is closed when the test ends.
+// NewRefused reserves a free port of 127.0.0.1 that refuses connections until listen is
+// called, which starts a Proxy there, as NewProxy does. No other program can get the
+// port in between. Everything is closed when the test ends.
 func NewRefused(tb testing.TB, to *url.URL) (at *url.URL, listen func() *Proxy) {
 	tb.Helper()
-	// A port is refused, and taken, when a socket has its address and does not
+	// A port refuses connections and is not free if a socket is bound to it and does not
 	// listen. The net package has no such state.
 	socket, address, err := bindLoopback()
 	if err != nil {
@@ -33,7 +33,7 @@ func NewRefused(tb testing.TB, to *url.URL) (at *url.URL, listen func() *Proxy) 
 			tb.Errorf("listen on %s: %v", address, err)
 			return nil
 		}
-		listener, err := net.FileListener(file) // of a copy of the socket
+		listener, err := net.FileListener(file) // duplicates the socket
 		if err != nil {
 			tb.Errorf("listen on %s: %v", address, err)
 			return nil

@@ -10,14 +10,14 @@ import (
 // Protocol is a version of Remote-Write.
 type Protocol string
 
-// The protocols. A request's is told by its Content-Type, as both
-// specifications have it.
+// The protocols. The Content-Type determines that of a request, as both
+// specifications require.
 const (
 	V1 Protocol = "1.0"
 	V2 Protocol = "2.0"
 )
 
-// The headers by which a 2.0 receiver says how many elements it has written.
+// The headers in which a 2.0 receiver reports how many elements it has written.
 // https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/#required-written-response-headers
 const (
 	SamplesWritten    = "X-Prometheus-Remote-Write-Samples-Written"
@@ -50,8 +50,8 @@ var wanted = map[Protocol][]header{
 	},
 }
 
-// protocolOf says which message the body is meant to be. Whether the header is
-// exactly as it should be is another question, see wanted.
+// protocolOf returns the protocol that the header names. Whether the header is exact is
+// checked elsewhere, see wanted.
 func protocolOf(h http.Header) Protocol {
 	_, params, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	if params["proto"] == nameV2 {
@@ -60,13 +60,13 @@ func protocolOf(h http.Header) Protocol {
 	return V1
 }
 
-// speaks reports whether requests of p are understood.
+// speaks reports whether requests of p are accepted.
 func (o *Options) speaks(p Protocol) bool {
 	return len(o.Protocols) == 0 || slices.Contains(o.Protocols, p)
 }
 
-// unsupported is the answer to a protocol that is not spoken, in the words of
-// Prometheus and Cortex.
+// unsupported is the response to another protocol, in the words of Prometheus and
+// Cortex.
 func unsupported(p Protocol) error {
 	got, want := nameV2, nameV1
 	if p == V1 {
@@ -75,8 +75,7 @@ func unsupported(p Protocol) error {
 	return &unwilling{http.StatusUnsupportedMediaType, got + " protobuf message is not accepted by this server; only accepts " + want}
 }
 
-// setWritten says how many samples were written, and that nothing else was. It
-// leaves headers alone in which that has been said already.
+// setWritten sets the Written headers for a number of samples, unless there are any.
 func setWritten(h http.Header, samples int) {
 	for _, name := range []string{SamplesWritten, HistogramsWritten, ExemplarsWritten} {
 		if h.Get(name) != "" {

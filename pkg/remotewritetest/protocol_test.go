@@ -94,7 +94,7 @@ func TestProtocols(t *testing.T) {
 		{"unaware, 2.0", remotewritetest.Options{Protocols: both[:1], Unaware: true}, remotewritetest.V2, nil, 204, "", 0, false},
 		{"a faulty 2.0 to one that does not speak it", remotewritetest.Options{Protocols: both[:1], ExpectViolations: true}, remotewritetest.V2, bad, 400, `symbol 0 is "x", want the empty string`, 0, false},
 		{"a faulty 2.0", remotewritetest.Options{ExpectViolations: true}, remotewritetest.V2, bad, 400, `symbol 0 is "x", want the empty string`, 3, false},
-		{"too large", remotewritetest.Options{MaxBytes: 60}, remotewritetest.V2, nil, 413, "body of 69 bytes, at most 60 are taken", 3, false},
+		{"too large", remotewritetest.Options{MaxBytes: 60}, remotewritetest.V2, nil, 413, "body of 69 bytes, at most 60 are accepted", 3, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,12 +1,10 @@
 // Package remotewritetest is a strict receiver of Remote-Write 1.0 and 2.0 for
 // tests and local runs.
 //
-// It holds every request against what the specification of its protocol demands
-// of a sender, with prompb, writev2 and its own reading of AWS signatures, never
-// with code of the sender. What breaks a rule is answered with the reason and
-// kept as a violation. It hands back what it got, the same for both protocols,
-// and answers as badly as a test tells it to: in its own words, or in those of
-// real receivers, see Recordings.
+// It checks every request against its specification, with prompb, writev2 and its own
+// implementation of AWS signatures, never with code of the sender. A broken rule is
+// recorded as a violation. Tests read what was stored, and script responses and faults,
+// those of real receivers among them (see Recordings).
 package remotewritetest
 
 import (
@@ -27,31 +25,30 @@ import (
 
 // Options are the settings of a Receiver. The zero value is useful.
 type Options struct {
-	// Protocols are those that it speaks. A good request of another is answered
-	// 415. The default is both.
+	// Protocols are those that it accepts. A valid request of another gets a 415. The
+	// default is both.
 	Protocols []Protocol
-	// Unaware, where V2 is not among Protocols, has a good 2.0 request answered as
-	// by a receiver that does not look at Content-Type: read as a 1.0 message the
-	// body is empty, and that is a success. VictoriaMetrics and Prometheus before
-	// 2.54 are such.
+	// Unaware, if V2 is not among Protocols, makes it respond to a valid 2.0 request like
+	// a receiver that ignores the Content-Type: decoded as a 1.0 message the body is
+	// empty, which is a success. VictoriaMetrics and Prometheus before 2.54 do that.
 	Unaware bool
-	// Refuse, if set, is asked about each series of a request, and returns why it
-	// is not taken, or an empty text. The other series of the request are stored,
-	// and it is answered 400 with the first such text: what Cortex, Mimir, AMP and,
-	// for 2.0, Prometheus do with a sample that is out of order and the like.
+	// Refuse, if set, is called for each series of a request and returns why it is not
+	// stored, or an empty text. The other series are stored, and the response is 400 with
+	// the first such text: so do Cortex, Mimir, AMP and, for 2.0, Prometheus with samples
+	// that are out of order and the like.
 	Refuse func(Series) string
-	// MaxBytes is the largest request body taken, before compression, as AMP and
-	// Cortex count it. A larger one is answered 413. The default is 1,000,000.
+	// MaxBytes is the largest accepted request body in uncompressed bytes, as AMP and
+	// Cortex count it. A larger one gets a 413. The default is 1,000,000.
 	MaxBytes int
-	// MaxSeries is the largest number of series taken in one request; more are
-	// answered 413. The default is no limit.
+	// MaxSeries is the largest accepted number of series in a request; more get a 413.
+	// The default is no limit.
 	MaxSeries int
-	// SigV4, if set, is what every request must be signed with.
+	// SigV4, if set, is the signature that every request must have.
 	SigV4 *SigV4
-	// KeepBodies has every Request keep its Body.
+	// KeepBodies keeps the Body of every Request.
 	KeepBodies bool
-	// ExpectViolations keeps NewServer and NewPipe from failing the test when
-	// there are violations in the end.
+	// ExpectViolations keeps NewServer and NewPipe from failing the test if there are
+	// violations at its end.
 	ExpectViolations bool
 }
 
@@ -63,7 +60,7 @@ type Receiver struct {
 	mu         sync.Mutex
 	script     []Answer
 	series     map[string]*Series // by key
-	order      []string           // the keys, as they came
+	order      []string           // the keys in order of arrival
 	metadata   map[string]Metadata
 	requests   []Request
 	violations []string
@@ -71,7 +68,7 @@ type Receiver struct {
 	maxActive  int
 }
 
-// New returns a Receiver that has nothing yet.
+// New returns an empty Receiver.
 func New(opts Options) *Receiver {
 	if opts.MaxBytes == 0 {
 		opts.MaxBytes = 1_000_000
@@ -85,8 +82,8 @@ func New(opts Options) *Receiver {
 
 // Request is what is kept of one request, in the order of arrival.
 type Request struct {
-	// Method, Path and Header are as they came, by the protocol Proto, such as
-	// HTTP/2.0. RemoteAddr tells connections apart.
+	// Method, Path and Header are as received, Proto is the HTTP version, such as
+	// HTTP/2.0. RemoteAddr identifies the connection.
 	Method, Path string
 	Header       http.Header
 	Proto        string
@@ -98,15 +95,14 @@ type Request struct {
 	// Compressed and Raw are the sizes of the body in bytes, before and after
 	// decompression. Raw is 0 if the body could not be read or decompressed.
 	Compressed, Raw int
-	// Sum is the SHA-256 of the body as it came. Body is that body, if it is kept.
+	// Sum is the SHA-256 of the body as received. Body is that body, if it is kept.
 	Sum  [sha256.Size]byte
 	Body []byte
-	// Series is the number of series in it, Metadata that of families whose HELP
-	// and TYPE are in it.
+	// Series is its number of series, Metadata that of families with HELP and TYPE.
 	Series, Metadata int
-	// Stored is the number of series that were stored, or had been before.
+	// Stored is the number of series that were stored by it or before.
 	Stored int
-	// Status is the answer's, 0 if the connection was closed without one.
+	// Status is the response's, 0 if the connection was closed without one.
 	Status int
 	// Violation is the rule that was broken, empty if none.
 	Violation string
@@ -120,7 +116,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	script := r.begin()
 
-	// Kept in any case, also if the script aborts the connection by a panic.
+	// Recorded in any case, also if the script aborts the connection with a panic.
 	index := r.keep(rec)
 	defer func() { r.end(index, rec) }()
 
@@ -163,8 +159,8 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(status)
 }
 
-// take reads a request, checks it and stores of it what is to be stored. It
-// fills in rec and returns the number of samples written.
+// take reads a request, checks it and stores its accepted series. It fills in rec and
+// returns the number of samples written.
 func (r *Receiver) take(req *http.Request, rec *Request, script *Answer) (samples int, err error) {
 	data, err := readBody(req, r.opts.MaxBytes)
 	rec.Compressed, rec.Sum = len(data), sha256.Sum256(data)
@@ -198,8 +194,7 @@ func (r *Receiver) take(req *http.Request, rec *Request, script *Answer) (sample
 	return samples, refused
 }
 
-// split takes those series out of body that are refused, and returns why the
-// first one was.
+// split removes the refused series from body, and returns why the first one was.
 func split(body prompb.WriteRequest, refuse func(Series) string) (rest prompb.WriteRequest, err error) {
 	if refuse == nil {
 		return body, nil
@@ -259,36 +254,36 @@ func (r *Receiver) end(index int, rec Request) {
 	}
 }
 
-// Answer queues answers: the next request gets the first, and so on. Requests
-// beyond them are answered as they deserve.
+// Answer queues responses: the next request gets the first, and so on. Requests beyond
+// them get unscripted responses.
 func (r *Receiver) Answer(answers ...Answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.script = append(r.script, answers...)
 }
 
-// Unused is the number of queued answers that no request has taken yet.
+// Unused is the number of queued responses that are left.
 func (r *Receiver) Unused() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.script)
 }
 
-// Violations are the rules that were broken, in the order of the requests' ends.
+// Violations are the broken rules, in the order in which the requests ended.
 func (r *Receiver) Violations() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.violations)
 }
 
-// Requests are all requests so far, those under way included.
+// Requests are all requests so far, including those in progress.
 func (r *Receiver) Requests() []Request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.requests)
 }
 
-// MaxActive is the largest number of requests that were under way at once.
+// MaxActive is the largest number of requests in progress at once.
 func (r *Receiver) MaxActive() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -301,7 +296,7 @@ type Metadata struct {
 	Type, Help, Unit string
 }
 
-// Metadata returns what came last for each family.
+// Metadata returns the latest for each family.
 func (r *Receiver) Metadata() map[string]Metadata {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,23 +6,22 @@ import (
 	"strings"
 )
 
-// Recording is an answer as a real receiver gives it: status, headers and text.
-// The texts are facts to test against, never to be interpreted by a sender. The
-// series, tenants and numbers in them are examples.
+// Recording is a response of a real receiver: status, headers and text. A sender must
+// not interpret the texts. The series, tenants and numbers in them are examples.
 type Recording struct {
 	// Name is receiver, colon and occasion, such as "cortex: out of order".
 	Name string
 	// Source is where the wording is from.
 	Source string
-	// Partial is whether what it does not complain about has been stored all the
-	// same. The answer alone does not do so, see Answer.Refuse.
+	// Partial is whether the receiver has stored the rest of the batch. The Answer alone
+	// does not do so, see Answer.Refuse.
 	Partial bool
 	Answer
 }
 
-// Recordings are the recorded answers of all receivers. What was not found on
-// record is left out: AMP's 413 and 429 with their bodies, and the X-Amzn-…
-// headers of its 403. For samples AMP has Cortex's texts.
+// Recordings are the recorded responses of all receivers. No record was found of AMP's
+// 413 and 429 with their bodies, and of the X-Amzn-… headers of its 403. For samples AMP
+// has Cortex's texts.
 func Recordings() []Recording {
 	var all []Recording
 	for _, group := range []func() []Recording{prometheus, cortex, mimir, thanos, amp, victoriaMetrics} {
@@ -31,7 +30,7 @@ func Recordings() []Recording {
 	return all
 }
 
-// Recorded returns the recorded answer of a name. It panics if there is none.
+// Recorded returns the recorded response of a name. It panics if there is none.
 func Recorded(name string) Answer {
 	for _, r := range Recordings() {
 		if r.Name == name {
@@ -41,7 +40,7 @@ func Recorded(name string) Answer {
 	panic(fmt.Sprintf("remotewritetest: no recording %q", name))
 }
 
-// plain is an answer as http.Error writes it.
+// plain is a response as http.Error writes it.
 func plain(status int, text string) Answer {
 	return Answer{
 		Status: status,
@@ -60,7 +59,7 @@ func (a Answer) with(name, value string) Answer {
 	return a
 }
 
-// written adds the numbers that a 2.0 receiver says.
+// written adds the Written headers of a 2.0 receiver.
 func (a Answer) written(samples string) Answer {
 	return a.with(SamplesWritten, samples).with(HistogramsWritten, "0").with(ExemplarsWritten, "0")
 }
@@ -70,8 +69,7 @@ const (
 	exampleMetric = `aws_ecr_image_size_in_bytes{name="team/service", registry_id="123456789012", tag="v1"}`
 )
 
-// prometheus: 1.0 stores nothing of a batch that it answers with 400, 2.0 the
-// rest of it.
+// prometheus: with 1.0 nothing of a batch with a 400 is stored, with 2.0 the rest is.
 func prometheus() []Recording {
 	const handler = "github.com/prometheus/prometheus, storage/remote/write_handler.go, storage/interface.go"
 	return []Recording{
@@ -85,11 +83,10 @@ func prometheus() []Recording {
 	}
 }
 
-// cortex: what the distributor refuses, for its labels or its age, and what the
-// ingester refuses is left out, and the rest of the batch is stored. 2.0's
-// numbers are right for the first, and 0 for all of the batch for the second
-// (pkg/distributor/distributor.go, pkg/util/push/push.go: such an error comes
-// without a response). An answer to 1.0 has none.
+// cortex: the rest of a batch is stored without what the distributor (labels, age) or
+// the ingester refuses. The Written headers of 2.0 are right for the former, and 0 for
+// the latter (pkg/distributor/distributor.go, pkg/util/push/push.go: such an error has
+// no counts). A response to 1.0 has none.
 func cortex() []Recording {
 	const (
 		ingester    = "github.com/cortexproject/cortex, pkg/ingester/ingester.go and limiter.go"
@@ -118,9 +115,9 @@ func cortex() []Recording {
 	}
 }
 
-// mimir: as Cortex, with texts and Retry-After of its own. 2.0's numbers are
-// those of what came, whatever became of it (pkg/distributor/distributor.go
-// counts before it pushes).
+// mimir: as Cortex, with its own texts and Retry-After. The Written headers of 2.0 count
+// what was received, not what was stored (pkg/distributor/distributor.go counts before
+// it pushes).
 func mimir() []Recording {
 	const (
 		ingester    = "github.com/grafana/mimir, pkg/ingester/errors.go, pkg/util/globalerror/user.go"
@@ -149,9 +146,8 @@ func mimir() []Recording {
 	}
 }
 
-// thanos: 409 is what others answer with 400. What of the batch is stored
-// depends on the node that each series belongs to. 2.0's numbers come with a
-// success only.
+// thanos: 409 is the 400 of others. Which part of the batch is stored depends on the
+// node of each series. The Written headers of 2.0 come only with a success.
 func thanos() []Recording {
 	const handler = "github.com/thanos-io/thanos, pkg/receive/handler.go"
 	return []Recording{
@@ -166,8 +162,8 @@ func thanos() []Recording {
 }
 
 // amp is Amazon Managed Service for Prometheus: Cortex behind an API gateway,
-// whose errors are JSON, with message in lower case for what concerns the
-// signature and in upper case for the rest.
+// whose errors are JSON, with the key in lower case if it is about the signature and
+// capitalized otherwise.
 func amp() []Recording {
 	json := func(status int, body string) Answer {
 		return Answer{Status: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: body}
@@ -186,7 +182,7 @@ func amp() []Recording {
 	}
 }
 
-// victoriaMetrics does not look at Content-Type.
+// victoriaMetrics ignores the Content-Type.
 func victoriaMetrics() []Recording {
 	return []Recording{
 		{"victoriametrics: 2.0", "observed, v1.122", false, Answer{

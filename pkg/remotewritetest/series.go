@@ -46,7 +46,7 @@ func (s Series) String() string {
 // Last is the latest sample. A series has at least one.
 func (s Series) Last() Sample { return s.Samples[len(s.Samples)-1] }
 
-// All returns every series, in the order in which they came first.
+// All returns every series, in the order of first arrival.
 func (r *Receiver) All() []Series {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,7 +58,7 @@ func (r *Receiver) All() []Series {
 }
 
 // Find returns the series of a metric that have the given labels among theirs,
-// as name, value, name, value…, in the order in which they came first.
+// as name, value, name, value…, in the order of first arrival.
 func (r *Receiver) Find(metric string, labels ...string) []Series {
 	if len(labels)%2 != 0 {
 		panic("remotewritetest: Find needs a value for each label name")
@@ -83,7 +83,7 @@ func (s *Series) clone() Series {
 	return Series{Labels: maps.Clone(s.Labels), Samples: slices.Clone(s.Samples)}
 }
 
-// store takes all samples of a request or, if one breaks the order, none.
+// store stores all samples of a request or, if one is out of order, none.
 func (r *Receiver) store(body prompb.WriteRequest) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,7 +111,7 @@ func (r *Receiver) store(body prompb.WriteRequest) error {
 		}
 		for _, s := range ts.Samples {
 			if n := len(have.Samples); n > 0 && have.Samples[n-1].Timestamp == s.Timestamp {
-				continue // the same again: a retry
+				continue // repeated by a retry
 			}
 			have.Samples = append(have.Samples, Sample{s.Timestamp, s.Value})
 		}
@@ -122,7 +122,7 @@ func (r *Receiver) store(body prompb.WriteRequest) error {
 	return nil
 }
 
-// seriesOf is a series as it came.
+// seriesOf converts a series.
 func seriesOf(ts prompb.TimeSeries) Series {
 	s := Series{Labels: labelsOf(ts)}
 	for _, sample := range ts.Samples {
@@ -139,7 +139,7 @@ func labelsOf(ts prompb.TimeSeries) map[string]string {
 	return labels
 }
 
-// seriesKey tells series apart. The labels are sorted.
+// seriesKey identifies a series. The labels are sorted.
 func seriesKey(labels []prompb.Label) string {
 	var b strings.Builder
 	for _, l := range labels {

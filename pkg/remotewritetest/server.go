@@ -12,13 +12,12 @@ import (
 	"testing"
 )
 
-// Server is a Receiver that can be reached.
+// Server is a Receiver with an address.
 type Server struct {
 	*Receiver
 	// URL is the endpoint to write to.
 	URL *url.URL
-	// Transport reaches it. For a server of NewServer any other does too, for
-	// one of NewPipe no other.
+	// Transport connects to it. For NewServer any other does, too; for NewPipe no other.
 	Transport *http.Transport
 }
 
@@ -40,9 +39,9 @@ func NewServer(tb testing.TB, opts Options) *Server {
 	return &Server{Receiver: r, URL: endpoint(tb, server.Listener.Addr().String()), Transport: transport}
 }
 
-// NewPipe starts a Receiver that is reached in memory, through net.Pipe. Unlike
-// real sockets it works in a bubble of testing/synctest. It is closed when the
-// test ends, and the test fails if there were violations.
+// NewPipe starts a Receiver in memory, on net.Pipe. Unlike real sockets it works with
+// testing/synctest. It is closed when the test ends, and the test fails if there were
+// violations.
 func NewPipe(tb testing.TB, opts Options) *Server {
 	tb.Helper()
 	r := New(opts)
@@ -79,7 +78,7 @@ func (r *Receiver) report(tb testing.TB) {
 	}
 }
 
-// pipeListener hands the far end of each pipe to the server.
+// pipeListener accepts the far end of each pipe.
 type pipeListener struct {
 	conns  chan net.Conn
 	once   sync.Once

@@ -13,27 +13,27 @@ import (
 	"time"
 )
 
-// SigV4 is what requests must be signed with. It is a reading of its own of
+// SigV4 is the signature that requests must have. It is verified by an implementation of
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-// and uses nothing of the SDK.
+// without the SDK.
 type SigV4 struct {
 	AccessKeyID, SecretAccessKey string
-	// SessionToken, if set, must be in X-Amz-Security-Token; if not, there must
-	// be none.
+	// SessionToken must be in X-Amz-Security-Token; if it is empty, the header must be
+	// absent.
 	SessionToken string
 	// Region and Service are those of the credential scope, such as eu-west-1 and
 	// aps.
 	Region, Service string
 }
 
-// maxSkew is how far a signature's date may be from now, either way.
+// maxSkew is the largest difference between a signature's date and now.
 const maxSkew = 5 * time.Minute
 
-// maySkip are the headers that need not be signed: those that the SDK leaves
-// out, because what is between client and server may change them.
+// maySkip are the headers that need not be signed. The SDK omits them because proxies
+// may change them.
 var maySkip = []string{"authorization", "user-agent", "x-amzn-trace-id", "expect", "transfer-encoding", "connection"}
 
-// denied is a violation that AWS answers with 403.
+// denied is a violation with status 403, as AWS has it.
 func denied(format string, args ...any) error {
 	return &violation{http.StatusForbidden, "signature: " + fmt.Sprintf(format, args...)}
 }
@@ -82,7 +82,7 @@ func (s *SigV4) verify(req *http.Request, body []byte) error {
 	return nil
 }
 
-// hide keeps the token out of answers and logs.
+// hide removes the token from responses and logs.
 func (s *SigV4) hide(text string) string {
 	if s.SessionToken == "" {
 		return text
@@ -120,7 +120,7 @@ func parseAuthorization(value string) (a authorization, err error) {
 	return authorization{fields["Credential"], strings.Split(fields["SignedHeaders"], ";"), fields["Signature"]}, nil
 }
 
-// checkSigned demands that every header is signed that can be.
+// checkSigned requires that every header is signed, except for maySkip.
 func (s *SigV4) checkSigned(req *http.Request, signed []string) error {
 	if !slices.IsSorted(signed) || len(slices.Compact(slices.Clone(signed))) != len(signed) {
 		return denied("SignedHeaders are not sorted, or name a header twice")
@@ -162,8 +162,7 @@ func canonicalRequest(req *http.Request, signed []string, body []byte) (string, 
 	return strings.Join(lines, "\n"), nil
 }
 
-// canonicalPath is the path as it is on the wire, encoded a second time, as
-// every service but S3 does it.
+// canonicalPath is the path on the wire, encoded again, as for every service but S3.
 func canonicalPath(u *url.URL) string {
 	path := u.EscapedPath()
 	if path == "" {
@@ -197,8 +196,7 @@ func canonicalQuery(raw string) (string, error) {
 	return strings.Join(parts, "&"), nil
 }
 
-// canonicalHeader is the values of a header, joined, each trimmed and without
-// spaces in a row.
+// canonicalHeader is the joined values of a header, trimmed and with single spaces.
 func canonicalHeader(req *http.Request, name string) string {
 	switch name {
 	case "host":

@@ -1,6 +1,9 @@
 package wire
 
-import "hash/maphash"
+import (
+	"bytes"
+	"hash/maphash"
+)
 
 // symbols is the symbol table of a 2.0 message in its encoded form: each text is
 // there once, and is referred to by its position. The first is the empty text, as
@@ -74,7 +77,7 @@ func (t *symbols) reserve(n int) {
 func (t *symbols) find(hash uint32, text []byte) *slot {
 	mask := uint32(len(t.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
-		if s := &t.slots[i]; s.ref == 0 || s.hash == hash && string(t.text(s.ref)) == string(text) {
+		if s := &t.slots[i]; s.ref == 0 || s.hash == hash && bytes.Equal(t.text(s.ref), text) {
 			return s
 		}
 	}
