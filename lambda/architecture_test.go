@@ -19,9 +19,10 @@ const module = "github.com/aws-exporters/ecr-remote-write"
 // import those on the right, and no other of ours.
 var arrows = map[string][]string{
 	"lambda":              {"pkg/auth", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/pace", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/selection", "pkg/state"},
-	"lambda/local":        {"pkg/ecrtest", "pkg/lambdatest"},
+	"lambda/local":        {"pkg/contracttest", "pkg/ecrtest", "pkg/lambdatest"},
 	"pkg/auth":            {},
 	"pkg/config":          {},
+	"pkg/contracttest":    {"pkg/ecrtest"},
 	"pkg/ecr":             {"pkg/inventory", "pkg/pace"},
 	"pkg/ecrtest":         {},
 	"pkg/emf":             {"pkg/metrics"},

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/contracttest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
@@ -166,10 +167,10 @@ var notInName = strings.NewReplacer("_", "-", ",", "", "'", "", "(", "", ")", ""
 
 // series are those of the registry as it is.
 func (w *crashWorld) series() tsdbtest.Vector {
-	now := scansAt(w.registry, time.Now())
+	now, summaries := scansAt(w.registry, time.Now()), final(contracttest.ScanSummary)
 	return expectation{registry: w.registry, durable: true, scan: func(repository string, image ecrtest.Image) (*ecrtest.ScanState, bool) {
 		if repository == "legacy/app" {
-			return scanSummary(repository, image), true
+			return summaries(repository, image)
 		}
 		return now(repository, image)
 	}}.series()

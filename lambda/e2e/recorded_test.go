@@ -82,7 +82,7 @@ func TestRecordedAnswers(t *testing.T) {
 			for run := range 2 {
 				to.Answer(asRecorded(r))
 				s, failure := f.try(t, "schedule-rule.json", invocationTimeout)
-				if failure == nil || s.Series != len(want) || s.Unconfirmed != s.Series || s.Retries != 0 || s.Batches != 1 {
+				if failure == nil || s.Series < len(want) || s.Unconfirmed != s.Series || s.Retries != 0 || s.Batches != 1 {
 					t.Errorf("run %d: %v: of %d series %d accepted, %d refused, %d unconfirmed, %d not sent, after %d retries",
 						run, failure, s.Series, s.Accepted, s.Refused, s.Unconfirmed, s.NotSent, s.Retries)
 				}
@@ -92,8 +92,8 @@ func TestRecordedAnswers(t *testing.T) {
 						stored++
 					}
 				}
-				if some := stored > 0 && stored < len(want); some != r.Partial || !r.Partial && stored > 0 {
-					t.Fatalf("the receiver stored %d of %d: the test is not about what it says", stored, len(want))
+				if some := stored > 0 && stored < s.Series; some != r.Partial || !r.Partial && stored > 0 {
+					t.Fatalf("the receiver stored %d of %d: the test does not test what it says", stored, s.Series)
 				}
 			}
 			checkShownOnce(t, f.log, shown, r.Body)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,12 +41,26 @@ type Point struct {
 // labels sorted and without those that are empty. A result that has no name is
 // only the part in braces, which is there even when no label is.
 func Key(ls labels.Labels) string {
-	name := ls.Get(model.MetricNameLabel)
-	rest := ls.MatchLabels(false, model.MetricNameLabel).WithoutEmpty()
-	if name != "" && rest.IsEmpty() {
-		return name
+	key := make([]byte, 0, 512)
+	key = append(key, ls.Get(model.MetricNameLabel)...)
+	separator := byte('{')
+	ls.Range(func(l labels.Label) {
+		if l.Name == model.MetricNameLabel || l.Value == "" {
+			return
+		}
+		key = append(key, separator)
+		key = append(key, l.Name...)
+		key = append(key, '=')
+		key = strconv.AppendQuote(key, l.Value)
+		separator = ','
+	})
+	switch {
+	case separator == ',':
+		key = append(key, '}')
+	case len(key) == 0:
+		return "{}"
 	}
-	return name + rest.StringNoSpace()
+	return string(key)
 }
 
 // KeyOf is Key for a name, empty if the result of a query has none, and pairs
