@@ -19,10 +19,10 @@ type told struct {
 	known map[string]*ecrtest.ScanState // by repository@digest
 }
 
-// busyRepository has as many images as a page of a listing.
 const (
 	busyRepository = "payments/api"
-	busyImages     = 1_000
+	// busyImages is the number of images that a page of a listing has.
+	busyImages = 1_000
 )
 
 // newTold makes a registry with one busy repository of so many scanned images and two
@@ -227,15 +227,16 @@ func TestEvents(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
+		images  int // of the busy repository
 		payload func(t *testing.T, event json.RawMessage) []byte
 	}{
-		{"from EventBridge", func(_ *testing.T, event json.RawMessage) []byte { return event }},
-		{"in a batch of SQS", func(t *testing.T, event json.RawMessage) []byte { return sqsBatch(t, event, event) }},
+		{"from EventBridge", busyImages, func(_ *testing.T, event json.RawMessage) []byte { return event }},
+		{"in a batch of SQS", 100, func(t *testing.T, event json.RawMessage) []byte { return sqsBatch(t, event, event) }},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := newTold(t, "BASIC", busyImages)
+			r := newTold(t, "BASIC", test.images)
 			server := ecrtest.Start(t, r.Registry)
 			prometheus := tsdbtest.Start(t, tsdbtest.Options{})
 			f := startFunction(t, server, prometheus.URL(), fastScans)

@@ -69,10 +69,15 @@ const scansFromSummary = "SCAN_SOURCE=summary"
 type function struct {
 	*lambdatest.Environment
 	log *logLines
+	// secrets are those that must not be in the log, besides planted ones.
+	secrets []string
+	checked sync.Once
 }
 
 // startFunction starts the bootstrap against a simulated ECR and a remote-write
-// endpoint. Of the AWS rates it takes no heed; env adds settings or overrides.
+// endpoint, with a rate limit that does not matter, planted credentials and all log
+// lines; env adds settings or overrides. When the function stops, its log is searched
+// for planted secrets.
 func startFunction(t testing.TB, server *ecrtest.Server, endpoint string, env ...string) *function {
 	t.Helper()
 	f := &function{log: newLogLines()}
@@ -87,6 +92,9 @@ func startFunction(t testing.TB, server *ecrtest.Server, endpoint string, env ..
 			"REMOTE_WRITE_URL=" + endpoint,
 			"ECR_REQUESTS_PER_SECOND=10000",
 			"ECR_CONCURRENCY=16",
+			"LOG_LEVEL=DEBUG",
+			"AWS_SECRET_ACCESS_KEY=" + planted + "-of-aws",
+			"AWS_SESSION_TOKEN=" + planted + "-session",
 		}, env...),
 	})
 	if err != nil {
@@ -101,13 +109,18 @@ func startFunction(t testing.TB, server *ecrtest.Server, endpoint string, env ..
 	return f
 }
 
-// stop ends the process and tells the most memory it had resident, in bytes.
+// stop ends the process and returns its peak resident memory, in bytes.
 func (f *function) stop(t testing.TB) int64 {
 	t.Helper()
 	exit, err := f.Close()
 	if err != nil {
 		t.Errorf("stop the function: %v", err)
 	}
+	f.checked.Do(func() {
+		for _, found := range leaks(f.log.String(), f.secrets...) {
+			t.Errorf("a secret is in the log: …%s…", found)
+		}
+	})
 	return exit.PeakRSS
 }
 
@@ -252,8 +265,16 @@ func (l *logLines) wait(atMost time.Duration, enough func(text []byte) bool) boo
 func (l *logLines) summary(t testing.TB, requestID string) json.RawMessage {
 	t.Helper()
 	var found json.RawMessage
+	read := 0 // bytes, in whole lines
 	inTime := l.wait(30*time.Second, func(text []byte) bool {
-		for line := range bytes.Lines(text) {
+		for line := range bytes.Lines(text[read:]) {
+			if !bytes.HasSuffix(line, []byte("\n")) {
+				break
+			}
+			read += len(line)
+			if !bytes.Contains(line, []byte(requestID)) || !bytes.Contains(line, []byte(`"summary"`)) {
+				continue
+			}
 			var fields struct {
 				RequestID string          `json:"requestId"`
 				Summary   json.RawMessage `json:"summary"`

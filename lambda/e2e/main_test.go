@@ -5,10 +5,13 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -19,10 +22,19 @@ import (
 // buildDir is where buildOnce puts the bootstrap.
 var buildDir string
 
+// waiting is how many tests run in parallel for each processor: most of them wait for
+// deadlines and intervals.
+const waiting = 3
+
 func TestMain(m *testing.M) {
 	var err error
 	if buildDir, err = os.MkdirTemp("", "ecr-remote-write-e2e-"); err != nil {
 		fmt.Fprintln(os.Stderr, "make a folder for the bootstrap:", err)
+		os.Exit(1)
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(waiting*runtime.GOMAXPROCS(0))); err != nil {
+		fmt.Fprintln(os.Stderr, "set the number of parallel tests:", err)
 		os.Exit(1)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {

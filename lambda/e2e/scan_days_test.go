@@ -29,7 +29,7 @@ func TestScansOverDays(t *testing.T) {
 // makes a call ten times as dear. The numbers of runs are derived from it.
 func scannedImages() int {
 	if raceDetector || testing.Short() {
-		return 2_000
+		return 1_600
 	}
 	return 20_000
 }

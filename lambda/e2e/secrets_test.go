@@ -203,10 +203,10 @@ func TestSecrets(t *testing.T) {
 				}
 				defer receiver.Close()
 				f := startFunction(t, server, at.String(), append([]string{
-					scansFromSummary, "LOG_LEVEL=DEBUG", "REMOTE_WRITE_MAX_SERIES=10", "REMOTE_WRITE_TIMEOUT=500ms",
-					"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=" + planted + "-of-aws", "AWS_SESSION_TOKEN=" + planted + "-session",
+					scansFromSummary, "REMOTE_WRITE_MAX_SERIES=10", "REMOTE_WRITE_TIMEOUT=500ms", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE",
 					"AWS_ENDPOINT_URL_SSM=" + stores, "AWS_ENDPOINT_URL_SECRETS_MANAGER=" + stores,
 				}, env...)...)
+				f.secrets = []string{secretOfKey}
 				for range 2 {
 					result, err := f.Invoke(t.Context(), []byte(`{}`), 2*time.Second)
 					if err != nil {
@@ -219,11 +219,8 @@ func TestSecrets(t *testing.T) {
 						t.Errorf("the error tells: …%s…", text)
 					}
 				}
-				f.stop(t)
+				f.stop(t) // which checks the log
 				logged := f.log.String()
-				for _, text := range leaks(logged, secretOfKey) {
-					t.Errorf("the log tells: …%s…", text)
-				}
 				n := int(to.asked.Load())
 				unanswered := name == "refused by AWS" || name == "damaged client key" || name == "misplaced"
 				if unanswered && n > 0 || !unanswered && (n < len(answers) || !strings.Contains(logged, marker)) {
