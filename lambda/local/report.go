@@ -85,18 +85,18 @@ func mostCalled(calls map[string]int) string {
 	return strings.Join(texts, ", ")
 }
 
-// writeChecked says that what was pushed is there.
-func writeChecked(w io.Writer, have map[string]total, pending int) {
+// writeChecked reports that the store has what was expected.
+func writeChecked(w io.Writer, want, have map[string]total, pending int) {
 	series := 0
-	for _, t := range have {
-		series += t.series
+	for family := range want {
+		series += have[family].series
 	}
-	less := ""
+	without := ""
 	if pending > 0 {
-		less = ",\nless the scan results of " + plural(pending, "image", "images") + " that are still to come"
+		without = ",\nwithout the scan results of " + plural(pending, "image", "images") + ", which are pending"
 	}
-	headline(w, "Checked: the %s series of %s that were accepted can be queried, and no others;\n"+
-		"number and sum of each family are those of the simulated registry%s.", grouped(series), plural(len(have), "family", "families"), less)
+	headline(w, "Checked: the %s series of %s can be queried, and no others;\n"+
+		"number and sum of each family are those of the simulated registry%s.", grouped(series), plural(len(want), "family", "families"), without)
 }
 
 // writeGoingOn says how it goes on, and where to look meanwhile.

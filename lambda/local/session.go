@@ -118,10 +118,11 @@ func (s *session) firstPush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := compare(expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending), got, pushed.Accepted); err != nil {
+	want := expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
+	if err := compare(want, got, pushed.Accepted); err != nil {
 		return err
 	}
-	writeChecked(s.stdout, got, pushed.Scans.Pending)
+	writeChecked(s.stdout, want, got, pushed.Scans.Pending)
 	return nil
 }
 
