@@ -21,8 +21,8 @@ import (
 // errCrash is why an invocation has no answer that was killed on purpose.
 var errCrash = errors.New("killed")
 
-// crashWorld is a registry, a state and a Prometheus, in which a function is killed.
-type crashWorld struct {
+// crashSetup is a registry, a state and a Prometheus, in which a function is killed.
+type crashSetup struct {
 	registry   *ecrtest.Registry
 	server     *ecrtest.Server
 	prometheus *tsdbtest.Prometheus
@@ -36,7 +36,7 @@ type crashWorld struct {
 type crashPoint struct {
 	name string
 	// arm calls crash at that moment. It does not return before the process is gone.
-	arm func(w *crashWorld, crash func())
+	arm func(w *crashSetup, crash func())
 	// file keeps the state in a file, for lack of other ways to be there in time.
 	file bool
 }
@@ -54,16 +54,16 @@ func nthTime(n int, do func()) func() {
 }
 
 // onCall crashes ahead of the n-th call of an operation of ECR.
-func onCall(operation string, n int) func(*crashWorld, func()) {
-	return func(w *crashWorld, crash func()) {
+func onCall(operation string, n int) func(*crashSetup, func()) {
+	return func(w *crashSetup, crash func()) {
 		now := nthTime(n, crash)
 		w.server.Before(ecrtest.Match{Operation: operation}, ecrtest.Always, func(ecrtest.Request) { now() })
 	}
 }
 
 // onState crashes ahead of, or after, a request to the stored state.
-func onState(method string, after bool) func(*crashWorld, func()) {
-	return func(w *crashWorld, crash func()) {
+func onState(method string, after bool) func(*crashSetup, func()) {
+	return func(w *crashSetup, crash func()) {
 		now := func(r *http.Request) {
 			if r.Method == method {
 				crash()
@@ -78,8 +78,8 @@ func onState(method string, after bool) func(*crashWorld, func()) {
 }
 
 // onWrite crashes ahead of, or after, the n-th batch of a push.
-func onWrite(n int, after bool) func(*crashWorld, func()) {
-	return func(w *crashWorld, crash func()) {
+func onWrite(n int, after bool) func(*crashSetup, func()) {
+	return func(w *crashSetup, crash func()) {
 		now := nthTime(n, crash)
 		do := func(*http.Request) { now() }
 		if after {
@@ -91,7 +91,7 @@ func onWrite(n int, after bool) func(*crashWorld, func()) {
 }
 
 // halfSaved crashes when half of the state was sent.
-func halfSaved(w *crashWorld, crash func()) {
+func halfSaved(w *crashSetup, crash func()) {
 	w.state.watch(func(r *http.Request) {
 		if r.Method == http.MethodPut {
 			half := make([]byte, r.ContentLength/2)
@@ -103,7 +103,7 @@ func halfSaved(w *crashWorld, crash func()) {
 
 // whileWriting crashes as soon as the new file is there under its temporary name. It
 // may then be empty, in part or whole, or have replaced the old one already.
-func whileWriting(w *crashWorld, crash func()) {
+func whileWriting(w *crashSetup, crash func()) {
 	go func() {
 		for range 1_000_000 {
 			found, err := filepath.Glob(filepath.Join(w.folder, "*.tmp"))
@@ -119,9 +119,9 @@ func whileWriting(w *crashWorld, crash func()) {
 	}()
 }
 
-// newCrashWorld makes a registry in which the same things can be told of scans by
+// newCrashSetup makes a registry in which the same things can be told of scans by
 // findings and by summaries.
-func newCrashWorld(t *testing.T, s3 *moto, file bool) *crashWorld {
+func newCrashSetup(t *testing.T, s3 *moto, file bool) *crashSetup {
 	t.Helper()
 	registry := ecrtest.NewRegistry(account, region)
 	addRepository(t, registry, "payments/api", 30)
@@ -146,7 +146,7 @@ func newCrashWorld(t *testing.T, s3 *moto, file bool) *crashWorld {
 			t.Fatal(err)
 		}
 	}
-	w := &crashWorld{
+	w := &crashSetup{
 		registry: registry, server: ecrtest.Start(t, registry), prometheus: tsdbtest.Start(t, tsdbtest.Options{}),
 		env: []string{fastScans, "ECR_CONCURRENCY=2", "REMOTE_WRITE_MAX_SERIES=50", "REMOTE_WRITE_CONCURRENCY=1"},
 	}
@@ -166,7 +166,7 @@ func newCrashWorld(t *testing.T, s3 *moto, file bool) *crashWorld {
 var notInName = strings.NewReplacer("_", "-", ",", "", "'", "", "(", "", ")", "", ":", "")
 
 // series are those of the registry as it is.
-func (w *crashWorld) series() tsdbtest.Vector {
+func (w *crashSetup) series() tsdbtest.Vector {
 	now, summaries := scansAt(w.registry, time.Now()), final(contracttest.ScanSummary)
 	return expectation{registry: w.registry, durable: true, scan: func(repository string, image ecrtest.Image) (*ecrtest.ScanState, bool) {
 		if repository == "legacy/app" {
@@ -178,7 +178,7 @@ func (w *crashWorld) series() tsdbtest.Vector {
 
 // change deletes an image, moves a tag and pushes an image whose scan is done. It
 // returns the events that tell of it.
-func (w *crashWorld) change(t *testing.T) []json.RawMessage {
+func (w *crashSetup) change(t *testing.T) []json.RawMessage {
 	t.Helper()
 	const name = "payments/api"
 	must := func(err error) {
@@ -210,7 +210,7 @@ func (w *crashWorld) change(t *testing.T) []json.RawMessage {
 
 // changeMore does what no event tells of: a setting, a severity of a summary that is
 // gone, and a repository.
-func (w *crashWorld) changeMore(t *testing.T) {
+func (w *crashSetup) changeMore(t *testing.T) {
 	t.Helper()
 	repository, _ := w.registry.Repository("web/frontend")
 	repository.TagMutability, repository.ScanOnPush = "IMMUTABLE", new(false)
@@ -227,7 +227,7 @@ func (w *crashWorld) changeMore(t *testing.T) {
 }
 
 // severityGone tells of another scan of an image, without a severity that it had.
-func (w *crashWorld) severityGone(t *testing.T) json.RawMessage {
+func (w *crashSetup) severityGone(t *testing.T) json.RawMessage {
 	t.Helper()
 	const name = "payments/api"
 	digest, at := ecrtest.Digest(name+":v5"), time.Now()
@@ -242,13 +242,13 @@ func (w *crashWorld) severityGone(t *testing.T) json.RawMessage {
 	return event
 }
 
-func (w *crashWorld) start(t *testing.T, more ...string) *function {
+func (w *crashSetup) start(t *testing.T, more ...string) *function {
 	t.Helper()
 	return startFunction(t, w.server, w.writes.url, append(w.env, more...)...)
 }
 
 // kill makes a run that is killed on the way.
-func (w *crashWorld) kill(t *testing.T, point crashPoint, payload []byte, more ...string) {
+func (w *crashSetup) kill(t *testing.T, point crashPoint, payload []byte, more ...string) {
 	t.Helper()
 	f := w.start(t, more...)
 	ctx, kill := context.WithCancelCause(t.Context())
@@ -273,7 +273,7 @@ func (w *crashWorld) kill(t *testing.T, point crashPoint, payload []byte, more .
 
 // checkRecovered checks that queries see exactly what there is, and that what is no
 // more was ended by a marker later than its last sample.
-func (w *crashWorld) checkRecovered(t *testing.T, s summary, before, want tsdbtest.Vector) {
+func (w *crashSetup) checkRecovered(t *testing.T, s summary, before, want tsdbtest.Vector) {
 	t.Helper()
 	checkLive(t, w.prometheus, s, want)
 	samples, err := w.prometheus.Samples(t.Context(), everything, s.Timestamp.Add(-time.Hour), s.Timestamp)
@@ -321,7 +321,7 @@ func TestCrash(t *testing.T) {
 	for _, point := range points {
 		t.Run(point.name, func(t *testing.T) {
 			t.Parallel()
-			w := newCrashWorld(t, s3, point.file)
+			w := newCrashSetup(t, s3, point.file)
 			// Every run finds all due, the scans excepted.
 			const due = "CACHE_REFRESH_INTERVAL=1s"
 			warm := w.start(t, due)
@@ -358,7 +358,7 @@ func TestCrashOnEvents(t *testing.T) {
 	for _, point := range points {
 		t.Run(point.name, func(t *testing.T) {
 			t.Parallel()
-			w := newCrashWorld(t, s3, point.file)
+			w := newCrashSetup(t, s3, point.file)
 			warm := w.start(t)
 			first := warm.invoke(t, "schedule-rule.json", invocationTimeout)
 			before := w.series()

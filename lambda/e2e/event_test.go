@@ -14,7 +14,7 @@ import (
 )
 
 // told is a registry with what the function was told of its scans.
-type told struct {
+type trackedRegistry struct {
 	*ecrtest.Registry
 	known map[string]*ecrtest.ScanState // by repository@digest
 }
@@ -25,11 +25,11 @@ const (
 	busyImages = 1_000
 )
 
-// newTold makes a registry with one busy repository of so many scanned images and two
+// newTrackedRegistry makes a registry with one busy repository of so many scanned images and two
 // small ones.
-func newTold(t testing.TB, scanning string, images int) *told {
+func newTrackedRegistry(t testing.TB, scanning string, images int) *trackedRegistry {
 	t.Helper()
-	r := &told{ecrtest.NewRegistry(account, region), map[string]*ecrtest.ScanState{}}
+	r := &trackedRegistry{ecrtest.NewRegistry(account, region), map[string]*ecrtest.ScanState{}}
 	if err := r.SetScanning(ecrtest.Scanning{Type: scanning}); err != nil {
 		t.Fatal(err)
 	}
@@ -39,14 +39,14 @@ func newTold(t testing.TB, scanning string, images int) *told {
 	}
 	eachTagged(r.Registry, func(repository string, image ecrtest.Image) {
 		r.scan(t, repository, image.Digest, time.Hour, map[string]int32{"CRITICAL": 1, "LOW": 7})
-		r.learn(repository, image.Digest)
+		r.track(repository, image.Digest)
 	})
 	return r
 }
 
 // scan gives an image a result, of this long ago and in whole seconds, as events tell
 // the time.
-func (r *told) scan(t testing.TB, repository, digest string, ago time.Duration, counts map[string]int32) {
+func (r *trackedRegistry) scan(t testing.TB, repository, digest string, ago time.Duration, counts map[string]int32) {
 	t.Helper()
 	at := time.Now().Add(-ago)
 	err := r.Rescan(repository, digest, ecrtest.ScanState{At: at, CompletedAt: at.Truncate(time.Second), Counts: counts})
@@ -56,17 +56,17 @@ func (r *told) scan(t testing.TB, repository, digest string, ago time.Duration, 
 }
 
 // learn notes that the function knows the present scan of an image.
-func (r *told) learn(repository, digest string) {
+func (r *trackedRegistry) track(repository, digest string) {
 	if state, ok := r.Scan(repository, digest, time.Now()); ok {
 		r.known[repository+"@"+digest] = &state
 	}
 }
 
 // scanned gives an image a new result and returns the event that tells of it.
-func (r *told) scanned(t testing.TB, repository, digest string, counts map[string]int32) json.RawMessage {
+func (r *trackedRegistry) scanned(t testing.TB, repository, digest string, counts map[string]int32) json.RawMessage {
 	t.Helper()
 	r.scan(t, repository, digest, 0, counts)
-	r.learn(repository, digest)
+	r.track(repository, digest)
 	event, err := r.ScanEvent(repository, digest, r.known[repository+"@"+digest].At)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func (r *told) scanned(t testing.TB, repository, digest string, counts map[strin
 }
 
 // push pushes an image, with a tag that others may have had.
-func (r *told) push(t testing.TB, repository, tag string) (digest string) {
+func (r *trackedRegistry) push(t testing.TB, repository, tag string) (digest string) {
 	t.Helper()
 	digest = ecrtest.Digest(repository + tag + time.Now().String())
 	err := r.PutImage(repository, ecrtest.Image{
@@ -89,7 +89,7 @@ func (r *told) push(t testing.TB, repository, tag string) (digest string) {
 }
 
 // series are those that the function can know of.
-func (r *told) series() tsdbtest.Vector {
+func (r *trackedRegistry) series() tsdbtest.Vector {
 	return expectation{registry: r.Registry, scan: func(repository string, image ecrtest.Image) (*ecrtest.ScanState, bool) {
 		state, ok := r.known[repository+"@"+image.Digest]
 		return state, ok
@@ -128,22 +128,22 @@ func checkOnly(t *testing.T, prometheus *tsdbtest.Prometheus, s summary, before,
 		t.Fatal(err)
 	}
 	checkVector(t, "live series", want, of(onlyCompared(live), repositories...))
-	if s.Notices == nil || !slices.Equal(s.Notices.Repositories, repositories) {
-		t.Errorf("the summary tells of %+v, want %v", s.Notices, repositories)
+	if s.Events == nil || !slices.Equal(s.Events.Repositories, repositories) {
+		t.Errorf("the summary tells of %+v, want %v", s.Events, repositories)
 	}
 }
 
 // happening is something that happens to a registry, and the event that tells of it.
-type happening struct {
+type change struct {
 	name string
 	// happen returns the event; what the function learns by it is noted in r.
-	happen func(t *testing.T, r *told) json.RawMessage
+	apply func(t *testing.T, r *trackedRegistry) json.RawMessage
 	// repositories are those that the event names.
 	repositories []string
 }
 
 // tagged is the digest of the image that has a tag.
-func tagged(t testing.TB, r *told, repository, tag string) string {
+func tagged(t testing.TB, r *trackedRegistry, repository, tag string) string {
 	t.Helper()
 	image, ok := r.Image(repository, tag)
 	if !ok {
@@ -152,7 +152,7 @@ func tagged(t testing.TB, r *told, repository, tag string) string {
 	return image.Digest
 }
 
-func happenings() []happening {
+func changes() []change {
 	busy := []string{busyRepository}
 	must := func(t *testing.T, err error) {
 		t.Helper()
@@ -160,31 +160,31 @@ func happenings() []happening {
 			t.Fatal(err)
 		}
 	}
-	return []happening{
-		{"an image is pushed, and a tag moves to it", func(t *testing.T, r *told) json.RawMessage {
+	return []change{
+		{"an image is pushed, and a tag moves to it", func(t *testing.T, r *trackedRegistry) json.RawMessage {
 			return r.PushEvent(busyRepository, r.push(t, busyRepository, "v7"), "v7", time.Now())
 		}, busy},
-		{"its scan is finished", func(t *testing.T, r *told) json.RawMessage {
+		{"its scan is finished", func(t *testing.T, r *trackedRegistry) json.RawMessage {
 			digest := tagged(t, r, busyRepository, "v7")
 			return r.scanned(t, busyRepository, digest, map[string]int32{"HIGH": 3})
 		}, busy},
-		{"another image is scanned again, and a severity is gone", func(t *testing.T, r *told) json.RawMessage {
+		{"another image is scanned again, and a severity is gone", func(t *testing.T, r *trackedRegistry) json.RawMessage {
 			digest := tagged(t, r, busyRepository, "v8")
 			return r.scanned(t, busyRepository, digest, map[string]int32{"CRITICAL": 2})
 		}, busy},
-		{"an image is deleted", func(t *testing.T, r *told) json.RawMessage {
+		{"an image is deleted", func(t *testing.T, r *trackedRegistry) json.RawMessage {
 			digest := tagged(t, r, busyRepository, "v9")
 			must(t, r.DeleteImage(busyRepository, digest))
 			return r.DeleteEvent(busyRepository, digest, "v9", time.Now())
 		}, busy},
-		{"an image is archived", func(t *testing.T, r *told) json.RawMessage {
+		{"an image is archived", func(t *testing.T, r *trackedRegistry) json.RawMessage {
 			digest := tagged(t, r, busyRepository, "v10")
 			must(t, r.Archive(busyRepository, digest, time.Now()))
 			event, err := r.StorageClassEvent(busyRepository, digest, time.Now())
 			must(t, err)
 			return event
 		}, busy},
-		{"and restored", func(t *testing.T, r *told) json.RawMessage {
+		{"and restored", func(t *testing.T, r *trackedRegistry) json.RawMessage {
 			var archived string
 			for _, image := range r.Images(busyRepository) {
 				if image.Status == "ARCHIVED" {
@@ -196,16 +196,16 @@ func happenings() []happening {
 			must(t, err)
 			return event
 		}, busy},
-		{"an image comes from another Region", func(t *testing.T, r *told) json.RawMessage {
+		{"an image comes from another Region", func(t *testing.T, r *trackedRegistry) json.RawMessage {
 			digest := r.push(t, busyRepository, "replica")
 			return r.ReplicationEvent(busyRepository, digest, "replica", ecrtest.NewRegistry(account, "us-west-2"), time.Now())
 		}, busy},
-		{"an image comes through the cache, in a new repository", func(t *testing.T, r *told) json.RawMessage {
+		{"an image comes through the cache, in a new repository", func(t *testing.T, r *trackedRegistry) json.RawMessage {
 			must(t, r.PutRepository(ecrtest.Repository{Name: "public/alpine", TagMutability: "MUTABLE", CreatedAt: time.Now()}))
 			digest := r.push(t, "public/alpine", "3")
 			return r.PullThroughCacheEvent("public/alpine", digest, "3", "public.ecr.aws", time.Now())
 		}, []string{"public/alpine"}},
-		{"repositories are scanned at another frequency", func(t *testing.T, r *told) json.RawMessage {
+		{"repositories are scanned at another frequency", func(t *testing.T, r *trackedRegistry) json.RawMessage {
 			repository, _ := r.Repository("web/frontend")
 			repository.ScanOnPush = new(false)
 			must(t, r.PutRepository(repository))
@@ -213,7 +213,7 @@ func happenings() []happening {
 			must(t, r.SetScanning(ecrtest.Scanning{Type: previous.Type, Rules: []ecrtest.ScanningRule{{Frequency: "SCAN_ON_PUSH", Filters: []string{"web/frontend"}}}}))
 			return r.ScanResourceChangeEvent(previous, time.Now())
 		}, []string{"web/frontend"}},
-		{"a repository is deleted with its images", func(t *testing.T, r *told) json.RawMessage {
+		{"a repository is deleted with its images", func(t *testing.T, r *trackedRegistry) json.RawMessage {
 			digest := tagged(t, r, "payments/worker", "v1")
 			r.DeleteRepository("payments/worker")
 			return r.DeleteEvent("payments/worker", digest, "v1", time.Now())
@@ -236,15 +236,15 @@ func TestEvents(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := newTold(t, "BASIC", test.images)
+			r := newTrackedRegistry(t, "BASIC", test.images)
 			server := ecrtest.Start(t, r.Registry)
 			prometheus := tsdbtest.Start(t, tsdbtest.Options{})
 			f := startFunction(t, server, prometheus.URL(), fastScans)
 			checkPushed(t, prometheus, f.invoke(t, "schedule-rule.json", invocationTimeout), r.series())
 
-			for _, h := range happenings() {
+			for _, h := range changes() {
 				before := r.series()
-				event := h.happen(t, r)
+				event := h.apply(t, r)
 				payload := test.payload(t, event)
 				server.ResetObserved()
 				begun := time.Now()
@@ -267,7 +267,7 @@ func TestEvents(t *testing.T) {
 // pushed at once, and completed by the next run.
 func TestInspectorEvent(t *testing.T) {
 	t.Parallel()
-	r := newTold(t, "ENHANCED", 100)
+	r := newTrackedRegistry(t, "ENHANCED", 100)
 	server := ecrtest.Start(t, r.Registry)
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
 	f := startFunction(t, server, prometheus.URL(), fastScans)
@@ -280,7 +280,7 @@ func TestInspectorEvent(t *testing.T) {
 	partial := *whole
 	partial.Counts = map[string]int32{"CRITICAL": 2, "MEDIUM": 1}
 	r.known[busyRepository+"@"+digest] = &partial
-	checkOnly(t, prometheus, f.tell(t, event), before, r.series(), busyRepository)
+	checkOnly(t, prometheus, f.deliver(t, event), before, r.series(), busyRepository)
 
 	r.known[busyRepository+"@"+digest] = whole
 	checkPushed(t, prometheus, f.invoke(t, "schedule-rule.json", invocationTimeout), r.series())
@@ -292,7 +292,7 @@ func TestInspectorEvent(t *testing.T) {
 func TestBurst(t *testing.T) {
 	t.Parallel()
 	const repository, burst = "web/frontend", 50
-	r := newTold(t, "BASIC", 100)
+	r := newTrackedRegistry(t, "BASIC", 100)
 	server := ecrtest.Start(t, r.Registry)
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
 	f := startFunction(t, server, prometheus.URL(), fastScans)
@@ -314,11 +314,11 @@ func TestBurst(t *testing.T) {
 	var first, last summary
 	ignored, listings := 0, 0
 	for batch := range slices.Chunk(events, 10) { // the most of a FIFO queue
-		last = f.tell(t, batch...)
+		last = f.deliver(t, batch...)
 		if first.Timestamp.IsZero() {
 			first = last
 		}
-		ignored += last.Notices.Ignored
+		ignored += last.Events.Ignored
 		listings += last.Refreshed
 	}
 	checkOnly(t, prometheus, first, before, r.series(), repository)
@@ -336,7 +336,7 @@ func TestBurst(t *testing.T) {
 func TestMovedTagEvent(t *testing.T) {
 	t.Parallel()
 	registry := generatedRegistry(t, 100, 1_000)
-	w := cast(t, registry)
+	w := workloadOf(t, registry)
 	server := ecrtest.Start(t, registry)
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
 	f := startFunction(t, server, prometheus.URL(), scansFromSummary)
@@ -352,7 +352,7 @@ func TestMovedTagEvent(t *testing.T) {
 	if err := registry.PutImage(w.Running.Name, moved); err != nil {
 		t.Fatal(err)
 	}
-	s := f.tell(t, registry.PushEvent(w.Running.Name, moved.Digest, w.Running.Tag, time.Now()))
+	s := f.deliver(t, registry.PushEvent(w.Running.Name, moved.Digest, w.Running.Tag, time.Now()))
 	w.Running.Critical += 5
 	checkQueries(t, prometheus, s.Timestamp, w.queryResults())
 	checkLive(t, prometheus, s, wantSeries(registry))
@@ -361,7 +361,7 @@ func TestMovedTagEvent(t *testing.T) {
 // BenchmarkEventToAnswer measures the time from the delivery of an event to the first
 // right answer of a query, for a repository of 1,000 images: "ms/event".
 func BenchmarkEventToAnswer(b *testing.B) {
-	r := newTold(b, "BASIC", busyImages)
+	r := newTrackedRegistry(b, "BASIC", busyImages)
 	server := ecrtest.Start(b, r.Registry)
 	prometheus := tsdbtest.Start(b, tsdbtest.Options{})
 	f := startFunction(b, server, prometheus.URL(), fastScans)
@@ -371,7 +371,7 @@ func BenchmarkEventToAnswer(b *testing.B) {
 		digest := r.push(b, busyRepository, "latest")
 		event := r.PushEvent(busyRepository, digest, "latest", time.Now())
 		b.StartTimer()
-		s := f.tell(b, event)
+		s := f.deliver(b, event)
 		got, err := prometheus.Instant(b.Context(), `count by (digest) (aws_ecr_image_size_in_bytes{name="`+busyRepository+`", tag="latest"})`, s.Timestamp)
 		if err != nil {
 			b.Fatal(err)

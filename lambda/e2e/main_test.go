@@ -1,7 +1,7 @@
 // Package e2e holds the end-to-end tests. They run the built bootstrap under the
-// Lambda Runtime API against a simulated registry, and judge what it sent by what
-// a real Prometheus then answers. They are a module of their own because
-// Prometheus is heavy, and the function itself must not depend on it.
+// Lambda Runtime API against a simulated registry, and check what a real Prometheus
+// has afterwards. They are a module of their own because Prometheus is a large
+// dependency that the function itself must not have.
 package e2e
 
 import (
@@ -44,8 +44,8 @@ func TestMain(m *testing.M) {
 }
 
 // buildOnce builds the function as it is deployed: without cgo, and without the
-// RPC mode that only the retired go1.x runtime used. It is built in the module of
-// the function, since this module resolves other versions.
+// RPC mode that only the retired go1.x runtime used. It is built in the function's
+// module, because this one resolves other versions of dependencies.
 var buildOnce = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(buildDir, "bootstrap")
 	cmd := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", path, "./lambda")
@@ -57,7 +57,7 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// bootstrap is the path of the built function.
+// bootstrap returns the path of the built function.
 func bootstrap(t testing.TB) string {
 	t.Helper()
 	path, err := buildOnce()
@@ -67,6 +67,6 @@ func bootstrap(t testing.TB) string {
 	return path
 }
 
-// start is the first push of the tests with hand-written series. It lies in the
-// past because Prometheus refuses samples of the future by the wall clock.
+// start is the time of the first push in tests with hand-written series. It is in the
+// past because Prometheus rejects samples that are in the future.
 var start = time.Date(2025, time.June, 2, 9, 0, 0, 0, time.UTC)

@@ -10,9 +10,9 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// TestPeakMemory checks that 50,000 tagged images fit into the smallest function
-// that Lambda offers, while the function lists them first, pushes them, and lists
-// all of them again beside those it knows.
+// TestPeakMemory checks that 50,000 tagged images fit into the smallest function of
+// Lambda: when it lists and pushes them, and when it lists them again while it has the
+// previous records.
 func TestPeakMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the peak of resident memory is taken from /proc, which is Linux's")
@@ -42,7 +42,7 @@ func TestPeakMemory(t *testing.T) {
 			t.Fatalf("%d of %d series were accepted, want all of at least %d", s.Accepted, s.Series, want)
 		}
 		if refreshed != (s.Refreshed == 500) || s.Left > 0 {
-			t.Fatalf("the run refreshed %d of %d repositories, %d are left; want all: %t", s.Refreshed, s.Due, s.Left, refreshed)
+			t.Fatalf("the run refreshed %d of %d repositories, %d are left; want all refreshed: %t", s.Refreshed, s.Due, s.Left, refreshed)
 		}
 		return s
 	}
@@ -54,7 +54,7 @@ func TestPeakMemory(t *testing.T) {
 			t.Errorf("peak of resident memory: %d bytes, want at most %d", peak, limit)
 		}
 	}
-	// Every run finds all due that is older than this.
+	// Every record that is older than this is due.
 	const due = "CACHE_REFRESH_INTERVAL=1s"
 
 	t.Run("memory state", func(t *testing.T) {

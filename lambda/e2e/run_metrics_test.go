@@ -10,8 +10,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// TestRunMetrics asks Prometheus what runs tell of themselves, and holds it against
-// their summaries: a good run, one of which a batch is refused, and a good one again.
+// TestRunMetrics compares the run metrics in Prometheus with the summaries of three runs:
+// a good one, one with a refused batch, and another good one.
 func TestRunMetrics(t *testing.T) {
 	t.Parallel()
 	registry := generatedRegistry(t, 20, 200)
@@ -72,7 +72,7 @@ func TestRunMetrics(t *testing.T) {
 			"aws_ecr_exporter_oldest_record_age_seconds" + own + " < bool 600": 1,
 			"aws_ecr_exporter_sent_bytes" + own + " > bool 0":                  1,
 			"aws_ecr_exporter_send_retries" + own:                              float64(s.Retries),
-			// What an alert would ask: nothing is said of lost series after a good run.
+			// Zeros are sent too, so that alerts can tell them from missing metrics.
 			`count({__name__=~"aws_ecr_exporter_.+"} == 0) > bool 0`: 1,
 		} {
 			if got := ask(query); got != want {
@@ -81,7 +81,7 @@ func TestRunMetrics(t *testing.T) {
 		}
 		for operation, n := range s.Calls {
 			if got := ask(fmt.Sprintf(`aws_ecr_exporter_api_requests{operation=%q}`, operation)); got != float64(n) {
-				t.Errorf("run %d: %v calls of %s, the summary says %d", run, got, operation, n)
+				t.Errorf("run %d: %v calls of %s, the summary reports %d", run, got, operation, n)
 			}
 		}
 	}

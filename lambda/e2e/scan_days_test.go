@@ -99,7 +99,7 @@ func rescan(t *testing.T, registry *ecrtest.Registry, at time.Time) map[string]b
 //	calls / (10·30 + 10·operations) ≤ runs ≤ calls / (10·30), both rounded up
 func checkRuns(t *testing.T, what string, runs, calls, operations int) {
 	t.Helper()
-	steady := scansPerSecond * int(askingTime.Seconds())
+	steady := scansPerSecond * int(refreshTime.Seconds())
 	up := func(a, b int) int { return (a + b - 1) / b }
 	least, most := up(calls, steady+burst*operations), up(calls, steady)
 	t.Logf("%s: %d calls in %d runs, want %d to %d", what, calls, runs, least, most)
@@ -110,8 +110,8 @@ func checkRuns(t *testing.T, what string, runs, calls, operations int) {
 
 // answered is what is known of the images that were asked for one by one: what the
 // API said when it was last asked.
-func (v *virtualLambda) answered(repository string, image ecrtest.Image) (*ecrtest.ScanState, bool) {
-	asked := v.asked.times(repository, image.Digest)
+func (v *virtualLambda) requestedScans(repository string, image ecrtest.Image) (*ecrtest.ScanState, bool) {
+	asked := v.requested.times(repository, image.Digest)
 	if len(asked) == 0 {
 		return nil, false
 	}
@@ -127,10 +127,10 @@ func (v *virtualLambda) check(s summary, scan knownScan) {
 	checkCounts(v.T, s, values, stale)
 }
 
-// untilKnown invokes the function every two minutes until nothing is left, and
+// untilComplete invokes the function every two minutes until nothing is left, and
 // returns how many runs it took and how many calls they made. Each run pushes all that
 // is known, and no less than fewest, which is what a run before it pushed.
-func (v *virtualLambda) untilKnown(fewest int) (runs, calls int) {
+func (v *virtualLambda) untilComplete(fewest int) (runs, calls int) {
 	v.Helper()
 	for runs = 1; ; runs++ {
 		s := v.invoke(false)
@@ -160,9 +160,9 @@ func daysOfBasicScans(t *testing.T) {
 
 	// What is known is pushed from the first run on.
 	first := v.invoke(true)
-	v.check(first, v.answered)
+	v.check(first, v.requestedScans)
 	time.Sleep(time.Until(begun.Add(invocationEvery)))
-	runs, calls := v.untilKnown(first.Accepted)
+	runs, calls := v.untilComplete(first.Accepted)
 	checkRuns(t, "the first time", runs+1, calls+first.Scans.Answered, 1)
 	v.check(v.invoke(true), scansAt(v.registry, time.Now()))
 
@@ -183,7 +183,7 @@ func daysOfBasicScans(t *testing.T) {
 	// A day after each run of the first day there is as much to ask for again.
 	again, once := 0, 0
 	for n := range 5 {
-		time.Sleep(time.Until(due.Add(askingTime + time.Duration(n)*invocationEvery)))
+		time.Sleep(time.Until(due.Add(refreshTime + time.Duration(n)*invocationEvery)))
 		s := v.invoke(n == 4)
 		if again += s.Scans.Answered; n == 0 {
 			once = s.Scans.Answered
@@ -193,14 +193,14 @@ func daysOfBasicScans(t *testing.T) {
 			t.Errorf("the second day, run %d: %d scans are left of %d due", n+1, s.Scans.Left, s.Scans.Due)
 		}
 		if n == 4 {
-			v.check(s, v.answered)
+			v.check(s, v.requestedScans)
 		}
 	}
 	if abs(first.Scans.Answered-once) > cutOff || abs(again-5*once) > cutOff {
 		t.Errorf("the first run asked for %d scans, and a day later %d, in five runs %d", first.Scans.Answered, once, again)
 	}
 	twice := 0
-	v.eachAsked(func(image string, asked []time.Time) {
+	v.eachRequested(func(image string, asked []time.Time) {
 		switch {
 		case len(asked) == 2 && asked[1].Sub(asked[0]) >= basicInterval:
 			twice++
@@ -223,9 +223,9 @@ func daysOfEnhancedScans(t *testing.T) {
 	// the split of what is below MEDIUM comes with a call for each image.
 	plan := enhancedPlanOf(v.registry)
 	first := v.invoke(true)
-	v.check(first, v.listed)
+	v.check(first, v.listedScans)
 	time.Sleep(time.Until(begun.Add(invocationEvery)))
-	runs, calls := v.untilKnown(first.Accepted)
+	runs, calls := v.untilComplete(first.Accepted)
 	for _, n := range first.Calls {
 		calls += n
 	}
@@ -252,9 +252,9 @@ func daysOfEnhancedScans(t *testing.T) {
 		if elapsed == 30*time.Hour {
 			v.coldStart()
 		}
-		time.Sleep(time.Until(begun.Add(elapsed + askingTime)))
+		time.Sleep(time.Until(begun.Add(elapsed + refreshTime)))
 		begun = time.Now().Add(-elapsed)
-		runs, calls := v.untilKnown(0)
+		runs, calls := v.untilComplete(0)
 		pages := enhancedPlanOf(v.registry).pages
 		want := pages
 		if elapsed == 18*time.Hour {
@@ -266,7 +266,7 @@ func daysOfEnhancedScans(t *testing.T) {
 		checkRuns(t, elapsed.String()+" later", runs, calls, 3)
 	}
 	v.check(v.invoke(true), scansAt(v.registry, time.Now()))
-	v.eachAsked(func(image string, asked []time.Time) {
+	v.eachRequested(func(image string, asked []time.Time) {
 		if len(asked) > 1 && (len(asked) > 2 || !rescanned[image]) {
 			t.Errorf("%s was asked for at %v, want once, and again after another result", image, asked)
 		}
@@ -275,10 +275,10 @@ func daysOfEnhancedScans(t *testing.T) {
 
 // listed is what is known once Inspector's lists were read: of images that were not
 // asked for, the status, the last scan, and the counts of MEDIUM and above.
-func (v *virtualLambda) listed(repository string, image ecrtest.Image) (*ecrtest.ScanState, bool) {
+func (v *virtualLambda) listedScans(repository string, image ecrtest.Image) (*ecrtest.ScanState, bool) {
 	scan, _ := scansAt(v.registry, time.Now())(repository, image)
 	switch {
-	case len(v.asked.times(repository, image.Digest)) > 0:
+	case len(v.requested.times(repository, image.Digest)) > 0:
 		return scan, true
 	case scan.Status == "SCAN_NOT_FOUND":
 		return nil, false // in no list

@@ -8,13 +8,12 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// fastScans is the setting of tests that are about what scans tell, and not about
-// how long asking takes.
+// fastScans is the setting of tests about scan results that do not test the rate limit.
 const fastScans = "SCAN_REQUESTS_PER_SECOND=10000"
 
-// TestScans checks that a first run leaves in Prometheus the status, the time and
-// every count of each image's scan, as the API tells them of that image alone, for
-// both kinds of scanning.
+// TestScans checks that after a first run Prometheus has the status, the time and every
+// count of each image's scan, as the API reports them for that image, for both kinds of
+// scanning.
 func TestScans(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ scanning, source string }{
@@ -51,7 +50,7 @@ func TestScans(t *testing.T) {
 	}
 }
 
-// checkVaried checks that a generated registry has images with each outcome of a scan
+// checkVaried checks that a generated registry has images with every result of a scan
 // that the test is about.
 func checkVaried(t *testing.T, registry *ecrtest.Registry) {
 	t.Helper()

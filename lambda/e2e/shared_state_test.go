@@ -37,7 +37,7 @@ func TestTwoEnvironments(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := &twoEnvironments{newTold(t, "BASIC", 100), nil}
+			w := &twoEnvironments{newTrackedRegistry(t, "BASIC", 100), nil}
 			server := ecrtest.Start(t, w.Registry)
 			// As strict as Amazon Managed Service for Prometheus.
 			prometheus := tsdbtest.Start(t, tsdbtest.Options{Path: tsdbtest.AMPPath, OutOfOrderWindow: tsdbtest.AMPOutOfOrderWindow})
@@ -52,11 +52,11 @@ func TestTwoEnvironments(t *testing.T) {
 			}
 
 			for round := range 4 {
-				inA, inB := w.change(t, busyRepository, round), w.change(t, "web/frontend", round)
+				eventsA, eventsB := w.change(t, busyRepository, round), w.change(t, "web/frontend", round)
 				// In odd rounds B pushes what A is about to know better.
-				w.atOnce(t, round, a, b, inA, inB)
+				w.concurrently(t, round, a, b, eventsA, eventsB)
 				if round%2 == 1 {
-					w.check(t, b.tell(t, inB...))
+					w.check(t, b.deliver(t, eventsB...))
 				}
 				for _, f := range []*function{a, b} {
 					s := f.invoke(t, "schedule-rule.json", invocationTimeout)
@@ -83,13 +83,13 @@ func TestTwoEnvironments(t *testing.T) {
 
 // twoEnvironments is a registry with what its functions were told of it.
 type twoEnvironments struct {
-	*told
+	*trackedRegistry
 	ended []string // series that are no more
 }
 
 // series are those of the registry with a state that is durable.
 func (w *twoEnvironments) series() tsdbtest.Vector {
-	want := w.told.series()
+	want := w.trackedRegistry.series()
 	want["aws_ecr_exporter_state_available"] = 1
 	return want
 }
@@ -100,12 +100,12 @@ func (w *twoEnvironments) change(t *testing.T, repository string, round int) []j
 	t.Helper()
 	before := w.series()
 	tag := func(n int) string { return "v" + strconv.Itoa(3*round+n) }
-	deleted := tagged(t, w.told, repository, tag(0))
+	deleted := tagged(t, w.trackedRegistry, repository, tag(0))
 	if err := w.DeleteImage(repository, deleted); err != nil {
 		t.Fatal(err)
 	}
 	events := []json.RawMessage{w.DeleteEvent(repository, deleted, tag(0), time.Now())}
-	rescanned := tagged(t, w.told, repository, tag(1))
+	rescanned := tagged(t, w.trackedRegistry, repository, tag(1))
 	events = append(events, w.scanned(t, repository, rescanned, map[string]int32{"CRITICAL": int32(10 + round)}))
 
 	digest := w.push(t, repository, tag(2))
@@ -127,10 +127,10 @@ func (w *twoEnvironments) change(t *testing.T, repository string, round int) []j
 // A receiver takes one value for a moment. So what one of them sends may be refused
 // if both runs have the very same millisecond, which nothing but serial runs can
 // rule out; SQS then delivers again.
-func (w *twoEnvironments) atOnce(t *testing.T, round int, a, b *function, inA, inB []json.RawMessage) {
+func (w *twoEnvironments) concurrently(t *testing.T, round int, a, b *function, eventsA, eventsB []json.RawMessage) {
 	t.Helper()
 	functions := []*function{a, b}
-	payloads := [][]byte{sqsBatch(t, inA...), sqsBatch(t, inB...)}
+	payloads := [][]byte{sqsBatch(t, eventsA...), sqsBatch(t, eventsB...)}
 	if round%2 == 1 {
 		payloads[1] = []byte(`{}`)
 	}

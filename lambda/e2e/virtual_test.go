@@ -36,8 +36,8 @@ type virtualLambda struct {
 	registry   *ecrtest.Registry
 	server     *ecrtest.Server
 	prometheus *tsdbtest.Prometheus
-	asked      *askedScans
-	pushed     *someWrites
+	requested  *scanRequests
+	pushed     *selectedWrites
 	path       string // of the state
 	exporter   *exporter.Exporter
 }
@@ -51,9 +51,9 @@ const (
 	saveInterval      = 30 * time.Minute // longer than the default, to spare the tests time
 	refreshBudget     = time.Minute
 	virtualInvocation = time.Minute
-	// askingTime is what such an invocation leaves for asking: half of it is kept
+	// refreshTime is what such an invocation leaves for asking: half of it is kept
 	// for the push.
-	askingTime = virtualInvocation / 2
+	refreshTime = virtualInvocation / 2
 	// burst is how many calls may be made at once after a pause.
 	burst = scansPerSecond
 	// cutOff is how many calls the end of that time can cut off: those that are made
@@ -69,8 +69,8 @@ func newVirtualLambda(t *testing.T, registry *ecrtest.Registry) *virtualLambda {
 		path:       filepath.Join(t.TempDir(), "state"),
 	}
 	v.server = ecrtest.StartPipe(t, registry)
-	v.asked = &askedScans{next: v.server.Client().Transport, at: map[string][]time.Time{}}
-	v.pushed = &someWrites{next: v.prometheus.Transport()}
+	v.requested = &scanRequests{next: v.server.Client().Transport, at: map[string][]time.Time{}}
+	v.pushed = &selectedWrites{next: v.prometheus.Transport()}
 	v.coldStart()
 	return v
 }
@@ -81,7 +81,7 @@ func (v *virtualLambda) coldStart() {
 	at := pace.New(10_000)
 	at.Set(scansPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	cfg := aws.Config{
-		Region: region, BaseEndpoint: aws.String(v.server.URL()), HTTPClient: &http.Client{Transport: v.asked},
+		Region: region, BaseEndpoint: aws.String(v.server.URL()), HTTPClient: &http.Client{Transport: v.requested},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "planted-secret-key"}, nil
 		}),
@@ -136,15 +136,15 @@ func (v *virtualLambda) invoke(deliver bool) summary {
 	return s
 }
 
-// askedScans is a transport that keeps when each image's scan was asked for.
-type askedScans struct {
+// scanRequests is a transport that keeps when each image's scan was asked for.
+type scanRequests struct {
 	next http.RoundTripper
 	mu   sync.Mutex
 	at   map[string][]time.Time // by repository@digest
 }
 
 // RoundTrip notes an answered DescribeImageScanFindings.
-func (a *askedScans) RoundTrip(r *http.Request) (*http.Response, error) {
+func (a *scanRequests) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), "."+ecr.ScanOperation) {
 		return a.next.RoundTrip(r)
 	}
@@ -172,30 +172,30 @@ func (a *askedScans) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// eachAsked calls a function for each image that was asked for.
-func (v *virtualLambda) eachAsked(do func(image string, asked []time.Time)) {
-	v.asked.mu.Lock()
-	defer v.asked.mu.Unlock()
-	for image, asked := range v.asked.at {
+// eachRequested calls a function for each image that was asked for.
+func (v *virtualLambda) eachRequested(do func(image string, asked []time.Time)) {
+	v.requested.mu.Lock()
+	defer v.requested.mu.Unlock()
+	for image, asked := range v.requested.at {
 		do(image, asked)
 	}
 }
 
 // times tells when an image's scan was asked for.
-func (a *askedScans) times(repository, digest string) []time.Time {
+func (a *scanRequests) times(repository, digest string) []time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.at[repository+"@"+digest]
 }
 
-// someWrites is a transport that throws away what it is not told to deliver.
-type someWrites struct {
+// selectedWrites is a transport that throws away what it is not told to deliver.
+type selectedWrites struct {
 	next    http.RoundTripper
 	deliver bool
 }
 
 // RoundTrip delivers a remote write, or answers it in the receiver's place.
-func (w *someWrites) RoundTrip(r *http.Request) (*http.Response, error) {
+func (w *selectedWrites) RoundTrip(r *http.Request) (*http.Response, error) {
 	if w.deliver {
 		return w.next.RoundTrip(r)
 	}
