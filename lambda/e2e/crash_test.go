@@ -18,10 +18,10 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// errCrash is why an invocation has no answer that was killed on purpose.
+// errCrash is the error of an invocation that was killed on purpose.
 var errCrash = errors.New("killed")
 
-// crashSetup is a registry, a state and a Prometheus, in which a function is killed.
+// crashSetup is a registry, a state and a Prometheus for a function that is killed.
 type crashSetup struct {
 	registry   *ecrtest.Registry
 	server     *ecrtest.Server
@@ -35,13 +35,14 @@ type crashSetup struct {
 // crashPoint is a moment in a run.
 type crashPoint struct {
 	name string
-	// arm calls crash at that moment. It does not return before the process is gone.
+	// arm arranges for crash to be called at that moment. crash returns when the process
+	// has ended.
 	arm func(w *crashSetup, crash func())
-	// file keeps the state in a file, for lack of other ways to be there in time.
+	// file is set if the state is in a file instead of S3.
 	file bool
 }
 
-// nthTime calls a function the n-th time that it is called itself.
+// nthTime returns a function whose n-th call calls do.
 func nthTime(n int, do func()) func() {
 	var mu sync.Mutex
 	return func() {
@@ -53,7 +54,7 @@ func nthTime(n int, do func()) func() {
 	}
 }
 
-// onCall crashes ahead of the n-th call of an operation of ECR.
+// onCall crashes before the n-th call of an operation of ECR.
 func onCall(operation string, n int) func(*crashSetup, func()) {
 	return func(w *crashSetup, crash func()) {
 		now := nthTime(n, crash)
@@ -61,7 +62,7 @@ func onCall(operation string, n int) func(*crashSetup, func()) {
 	}
 }
 
-// onState crashes ahead of, or after, a request to the stored state.
+// onState crashes before or after a request to the stored state.
 func onState(method string, after bool) func(*crashSetup, func()) {
 	return func(w *crashSetup, crash func()) {
 		now := func(r *http.Request) {
@@ -77,7 +78,7 @@ func onState(method string, after bool) func(*crashSetup, func()) {
 	}
 }
 
-// onWrite crashes ahead of, or after, the n-th batch of a push.
+// onWrite crashes before or after the n-th batch of a push.
 func onWrite(n int, after bool) func(*crashSetup, func()) {
 	return func(w *crashSetup, crash func()) {
 		now := nthTime(n, crash)
@@ -90,7 +91,7 @@ func onWrite(n int, after bool) func(*crashSetup, func()) {
 	}
 }
 
-// halfSaved crashes when half of the state was sent.
+// halfSaved crashes after half of the state was sent.
 func halfSaved(w *crashSetup, crash func()) {
 	w.state.watch(func(r *http.Request) {
 		if r.Method == http.MethodPut {
@@ -101,8 +102,8 @@ func halfSaved(w *crashSetup, crash func()) {
 	}, nil)
 }
 
-// whileWriting crashes as soon as the new file is there under its temporary name. It
-// may then be empty, in part or whole, or have replaced the old one already.
+// whileWriting crashes as soon as the new file exists under its temporary name. The file
+// may then be empty, incomplete or complete, or have replaced the old one already.
 func whileWriting(w *crashSetup, crash func()) {
 	go func() {
 		for range 1_000_000 {
@@ -119,8 +120,8 @@ func whileWriting(w *crashSetup, crash func()) {
 	}()
 }
 
-// newCrashSetup makes a registry in which the same things can be told of scans by
-// findings and by summaries.
+// newCrashSetup makes a registry with scans of both kinds: findings, and the summaries of
+// DescribeImages.
 func newCrashSetup(t *testing.T, s3 *moto, file bool) *crashSetup {
 	t.Helper()
 	registry := ecrtest.NewRegistry(account, region)
@@ -176,8 +177,8 @@ func (w *crashSetup) series() tsdbtest.Vector {
 	}}.series()
 }
 
-// change deletes an image, moves a tag and pushes an image whose scan is done. It
-// returns the events that tell of it.
+// change deletes an image, moves a tag and pushes an image whose scan is complete. It
+// returns the events.
 func (w *crashSetup) change(t *testing.T) []json.RawMessage {
 	t.Helper()
 	const name = "payments/api"
@@ -208,8 +209,8 @@ func (w *crashSetup) change(t *testing.T) []json.RawMessage {
 	return events
 }
 
-// changeMore does what no event tells of: a setting, a severity of a summary that is
-// gone, and a repository.
+// changeMore makes changes without events: a setting, a severity that is missing in a new
+// summary, and a deleted repository.
 func (w *crashSetup) changeMore(t *testing.T) {
 	t.Helper()
 	repository, _ := w.registry.Repository("web/frontend")
@@ -226,7 +227,7 @@ func (w *crashSetup) changeMore(t *testing.T) {
 	w.registry.DeleteRepository("web/gone")
 }
 
-// severityGone tells of another scan of an image, without a severity that it had.
+// severityGone scans an image again, without a severity that it had, and returns the event.
 func (w *crashSetup) severityGone(t *testing.T) json.RawMessage {
 	t.Helper()
 	const name = "payments/api"
@@ -247,7 +248,7 @@ func (w *crashSetup) start(t *testing.T, more ...string) *function {
 	return startFunction(t, w.server, w.writes.url, append(w.env, more...)...)
 }
 
-// kill makes a run that is killed on the way.
+// kill starts a run and kills the function during it.
 func (w *crashSetup) kill(t *testing.T, point crashPoint, payload []byte, more ...string) {
 	t.Helper()
 	f := w.start(t, more...)
@@ -267,12 +268,12 @@ func (w *crashSetup) kill(t *testing.T, point crashPoint, payload []byte, more .
 	case err == nil && point.file:
 		t.Log("the run was over before it could be killed")
 	case !errors.Is(err, errCrash):
-		t.Fatalf("the invocation was to be killed, and ended with %v", err)
+		t.Fatalf("the invocation ended with %v, want it killed", err)
 	}
 }
 
-// checkRecovered checks that queries see exactly what there is, and that what is no
-// more was ended by a marker later than its last sample.
+// checkRecovered checks that queries see exactly the wanted series, and that every other
+// series of before has a marker as its last sample.
 func (w *crashSetup) checkRecovered(t *testing.T, s summary, before, want tsdbtest.Vector) {
 	t.Helper()
 	checkLive(t, w.prometheus, s, want)
@@ -292,23 +293,23 @@ func (w *crashSetup) checkRecovered(t *testing.T, s summary, before, want tsdbte
 		}
 	}
 	if ended == 0 {
-		t.Error("nothing ended: the test says nothing")
+		t.Error("no series ended: the test tests nothing")
 	}
 }
 
-// TestCrash kills the function at every step of a run. Whatever was lost with it, the
-// next run, of a new environment, leaves exactly the right series alive.
+// TestCrash kills the function at every step of a run. The next run, in a new environment,
+// leaves exactly the right series alive.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	s3 := &moto{url: startMoto(t)}
 	const schedule = `{}`
 	points := []crashPoint{
 		{name: "before the state is loaded", arm: onState(http.MethodGet, false)},
-		{name: "as the state comes", arm: onState(http.MethodGet, true)},
+		{name: "as the state is received", arm: onState(http.MethodGet, true)},
 		{name: "before repositories are listed", arm: onCall("DescribeRepositories", 1)},
 		{name: "before images are listed", arm: onCall("DescribeImages", 1)},
 		{name: "among the lists of images", arm: onCall("DescribeImages", 3)},
-		{name: "as a scan is asked for", arm: onCall("DescribeImageScanFindings", 1)},
+		{name: "as a scan is requested", arm: onCall("DescribeImageScanFindings", 1)},
 		{name: "before the push", arm: onWrite(1, false)},
 		{name: "after the first batch", arm: onWrite(1, true)},
 		{name: "in the middle of the push", arm: onWrite(3, false)},
@@ -322,7 +323,7 @@ func TestCrash(t *testing.T) {
 		t.Run(point.name, func(t *testing.T) {
 			t.Parallel()
 			w := newCrashSetup(t, s3, point.file)
-			// Every run finds all due, the scans excepted.
+			// In every run everything is due but the scans.
 			const due = "CACHE_REFRESH_INTERVAL=1s"
 			warm := w.start(t, due)
 			first := warm.invoke(t, "schedule-rule.json", invocationTimeout)
@@ -336,7 +337,7 @@ func TestCrash(t *testing.T) {
 			w.kill(t, point, []byte(schedule), due)
 
 			cold := w.start(t, due)
-			time.Sleep(time.Second) // what the killed run saved is due again
+			time.Sleep(time.Second) // until what the killed run saved is due
 			w.checkRecovered(t, cold.invoke(t, "schedule-rule.json", invocationTimeout), before, w.series())
 		})
 	}
@@ -375,11 +376,11 @@ func TestCrashOnEvents(t *testing.T) {
 				t.Fatal(failure)
 			}
 			w.checkRecovered(t, s, before, want)
-			// The schedule finds nothing to mend.
+			// The next scheduled run has nothing to correct.
 			s = cold.invoke(t, "schedule-rule.json", invocationTimeout)
 			checkPushed(t, w.prometheus, s, want)
 			if s.Ended > 0 {
-				t.Errorf("the next run of the schedule ended %d series", s.Ended)
+				t.Errorf("the next scheduled run ended %d series", s.Ended)
 			}
 		})
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// told is a registry with what the function was told of its scans.
+// trackedRegistry is a registry with the scans that the function knows.
 type trackedRegistry struct {
 	*ecrtest.Registry
 	known map[string]*ecrtest.ScanState // by repository@digest
@@ -25,8 +25,8 @@ const (
 	busyImages = 1_000
 )
 
-// newTrackedRegistry makes a registry with one busy repository of so many scanned images and two
-// small ones.
+// newTrackedRegistry makes a registry with a busy repository of a number of scanned images and
+// two small ones.
 func newTrackedRegistry(t testing.TB, scanning string, images int) *trackedRegistry {
 	t.Helper()
 	r := &trackedRegistry{ecrtest.NewRegistry(account, region), map[string]*ecrtest.ScanState{}}
@@ -44,8 +44,7 @@ func newTrackedRegistry(t testing.TB, scanning string, images int) *trackedRegis
 	return r
 }
 
-// scan gives an image a result, of this long ago and in whole seconds, as events tell
-// the time.
+// scan gives an image a result with an age, in whole seconds as events have them.
 func (r *trackedRegistry) scan(t testing.TB, repository, digest string, ago time.Duration, counts map[string]int32) {
 	t.Helper()
 	at := time.Now().Add(-ago)
@@ -55,14 +54,14 @@ func (r *trackedRegistry) scan(t testing.TB, repository, digest string, ago time
 	}
 }
 
-// learn notes that the function knows the present scan of an image.
+// track records that the function knows the present scan of an image.
 func (r *trackedRegistry) track(repository, digest string) {
 	if state, ok := r.Scan(repository, digest, time.Now()); ok {
 		r.known[repository+"@"+digest] = &state
 	}
 }
 
-// scanned gives an image a new result and returns the event that tells of it.
+// scanned gives an image a new result and returns its event.
 func (r *trackedRegistry) scanned(t testing.TB, repository, digest string, counts map[string]int32) json.RawMessage {
 	t.Helper()
 	r.scan(t, repository, digest, 0, counts)
@@ -74,7 +73,7 @@ func (r *trackedRegistry) scanned(t testing.TB, repository, digest string, count
 	return event
 }
 
-// push pushes an image, with a tag that others may have had.
+// push pushes an image with a tag, which other images may have had.
 func (r *trackedRegistry) push(t testing.TB, repository, tag string) (digest string) {
 	t.Helper()
 	digest = ecrtest.Digest(repository + tag + time.Now().String())
@@ -88,7 +87,7 @@ func (r *trackedRegistry) push(t testing.TB, repository, tag string) (digest str
 	return digest
 }
 
-// series are those that the function can know of.
+// series are the expected ones, given the known scans.
 func (r *trackedRegistry) series() tsdbtest.Vector {
 	return expectation{registry: r.Registry, scan: func(repository string, image ecrtest.Image) (*ecrtest.ScanState, bool) {
 		state, ok := r.known[repository+"@"+image.Digest]
@@ -107,9 +106,8 @@ func of(all tsdbtest.Vector, repositories ...string) tsdbtest.Vector {
 	return selected
 }
 
-// checkOnly checks that a run for events pushed the series of some repositories and no
-// other, that what ended has its marker, and that queries see the new state of these
-// repositories.
+// checkOnly checks that a run for events pushed only the series of some repositories, that
+// ended series have markers, and that queries see the new state of these repositories.
 func checkOnly(t *testing.T, prometheus *tsdbtest.Prometheus, s summary, before, want tsdbtest.Vector, repositories ...string) {
 	t.Helper()
 	before, want = of(before, repositories...), of(want, repositories...)
@@ -129,16 +127,16 @@ func checkOnly(t *testing.T, prometheus *tsdbtest.Prometheus, s summary, before,
 	}
 	checkVector(t, "live series", want, of(onlyCompared(live), repositories...))
 	if s.Events == nil || !slices.Equal(s.Events.Repositories, repositories) {
-		t.Errorf("the summary tells of %+v, want %v", s.Events, repositories)
+		t.Errorf("the summary reports %+v, want %v", s.Events, repositories)
 	}
 }
 
-// happening is something that happens to a registry, and the event that tells of it.
+// change is a change of a registry and its event.
 type change struct {
 	name string
-	// happen returns the event; what the function learns by it is noted in r.
+	// apply returns the event, and records in r what the function learns from it.
 	apply func(t *testing.T, r *trackedRegistry) json.RawMessage
-	// repositories are those that the event names.
+	// repositories are those in the event.
 	repositories []string
 }
 
@@ -221,8 +219,8 @@ func changes() []change {
 	}
 }
 
-// TestEvents checks that each event changes what queries answer at once, and that
-// only the series of the repository it names are pushed.
+// TestEvents checks that each event changes query results at once, and that only the
+// series of its repository are pushed.
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -254,7 +252,7 @@ func TestEvents(t *testing.T) {
 					t.Fatalf("%s: %v", h.name, failure)
 				}
 				checkOnly(t, prometheus, s, before, r.series(), h.repositories...)
-				t.Logf("%s: pushed %d series, %d of them ends, in %s with %v", h.name, s.Series, s.Ended, took.Round(time.Millisecond), server.Calls())
+				t.Logf("%s: pushed %d series, %d of them markers, in %s with %v", h.name, s.Series, s.Ended, took.Round(time.Millisecond), server.Calls())
 				if t.Failed() {
 					t.Fatalf("%s: failed", h.name)
 				}
@@ -286,9 +284,9 @@ func TestInspectorEvent(t *testing.T) {
 	checkPushed(t, prometheus, f.invoke(t, "schedule-rule.json", invocationTimeout), r.series())
 }
 
-// TestBurst checks that many events of one repository, of which most arrive while the
-// first are worked on, cost two listings: one for those that came first, and one for
-// all that came meanwhile.
+// TestBurst checks that many events of one repository, most of which arrive while the
+// first are processed, cost two listings: one for the first, and one for all that arrived
+// in the meantime.
 func TestBurst(t *testing.T) {
 	t.Parallel()
 	const repository, burst = "web/frontend", 50
@@ -309,7 +307,7 @@ func TestBurst(t *testing.T) {
 			}
 		}
 	}
-	// ECR takes about this long for a page of a thousand images.
+	// About the latency of ECR for a page of a thousand images.
 	server.SetLatency(describeImages.Operation, 1100*time.Millisecond, 0)
 	var first, last summary
 	ignored, listings := 0, 0
@@ -327,12 +325,12 @@ func TestBurst(t *testing.T) {
 		t.Errorf("%d events cost %d listings, want at most 2", burst, listings)
 	}
 	if ignored < burst-20 {
-		t.Errorf("%d of %d events told nothing new, want all but two batches", ignored, burst)
+		t.Errorf("%d of %d events were ignored, want all but two batches", ignored, burst)
 	}
 }
 
-// TestMovedTagEvent checks that the queries users have answer right after a tag moved
-// to another image: the old one's series have ended by then.
+// TestMovedTagEvent checks that the example queries work right after the event of a tag
+// that moved to another image: the old one's series have ended.
 func TestMovedTagEvent(t *testing.T) {
 	t.Parallel()
 	registry := generatedRegistry(t, 100, 1_000)
@@ -359,7 +357,7 @@ func TestMovedTagEvent(t *testing.T) {
 }
 
 // BenchmarkEventToAnswer measures the time from the delivery of an event to the first
-// right answer of a query, for a repository of 1,000 images: "ms/event".
+// correct query result, for a repository of 1,000 images: "ms/event".
 func BenchmarkEventToAnswer(b *testing.B) {
 	r := newTrackedRegistry(b, "BASIC", busyImages)
 	server := ecrtest.Start(b, r.Registry)
@@ -377,7 +375,7 @@ func BenchmarkEventToAnswer(b *testing.B) {
 			b.Fatal(err)
 		}
 		if diff := cmp.Diff(tsdbtest.Vector{tsdbtest.KeyOf("", "digest", digest): 1}, got); diff != "" {
-			b.Fatalf("the answer (-want +got):\n%s", diff)
+			b.Fatalf("the result (-want +got):\n%s", diff)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/event")

@@ -17,7 +17,7 @@ type proxy struct {
 	// before and after are called before and after each forwarded request, the latter
 	// before the response is sent. They may be nil.
 	before, after func(*http.Request)
-	// refusing counts down to the request that is answered with status instead.
+	// refusing counts down to the request that gets status as its response.
 	refusing, status int
 	// serial forwards one request at a time: unlike S3, Moto does not check the
 	// condition of a write atomically with the write.
@@ -89,7 +89,7 @@ func (p *proxy) watch(before, after func(*http.Request)) {
 	p.before, p.after = before, after
 }
 
-// refuse has the n-th request from now answered with a status instead.
+// refuse responds to the n-th request from now with a status.
 func (p *proxy) refuse(n, status int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,13 +109,13 @@ func (m *moto) bucket(t testing.TB, name string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		t.Fatalf("make the bucket %s: %s", name, answer.Status)
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("make the bucket %s: %s", name, response.Status)
 	}
 	p := startProxy(t, m.url)
 	p.serial = &m.serial

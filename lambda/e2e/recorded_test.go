@@ -14,8 +14,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// asRecorded is a receiver that answers as a recording does, and stores half of what
-// it gets if the one that was recorded stores what it does not complain about.
+// asRecorded returns the response of a recording, with half of the series stored if the
+// recorded receiver stores the series that it does not complain about.
 func asRecorded(r remotewritetest.Recording) remotewritetest.Answer {
 	if !r.Partial {
 		return r.Answer
@@ -30,7 +30,7 @@ func asRecorded(r remotewritetest.Recording) remotewritetest.Answer {
 	return answer
 }
 
-// ofReceivers are the recordings of AMP and of what answers in its way.
+// ofReceivers are the recordings of AMP and of receivers with the same responses.
 func ofReceivers(protocol string) []remotewritetest.Recording {
 	var some []remotewritetest.Recording
 	for _, r := range remotewritetest.Recordings() {
@@ -38,7 +38,7 @@ func ofReceivers(protocol string) []remotewritetest.Recording {
 		of2 := strings.HasPrefix(occasion, "2.0")
 		switch receiver {
 		case "cortex", "mimir", "thanos", "amp":
-			// One that says when to come again would only be waited for.
+			// A Retry-After would only delay the test.
 			if of2 == (protocol == "2.0") && r.Header.Get("Retry-After") == "" {
 				some = append(some, r)
 			}
@@ -47,9 +47,9 @@ func ofReceivers(protocol string) []remotewritetest.Recording {
 	return some
 }
 
-// TestRecordedAnswers has the function get, in 1.0, the answers that real receivers
-// give: what is final leaves open what was stored, its text is in the log unchanged,
-// once a run at most; what is not final is tried again.
+// TestRecordedAnswers plays the responses of real receivers to Remote-Write 1.0. After a
+// final one it is not known what was stored, and its text is in the log unchanged, once a
+// run at most; after others the function tries again.
 func TestRecordedAnswers(t *testing.T) {
 	t.Parallel()
 	to := remotewritetest.NewServer(t, remotewritetest.Options{})
@@ -60,7 +60,7 @@ func TestRecordedAnswers(t *testing.T) {
 	checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, want)
 
 	recordings := ofReceivers("1.0")
-	// A batch that is too large makes all that follow smaller: that comes last.
+	// A batch that is too large makes all that follow smaller, so this is the last case.
 	slices.SortStableFunc(recordings, func(a, b remotewritetest.Recording) int {
 		last := func(r remotewritetest.Recording) int {
 			return map[bool]int{true: 1}[r.Status == http.StatusRequestEntityTooLarge]
@@ -72,7 +72,7 @@ func TestRecordedAnswers(t *testing.T) {
 		receiver, _, _ := strings.Cut(r.Name, ":")
 		seen[receiver]++
 		t.Run(r.Name, func(t *testing.T) {
-			// What is tried again, or in halves, arrives.
+			// A retry or a split batch arrives.
 			if r.Status == http.StatusTooManyRequests || r.Status/100 == 5 || r.Status == http.StatusRequestEntityTooLarge {
 				to.Answer(asRecorded(r))
 				checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, want)
@@ -102,13 +102,13 @@ func TestRecordedAnswers(t *testing.T) {
 	}
 	for _, receiver := range []string{"cortex", "mimir", "thanos", "amp"} {
 		if seen[receiver] < 3 {
-			t.Errorf("%d answers of %s", seen[receiver], receiver)
+			t.Errorf("%d responses of %s", seen[receiver], receiver)
 		}
 	}
 }
 
-// TestRecordedAnswers2 is the same in 2.0, in which answers count what was written.
-// A number of 0, or none, is none.
+// TestRecordedAnswers2 is the same for 2.0, in which responses count what was written.
+// No number means 0.
 func TestRecordedAnswers2(t *testing.T) {
 	t.Parallel()
 	to := remotewritetest.NewServer(t, remotewritetest.Options{})
@@ -121,7 +121,7 @@ func TestRecordedAnswers2(t *testing.T) {
 		for _, r := range ofReceivers("2.0") {
 			t.Run(setting+"/"+r.Name, func(t *testing.T) {
 				if r.Status == http.StatusUnsupportedMediaType && setting == "auto" {
-					t.Skip("changes to 1.0: see TestProtocols")
+					t.Skip("falls back to 1.0: see TestProtocols")
 				}
 				written := 0
 				if n := r.Header.Get(remotewritetest.SamplesWritten); n != "" {
@@ -167,7 +167,7 @@ func checkShown(t *testing.T, log *logLines, since, runs int, body string) {
 	}
 }
 
-// size is how much has been logged, in bytes, for checkShown.
+// size is the number of logged bytes.
 func (l *logLines) size() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -36,16 +36,16 @@ func TestRunMetrics(t *testing.T) {
 		if !refuse {
 			last = s
 		}
-		ask := func(query string) float64 {
+		value := func(query string) float64 {
 			t.Helper()
-			answer, err := prometheus.Instant(t.Context(), query, s.Timestamp)
+			result, err := prometheus.Instant(t.Context(), query, s.Timestamp)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(answer) != 1 {
-				t.Errorf("run %d: %s gives %v", run, query, answer)
+			if len(result) != 1 {
+				t.Errorf("run %d: %s gives %v", run, query, result)
 			}
-			for _, value := range answer {
+			for _, value := range result {
 				return value
 			}
 			return -1
@@ -75,12 +75,12 @@ func TestRunMetrics(t *testing.T) {
 			// Zeros are sent too, so that alerts can tell them from missing metrics.
 			`count({__name__=~"aws_ecr_exporter_.+"} == 0) > bool 0`: 1,
 		} {
-			if got := ask(query); got != want {
+			if got := value(query); got != want {
 				t.Errorf("run %d: %s is %v, want %v", run, query, got, want)
 			}
 		}
 		for operation, n := range s.Calls {
-			if got := ask(fmt.Sprintf(`aws_ecr_exporter_api_requests{operation=%q}`, operation)); got != float64(n) {
+			if got := value(fmt.Sprintf(`aws_ecr_exporter_api_requests{operation=%q}`, operation)); got != float64(n) {
 				t.Errorf("run %d: %v calls of %s, the summary reports %d", run, got, operation, n)
 			}
 		}

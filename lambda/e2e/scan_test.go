@@ -40,11 +40,11 @@ func TestScans(t *testing.T) {
 			if first.Scans.Source != test.source || first.Scans.Left+first.Scans.Pending > 0 {
 				t.Errorf("scans of %s: %d left, %d pending; want %s, none", first.Scans.Source, first.Scans.Left, first.Scans.Pending, test.source)
 			}
-			asked := server.Calls()
+			calls := server.Calls()
 			second := f.invoke(t, "schedule-rule.json", invocationTimeout)
 			checkPushed(t, prometheus, second, expectation{registry: registry, scan: scansAt(registry, time.Now())}.series())
 			if len(second.Calls) > 0 {
-				t.Errorf("the second run called %v after %v", second.Calls, asked)
+				t.Errorf("the second run called %v after %v", second.Calls, calls)
 			}
 		})
 	}

@@ -127,14 +127,14 @@ func (v *victoriaMetrics) get(t *testing.T, path string, query url.Values) []byt
 		t.Fatal(err)
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
-	answer, err := client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode/100 != 2 {
-		t.Fatalf("%s: %s, %v: %s", path, answer.Status, err, text)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode/100 != 2 {
+		t.Fatalf("%s: %s, %v: %s", path, response.Status, err, text)
 	}
 	return text
 }

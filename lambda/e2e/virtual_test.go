@@ -28,9 +28,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// virtualLambda is the function without a process and without sockets, for bubbles
-// of testing/synctest, in which days pass in seconds. Its parts are put together as
-// the bootstrap does, whose own wiring no other package can import.
+// virtualLambda is the function without a process and without sockets, for bubbles of
+// testing/synctest, in which days pass in seconds. It is wired like the bootstrap, whose
+// own wiring is in package main and cannot be imported.
 type virtualLambda struct {
 	*testing.T
 	registry   *ecrtest.Registry
@@ -43,21 +43,21 @@ type virtualLambda struct {
 }
 
 const (
-	// The settings' defaults, but for one.
+	// The defaults of the settings, except for saveInterval.
 	scansPerSecond    = 10
 	basicInterval     = 24 * time.Hour
 	enhancedInterval  = 6 * time.Hour
 	invocationEvery   = 2 * time.Minute
-	saveInterval      = 30 * time.Minute // longer than the default, to spare the tests time
+	saveInterval      = 30 * time.Minute // longer than the default, to make the tests faster
 	refreshBudget     = time.Minute
 	virtualInvocation = time.Minute
-	// refreshTime is what such an invocation leaves for asking: half of it is kept
-	// for the push.
+	// refreshTime is the time that such an invocation has for the refresh: half of it is
+	// reserved for the push.
 	refreshTime = virtualInvocation / 2
-	// burst is how many calls may be made at once after a pause.
+	// burst is the number of calls that may be made at once after a pause.
 	burst = scansPerSecond
-	// cutOff is how many calls the end of that time can cut off: those that are made
-	// at once.
+	// cutOff is the number of calls that the end of that time can cut off: the concurrent
+	// ones.
 	cutOff = 8
 )
 
@@ -75,7 +75,7 @@ func newVirtualLambda(t *testing.T, registry *ecrtest.Registry) *virtualLambda {
 	return v
 }
 
-// coldStart begins a new execution environment.
+// coldStart starts a new execution environment.
 func (v *virtualLambda) coldStart() {
 	v.Helper()
 	at := pace.New(10_000)
@@ -100,7 +100,7 @@ func (v *virtualLambda) coldStart() {
 		Durable:      true,
 		SaveInterval: saveInterval,
 		Refresher: refresh.New(ecr.New(cfg, ecr.Options{Pace: at, Logger: log}), refresh.Options{
-			// Repositories and images are not what these tests are about.
+			// These tests are not about repositories and images.
 			Interval:    7 * 24 * time.Hour,
 			Concurrency: cutOff,
 			Logger:      log,
@@ -113,9 +113,8 @@ func (v *virtualLambda) coldStart() {
 	})
 }
 
-// invoke makes a run with the time that an invocation has, and tells of it as the
-// function does. With deliver what it pushes arrives in Prometheus, which takes its
-// time; otherwise it is thrown away.
+// invoke makes a run with the time of an invocation and returns its summary. With deliver
+// the push arrives in Prometheus, which takes a while; otherwise it is discarded.
 func (v *virtualLambda) invoke(deliver bool) summary {
 	v.Helper()
 	v.pushed.deliver = deliver
@@ -136,23 +135,23 @@ func (v *virtualLambda) invoke(deliver bool) summary {
 	return s
 }
 
-// scanRequests is a transport that keeps when each image's scan was asked for.
+// scanRequests is a transport that records when each image's scan was requested.
 type scanRequests struct {
 	next http.RoundTripper
 	mu   sync.Mutex
 	at   map[string][]time.Time // by repository@digest
 }
 
-// RoundTrip notes an answered DescribeImageScanFindings.
+// RoundTrip records a DescribeImageScanFindings that has a response.
 func (a *scanRequests) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), "."+ecr.ScanOperation) {
 		return a.next.RoundTrip(r)
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read what is asked: %w", err)
+		return nil, fmt.Errorf("read the request: %w", err)
 	}
-	_ = r.Body.Close() // of a request, which has no error to tell
+	_ = r.Body.Close() // of a request: it has no error
 	r = r.Clone(r.Context())
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	var in struct {
@@ -160,47 +159,47 @@ func (a *scanRequests) RoundTrip(r *http.Request) (*http.Response, error) {
 		ImageID        struct{ ImageDigest string }
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
-		return nil, fmt.Errorf("read what is asked: %w", err)
+		return nil, fmt.Errorf("read the request: %w", err)
 	}
-	answer, err := a.next.RoundTrip(r)
+	response, err := a.next.RoundTrip(r)
 	if err == nil {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		key := in.RepositoryName + "@" + in.ImageID.ImageDigest
 		a.at[key] = append(a.at[key], time.Now())
 	}
-	return answer, err
+	return response, err
 }
 
-// eachRequested calls a function for each image that was asked for.
-func (v *virtualLambda) eachRequested(do func(image string, asked []time.Time)) {
+// eachRequested calls a function for each image that was requested.
+func (v *virtualLambda) eachRequested(do func(image string, at []time.Time)) {
 	v.requested.mu.Lock()
 	defer v.requested.mu.Unlock()
-	for image, asked := range v.requested.at {
-		do(image, asked)
+	for image, at := range v.requested.at {
+		do(image, at)
 	}
 }
 
-// times tells when an image's scan was asked for.
+// times returns when an image's scan was requested.
 func (a *scanRequests) times(repository, digest string) []time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.at[repository+"@"+digest]
 }
 
-// selectedWrites is a transport that throws away what it is not told to deliver.
+// selectedWrites is a transport that discards requests unless deliver is set.
 type selectedWrites struct {
 	next    http.RoundTripper
 	deliver bool
 }
 
-// RoundTrip delivers a remote write, or answers it in the receiver's place.
+// RoundTrip delivers a remote write, or discards it and responds as the receiver would.
 func (w *selectedWrites) RoundTrip(r *http.Request) (*http.Response, error) {
 	if w.deliver {
 		return w.next.RoundTrip(r)
 	}
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
-		return nil, fmt.Errorf("read what is written: %w", err)
+		return nil, fmt.Errorf("read the remote write: %w", err)
 	}
 	return &http.Response{
 		StatusCode: http.StatusNoContent, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
