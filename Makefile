@@ -32,15 +32,29 @@ run: $(OUT)/bootstrap $(OUT)/victoria-metrics ## the function against a simulate
 	@$(GOBUILD) -o $(OUT)/local ./lambda/local
 	@exec $(OUT)/local -bootstrap $(OUT)/bootstrap -victoriametrics $(OUT)/victoria-metrics $(if $(ONCE),-once)
 
-# The nested modules' tests run the built program. What go test caches does not follow
-# from that program, so they run each time.
+# The nested modules' tests run the built program, which the cache of go test does not
+# know of, so they run each time. One of them searches what all other tests printed for
+# secrets. On the terminal is a line for each package, and all of one that failed.
 .PHONY: test
 test: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 test: ## all tests, with the race detector
 	@$(if $(RACE),,echo "no C compiler: without the race detector")
-	@go test $(RACE) ./... || failed=1; \
-	for module in $(NESTED); do go test -C $$module $(RACE) -count 1 -timeout 30m ./... || failed=1; done; \
-	test -z "$$failed"
+	@mkdir -p $(OUT); rm -f $(OUT)/test.failed; \
+	{ LOG_LEVEL=DEBUG go test $(RACE) -v ./... 2>&1 || touch $(OUT)/test.failed; } | tee $(OUT)/test.txt | awk "$$SUMMARY"; \
+	for module in $(NESTED); do \
+		TEST_OUTPUT=$(CURDIR)/$(OUT)/test.txt go test -C $$module $(RACE) -count 1 -timeout 30m ./... || touch $(OUT)/test.failed; \
+	done; \
+	test ! -e $(OUT)/test.failed
+
+# Turns the output of go test -v into that without -v.
+define SUMMARY
+/^=== (RUN|PAUSE|CONT|NAME)|^ *--- (PASS|SKIP)/ { next }
+/^(ok  |\?   )\t/ { print; text = ""; next }
+/^FAIL\t/ { printf "%s%s\n", text, $$0; text = ""; next }
+{ text = text $$0 "\n" }
+END { printf "%s", text }
+endef
+export SUMMARY
 
 .PHONY: check
 check: $(VENV) test lint generated template ## what CI runs: test, lint, generated files, template

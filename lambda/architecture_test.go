@@ -26,10 +26,11 @@ const module = "github.com/aws-exporters/ecr-remote-write"
 // import those on the right, and no other of ours.
 var arrows = map[string][]string{
 	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/selection", "pkg/state"},
-	"lambda/local":        {"pkg/ecrtest", "pkg/lambdatest"},
+	"lambda/local":        {"pkg/contracttest", "pkg/ecrtest", "pkg/lambdatest"},
 	"pkg/auth":            {},
 	"pkg/awsapi":          {},
 	"pkg/config":          {"pkg/auth", "pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret"}, // the owners of its types
+	"pkg/contracttest":    {"pkg/ecrtest"},
 	"pkg/ecr":             {"pkg/awsapi", "pkg/inventory"},
 	"pkg/ecrtest":         {},
 	"pkg/emf":             {"pkg/metrics"},

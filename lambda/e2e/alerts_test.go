@@ -9,8 +9,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// TestExampleAlert follows the example alert from the first push to the end of
-// the lookback after the last one.
+// TestExampleAlert evaluates the example alert from the first push to the end of the
+// lookback after the last one.
 func TestExampleAlert(t *testing.T) {
 	t.Parallel()
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
@@ -39,7 +39,7 @@ func TestExampleAlert(t *testing.T) {
 		{after: 120 * time.Second, pods: stopped},
 		{after: 150 * time.Second, pods: scraped, push: true, active: true},
 		{after: 240 * time.Second, pods: scraped, active: true, activeFor: 90 * time.Second, firing: true},
-		// The pods are still there, but nothing is pushed any more.
+		// The pods still exist, but nothing is pushed.
 		{after: 449 * time.Second, pods: scraped, active: true, activeFor: 299 * time.Second, firing: true},
 		{after: 450 * time.Second, pods: scraped},
 	}
@@ -57,7 +57,7 @@ func TestExampleAlert(t *testing.T) {
 	}
 }
 
-// wantAlerts are the alerts of a workload in full, active since a time.
+// wantAlerts are the complete alerts of a workload, active since a time.
 func wantAlerts(w workload, since time.Time, firing bool) []tsdbtest.Alert {
 	critical := map[string]float64{w.Running.Ref(): w.Running.Critical, w.Sidecar.Ref(): w.Sidecar.Critical}
 	var want []tsdbtest.Alert

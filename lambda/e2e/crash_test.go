@@ -14,14 +14,15 @@ import (
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/contracttest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// errCrash is why an invocation has no answer that was killed on purpose.
+// errCrash is the error of an invocation that was killed on purpose.
 var errCrash = errors.New("killed")
 
-// crashWorld is a registry, a state and a Prometheus, in which a function is killed.
-type crashWorld struct {
+// crashSetup is a registry, a state and a Prometheus for a function that is killed.
+type crashSetup struct {
 	registry   *ecrtest.Registry
 	server     *ecrtest.Server
 	prometheus *tsdbtest.Prometheus
@@ -34,13 +35,14 @@ type crashWorld struct {
 // crashPoint is a moment in a run.
 type crashPoint struct {
 	name string
-	// arm calls crash at that moment. It does not return before the process is gone.
-	arm func(w *crashWorld, crash func())
-	// file keeps the state in a file, for lack of other ways to be there in time.
+	// arm arranges for crash to be called at that moment. crash returns when the process
+	// has ended.
+	arm func(w *crashSetup, crash func())
+	// file is set if the state is in a file instead of S3.
 	file bool
 }
 
-// nthTime calls a function the n-th time that it is called itself.
+// nthTime returns a function whose n-th call calls do.
 func nthTime(n int, do func()) func() {
 	var mu sync.Mutex
 	return func() {
@@ -52,17 +54,17 @@ func nthTime(n int, do func()) func() {
 	}
 }
 
-// onCall crashes ahead of the n-th call of an operation of ECR.
-func onCall(operation string, n int) func(*crashWorld, func()) {
-	return func(w *crashWorld, crash func()) {
+// onCall crashes before the n-th call of an operation of ECR.
+func onCall(operation string, n int) func(*crashSetup, func()) {
+	return func(w *crashSetup, crash func()) {
 		now := nthTime(n, crash)
 		w.server.Before(ecrtest.Match{Operation: operation}, ecrtest.Always, func(ecrtest.Request) { now() })
 	}
 }
 
-// onState crashes ahead of, or after, a request to the stored state.
-func onState(method string, after bool) func(*crashWorld, func()) {
-	return func(w *crashWorld, crash func()) {
+// onState crashes before or after a request to the stored state.
+func onState(method string, after bool) func(*crashSetup, func()) {
+	return func(w *crashSetup, crash func()) {
 		now := func(r *http.Request) {
 			if r.Method == method {
 				crash()
@@ -76,9 +78,9 @@ func onState(method string, after bool) func(*crashWorld, func()) {
 	}
 }
 
-// onWrite crashes ahead of, or after, the n-th batch of a push.
-func onWrite(n int, after bool) func(*crashWorld, func()) {
-	return func(w *crashWorld, crash func()) {
+// onWrite crashes before or after the n-th batch of a push.
+func onWrite(n int, after bool) func(*crashSetup, func()) {
+	return func(w *crashSetup, crash func()) {
 		now := nthTime(n, crash)
 		do := func(*http.Request) { now() }
 		if after {
@@ -89,8 +91,8 @@ func onWrite(n int, after bool) func(*crashWorld, func()) {
 	}
 }
 
-// halfSaved crashes when half of the state was sent.
-func halfSaved(w *crashWorld, crash func()) {
+// halfSaved crashes after half of the state was sent.
+func halfSaved(w *crashSetup, crash func()) {
 	w.state.watch(func(r *http.Request) {
 		if r.Method == http.MethodPut {
 			half := make([]byte, r.ContentLength/2)
@@ -100,9 +102,9 @@ func halfSaved(w *crashWorld, crash func()) {
 	}, nil)
 }
 
-// whileWriting crashes as soon as the new file is there under its temporary name. It
-// may then be empty, in part or whole, or have replaced the old one already.
-func whileWriting(w *crashWorld, crash func()) {
+// whileWriting crashes as soon as the new file exists under its temporary name. The file
+// may then be empty, incomplete or complete, or have replaced the old one already.
+func whileWriting(w *crashSetup, crash func()) {
 	go func() {
 		for range 1_000_000 {
 			found, err := filepath.Glob(filepath.Join(w.folder, "*.tmp"))
@@ -118,9 +120,9 @@ func whileWriting(w *crashWorld, crash func()) {
 	}()
 }
 
-// newCrashWorld makes a registry in which the same things can be told of scans by
-// findings and by summaries.
-func newCrashWorld(t *testing.T, s3 *moto, file bool) *crashWorld {
+// newCrashSetup makes a registry with scans of both kinds: findings, and the summaries of
+// DescribeImages.
+func newCrashSetup(t *testing.T, s3 *moto, file bool) *crashSetup {
 	t.Helper()
 	registry := ecrtest.NewRegistry(account, region)
 	addRepository(t, registry, "payments/api", 30)
@@ -145,7 +147,7 @@ func newCrashWorld(t *testing.T, s3 *moto, file bool) *crashWorld {
 			t.Fatal(err)
 		}
 	}
-	w := &crashWorld{
+	w := &crashSetup{
 		registry: registry, server: ecrtest.Start(t, registry), prometheus: tsdbtest.Start(t, tsdbtest.Options{}),
 		env: []string{fastScans, "ECR_CONCURRENCY=2", "REMOTE_WRITE_MAX_SERIES=50", "REMOTE_WRITE_CONCURRENCY=1"},
 	}
@@ -165,19 +167,19 @@ func newCrashWorld(t *testing.T, s3 *moto, file bool) *crashWorld {
 var notInName = strings.NewReplacer("_", "-", ",", "", "'", "", "(", "", ")", "", ":", "")
 
 // series are those of the registry as it is.
-func (w *crashWorld) series() tsdbtest.Vector {
-	now := scansAt(w.registry, time.Now())
+func (w *crashSetup) series() tsdbtest.Vector {
+	now, summaries := scansAt(w.registry, time.Now()), final(contracttest.ScanSummary)
 	return expectation{registry: w.registry, durable: true, scan: func(repository string, image ecrtest.Image) (*ecrtest.ScanState, bool) {
 		if repository == "legacy/app" {
-			return scanSummary(repository, image), true
+			return summaries(repository, image)
 		}
 		return now(repository, image)
 	}}.series()
 }
 
-// change deletes an image, moves a tag and pushes an image whose scan is done. It
-// returns the events that tell of it.
-func (w *crashWorld) change(t *testing.T) []json.RawMessage {
+// change deletes an image, moves a tag and pushes an image whose scan is complete. It
+// returns the events.
+func (w *crashSetup) change(t *testing.T) []json.RawMessage {
 	t.Helper()
 	const name = "payments/api"
 	must := func(err error) {
@@ -207,9 +209,9 @@ func (w *crashWorld) change(t *testing.T) []json.RawMessage {
 	return events
 }
 
-// changeMore does what no event tells of: a setting, a severity of a summary that is
-// gone, and a repository.
-func (w *crashWorld) changeMore(t *testing.T) {
+// changeMore makes changes without events: a setting, a severity that is missing in a new
+// summary, and a deleted repository.
+func (w *crashSetup) changeMore(t *testing.T) {
 	t.Helper()
 	repository, _ := w.registry.Repository("web/frontend")
 	repository.TagMutability, repository.ScanOnPush = "IMMUTABLE", new(false)
@@ -225,8 +227,8 @@ func (w *crashWorld) changeMore(t *testing.T) {
 	w.registry.DeleteRepository("web/gone")
 }
 
-// severityGone tells of another scan of an image, without a severity that it had.
-func (w *crashWorld) severityGone(t *testing.T) json.RawMessage {
+// severityGone scans an image again, without a severity that it had, and returns the event.
+func (w *crashSetup) severityGone(t *testing.T) json.RawMessage {
 	t.Helper()
 	const name = "payments/api"
 	digest, at := ecrtest.Digest(name+":v5"), time.Now()
@@ -241,13 +243,13 @@ func (w *crashWorld) severityGone(t *testing.T) json.RawMessage {
 	return event
 }
 
-func (w *crashWorld) start(t *testing.T, more ...string) *function {
+func (w *crashSetup) start(t *testing.T, more ...string) *function {
 	t.Helper()
 	return startFunction(t, w.server, w.writes.url, append(w.env, more...)...)
 }
 
-// kill makes a run that is killed on the way.
-func (w *crashWorld) kill(t *testing.T, point crashPoint, payload []byte, more ...string) {
+// kill starts a run and kills the function during it.
+func (w *crashSetup) kill(t *testing.T, point crashPoint, payload []byte, more ...string) {
 	t.Helper()
 	f := w.start(t, more...)
 	ctx, kill := context.WithCancelCause(t.Context())
@@ -266,13 +268,13 @@ func (w *crashWorld) kill(t *testing.T, point crashPoint, payload []byte, more .
 	case err == nil && point.file:
 		t.Log("the run was over before it could be killed")
 	case !errors.Is(err, errCrash):
-		t.Fatalf("the invocation was to be killed, and ended with %v", err)
+		t.Fatalf("the invocation ended with %v, want it killed", err)
 	}
 }
 
-// checkRecovered checks that queries see exactly what there is, and that what is no
-// more was ended by a marker later than its last sample.
-func (w *crashWorld) checkRecovered(t *testing.T, s summary, before, want tsdbtest.Vector) {
+// checkRecovered checks that queries see exactly the wanted series, and that every other
+// series of before has a marker as its last sample.
+func (w *crashSetup) checkRecovered(t *testing.T, s summary, before, want tsdbtest.Vector) {
 	t.Helper()
 	checkLive(t, w.prometheus, s, want)
 	samples, err := w.prometheus.Samples(t.Context(), everything, s.Timestamp.Add(-time.Hour), s.Timestamp)
@@ -291,23 +293,23 @@ func (w *crashWorld) checkRecovered(t *testing.T, s summary, before, want tsdbte
 		}
 	}
 	if ended == 0 {
-		t.Error("nothing ended: the test says nothing")
+		t.Error("no series ended: the test tests nothing")
 	}
 }
 
-// TestCrash kills the function at every step of a run. Whatever was lost with it, the
-// next run, of a new environment, leaves exactly the right series alive.
+// TestCrash kills the function at every step of a run. The next run, in a new environment,
+// leaves exactly the right series alive.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	s3 := &moto{url: startMoto(t)}
 	const schedule = `{}`
 	points := []crashPoint{
 		{name: "before the state is loaded", arm: onState(http.MethodGet, false)},
-		{name: "as the state comes", arm: onState(http.MethodGet, true)},
+		{name: "as the state is received", arm: onState(http.MethodGet, true)},
 		{name: "before repositories are listed", arm: onCall("DescribeRepositories", 1)},
 		{name: "before images are listed", arm: onCall("DescribeImages", 1)},
 		{name: "among the lists of images", arm: onCall("DescribeImages", 3)},
-		{name: "as a scan is asked for", arm: onCall("DescribeImageScanFindings", 1)},
+		{name: "as a scan is requested", arm: onCall("DescribeImageScanFindings", 1)},
 		{name: "before the push", arm: onWrite(1, false)},
 		{name: "after the first batch", arm: onWrite(1, true)},
 		{name: "in the middle of the push", arm: onWrite(3, false)},
@@ -320,8 +322,8 @@ func TestCrash(t *testing.T) {
 	for _, point := range points {
 		t.Run(point.name, func(t *testing.T) {
 			t.Parallel()
-			w := newCrashWorld(t, s3, point.file)
-			// Every run finds all due, the scans excepted.
+			w := newCrashSetup(t, s3, point.file)
+			// In every run everything is due but the scans.
 			const due = "CACHE_REFRESH_INTERVAL=1s"
 			warm := w.start(t, due)
 			first := warm.invoke(t, "schedule-rule.json", invocationTimeout)
@@ -335,7 +337,7 @@ func TestCrash(t *testing.T) {
 			w.kill(t, point, []byte(schedule), due)
 
 			cold := w.start(t, due)
-			time.Sleep(time.Second) // what the killed run saved is due again
+			time.Sleep(time.Second) // until what the killed run saved is due
 			w.checkRecovered(t, cold.invoke(t, "schedule-rule.json", invocationTimeout), before, w.series())
 		})
 	}
@@ -357,7 +359,7 @@ func TestCrashOnEvents(t *testing.T) {
 	for _, point := range points {
 		t.Run(point.name, func(t *testing.T) {
 			t.Parallel()
-			w := newCrashWorld(t, s3, point.file)
+			w := newCrashSetup(t, s3, point.file)
 			warm := w.start(t)
 			first := warm.invoke(t, "schedule-rule.json", invocationTimeout)
 			before := w.series()
@@ -374,11 +376,11 @@ func TestCrashOnEvents(t *testing.T) {
 				t.Fatal(failure)
 			}
 			w.checkRecovered(t, s, before, want)
-			// The schedule finds nothing to mend.
+			// The next scheduled run has nothing to correct.
 			s = cold.invoke(t, "schedule-rule.json", invocationTimeout)
 			checkPushed(t, w.prometheus, s, want)
 			if s.Ended > 0 {
-				t.Errorf("the next run of the schedule ended %d series", s.Ended)
+				t.Errorf("the next scheduled run ended %d series", s.Ended)
 			}
 		})
 	}

@@ -11,12 +11,13 @@ import (
 )
 
 // TestEverySeries invokes the function on a registry of 500 repositories, compares
-// every series in Prometheus with the registry, invokes it again, and asks what
-// users ask. Prometheus is as strict as Amazon Managed Service for Prometheus.
+// every series in Prometheus with the registry, invokes it again, and evaluates the
+// queries and alerts of users. Prometheus is as strict as Amazon Managed Service for
+// Prometheus.
 func TestEverySeries(t *testing.T) {
 	t.Parallel()
 	registry := generatedRegistry(t, 500, 3_000)
-	w := cast(t, registry)
+	w := workloadOf(t, registry)
 	want := wantSeries(registry)
 	checkRealistic(t, registry, want)
 
@@ -28,7 +29,7 @@ func TestEverySeries(t *testing.T) {
 	checkPushed(t, prometheus, first, want)
 	totals := registry.Totals()
 	if first.Registry != account || first.Repositories != totals.Repositories || first.Images != totals.Images {
-		t.Errorf("the summary tells of registry %s with %d repositories and %d images; want %s, %d, %d",
+		t.Errorf("the summary reports registry %s with %d repositories and %d images; want %s, %d, %d",
 			first.Registry, first.Repositories, first.Images, account, totals.Repositories, totals.Images)
 	}
 	if first.Due != totals.Repositories || first.Refreshed != totals.Repositories || first.Left != 0 {
@@ -39,17 +40,17 @@ func TestEverySeries(t *testing.T) {
 	}
 	calls := server.Calls()
 	if diff := cmp.Diff(calls, first.Calls); diff != "" {
-		t.Errorf("calls that ECR saw (-) and that the summary tells (+):\n%s", diff)
+		t.Errorf("calls that ECR received (-) and that the summary reports (+):\n%s", diff)
 	}
 
-	// The second invocation pushes all of it again, without asking ECR.
+	// The second invocation pushes everything again, without calling ECR.
 	second := f.invoke(t, "scheduler.json", invocationTimeout)
 	if !second.Timestamp.After(first.Timestamp) {
 		t.Errorf("the second run is of %s, the first of %s", second.Timestamp, first.Timestamp)
 	}
 	checkPushed(t, prometheus, second, want)
 	if len(second.Calls) > 0 || !maps.Equal(calls, server.Calls()) {
-		t.Errorf("the second invocation asked ECR: %v", second.Calls)
+		t.Errorf("the second invocation called ECR: %v", second.Calls)
 	}
 
 	scrape(t, prometheus, second.Timestamp, scrapeKubeStateMetrics(t, w))
@@ -64,8 +65,8 @@ func TestEverySeries(t *testing.T) {
 	}
 }
 
-// checkRealistic checks that the generated registry has what the test is about,
-// so that a change of the generator cannot make the test say less.
+// checkRealistic checks that the generated registry has every kind of image and
+// repository that the test is about, so that a change of the generator cannot weaken it.
 func checkRealistic(t *testing.T, registry *ecrtest.Registry, want tsdbtest.Vector) {
 	t.Helper()
 	var multiTag, missingSize, noEncryption, noScanning, scanned, clean int

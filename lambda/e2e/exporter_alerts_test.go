@@ -1,54 +1,78 @@
 package e2e
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
-	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// TestExporterAlerts follows README's rules about the exporter over two hours of
-// runs, of which some go wrong: which of them fire, and that one bad run is none of
-// their business.
+// runMetrics are the values of the run metrics that README's rules read, by name
+// without prefix. TestRunMetrics checks that the function sends these families.
+type runMetrics map[string]float64
+
+// series are those of one registry.
+func (r runMetrics) series(t *testing.T) []tsdbtest.Series {
+	t.Helper()
+	var text strings.Builder
+	for name, value := range r {
+		label := map[string]string{
+			"series_dropped": `,reason="label_value_too_long"`, "api_requests": `,operation="DescribeImages"`, "api_throttles": `,operation="DescribeImages"`,
+		}[name]
+		fmt.Fprintf(&text, "aws_ecr_exporter_%s{registry_id=%q%s} %f\n", name, account, label, value)
+	}
+	all, err := tsdbtest.ParseText([]byte(text.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestExporterAlerts evaluates README's rules about the exporter over two hours of runs,
+// some of which go wrong. No rule may fire for a single bad run.
 func TestExporterAlerts(t *testing.T) {
 	t.Parallel()
 	const (
-		every  = 2 * time.Minute
-		length = 2 * time.Hour
+		every = 2 * time.Minute
+		runs  = int(2 * time.Hour / every)
+		bad   = 30 // the number of the one bad run, and of the last one before a stop
 	)
-	lasting := func(change func(*metrics.Run)) func(int, *metrics.Run) {
-		return func(_ int, run *metrics.Run) { change(run) }
+	always := func(name string, value float64) func(int, runMetrics) {
+		return func(_ int, run runMetrics) { run[name] = value }
 	}
-	once := func(change func(*metrics.Run)) func(int, *metrics.Run) {
-		return func(n int, run *metrics.Run) {
-			if n == 30 {
-				change(run)
+	once := func(name string, value float64) func(int, runMetrics) {
+		return func(n int, run runMetrics) {
+			if n == bad {
+				run[name] = value
 			}
 		}
 	}
-	dropped := func(run *metrics.Run) { run.Dropped["label_value_too_long"] = 3 }
-	lost := func(run *metrics.Run) { run.Unconfirmed = 10 }
 	for name, c := range map[string]struct {
-		run func(n int, run *metrics.Run) // nil: no more runs after the first hour
-		// firing are the rules that fire at the end.
-		firing []string
+		change func(n int, run runMetrics) // nil: no run after the first hour
+		firing []string                    // at the end
 	}{
-		"all is well":              {lasting(func(*metrics.Run) {}), nil},
+		"all is well":              {func(int, runMetrics) {}, nil},
 		"stopped":                  {nil, []string{"EcrExporterNotSucceeding"}},
-		"no success":               {lasting(func(run *metrics.Run) { run.SucceededAt = start }), []string{"EcrExporterNotSucceeding"}},
-		"dropped in every run":     {lasting(dropped), []string{"EcrExporterSeriesDropped"}},
-		"dropped once":             {once(dropped), nil},
-		"unconfirmed in every run": {lasting(lost), []string{"EcrExporterSeriesLost"}},
-		"unconfirmed once":         {once(lost), nil},
-		"not sent in every run":    {lasting(func(run *metrics.Run) { run.NotSent = 1 }), []string{"EcrExporterSeriesLost"}},
-		"throttled":                {lasting(func(run *metrics.Run) { run.Throttles["DescribeImages"] = 30 }), []string{"EcrExporterThrottled"}},
-		"throttled once":           {once(func(run *metrics.Run) { run.Throttles["DescribeImages"] = 30 }), nil},
-		"old":                      {lasting(func(run *metrics.Run) { run.OldestRecord = start.Add(-2 * time.Hour) }), []string{"EcrExporterRegistryOld"}},
+		"no success":               {always("last_success_timestamp_seconds", float64(start.Unix())), []string{"EcrExporterNotSucceeding"}},
+		"dropped in every run":     {always("series_dropped", 3), []string{"EcrExporterSeriesDropped"}},
+		"dropped once":             {once("series_dropped", 3), nil},
+		"unconfirmed in every run": {always("series_unconfirmed", 10), []string{"EcrExporterSeriesLost"}},
+		"unconfirmed once":         {once("series_unconfirmed", 10), nil},
+		"not sent in every run":    {always("series_not_sent", 1), []string{"EcrExporterSeriesLost"}},
+		"throttled":                {always("api_throttles", 30), []string{"EcrExporterThrottled"}},
+		"throttled once":           {once("api_throttles", 30), nil},
+		"old": {
+			func(n int, run runMetrics) {
+				run["oldest_record_age_seconds"] = (2*time.Hour + time.Duration(n)*every).Seconds()
+			},
+			[]string{"EcrExporterRegistryOld"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -58,18 +82,18 @@ func TestExporterAlerts(t *testing.T) {
 				t.Fatal(err)
 			}
 			firing := map[string]bool{}
-			for n := range int(length / every) {
+			for n := range runs {
 				at := start.Add(time.Duration(n) * every)
-				if c.run != nil || n < 30 {
-					run := metrics.Run{
-						At: at, SucceededAt: at, OldestRecord: at.Add(-30 * time.Minute), RegistryID: account, Sent: 1000,
-						Requests: map[string]int{"DescribeImages": 100}, Throttles: map[string]int{"DescribeImages": 0},
-						Dropped: map[string]int{"label_value_too_long": 0}, Errors: map[string]int{"push": 0},
+				if c.change != nil || n < bad {
+					run := runMetrics{
+						"last_success_timestamp_seconds": float64(at.Unix()), "oldest_record_age_seconds": 1800,
+						"series_sent": 1000, "series_dropped": 0, "series_refused": 0, "series_unconfirmed": 0, "series_not_sent": 0,
+						"api_requests": 100, "api_throttles": 0,
 					}
-					if c.run != nil {
-						c.run(n, &run)
+					if c.change != nil {
+						c.change(n, run)
 					}
-					scrape(t, prometheus, at, seriesOfRun(run))
+					scrape(t, prometheus, at, run.series(t))
 				}
 				for minute := range 2 {
 					all, err := alerts.Eval(t.Context(), at.Add(time.Duration(minute)*time.Minute))
@@ -92,18 +116,4 @@ func TestExporterAlerts(t *testing.T) {
 			}
 		})
 	}
-}
-
-// seriesOfRun are the series in which a run tells of itself.
-func seriesOfRun(run metrics.Run) []tsdbtest.Series {
-	var all []tsdbtest.Series
-	for s := range metrics.OfRun(run, metrics.RunFamilies(), nil) {
-		var b labels.ScratchBuilder
-		for _, label := range s.Labels {
-			b.Add(label.Name, label.Value)
-		}
-		b.Sort()
-		all = append(all, tsdbtest.Series{Labels: b.Labels(), Value: s.Value})
-	}
-	return all
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/lambdatest"
 )
 
-// region is where the simulated registries and functions are.
+// region is that of the simulated registries and functions.
 const region = "eu-west-1"
 
 // invocationTimeout is the template's function timeout.
 const invocationTimeout = 110 * time.Second
 
-// summary is what a run says of itself, as far as these tests read it. The names
-// are a contract with those who watch the logs, hence a type of its own.
+// summary is the part of a run's Summary that these tests read. It is declared here
+// again because users who process the logs rely on the names.
 type summary struct {
 	Timestamp    time.Time         `json:"timestamp"`
 	Registry     string            `json:"registry"`
@@ -33,7 +33,7 @@ type summary struct {
 	Failed       int               `json:"failed"`
 	Left         int               `json:"left"`
 	Scans        scans             `json:"scans"`
-	Notices      *notices          `json:"notices"`
+	Events       *eventCounts      `json:"notices"`
 	Series       int               `json:"series"`
 	Ended        int               `json:"ended"`
 	Accepted     int               `json:"accepted"`
@@ -56,23 +56,28 @@ type scans struct {
 	Pending  int    `json:"pending"`
 }
 
-type notices struct {
+type eventCounts struct {
 	Repositories []string `json:"repositories"`
 	Ignored      int      `json:"ignored"`
 }
 
-// scansFromSummary is the setting of tests that are not about scans: nothing is
-// asked for beside the lists of images, whose summaries are taken where there are any.
+// scansFromSummary is the setting of tests that are not about scans: only the lists of
+// images are read, with the scan summaries that they contain.
 const scansFromSummary = "SCAN_SOURCE=summary"
 
 // function is the built bootstrap in one execution environment.
 type function struct {
 	*lambdatest.Environment
 	log *logLines
+	// secrets are those that must not be in the log, besides planted ones.
+	secrets []string
+	checked sync.Once
 }
 
 // startFunction starts the bootstrap against a simulated ECR and a remote-write
-// endpoint. Of the AWS rates it takes no heed; env adds settings or overrides.
+// endpoint, with a rate limit that does not matter, planted credentials and all log
+// lines; env adds settings or overrides. When the function stops, its log is searched
+// for planted secrets.
 func startFunction(t testing.TB, server *ecrtest.Server, endpoint string, env ...string) *function {
 	t.Helper()
 	f := &function{log: newLogLines()}
@@ -87,6 +92,9 @@ func startFunction(t testing.TB, server *ecrtest.Server, endpoint string, env ..
 			"REMOTE_WRITE_URL=" + endpoint,
 			"ECR_REQUESTS_PER_SECOND=10000",
 			"ECR_CONCURRENCY=16",
+			"LOG_LEVEL=DEBUG",
+			"AWS_SECRET_ACCESS_KEY=" + planted + "-of-aws",
+			"AWS_SESSION_TOKEN=" + planted + "-session",
 		}, env...),
 	})
 	if err != nil {
@@ -101,17 +109,22 @@ func startFunction(t testing.TB, server *ecrtest.Server, endpoint string, env ..
 	return f
 }
 
-// stop ends the process and tells the most memory it had resident, in bytes.
+// stop ends the process and returns its peak resident memory, in bytes.
 func (f *function) stop(t testing.TB) int64 {
 	t.Helper()
 	exit, err := f.Close()
 	if err != nil {
 		t.Errorf("stop the function: %v", err)
 	}
+	f.checked.Do(func() {
+		for _, found := range leaks(f.log.String(), f.secrets...) {
+			t.Errorf("a secret is in the log: …%s…", found)
+		}
+	})
 	return exit.PeakRSS
 }
 
-// invoke makes a run that must succeed.
+// invoke makes a run that must succeed, for an event of the folder events.
 func (f *function) invoke(t testing.TB, event string, timeout time.Duration) summary {
 	t.Helper()
 	s, failure := f.try(t, event, timeout)
@@ -121,7 +134,7 @@ func (f *function) invoke(t testing.TB, event string, timeout time.Duration) sum
 	return s
 }
 
-// try makes a run and returns its summary and its failure, if it failed in part.
+// try makes a run that may fail, and returns its summary and its failure.
 func (f *function) try(t testing.TB, event string, timeout time.Duration) (summary, *lambdatest.FunctionError) {
 	t.Helper()
 	payload, err := os.ReadFile(filepath.Join("..", "..", "events", event))
@@ -131,10 +144,9 @@ func (f *function) try(t testing.TB, event string, timeout time.Duration) (summa
 	return f.send(t, payload, timeout)
 }
 
-// send gives the function an event that must lead to a run, and returns its summary
-// and its failure, if it failed in part. The summary is the one in the log, because a
-// failed invocation answers with its error, and a batch of messages with those that
-// failed; else the answer must be the same.
+// send invokes the function with an event that must lead to a run, and returns the run's
+// summary and failure. The summary is the logged one, because a failed invocation returns
+// its error, and a batch of messages the failed ones; any other must return the same.
 func (f *function) send(t testing.TB, payload []byte, timeout time.Duration) (summary, *lambdatest.FunctionError) {
 	t.Helper()
 	result, err := f.Invoke(t.Context(), payload, timeout)
@@ -151,7 +163,7 @@ func (f *function) send(t testing.TB, payload []byte, timeout time.Duration) (su
 			t.Errorf("messages of the batch failed: %s", result.Payload)
 		}
 	} else if result.FunctionError == nil && !sameJSON(t, logged, result.Payload) {
-		t.Errorf("the answer is not the summary that was logged\nanswer: %s\nlogged: %s", result.Payload, logged)
+		t.Errorf("the response is not the logged summary\nresponse: %s\nlogged: %s", result.Payload, logged)
 	}
 	var s summary
 	if err := json.Unmarshal(logged, &s); err != nil {
@@ -160,9 +172,9 @@ func (f *function) send(t testing.TB, payload []byte, timeout time.Duration) (su
 	return s, result.FunctionError
 }
 
-// tell gives the function events that must lead to a run, and returns its summary: a
-// single one as EventBridge does, several as SQS.
-func (f *function) tell(t testing.TB, events ...json.RawMessage) summary {
+// deliver invokes the function with events that must lead to a run, and returns its
+// summary: a single event as EventBridge does, several as SQS.
+func (f *function) deliver(t testing.TB, events ...json.RawMessage) summary {
 	t.Helper()
 	payload := []byte(events[0])
 	if len(events) > 1 {
@@ -175,7 +187,7 @@ func (f *function) tell(t testing.TB, events ...json.RawMessage) summary {
 	return s
 }
 
-// sqsBatch is what SQS delivers of events that EventBridge put into a queue.
+// sqsBatch is the batch in which SQS delivers events that EventBridge put into a queue.
 func sqsBatch(t testing.TB, events ...json.RawMessage) []byte {
 	t.Helper()
 	type record struct {
@@ -205,8 +217,8 @@ func sameJSON(t testing.TB, a, b []byte) bool {
 	return bytes.Equal(compact[0].Bytes(), compact[1].Bytes())
 }
 
-// logLines collects what a function logs. It comes through a pipe, and so may be
-// there later than the function's answer.
+// logLines collects the log of a function. It arrives through a pipe, possibly later
+// than the function's response.
 type logLines struct {
 	mu   sync.Mutex
 	more *sync.Cond
@@ -232,7 +244,7 @@ func (l *logLines) String() string {
 	return l.text.String()
 }
 
-// wait waits until what was logged is enough, and reports whether it was in time.
+// wait waits until enough reports true of the log, and reports whether it did in time.
 func (l *logLines) wait(atMost time.Duration, enough func(text []byte) bool) bool {
 	deadline := time.Now().Add(atMost)
 	wake := time.AfterFunc(atMost, l.more.Broadcast)
@@ -248,12 +260,20 @@ func (l *logLines) wait(atMost time.Duration, enough func(text []byte) bool) boo
 	return true
 }
 
-// summary waits for the line with an invocation's summary, and returns that.
+// summary waits for the log line with an invocation's summary, and returns the summary.
 func (l *logLines) summary(t testing.TB, requestID string) json.RawMessage {
 	t.Helper()
 	var found json.RawMessage
+	read := 0 // bytes, in whole lines
 	inTime := l.wait(30*time.Second, func(text []byte) bool {
-		for line := range bytes.Lines(text) {
+		for line := range bytes.Lines(text[read:]) {
+			if !bytes.HasSuffix(line, []byte("\n")) {
+				break
+			}
+			read += len(line)
+			if !bytes.Contains(line, []byte(requestID)) || !bytes.Contains(line, []byte(`"summary"`)) {
+				continue
+			}
 			var fields struct {
 				RequestID string          `json:"requestId"`
 				Summary   json.RawMessage `json:"summary"`

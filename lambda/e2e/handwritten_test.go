@@ -9,7 +9,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
 )
 
-// handWrittenRegistry is what the exporter sends for a small registry.
+// handWrittenRegistry returns the series that the exporter sends for a small registry.
 func handWrittenRegistry(t *testing.T) []tsdbtest.Series {
 	t.Helper()
 	text, err := os.ReadFile("testdata/registry.prom")
@@ -23,7 +23,7 @@ func handWrittenRegistry(t *testing.T) []tsdbtest.Series {
 	return series
 }
 
-// handWrittenWorkload casts the images of testdata/registry.prom.
+// handWrittenWorkload is a workload of images of testdata/registry.prom.
 func handWrittenWorkload(t *testing.T, registry []tsdbtest.Series) workload {
 	t.Helper()
 	find := func(name, tag string, critical float64) image {
@@ -51,16 +51,16 @@ func handWrittenWorkload(t *testing.T, registry []tsdbtest.Series) workload {
 // push sends series in one remote write of version 1.0.
 func push(t *testing.T, prometheus *tsdbtest.Prometheus, at time.Time, series []tsdbtest.Series) {
 	t.Helper()
-	status, answer, err := tsdbtest.WriteV1(t.Context(), prometheus.URL(), at, series...)
+	status, body, err := tsdbtest.WriteV1(t.Context(), prometheus.URL(), at, series...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if status != http.StatusNoContent {
-		t.Fatalf("remote write of %d series: status %d (%s), want 204", len(series), status, answer)
+		t.Fatalf("remote write of %d series: status %d (%s), want 204", len(series), status, body)
 	}
 }
 
-// scrape stores what another target of the same Prometheus exposes.
+// scrape stores the series of another target of the same Prometheus.
 func scrape(t *testing.T, prometheus *tsdbtest.Prometheus, at time.Time, series []tsdbtest.Series) {
 	t.Helper()
 	if err := prometheus.Append(t.Context(), at, series...); err != nil {

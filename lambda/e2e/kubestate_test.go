@@ -9,8 +9,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// image is one tag of an image, in the terms of both worlds: ours and that of
-// kube-state-metrics.
+// image is one tag of an image, in our terms and in those of kube-state-metrics.
 type image struct {
 	// Name and URI are those of the repository.
 	Name, URI   string
@@ -25,8 +24,8 @@ func (i image) Ref() string { return i.URI + ":" + i.Tag }
 // ID is what the container runtime reports as pulled.
 func (i image) ID() string { return i.URI + "@" + i.Digest }
 
-// workload says which images the pods of testdata/kube-state-metrics run. Each
-// has a part to play in the example queries, told by what it has to be.
+// workload is the images that the pods of testdata/kube-state-metrics run. Each is a case
+// of the example queries.
 type workload struct {
 	Running  image // CRITICAL findings; two pods run it by tag and one by digest
 	Finished image // CRITICAL findings; the only pod has completed
@@ -39,8 +38,8 @@ type workload struct {
 	Unscanned image // no scan at all
 }
 
-// scrapeKubeStateMetrics gives the series that Prometheus holds after it scraped
-// a kube-state-metrics which sees these workloads.
+// scrapeKubeStateMetrics returns the series of a kube-state-metrics in a cluster with
+// this workload, as Prometheus stores them.
 func scrapeKubeStateMetrics(t *testing.T, w workload) []tsdbtest.Series {
 	t.Helper()
 	tmpl, err := template.ParseFiles("testdata/kube-state-metrics/pods.prom.tmpl")
@@ -58,7 +57,7 @@ func scrapeKubeStateMetrics(t *testing.T, w workload) []tsdbtest.Series {
 	return tsdbtest.WithTarget(series, "job", "kube-state-metrics", "instance", "10.0.12.7:8080")
 }
 
-// stopContainers is what kube-state-metrics says once no container runs any more.
+// stopContainers returns the same series after all containers have stopped.
 func stopContainers(scraped []tsdbtest.Series) []tsdbtest.Series {
 	var stopped []tsdbtest.Series
 	for _, s := range scraped {
@@ -70,8 +69,8 @@ func stopContainers(scraped []tsdbtest.Series) []tsdbtest.Series {
 	return stopped
 }
 
-// queryResults are the right answers to the queries in testdata/queries, by file
-// name without ending, while these workloads run. No result has a name, since a
+// queryResults are the correct results of the queries in testdata/queries, by file name
+// without extension, while this workload runs. They have no metric name, because a
 // product has none.
 func (w workload) queryResults() map[string]tsdbtest.Vector {
 	row := func(i image, namespace, container string, pod ...string) string {
@@ -97,8 +96,8 @@ func (w workload) queryResults() map[string]tsdbtest.Vector {
 			row(w.Sidecar, "web", "proxy"):         w.Sidecar.Critical,
 			row(w.Zero, "web", "gateway"):          0,
 		},
-		// The last two join on the pod, so a container counts as running as soon
-		// as any container of its pod is: the sidecar is in, though it waits.
+		// The last two join on the pod, so a container counts as running if any
+		// container of its pod is: the waiting sidecar is included.
 		"running-pods-critical": {
 			row(w.Running, "payments", "api", "api-7d4b9c6f5d-2xk8q"):  w.Running.Critical,
 			row(w.Running, "payments", "api", "api-7d4b9c6f5d-9hvzt"):  w.Running.Critical,
@@ -113,8 +112,8 @@ func (w workload) queryResults() map[string]tsdbtest.Vector {
 	}
 }
 
-// alerts are the alerts of testdata/alerts.yaml that these workloads raise, as
-// their labels; all else of an alert follows from them.
+// alerts are the labels of the alerts that testdata/alerts.yaml raises for this
+// workload; everything else about an alert follows from them.
 func (w workload) alerts() []map[string]string {
 	raised := func(i image, namespace, container string) map[string]string {
 		return map[string]string{

@@ -14,15 +14,14 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// millionImages is a variable that is set to measure a registry of a million images
-// too, which takes some minutes and some GB.
+// millionImages is a variable that adds a registry of a million images to the benchmark,
+// which takes some minutes and some GB.
 const millionImages = "E2E_MILLION_IMAGES"
 
-// BenchmarkPeakMemory measures the most memory that the function has resident while
-// it lists a registry and reads its scans from Inspector's lists, and pushes all of
-// it, twice: "MB-peak". With a state in a file it saves that, and a new environment
-// loads it, which is "MB-peak-cold". Images are tagged ones; there are more than as
-// many untagged ones besides.
+// BenchmarkPeakMemory measures the peak resident memory of the function while it lists a
+// registry, reads its scans from Inspector's lists, and pushes twice: "MB-peak". With a
+// state in a file, "MB-peak-cold" is the peak of a new environment that loads the state.
+// Images are tagged ones; the registry has more than as many untagged ones.
 func BenchmarkPeakMemory(b *testing.B) {
 	if runtime.GOOS != "linux" {
 		b.Skip("the peak of resident memory is taken from /proc, which is Linux's")
@@ -42,8 +41,8 @@ func BenchmarkPeakMemory(b *testing.B) {
 			}
 			server := ecrtest.Start(b, registry)
 			receiver := startNullReceiver(b)
-			// The lists are read; the exact split of each image, which takes a call
-			// each, only as far as the time reaches.
+			// The lists are read completely, the exact counts, which take a call an
+			// image, as far as the time allows.
 			env := []string{fastScans, "REFRESH_BUDGET=" + (time.Duration(images) * 200 * time.Microsecond).String()}
 			b.Run("state=memory", func(b *testing.B) {
 				for b.Loop() {
@@ -67,7 +66,7 @@ func BenchmarkPeakMemory(b *testing.B) {
 	}
 }
 
-// measurePeak makes runs, stops the function and reports the most memory it had.
+// measurePeak makes runs, stops the function and reports its peak memory.
 func measurePeak(b *testing.B, unit string, f *function, runs int) {
 	b.Helper()
 	for range runs {
@@ -80,8 +79,8 @@ func measurePeak(b *testing.B, unit string, f *function, runs int) {
 	b.ReportMetric(float64(f.stop(b))/(1<<20), unit)
 }
 
-// startNullReceiver starts a receiver that only reads: what is sent is compared
-// elsewhere. It returns its URL.
+// startNullReceiver starts a receiver that discards what it receives, and returns its
+// URL.
 func startNullReceiver(tb testing.TB) string {
 	tb.Helper()
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

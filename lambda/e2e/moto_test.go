@@ -19,9 +19,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 )
 
-// TestDryRunOnMoto lists a registry that a foreign fake of AWS simulates: what was
-// put there through the SDK, and nothing more, is printed. Moto knows neither
-// pages nor filters nor scans; it is a second opinion on the rest.
+// TestDryRunOnMoto checks the output of a dry run on Moto, a simulator of AWS that is
+// not ours: exactly what was put there through the SDK is printed. Moto implements
+// neither pages nor filters nor scans; it is a second opinion on the rest.
 func TestDryRunOnMoto(t *testing.T) {
 	t.Parallel()
 	endpoint := startMoto(t)
@@ -32,7 +32,6 @@ func TestDryRunOnMoto(t *testing.T) {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
 		}),
 	})
-	want := tsdbtest.Vector{"aws_ecr_repository_exporter_up": 1}
 	repositories := []ecr.CreateRepositoryInput{
 		{
 			RepositoryName:             aws.String("payments/api"),
@@ -57,23 +56,26 @@ func TestDryRunOnMoto(t *testing.T) {
 		"payments/api": {"first": {"v1.0.0", "stable"}, "second": {"v1.1.0"}},
 		"web/frontend": {"first": {"latest"}, "untagged": nil},
 	}
+	registry := ecrtest.NewRegistry(motoAccount, region) // the same, for the expectation
 	for i := range repositories {
 		in := &repositories[i]
 		created, err := client.CreateRepository(t.Context(), in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := motoRepository{client, created.Repository}
-		want[tsdbtest.KeyOf("aws_ecr_repository_info",
-			"encryption_type", string(in.EncryptionConfiguration.EncryptionType),
-			"name", *in.RepositoryName,
-			"registry_id", *r.RegistryId,
-			"repository_uri", *r.RepositoryUri,
-			"scan_on_push", fmt.Sprint(in.ImageScanningConfiguration.ScanOnPush),
-			"tag_mutability", string(in.ImageTagMutability))] = 1
-		want[tsdbtest.KeyOf("aws_ecr_repository_count", "registry_id", *r.RegistryId)] = float64(len(repositories))
+		err = registry.PutRepository(ecrtest.Repository{
+			Name: *in.RepositoryName, TagMutability: string(in.ImageTagMutability),
+			Encryption: &ecrtest.Encryption{Type: string(in.EncryptionConfiguration.EncryptionType)},
+			ScanOnPush: &in.ImageScanningConfiguration.ScanOnPush,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		for name, tags := range images[*in.RepositoryName] {
-			r.put(t, want, name, tags)
+			image := putInMoto(t, client, created.Repository, name, tags)
+			if err := registry.PutImage(*in.RepositoryName, image); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 
@@ -81,38 +83,36 @@ func TestDryRunOnMoto(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkVector(t, "the dry run", want, tsdbtest.VectorOf(series))
+	checkVector(t, "the dry run", wantSeries(registry), onlyCompared(tsdbtest.VectorOf(series)))
 }
 
-// motoRepository is a repository in Moto.
-type motoRepository struct {
-	client *ecr.Client
-	*types.Repository
-}
+// motoAccount is the account whose registry Moto simulates.
+const motoAccount = "123456789012"
 
-// put puts an image with its tags and adds the series that it must give.
-func (r motoRepository) put(t *testing.T, want tsdbtest.Vector, name string, tags []string) {
+// putInMoto puts an image with its tags into a repository and returns it as Moto
+// describes it.
+func putInMoto(t *testing.T, client *ecr.Client, repository *types.Repository, name string, tags []string) ecrtest.Image {
 	t.Helper()
 	manifest := fmt.Sprintf(`{"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
 		"config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 7023, "digest": %q},
 		"layers": [{"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": 32654, "digest": %q}]}`,
 		ecrtest.Digest("config of "+name), ecrtest.Digest("layer of "+name))
-	in := &ecr.PutImageInput{RepositoryName: r.RepositoryName, ImageManifest: aws.String(manifest)}
+	in := &ecr.PutImageInput{RepositoryName: repository.RepositoryName, ImageManifest: aws.String(manifest)}
 	var digest *string
 	for n := range max(1, len(tags)) {
 		if n < len(tags) {
 			in.ImageTag = aws.String(tags[n])
 		}
-		put, err := r.client.PutImage(t.Context(), in)
+		put, err := client.PutImage(t.Context(), in)
 		if err != nil {
 			t.Fatal(err)
 		}
 		digest = put.Image.ImageId.ImageDigest
 	}
 
-	// When it was pushed and how large it is, Moto decides.
-	described, err := r.client.DescribeImages(t.Context(), &ecr.DescribeImagesInput{
-		RepositoryName: r.RepositoryName,
+	// Moto decides on the time of the push and the size.
+	described, err := client.DescribeImages(t.Context(), &ecr.DescribeImagesInput{
+		RepositoryName: repository.RepositoryName,
 		ImageIds:       []types.ImageIdentifier{{ImageDigest: digest}},
 	})
 	if err != nil {
@@ -122,17 +122,10 @@ func (r motoRepository) put(t *testing.T, want tsdbtest.Vector, name string, tag
 		t.Fatalf("Moto has %d images of digest %s", len(described.ImageDetails), *digest)
 	}
 	detail := described.ImageDetails[0]
-	for _, tag := range tags {
-		ls := []string{
-			"digest", *digest, "image", *r.RepositoryUri + ":" + tag,
-			"name", *r.RepositoryName, "registry_id", *r.RegistryId, "tag", tag,
-		}
-		want[tsdbtest.KeyOf("aws_ecr_image_size_in_bytes", ls...)] = float64(*detail.ImageSizeInBytes)
-		want[tsdbtest.KeyOf("aws_ecr_image_pushed_at_timestamp_seconds", ls...)] = float64(detail.ImagePushedAt.Unix())
-	}
+	return ecrtest.Image{Digest: *digest, Tags: tags, SizeBytes: detail.ImageSizeInBytes, PushedAt: *detail.ImagePushedAt}
 }
 
-// dryRun is what the function prints when a user starts it by hand.
+// dryRun returns what the function prints when a user runs it with -dry-run.
 func dryRun(t *testing.T, endpoint string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), bootstrap(t), "-dry-run")
@@ -153,7 +146,7 @@ func dryRun(t *testing.T, endpoint string) []byte {
 	return stdout.Bytes()
 }
 
-// motoAddress is how Moto's server tells where it listens.
+// motoAddress matches the address that Moto's server logs.
 var motoAddress = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
 
 // startMoto starts Moto's server on a free port and returns its address. Without
@@ -176,8 +169,8 @@ func startMoto(t *testing.T) string {
 	out := newLogLines()
 	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", "0")
 	cmd.Stdout, cmd.Stderr = out, out
-	// What is in PATH may be a script in front of the server: a group of its own
-	// lets both be stopped.
+	// The program in PATH may be a script that starts the server: with a process group
+	// of their own, both can be stopped.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start Moto: %v", err)
@@ -186,7 +179,7 @@ func startMoto(t *testing.T) string {
 		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
 			t.Errorf("stop Moto: %v", err)
 		}
-		_ = cmd.Wait() // it was killed, and says so
+		_ = cmd.Wait() // it was killed, which is the error
 	})
 	address := ""
 	found := out.wait(60*time.Second, func(text []byte) bool {
@@ -197,7 +190,7 @@ func startMoto(t *testing.T) string {
 		return match != nil
 	})
 	if !found {
-		t.Fatalf("Moto does not say where it listens:\n%s", out)
+		t.Fatalf("Moto did not log its address:\n%s", out)
 	}
 	return address
 }

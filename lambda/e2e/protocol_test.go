@@ -13,25 +13,25 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// spoken notes in which versions of the protocol requests come.
-type spoken struct {
+// versionLog records the versions of the protocol that requests use.
+type versionLog struct {
 	mu       sync.Mutex
 	versions []string
 }
 
-func (s *spoken) note(r *http.Request) {
+func (s *versionLog) record(r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	version := strings.TrimSuffix(r.Header.Get("X-Prometheus-Remote-Write-Version"), ".0.0")
-	if version == "0.1.0" { // that of 1.0
+	if version == "0.1.0" { // which version 1.0 sends
 		version = "1"
 	}
 	s.versions = append(s.versions, version)
 }
 
-// take returns the versions that were spoken since it was last called, "1" or "2",
-// those of neighbours that are the same as one.
-func (s *spoken) take() string {
+// take returns the versions of the requests since it was last called, "1" or "2",
+// without repetitions.
+func (s *versionLog) take() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	versions := slices.Compact(s.versions)
@@ -39,15 +39,15 @@ func (s *spoken) take() string {
 	return strings.Join(versions, " ")
 }
 
-// TestProtocols pushes to Prometheus in each version of remote write, and in the one
-// that turns out to be the right one. What turned out is kept in the state: a new
-// execution environment does not try again.
+// TestProtocols pushes to Prometheus in each version of remote write, and in the version
+// that the function detects. The detected version is kept in the state: a new execution
+// environment does not try again.
 func TestProtocols(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		setting string
 		options tsdbtest.Options
-		// What is spoken in the first run and in later ones.
+		// The versions that the first run uses, and later ones.
 		first, later string
 		summary      string
 	}{
@@ -62,8 +62,8 @@ func TestProtocols(t *testing.T) {
 			registry := generatedRegistry(t, 20, 200)
 			server := ecrtest.Start(t, registry)
 			prometheus := tsdbtest.Start(t, tt.options)
-			writes, heard := startProxy(t, prometheus.URL()), &spoken{}
-			writes.watch(heard.note, nil)
+			writes, seen := startProxy(t, prometheus.URL()), &versionLog{}
+			writes.watch(seen.record, nil)
 			want := expectation{registry: registry, durable: true}.series()
 			env := []string{
 				scansFromSummary, "STATE_URL=file://" + filepath.Join(t.TempDir(), "state"), "REMOTE_WRITE_PROTOCOL=" + tt.setting,
@@ -78,8 +78,8 @@ func TestProtocols(t *testing.T) {
 					if environment == "first" && run == "first" {
 						versions = tt.first
 					}
-					if got := heard.take(); got != versions || s.Protocol != tt.summary {
-						t.Errorf("%s run of the %s environment: spoke %q and says %q, want %q and %q", run, environment, got, s.Protocol, versions, tt.summary)
+					if got := seen.take(); got != versions || s.Protocol != tt.summary {
+						t.Errorf("%s run of the %s environment: used version %q and reports %q, want %q and %q", run, environment, got, s.Protocol, versions, tt.summary)
 					}
 				}
 				f.stop(t)
@@ -88,27 +88,28 @@ func TestProtocols(t *testing.T) {
 	}
 }
 
-// TestVictoriaMetrics pushes to a store that answers 204 to Remote-Write 2.0, and
-// stores nothing of it: every series has to arrive as 1.0.
+// TestVictoriaMetrics pushes to a store that responds to Remote-Write 2.0 with 204 and
+// stores nothing: every series has to arrive as 1.0.
 func TestVictoriaMetrics(t *testing.T) {
 	t.Parallel()
 	store := startVictoriaMetrics(t)
 	registry := generatedRegistry(t, 20, 200)
 	server := ecrtest.Start(t, registry)
-	writes, heard := startProxy(t, store.url+"/api/v1/write"), &spoken{}
-	writes.watch(heard.note, nil)
+	writes, seen := startProxy(t, store.url+"/api/v1/write"), &versionLog{}
+	writes.watch(seen.record, nil)
 	f := startFunction(t, server, writes.url, scansFromSummary, "REMOTE_WRITE_PROTOCOL=auto", "REMOTE_WRITE_MAX_SERIES=200")
 	want := wantSeries(registry)
 	for _, versions := range []string{"2 1", "1"} {
 		s := f.invoke(t, "schedule-rule.json", invocationTimeout)
 		got := store.series(t, s.Timestamp)
-		maps.DeleteFunc(got, func(key string, _ float64) bool { return ofRun(key) })
-		checkVector(t, "the run at "+s.Timestamp.String(), want, got)
-		if s.Accepted != len(want) || s.Series != s.Accepted || s.Protocol != "1.0" {
-			t.Errorf("the summary counts %d of %d series as accepted by %q, want all of %d by 1.0", s.Accepted, s.Series, s.Protocol, len(want))
+		maps.DeleteFunc(got, func(key string, _ float64) bool { return !isCounted(key) })
+		checkCounts(t, s, got, nil)
+		checkVector(t, "the run at "+s.Timestamp.String(), want, onlyCompared(got))
+		if s.Protocol != "1.0" {
+			t.Errorf("the summary reports protocol %q, want 1.0", s.Protocol)
 		}
-		if got := heard.take(); got != versions {
-			t.Errorf("spoke %q, want %q", got, versions)
+		if got := seen.take(); got != versions {
+			t.Errorf("used version %q, want %q", got, versions)
 		}
 	}
 }

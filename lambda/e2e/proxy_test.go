@@ -9,22 +9,22 @@ import (
 	"testing"
 )
 
-// proxy stands in front of a server and lets a test look at, or stop, what passes.
+// proxy forwards requests to a server and lets a test observe or refuse them.
 type proxy struct {
 	url string
 
 	mu sync.Mutex
-	// before and after are called ahead of and after each request that is passed on,
-	// the latter before the answer is sent; nil for not at all.
+	// before and after are called before and after each forwarded request, the latter
+	// before the response is sent. They may be nil.
 	before, after func(*http.Request)
-	// refusing counts down to the request that is not passed on, and has that status.
+	// refusing counts down to the request that gets status as its response.
 	refusing, status int
-	// serial passes one request on at a time: Moto checks the condition of a write
-	// and then writes, which S3 does in one.
+	// serial forwards one request at a time: unlike S3, Moto does not check the
+	// condition of a write atomically with the write.
 	serial *sync.Mutex
 }
 
-// startProxy starts a proxy in front of the server at an URL. Paths are kept.
+// startProxy starts a proxy to the server at a URL. Paths are kept.
 func startProxy(t testing.TB, target string) *proxy {
 	t.Helper()
 	to, err := url.Parse(target)
@@ -62,7 +62,7 @@ func (p *proxy) pass(next http.Handler, w http.ResponseWriter, r *http.Request) 
 		return
 	}
 	if r.Context().Err() != nil {
-		return // the client is gone, and what it asked for does not arrive
+		return // the client is gone, and its request is dropped
 	}
 	if p.serial != nil {
 		p.serial.Lock()
@@ -89,7 +89,7 @@ func (p *proxy) watch(before, after func(*http.Request)) {
 	p.before, p.after = before, after
 }
 
-// refuse has the n-th request from now answered with a status instead.
+// refuse responds to the n-th request from now with a status.
 func (p *proxy) refuse(n, status int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,20 +102,20 @@ type moto struct {
 	serial sync.Mutex
 }
 
-// bucket makes a bucket and returns a way to it that a test can watch.
+// bucket makes a bucket and returns a proxy to it.
 func (m *moto) bucket(t testing.TB, name string) *proxy {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, m.url+"/"+name, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		t.Fatalf("make the bucket %s: %s", name, answer.Status)
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("make the bucket %s: %s", name, response.Status)
 	}
 	p := startProxy(t, m.url)
 	p.serial = &m.serial

@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// TestExampleQueries checks the queries that users already have against series
-// written by hand after the contract: what must be found and what must not.
+// TestExampleQueries evaluates the queries that users already have on series written by
+// hand from the contract: what must be found and what must not.
 func TestExampleQueries(t *testing.T) {
 	t.Parallel()
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
@@ -28,8 +28,8 @@ func TestExampleQueries(t *testing.T) {
 	checkQueries(t, prometheus, start.Add(time.Minute), w.queryResults())
 }
 
-// TestExampleQueriesFollowTheContainers checks that the two queries about
-// running containers, and only they, forget containers that stopped.
+// TestExampleQueriesFollowTheContainers checks that only the two queries about running
+// containers have no results after the containers have stopped.
 func TestExampleQueriesFollowTheContainers(t *testing.T) {
 	t.Parallel()
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
@@ -46,8 +46,8 @@ func TestExampleQueriesFollowTheContainers(t *testing.T) {
 	checkQueries(t, prometheus, start.Add(time.Minute), want)
 }
 
-// TestExampleQueriesWithoutScans checks that images without scan results answer
-// nothing, rather than 0, and do not disturb a query.
+// TestExampleQueriesWithoutScans checks that images without scan results give no result,
+// rather than 0, and no error.
 func TestExampleQueriesWithoutScans(t *testing.T) {
 	t.Parallel()
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
@@ -66,8 +66,8 @@ func TestExampleQueriesWithoutScans(t *testing.T) {
 	checkQueries(t, prometheus, start, want)
 }
 
-// TestMovedTag shows why an image that a tag has left must end at once: until it
-// does, `image` names two digests and the queries do not answer at all.
+// TestMovedTag shows why the series of an image that lost its tag must be ended at once:
+// until then, `image` names two digests and the queries fail.
 func TestMovedTag(t *testing.T) {
 	t.Parallel()
 	registry := handWrittenRegistry(t)
@@ -93,7 +93,7 @@ func TestMovedTag(t *testing.T) {
 	tests := []struct {
 		name   string
 		second []tsdbtest.Series
-		// wantErr is empty if the queries must answer.
+		// wantErr is empty if the queries must succeed.
 		wantErr string
 	}{
 		{"no staleness marker", moved, "found duplicate series for the match group"},
@@ -139,12 +139,12 @@ func exampleQueries(t *testing.T) map[string]string {
 	return queries
 }
 
-// checkQueries evaluates every example query and compares the whole answer.
+// checkQueries evaluates every example query and compares the whole result.
 func checkQueries(t *testing.T, prometheus *tsdbtest.Prometheus, at time.Time, want map[string]tsdbtest.Vector) {
 	t.Helper()
 	queries := exampleQueries(t)
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(queries))); diff != "" {
-		t.Errorf("example queries with an expected answer and those in testdata (-want +got):\n%s", diff)
+		t.Errorf("example queries with an expected result and those in testdata (-want +got):\n%s", diff)
 	}
 	for name, query := range queries {
 		got, err := prometheus.Instant(t.Context(), query, at)

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestReadme checks that what README offers to copy is what these tests evaluate.
+// TestReadme checks that the rules and queries in the README are those that are tested
+// here.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
@@ -30,7 +31,7 @@ func TestReadme(t *testing.T) {
 	}
 	for name, block := range offered {
 		if !strings.Contains(string(readme), block) {
-			t.Errorf("README.md is without %s as it is tested:\n%s", name, block)
+			t.Errorf("README.md does not have %s as tested:\n%s", name, block)
 		}
 	}
 }

@@ -15,15 +15,15 @@ import (
 // describeImages selects the calls that list a repository's images.
 var describeImages = ecrtest.Match{Operation: "DescribeImages"}
 
-// TestResume covers a registry that one invocation's time for asking does not
-// suffice for: each invocation goes on where the last one stopped, also in the
-// middle of a repository, and pushes what is known by then. The budget bounds the
-// asking rather than the deadline, which on a busy machine could cut off the push.
+// TestResume covers a registry that takes several invocations to list: each continues
+// where the last one stopped, also in the middle of a repository, and pushes what is
+// known by then. The refresh is limited by its budget and not by the deadline, which on a
+// busy machine could cut off the push.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	const (
 		perPage       = 20
-		perInvocation = 12 // pages that ECR answers before it is slow
+		perInvocation = 12 // pages before ECR becomes slow
 	)
 	registry := ecrtest.NewRegistry(account, region)
 	addRepository(t, registry, "data/large", 20*perPage)
@@ -38,9 +38,9 @@ func TestResume(t *testing.T) {
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
 	f := startFunction(t, server, prometheus.URL(), scansFromSummary, "ECR_CONCURRENCY=2", "REFRESH_BUDGET=2s")
 
-	var answered atomic.Int64
+	var pagesSent atomic.Int64
 	server.Before(describeImages, ecrtest.Always, func(ecrtest.Request) {
-		if answered.Add(1) > perInvocation {
+		if pagesSent.Add(1) > perInvocation {
 			server.SetLatency(describeImages.Operation, time.Hour, 0)
 		}
 	})
@@ -51,7 +51,7 @@ func TestResume(t *testing.T) {
 		if n > pages {
 			t.Fatalf("not done after %d invocations: %d repositories are left", n-1, last.Left)
 		}
-		answered.Store(0)
+		pagesSent.Store(0)
 		server.SetLatency(describeImages.Operation, 0, 0)
 		s := f.invoke(t, "schedule-rule.json", invocationTimeout)
 		if n > 1 && s.Due != last.Left {
@@ -67,39 +67,39 @@ func TestResume(t *testing.T) {
 		t.Logf("invocation %d: %d of %d repositories left, %d series", n, s.Left, s.Due, s.Series)
 	}
 	if n--; n < pages/(perInvocation+1) {
-		t.Errorf("%d invocations sufficed for %d pages", n, pages)
+		t.Errorf("%d invocations were enough for %d pages", n, pages)
 	}
 	checkPushed(t, prometheus, last, want)
 	checkNoStepBack(t, server, pages)
 }
 
-// checkNoStepBack checks that ECR was asked for so many pages of images, and never
-// again for one that lies behind. A page may be asked for several times on end: of
-// those that ECR was too slow with, and of those that the SDK lost, which happens
-// where an answer is there before it is done with sending the request.
+// checkNoStepBack checks that ECR was asked for every page of images, and never for an
+// earlier page again. A page may be requested several times in a row: if ECR was too slow,
+// or if the SDK lost the response, which happens when it arrives before the request is
+// sent completely.
 func checkNoStepBack(t *testing.T, server *ecrtest.Server, pages int) {
 	t.Helper()
-	asked := map[string][]string{} // tokens by repository
+	requested := map[string][]string{} // tokens by repository
 	for _, r := range server.Requests() {
 		if r.Operation != describeImages.Operation {
 			continue
 		}
-		tokens := asked[r.RepositoryName]
+		tokens := requested[r.RepositoryName]
 		switch behind := slices.Index(tokens, r.NextToken); {
 		case behind < 0:
-			asked[r.RepositoryName] = append(tokens, r.NextToken)
+			requested[r.RepositoryName] = append(tokens, r.NextToken)
 			pages--
 		case behind < len(tokens)-1:
-			t.Errorf("%s: page %d was asked for after page %d", r.RepositoryName, behind+1, len(tokens))
+			t.Errorf("%s: page %d was requested after page %d", r.RepositoryName, behind+1, len(tokens))
 		}
 	}
 	if pages != 0 {
-		t.Errorf("the pages that ECR has are %d more than those it was asked for", pages)
+		t.Errorf("%d pages were not requested", pages)
 	}
 }
 
-// TestDenied checks that a repository that may no longer be read keeps its last
-// known series, is reported, and holds up nothing else.
+// TestDenied checks that a repository without permission to read it keeps its last known
+// series, is reported, and does not affect others.
 func TestDenied(t *testing.T) {
 	t.Parallel()
 	const denied, other = "payments/vault", "web/frontend"
@@ -122,7 +122,7 @@ func TestDenied(t *testing.T) {
 	server.SetPolicy(policy)
 	addImage(t, registry, other, 3)
 	want := wantSeries(registry)
-	addImage(t, registry, denied, 3) // which cannot be seen
+	addImage(t, registry, denied, 3) // which is not visible
 	waitUntilDue(first, time.Second)
 
 	s, failure := f.try(t, "schedule-rule.json", invocationTimeout)
@@ -138,8 +138,8 @@ func TestDenied(t *testing.T) {
 	}
 }
 
-// TestOutage checks that an ECR that answers nothing but errors makes data older,
-// and not absent.
+// TestOutage checks that data gets older and does not disappear while ECR returns only
+// errors.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	registry := ecrtest.NewRegistry(account, region)
@@ -161,7 +161,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// waitUntilDue waits until all that a run read has to be read again.
+// waitUntilDue waits until everything that a run read is due again.
 func waitUntilDue(s summary, interval time.Duration) {
 	time.Sleep(time.Until(s.Timestamp.Add(interval)))
 }

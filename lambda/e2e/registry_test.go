@@ -8,17 +8,17 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// account is whose registry is simulated.
+// account is the owner of the simulated registries.
 const account = "112233445566"
 
-// generatedAt is when the generated registries look as they do.
+// generatedAt is the time up to which generated registries have a history.
 var generatedAt = time.Date(2026, time.November, 2, 9, 0, 0, 0, time.UTC)
 
 // seed makes every generated registry the same in every run.
 const seed = 20261102
 
-// generatedRegistry is a registry of a realistic shape, in which some images also
-// carry scan summaries in DescribeImages.
+// generatedRegistry is a registry of a realistic shape. Some images also have scan
+// summaries in DescribeImages.
 func generatedRegistry(t testing.TB, repositories, taggedImages int) *ecrtest.Registry {
 	t.Helper()
 	shape := ecrtest.RealisticShape(repositories, taggedImages, generatedAt)
@@ -65,10 +65,9 @@ func addImage(t testing.TB, registry *ecrtest.Registry, name string, n int) {
 	}
 }
 
-// cast finds an image of a generated registry for each part of the workload.
-// What the generator never makes, an image whose scan reported CRITICAL as 0, it
-// makes of another one.
-func cast(t *testing.T, registry *ecrtest.Registry) workload {
+// workloadOf chooses an image of a generated registry for each field of a workload. It
+// changes one image, because the generator makes none with CRITICAL reported as 0.
+func workloadOf(t *testing.T, registry *ecrtest.Registry) workload {
 	t.Helper()
 	var w workload
 	critical := []*image{&w.Running, &w.Finished, &w.Waiting, &w.Sidecar}

@@ -8,13 +8,12 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// fastScans is the setting of tests that are about what scans tell, and not about
-// how long asking takes.
+// fastScans is the setting of tests about scan results that do not test the rate limit.
 const fastScans = "SCAN_REQUESTS_PER_SECOND=10000"
 
-// TestScans checks that a first run leaves in Prometheus the status, the time and
-// every count of each image's scan, as the API tells them of that image alone, for
-// both kinds of scanning.
+// TestScans checks that after a first run Prometheus has the status, the time and every
+// count of each image's scan, as the API reports them for that image, for both kinds of
+// scanning.
 func TestScans(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ scanning, source string }{
@@ -41,17 +40,17 @@ func TestScans(t *testing.T) {
 			if first.Scans.Source != test.source || first.Scans.Left+first.Scans.Pending > 0 {
 				t.Errorf("scans of %s: %d left, %d pending; want %s, none", first.Scans.Source, first.Scans.Left, first.Scans.Pending, test.source)
 			}
-			asked := server.Calls()
+			calls := server.Calls()
 			second := f.invoke(t, "schedule-rule.json", invocationTimeout)
 			checkPushed(t, prometheus, second, expectation{registry: registry, scan: scansAt(registry, time.Now())}.series())
 			if len(second.Calls) > 0 {
-				t.Errorf("the second run called %v after %v", second.Calls, asked)
+				t.Errorf("the second run called %v after %v", second.Calls, calls)
 			}
 		})
 	}
 }
 
-// checkVaried checks that a generated registry has images with each outcome of a scan
+// checkVaried checks that a generated registry has images with every result of a scan
 // that the test is about.
 func checkVaried(t *testing.T, registry *ecrtest.Registry) {
 	t.Helper()

@@ -27,17 +27,17 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// planted is in every secret of every test, and may be in no output.
+// planted is a part of every secret of every test, and must not be in any output.
 const planted = "planted-secret"
 
-// leaks returns what of a secret is in a text: the word that all have, as it is or in
+// leaks returns the places of a text that contain a planted secret, as it is or in
 // base64, or one of further words.
 func leaks(text string, further ...string) []string {
 	var found []string
 	words := append([]string{planted}, further...)
-	for shift := range 3 { // where in a group of three bytes it begins
+	for shift := range 3 { // its offset in a group of three bytes
 		encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + planted))
-		// Without the ends, which hold bits of their neighbours.
+		// The ends depend on the neighbouring bytes.
 		words = append(words, encoded[4:len(encoded)-4])
 	}
 	for _, word := range words {
@@ -48,7 +48,7 @@ func leaks(text string, further ...string) []string {
 	return found
 }
 
-// TestLeaks: what is searched for would be found.
+// TestLeaks checks that planted secrets are found, and nothing else.
 func TestLeaks(t *testing.T) {
 	t.Parallel()
 	for shift := range 5 {
@@ -63,16 +63,17 @@ func TestLeaks(t *testing.T) {
 	}
 }
 
-// gossip is a receiver that tells all that it was sent, in every part of its answers.
-type gossip struct {
-	asked atomic.Int64
+// echoReceiver is a receiver that repeats the headers and the query of requests in every
+// part of its responses.
+type echoReceiver struct {
+	requests atomic.Int64
 }
 
-// marker is in its bodies, to show that they were logged at all.
-const marker = "gossip about "
+// marker is in the response bodies, to show that these were logged at all.
+const marker = "echo of "
 
-// answers are what it does in turn.
-var answers = []func(w http.ResponseWriter, all string){
+// responses are those of an echoReceiver, in turn.
+var responses = []func(w http.ResponseWriter, all string){
 	func(w http.ResponseWriter, all string) { http.Error(w, marker+all, http.StatusBadRequest) },
 	func(w http.ResponseWriter, all string) {
 		w.Header().Set("Location", "http://"+planted+":"+planted+"@localhost/?"+url.QueryEscape(all))
@@ -93,7 +94,7 @@ var answers = []func(w http.ResponseWriter, all string){
 		w.Header().Set("X-Prometheus-Remote-Write-Samples-Written", all)
 		http.Error(w, marker+all, http.StatusConflict)
 	},
-	// What Go's client quotes in its errors.
+	// Go's client quotes these in its errors.
 	raw("%s\r\n\r\n"),
 	raw("HTTP/1.1 %s\r\n\r\n"),
 	raw("HTTP/1.1 200 OK\r\n%s\r\n\r\n"),
@@ -113,8 +114,8 @@ func raw(format string) func(http.ResponseWriter, string) {
 	}
 }
 
-// ServeHTTP answers with all header values and the query, as they came and decoded.
-func (g *gossip) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP responds with all header values and the query, as received and decoded.
+func (e *echoReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	var all []string
 	for name, values := range r.Header {
@@ -124,13 +125,13 @@ func (g *gossip) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		all = append(all, "password="+password)
 	}
 	all = append(all, "query="+r.URL.RawQuery)
-	n := int(g.asked.Add(1)) - 1
-	answers[n%len(answers)](w, strings.Join(all, "; "))
+	n := int(e.requests.Add(1)) - 1
+	responses[n%len(responses)](w, strings.Join(all, "; "))
 }
 
-// TestSecrets has the function use secrets of every kind, with a receiver that tells
-// what it gets. Neither the log at its most talkative, nor the summary in it, nor the
-// error that Lambda gets, may show one.
+// TestSecrets has the function use secrets of every kind with a receiver that repeats
+// what it receives. No secret may be in the log at level DEBUG, in the summary, or in the
+// error that Lambda gets.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	server := ecrtest.Start(t, faultyRegistry(t))
@@ -186,10 +187,10 @@ func TestSecrets(t *testing.T) {
 			}
 		},
 	} {
-		// All at once: they mostly wait.
+		// All at the same time, because they mostly wait.
 		running.Go(func() {
 			t.Run(name, func(t *testing.T) {
-				to := &gossip{}
+				to := &echoReceiver{}
 				receiver := httptest.NewUnstartedServer(to)
 				receiver.Config.ErrorLog = log.New(io.Discard, "", 0)
 				at := &url.URL{Scheme: "http", Host: receiver.Listener.Addr().String(), Path: "/api/v1/write"}
@@ -203,10 +204,10 @@ func TestSecrets(t *testing.T) {
 				}
 				defer receiver.Close()
 				f := startFunction(t, server, at.String(), append([]string{
-					scansFromSummary, "LOG_LEVEL=DEBUG", "REMOTE_WRITE_MAX_SERIES=10", "REMOTE_WRITE_TIMEOUT=500ms",
-					"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=" + planted + "-of-aws", "AWS_SESSION_TOKEN=" + planted + "-session",
+					scansFromSummary, "REMOTE_WRITE_MAX_SERIES=10", "REMOTE_WRITE_TIMEOUT=500ms", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE",
 					"AWS_ENDPOINT_URL_SSM=" + stores, "AWS_ENDPOINT_URL_SECRETS_MANAGER=" + stores,
 				}, env...)...)
+				f.secrets = []string{secretOfKey}
 				for range 2 {
 					result, err := f.Invoke(t.Context(), []byte(`{}`), 2*time.Second)
 					if err != nil {
@@ -216,18 +217,15 @@ func TestSecrets(t *testing.T) {
 						t.Errorf("the invocation did not fail: %s", result.Payload)
 					}
 					for _, text := range leaks(string(result.Payload), secretOfKey) {
-						t.Errorf("the error tells: …%s…", text)
+						t.Errorf("a secret is in the error: …%s…", text)
 					}
 				}
-				f.stop(t)
+				f.stop(t) // which checks the log
 				logged := f.log.String()
-				for _, text := range leaks(logged, secretOfKey) {
-					t.Errorf("the log tells: …%s…", text)
-				}
-				n := int(to.asked.Load())
-				unanswered := name == "refused by AWS" || name == "damaged client key" || name == "misplaced"
-				if unanswered && n > 0 || !unanswered && (n < len(answers) || !strings.Contains(logged, marker)) {
-					t.Errorf("%d requests; is there anything of the answers in the log: %v", n, strings.Contains(logged, marker))
+				n := int(to.requests.Load())
+				withoutRequest := name == "refused by AWS" || name == "damaged client key" || name == "misplaced"
+				if withoutRequest && n > 0 || !withoutRequest && (n < len(responses) || !strings.Contains(logged, marker)) {
+					t.Errorf("%d requests; is a response in the log: %v", n, strings.Contains(logged, marker))
 				}
 			})
 		})
@@ -236,17 +234,17 @@ func TestSecrets(t *testing.T) {
 }
 
 // startSecretStores starts Secrets Manager and Parameter Store with one secret each.
-// For another they answer as AWS does to a wrong signature: with the headers.
+// To other requests they respond as AWS does to a wrong signature: with the headers.
 func startSecretStores(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		var asked struct{ Name string }
-		_ = json.NewDecoder(r.Body).Decode(&asked)
+		var request struct{ Name string }
+		_ = json.NewDecoder(r.Body).Decode(&request)
 		switch {
 		case strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetSecretValue"):
 			fmt.Fprintf(w, `{"SecretString":"{\"password\":\"%s-from-secrets-manager\"}"}`, planted)
-		case asked.Name == "/store/key":
+		case request.Name == "/store/key":
 			fmt.Fprintf(w, `{"Parameter":{"Name":"/store/key","Type":"SecureString","Value":"%s-from-parameter-store"}}`, planted)
 		default:
 			w.WriteHeader(http.StatusBadRequest)
@@ -258,7 +256,7 @@ func startSecretStores(t *testing.T) string {
 	return server.URL
 }
 
-// keyPair is a certificate of its own and its key, as PEM.
+// keyPair returns a new self-signed certificate and its key, as PEM.
 func keyPair(t *testing.T) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

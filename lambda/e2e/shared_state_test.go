@@ -15,10 +15,10 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/lambdatest"
 )
 
-// TestTwoEnvironments invokes two environments at once that share a state. Each is
-// told of things that the other one is not, while that pushes the older picture. Once
-// both have made a further run, queries see exactly what there is, and the state has
-// what either knew.
+// TestTwoEnvironments invokes two environments that share a state at the same time. Each
+// gets events that the other does not, while the other pushes older data. After a further
+// run of both, queries see exactly what the registry has, and the state contains what
+// either learned.
 func TestTwoEnvironments(t *testing.T) {
 	t.Parallel()
 	s3 := sync.OnceValue(func() *moto { return &moto{url: startMoto(t)} })
@@ -37,26 +37,26 @@ func TestTwoEnvironments(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := &twoEnvironments{newTold(t, "BASIC", 100), nil}
+			w := &twoEnvironments{newTrackedRegistry(t, "BASIC", 100), nil}
 			server := ecrtest.Start(t, w.Registry)
 			// As strict as Amazon Managed Service for Prometheus.
 			prometheus := tsdbtest.Start(t, tsdbtest.Options{Path: tsdbtest.AMPPath, OutOfOrderWindow: tsdbtest.AMPOutOfOrderWindow})
-			// All that is learned is saved at once.
+			// Every change is saved at once.
 			env := append(test.state(t), fastScans, "STATE_SAVE_INTERVAL=0")
 			a := startFunction(t, server, prometheus.URL(), env...)
 			first := a.invoke(t, "schedule-rule.json", invocationTimeout)
 			checkPushed(t, prometheus, first, w.series())
 			b := startFunction(t, server, prometheus.URL(), env...)
 			if s := b.invoke(t, "schedule-rule.json", invocationTimeout); s.Refreshed+s.Scans.Answered > 0 {
-				t.Errorf("the second environment asked again: %d lists, %d scans", s.Refreshed, s.Scans.Answered)
+				t.Errorf("the second environment read again: %d lists, %d scans", s.Refreshed, s.Scans.Answered)
 			}
 
 			for round := range 4 {
-				inA, inB := w.change(t, busyRepository, round), w.change(t, "web/frontend", round)
-				// In odd rounds B pushes what A is about to know better.
-				w.atOnce(t, round, a, b, inA, inB)
+				eventsA, eventsB := w.change(t, busyRepository, round), w.change(t, "web/frontend", round)
+				// In odd rounds B pushes data that A is about to replace.
+				w.concurrently(t, round, a, b, eventsA, eventsB)
 				if round%2 == 1 {
-					w.check(t, b.tell(t, inB...))
+					w.check(t, b.deliver(t, eventsB...))
 				}
 				for _, f := range []*function{a, b} {
 					s := f.invoke(t, "schedule-rule.json", invocationTimeout)
@@ -74,38 +74,38 @@ func TestTwoEnvironments(t *testing.T) {
 			c := startFunction(t, server, prometheus.URL(), env...)
 			checkPushed(t, prometheus, c.invoke(t, "schedule-rule.json", invocationTimeout), w.series())
 			if calls := server.Calls(); len(calls) > 0 {
-				t.Errorf("what the two knew was asked for again: %v", calls)
+				t.Errorf("what the two environments knew was requested again: %v", calls)
 			}
 			w.checkEnds(t, prometheus)
 		})
 	}
 }
 
-// twoEnvironments is a registry with what its functions were told of it.
+// twoEnvironments is a registry with the scans that its functions know.
 type twoEnvironments struct {
-	*told
-	ended []string // series that are no more
+	*trackedRegistry
+	ended []string // keys of series that must have ended
 }
 
-// series are those of the registry with a state that is durable.
+// series are the expected ones with a durable state.
 func (w *twoEnvironments) series() tsdbtest.Vector {
-	want := w.told.series()
-	want["aws_ecr_exporter_state_available"] = 1
+	want := w.trackedRegistry.series()
+	want[stateAvailable] = 1
 	return want
 }
 
 // change deletes an image of a repository, moves a tag and scans an image again, and
-// returns the events that tell of it.
+// returns the events.
 func (w *twoEnvironments) change(t *testing.T, repository string, round int) []json.RawMessage {
 	t.Helper()
 	before := w.series()
 	tag := func(n int) string { return "v" + strconv.Itoa(3*round+n) }
-	deleted := tagged(t, w.told, repository, tag(0))
+	deleted := tagged(t, w.trackedRegistry, repository, tag(0))
 	if err := w.DeleteImage(repository, deleted); err != nil {
 		t.Fatal(err)
 	}
 	events := []json.RawMessage{w.DeleteEvent(repository, deleted, tag(0), time.Now())}
-	rescanned := tagged(t, w.told, repository, tag(1))
+	rescanned := tagged(t, w.trackedRegistry, repository, tag(1))
 	events = append(events, w.scanned(t, repository, rescanned, map[string]int32{"CRITICAL": int32(10 + round)}))
 
 	digest := w.push(t, repository, tag(2))
@@ -121,16 +121,16 @@ func (w *twoEnvironments) change(t *testing.T, repository string, round int) []j
 	return events
 }
 
-// atOnce invokes both environments at the same time: A for events, B for events of
-// its own or for a run that knows nothing of A's.
+// concurrently invokes both environments at the same time: A for events, B for events of
+// its own or for a scheduled run.
 //
-// A receiver takes one value for a moment. So what one of them sends may be refused
-// if both runs have the very same millisecond, which nothing but serial runs can
-// rule out; SQS then delivers again.
-func (w *twoEnvironments) atOnce(t *testing.T, round int, a, b *function, inA, inB []json.RawMessage) {
+// A receiver accepts one value for a timestamp. If both runs have the same millisecond,
+// which only serial runs can rule out, the samples of one may be refused; SQS then
+// delivers the events again.
+func (w *twoEnvironments) concurrently(t *testing.T, round int, a, b *function, eventsA, eventsB []json.RawMessage) {
 	t.Helper()
 	functions := []*function{a, b}
-	payloads := [][]byte{sqsBatch(t, inA...), sqsBatch(t, inB...)}
+	payloads := [][]byte{sqsBatch(t, eventsA...), sqsBatch(t, eventsB...)}
 	if round%2 == 1 {
 		payloads[1] = []byte(`{}`)
 	}
@@ -174,7 +174,7 @@ func (w *twoEnvironments) check(t *testing.T, s summary) {
 	}
 }
 
-// checkEnds checks that the last sample of each series that is no more is a marker.
+// checkEnds checks that the last sample of each ended series is a marker.
 func (w *twoEnvironments) checkEnds(t *testing.T, prometheus *tsdbtest.Prometheus) {
 	t.Helper()
 	samples, err := prometheus.Samples(t.Context(), everything, time.Now().Add(-time.Hour), time.Now())

@@ -8,8 +8,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// TestColdStartFromFile checks that a new execution environment that finds the
-// state of the last one pushes all of it at once, without ECR.
+// TestColdStartFromFile checks that a new execution environment pushes the stored state
+// of the previous one at once, without calling ECR.
 func TestColdStartFromFile(t *testing.T) {
 	t.Parallel()
 	registry := generatedRegistry(t, 40, 400)
@@ -27,6 +27,6 @@ func TestColdStartFromFile(t *testing.T) {
 	cold := startFunction(t, server, prometheus.URL(), scansFromSummary, state)
 	checkPushed(t, prometheus, cold.invoke(t, "schedule-rule.json", invocationTimeout), want)
 	if calls := server.Calls(); len(calls) > 0 {
-		t.Errorf("the cold start asked ECR: %v", calls)
+		t.Errorf("the cold start called ECR: %v", calls)
 	}
 }

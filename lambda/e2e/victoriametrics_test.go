@@ -26,8 +26,8 @@ type victoriaMetrics struct {
 	url string
 }
 
-// buildVictoriaMetrics has the Makefile build VictoriaMetrics, which takes a minute
-// the first time.
+// buildVictoriaMetrics builds VictoriaMetrics with the Makefile, which takes a minute the
+// first time.
 var buildVictoriaMetrics = sync.OnceValues(func() (string, error) {
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
@@ -36,7 +36,7 @@ var buildVictoriaMetrics = sync.OnceValues(func() (string, error) {
 	const path = ".build/victoria-metrics"
 	cmd := exec.Command("make", "--no-print-directory", path)
 	cmd.Dir = root
-	// A make that runs these tests must not tell this one what to do.
+	// The settings of a make that runs these tests must not reach this one.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=")
 	})
@@ -46,7 +46,7 @@ var buildVictoriaMetrics = sync.OnceValues(func() (string, error) {
 	return filepath.Join(root, path), nil
 })
 
-// serving is how VictoriaMetrics tells where it listens.
+// serving matches the address that VictoriaMetrics logs.
 var serving = regexp.MustCompile(`started server at (http://127\.0\.0\.1:\d+)`)
 
 // startVictoriaMetrics starts VictoriaMetrics on a free port until the test ends.
@@ -74,7 +74,7 @@ func startVictoriaMetrics(t *testing.T) *victoriaMetrics {
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed, and says so
+		_ = cmd.Wait() // it was killed, which is the error
 	})
 	v := &victoriaMetrics{}
 	found := out.wait(60*time.Second, func(text []byte) bool {
@@ -85,16 +85,16 @@ func startVictoriaMetrics(t *testing.T) *victoriaMetrics {
 		return match != nil
 	})
 	if !found {
-		t.Fatalf("VictoriaMetrics does not say where it listens:\n%s", out)
+		t.Fatalf("VictoriaMetrics did not log its address:\n%s", out)
 	}
 	return v
 }
 
-// series are the series that have a sample of just that time.
+// series returns the series that have a sample with exactly that time.
 func (v *victoriaMetrics) series(t *testing.T, at time.Time) tsdbtest.Vector {
 	t.Helper()
 	v.get(t, "/internal/force_flush", nil)
-	// The ends are part of the range.
+	// The range includes its ends.
 	ms := fmt.Sprintf("%.3f", float64(at.UnixMilli())/1000)
 	exported := v.get(t, "/api/v1/export", url.Values{"match[]": {`{__name__!=""}`}, "start": {ms}, "end": {ms}})
 	all := tsdbtest.Vector{}
@@ -104,7 +104,7 @@ func (v *victoriaMetrics) series(t *testing.T, at time.Time) tsdbtest.Vector {
 			Values []float64
 		}
 		if err := json.Unmarshal(line, &series); err != nil {
-			t.Fatalf("read what VictoriaMetrics exports: %v: %s", err, line)
+			t.Fatalf("read the export of VictoriaMetrics: %v: %s", err, line)
 		}
 		var pairs []string
 		for name, value := range series.Metric {
@@ -127,14 +127,14 @@ func (v *victoriaMetrics) get(t *testing.T, path string, query url.Values) []byt
 		t.Fatal(err)
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
-	answer, err := client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode/100 != 2 {
-		t.Fatalf("%s: %s, %v: %s", path, answer.Status, err, text)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode/100 != 2 {
+		t.Fatalf("%s: %s, %v: %s", path, response.Status, err, text)
 	}
 	return text
 }

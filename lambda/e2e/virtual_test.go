@@ -23,42 +23,43 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
-// virtualLambda is the function without a process and without sockets, for bubbles
-// of testing/synctest, in which days pass in seconds. Its parts are put together as
-// the bootstrap does, whose own wiring no other package can import.
+// virtualLambda is the function without a process and without sockets, for bubbles of
+// testing/synctest, in which days pass in seconds. It is wired like the bootstrap, whose
+// own wiring is in package main and cannot be imported.
 type virtualLambda struct {
 	*testing.T
 	registry   *ecrtest.Registry
 	server     *ecrtest.Server
 	prometheus *tsdbtest.Prometheus
-	asked      *askedScans
-	pushed     *someWrites
+	requested  *scanRequests
+	pushed     *selectedWrites
 	path       string // of the state
 	exporter   *exporter.Exporter
 }
 
 const (
-	// The settings' defaults, but for one.
+	// The defaults of the settings, except for saveInterval.
 	scansPerSecond    = 10
 	basicInterval     = 24 * time.Hour
 	enhancedInterval  = 6 * time.Hour
 	invocationEvery   = 2 * time.Minute
-	saveInterval      = 30 * time.Minute // longer than the default, to spare the tests time
+	saveInterval      = 30 * time.Minute // longer than the default, to make the tests faster
 	refreshBudget     = time.Minute
 	virtualInvocation = time.Minute
-	// askingTime is what such an invocation leaves for asking: half of it is kept
-	// for the push.
-	askingTime = virtualInvocation / 2
-	// burst is how many calls may be made at once after a pause.
+	// refreshTime is the time that such an invocation has for the refresh: half of it is
+	// reserved for the push.
+	refreshTime = virtualInvocation / 2
+	// burst is the number of calls that may be made at once after a pause.
 	burst = scansPerSecond
-	// cutOff is how many calls the end of that time can cut off: those that are made
-	// at once.
+	// cutOff is the number of calls that the end of that time can cut off: the concurrent
+	// ones.
 	cutOff = 8
 )
 
@@ -70,19 +71,19 @@ func newVirtualLambda(t *testing.T, registry *ecrtest.Registry) *virtualLambda {
 		path:       filepath.Join(t.TempDir(), "state"),
 	}
 	v.server = ecrtest.StartPipe(t, registry)
-	v.asked = &askedScans{next: v.server.Client().Transport, at: map[string][]time.Time{}}
-	v.pushed = &someWrites{next: v.prometheus.Transport()}
+	v.requested = &scanRequests{next: v.server.Client().Transport, at: map[string][]time.Time{}}
+	v.pushed = &selectedWrites{next: v.prometheus.Transport()}
 	v.coldStart()
 	return v
 }
 
-// coldStart begins a new execution environment.
+// coldStart starts a new execution environment.
 func (v *virtualLambda) coldStart() {
 	v.Helper()
 	limiter := awsapi.NewLimiter(10_000)
 	limiter.SetRate(scansPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	cfg := aws.Config{
-		Region: region, BaseEndpoint: aws.String(v.server.URL()), HTTPClient: &http.Client{Transport: v.asked},
+		Region: region, BaseEndpoint: aws.String(v.server.URL()), HTTPClient: &http.Client{Transport: v.requested},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "planted-secret-key"}, nil
 		}),
@@ -96,12 +97,15 @@ func (v *virtualLambda) coldStart() {
 		v.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(v.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	table, err := metrics.New(inventory.Shape{Durable: true})
+	if err != nil {
+		v.Fatal(err)
+	}
 	v.exporter = exporter.New(exporter.Options{
 		Store:        state.NewFile(v.path, log),
-		Durable:      true,
 		SaveInterval: saveInterval,
 		Refresher: refresh.New(ecr.New(cfg, ecr.Options{Limiter: limiter, Logger: log}), refresh.Options{
-			// Repositories and images are not what these tests are about.
+			// These tests are not about repositories and images.
 			Interval:    7 * 24 * time.Hour,
 			Concurrency: cutOff,
 			Logger:      log,
@@ -110,13 +114,12 @@ func (v *virtualLambda) coldStart() {
 				Basic: basicInterval, Enhanced: enhancedInterval, PerSecond: scansPerSecond,
 			},
 		}),
-		Sender: sender, Calls: limiter, Families: metrics.Families(), RefreshBudget: refreshBudget, Logger: log,
+		Sender: sender, Calls: limiter, Table: table, RefreshBudget: refreshBudget, Logger: log,
 	})
 }
 
-// invoke makes a run with the time that an invocation has, and tells of it as the
-// function does. With deliver what it pushes arrives in Prometheus, which takes its
-// time; otherwise it is thrown away.
+// invoke makes a run with the time of an invocation and returns its summary. With deliver
+// the push arrives in Prometheus, which takes a while; otherwise it is discarded.
 func (v *virtualLambda) invoke(deliver bool) summary {
 	v.Helper()
 	v.pushed.deliver = deliver
@@ -137,23 +140,23 @@ func (v *virtualLambda) invoke(deliver bool) summary {
 	return s
 }
 
-// askedScans is a transport that keeps when each image's scan was asked for.
-type askedScans struct {
+// scanRequests is a transport that records when each image's scan was requested.
+type scanRequests struct {
 	next http.RoundTripper
 	mu   sync.Mutex
 	at   map[string][]time.Time // by repository@digest
 }
 
-// RoundTrip notes an answered DescribeImageScanFindings.
-func (a *askedScans) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip records a DescribeImageScanFindings that has a response.
+func (a *scanRequests) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), "."+ecr.ScanOperation) {
 		return a.next.RoundTrip(r)
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read what is asked: %w", err)
+		return nil, fmt.Errorf("read the request: %w", err)
 	}
-	_ = r.Body.Close() // of a request, which has no error to tell
+	_ = r.Body.Close() // of a request: it has no error
 	r = r.Clone(r.Context())
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	var in struct {
@@ -161,47 +164,47 @@ func (a *askedScans) RoundTrip(r *http.Request) (*http.Response, error) {
 		ImageID        struct{ ImageDigest string }
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
-		return nil, fmt.Errorf("read what is asked: %w", err)
+		return nil, fmt.Errorf("read the request: %w", err)
 	}
-	answer, err := a.next.RoundTrip(r)
+	response, err := a.next.RoundTrip(r)
 	if err == nil {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		key := in.RepositoryName + "@" + in.ImageID.ImageDigest
 		a.at[key] = append(a.at[key], time.Now())
 	}
-	return answer, err
+	return response, err
 }
 
-// eachAsked calls a function for each image that was asked for.
-func (v *virtualLambda) eachAsked(do func(image string, asked []time.Time)) {
-	v.asked.mu.Lock()
-	defer v.asked.mu.Unlock()
-	for image, asked := range v.asked.at {
-		do(image, asked)
+// eachRequested calls a function for each image that was requested.
+func (v *virtualLambda) eachRequested(do func(image string, at []time.Time)) {
+	v.requested.mu.Lock()
+	defer v.requested.mu.Unlock()
+	for image, at := range v.requested.at {
+		do(image, at)
 	}
 }
 
-// times tells when an image's scan was asked for.
-func (a *askedScans) times(repository, digest string) []time.Time {
+// times returns when an image's scan was requested.
+func (a *scanRequests) times(repository, digest string) []time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.at[repository+"@"+digest]
 }
 
-// someWrites is a transport that throws away what it is not told to deliver.
-type someWrites struct {
+// selectedWrites is a transport that discards requests unless deliver is set.
+type selectedWrites struct {
 	next    http.RoundTripper
 	deliver bool
 }
 
-// RoundTrip delivers a remote write, or answers it in the receiver's place.
-func (w *someWrites) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip delivers a remote write, or discards it and responds as the receiver would.
+func (w *selectedWrites) RoundTrip(r *http.Request) (*http.Response, error) {
 	if w.deliver {
 		return w.next.RoundTrip(r)
 	}
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
-		return nil, fmt.Errorf("read what is written: %w", err)
+		return nil, fmt.Errorf("read the remote write: %w", err)
 	}
 	return &http.Response{
 		StatusCode: http.StatusNoContent, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -22,31 +22,30 @@ type function struct {
 	out         *output
 }
 
-// functionSetup is what a function needs.
+// functionSetup configures a function.
 type functionSetup struct {
 	path string
-	// registry is where it reads, remoteWrite the URL it pushes to.
+	// registry is the source, remoteWrite the URL of the destination.
 	registry    *registry
 	remoteWrite string
 	// environ is the user's environment.
 	environ []string
-	// log gets the function's log as it comes; it may be nil.
+	// log receives the function's log; it may be nil.
 	log io.Writer
 }
 
 // invocationTimeout is the template's function timeout.
 const invocationTimeout = 110 * time.Second
 
-// passed are the settings that are taken from the user's environment, to be played
-// with. Those that would lead to another registry, endpoint or state, or to other
-// series, are not.
+// passed are the settings that are taken from the user's environment. Those that select
+// another registry, endpoint or state, or other series, are not.
 var passed = []string{
 	"CACHE_REFRESH_INTERVAL", "ECR_CONCURRENCY", "ECR_REQUESTS_PER_SECOND", "EXTERNAL_LABELS", "LOG_LEVEL", "REFRESH_BUDGET",
 	"REMOTE_WRITE_CONCURRENCY", "REMOTE_WRITE_MAX_BYTES", "REMOTE_WRITE_MAX_SERIES", "REMOTE_WRITE_TIMEOUT",
 	"SCAN_REFRESH_INTERVAL", "SCAN_REQUESTS_PER_SECOND",
 }
 
-// startFunction starts the function and waits until it asks for its first event.
+// startFunction starts the function and waits until it requests its first event.
 func startFunction(ctx context.Context, setup functionSetup) (*function, error) {
 	f := &function{out: &output{also: setup.log}}
 	var err error
@@ -63,14 +62,14 @@ func startFunction(ctx context.Context, setup functionSetup) (*function, error) 
 	return f, nil
 }
 
-// env is what the function finds in its environment besides what Lambda sets.
+// env is the function's environment, apart from the variables of Lambda.
 func (s *functionSetup) env() []string {
 	env := []string{
 		"AWS_ENDPOINT_URL=" + s.registry.server.URL(),
 		"REMOTE_WRITE_URL=" + s.remoteWrite,
-		// Every push is to show what has changed since the one before.
+		// Every push shows the changes since the previous one.
 		"CACHE_REFRESH_INTERVAL=1s",
-		// A simulated registry need not be spared.
+		// A simulated registry needs no rate limit.
 		"ECR_REQUESTS_PER_SECOND=1000",
 		"SCAN_REQUESTS_PER_SECOND=10000",
 	}
@@ -82,8 +81,8 @@ func (s *functionSetup) env() []string {
 	return env
 }
 
-// summary is what a run says of itself, as far as it is shown here. The names are a
-// contract with those who watch the logs, hence a type of its own.
+// summary is the part of a run's Summary that is shown here. It is declared again because
+// users who process the logs rely on the names.
 type summary struct {
 	Timestamp       time.Time          `json:"timestamp"`
 	Repositories    int                `json:"repositories"`
@@ -108,14 +107,14 @@ type summary struct {
 	Durations       map[string]float64 `json:"durationsSeconds"`
 }
 
-// scans is what a Summary says of scan results.
+// scans are the counts of scan results in a Summary.
 type scans struct {
 	Answered int `json:"answered"`
 	Pending  int `json:"pending"`
 }
 
-// invoke invokes the function with an event. A function that fails is an error, with
-// the end of its log.
+// invoke invokes the function with an event. If it fails, the error includes the end of
+// its log, and the function is stopped.
 func (f *function) invoke(ctx context.Context, event []byte) (summary, error) {
 	var s summary
 	result, err := f.environment.Invoke(ctx, event, invocationTimeout)
@@ -123,7 +122,7 @@ func (f *function) invoke(ctx context.Context, event []byte) (summary, error) {
 		err = result.FunctionError
 	}
 	if err != nil {
-		// Its log comes through a pipe, and is all there once it has ended.
+		// The log arrives through a pipe, and is complete once the process has ended.
 		return s, errors.Join(fmt.Errorf("invoke the function: %w", err), f.stop(), fmt.Errorf("the function wrote:\n%s", f.out))
 	}
 	if err := json.Unmarshal(result.Payload, &s); err != nil {

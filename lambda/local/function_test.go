@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What is set in a user's shell must not lead the function to a real registry,
-// endpoint or state.
+// The user's environment must not direct the function to a real registry, endpoint or
+// state.
 func TestFunctionEnv(t *testing.T) {
 	t.Parallel()
 	r, err := startRegistry(time.Now())

@@ -1,10 +1,10 @@
 //go:build unix
 
-// Command local shows the built function at work, all on this machine: it starts a
-// simulated registry, VictoriaMetrics with its web UI and the Lambda Runtime API on
-// 127.0.0.1, invokes the function every few seconds while the registry ages, by the
-// schedule and for ECR's events, and asks VictoriaMetrics what arrived. `make run`
-// builds what it needs and calls it.
+// Command local runs the built function on this machine only: it starts a simulated
+// registry, VictoriaMetrics with its web UI and the Lambda Runtime API on 127.0.0.1,
+// invokes the function every few seconds while the registry changes, with scheduled events
+// and events of ECR, and queries VictoriaMetrics for what arrived. `make run` builds the
+// programs and starts it.
 package main
 
 import (
@@ -20,14 +20,14 @@ import (
 )
 
 func main() {
-	// SIGHUP is a terminal that was closed, SIGPIPE a reader of our output that has
-	// gone (make run | head). Dying of either would leave a process and a folder.
+	// SIGHUP: the terminal was closed. SIGPIPE: the reader of our output is gone (make run
+	// | head). Ending without cleaning up would leave a process and a folder.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errUsage): // which parse has explained
+	case errors.Is(err, errUsage): // parse has printed why
 		os.Exit(2)
 	default:
 		fmt.Fprintf(os.Stderr, "\nfailed: %v\n", err)
@@ -51,8 +51,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.bootstrap, "bootstrap", "", "the built function, `FILE`")
 	flags.StringVar(&o.victoriaMetrics, "victoriametrics", "", "the built VictoriaMetrics, `FILE`")
 	flags.StringVar(&o.event, "event", "events/schedule-rule.json", "the schedule's event, `FILE`")
-	flags.DurationVar(&o.every, "every", 5*time.Second, "how often to invoke it")
-	flags.BoolVar(&o.once, "once", false, "push once, tell the life of one image by events, check that queries show it all, and end")
+	flags.DurationVar(&o.every, "every", 5*time.Second, "the interval of invocations")
+	flags.BoolVar(&o.once, "once", false, "push once, send the events of one image, check the results of queries, and end")
 	flags.BoolVar(&o.verbose, "v", false, "show the function's log, on standard error")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -72,19 +72,19 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
-// run is the program. It ends without an error when it was told to stop by a
-// signal, unless what it was to check, with -once, is then not checked.
+// run is the program. Stopping it by a signal is not an error, except with -once before
+// everything was checked.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stderr)
 	if err != nil {
 		return err
 	}
 	s := &session{options: o, environ: environ, stdout: stdout, stderr: stderr}
-	err = s.show(ctx)
+	err = s.run(ctx)
 	stopErr := s.stop()
 	switch stopped := ctx.Err() != nil; {
 	case stopped && o.once && err != nil:
-		err = errors.New("stopped before all was checked")
+		err = errors.New("stopped before everything was checked")
 	case stopped:
 		err = nil
 	}

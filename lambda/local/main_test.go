@@ -20,10 +20,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// parts are the processes that the test binary plays when it is started by one of
-// these names. Neither environment nor arguments could tell it: both are given by
-// the code under test.
-var parts = map[string]func(){
+// roles are the programs that the test binary acts as if it is started by one of these
+// names. Environment and arguments cannot select one: the code under test sets both.
+var roles = map[string]func(){
 	"local": main,
 	// Stores.
 	"store-exits":    func() { fmt.Println("no space left on device"); os.Exit(3) },
@@ -41,13 +40,13 @@ var parts = map[string]func(){
 }
 
 func TestMain(m *testing.M) {
-	part := parts[filepath.Base(os.Args[0])]
-	if part == nil {
+	role := roles[filepath.Base(os.Args[0])]
+	if role == nil {
 		goleak.VerifyTestMain(m)
 		return
 	}
-	// Written first, so that whoever sees the part at work finds its process id; and
-	// renamed, so that whoever sees the file finds it whole.
+	// Written first, so that it exists once the program works, and renamed, so that it is
+	// always complete.
 	pid := os.Args[0] + ".pid"
 	if err := os.WriteFile(pid+".tmp", []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 		panic(err)
@@ -55,11 +54,10 @@ func TestMain(m *testing.M) {
 	if err := os.Rename(pid+".tmp", pid); err != nil {
 		panic(err)
 	}
-	part()
+	role()
 }
 
-// wait waits for a signal that ends the process. Should no one send it, the process
-// does not stay for ever.
+// wait waits for a signal that ends the process, for a minute at most.
 func wait() { time.Sleep(time.Minute) }
 
 func serve() { fmt.Println(`{"level":"info","msg":"started server at http://127.0.0.1:1/"}`) }
@@ -68,7 +66,7 @@ func runtimeAPI() string {
 	return "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/invocation/"
 }
 
-// next asks for an event and returns its request id.
+// next requests an event and returns its request id.
 func next() string {
 	response, err := http.Get(runtimeAPI() + "next")
 	if err != nil {
@@ -86,24 +84,24 @@ func post(path, body string) {
 	response.Body.Close()
 }
 
-// cast gives the test binary the name of a part and returns its path.
-func cast(t *testing.T, part string) string {
+// act returns the path of the test binary under the name of a role.
+func act(t *testing.T, role string) string {
 	t.Helper()
-	if parts[part] == nil {
-		t.Fatalf("no part %q", part)
+	if roles[role] == nil {
+		t.Fatalf("no role %q", role)
 	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), part)
+	path := filepath.Join(t.TempDir(), role)
 	if err := os.Symlink(self, path); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// processOf returns the process that plays, or played, a part that was cast.
+// processOf returns the process, running or ended, of a role.
 func processOf(t *testing.T, path string) *os.Process {
 	t.Helper()
 	text, err := os.ReadFile(path + ".pid")
@@ -121,7 +119,7 @@ func processOf(t *testing.T, path string) *os.Process {
 	return process
 }
 
-// checkGone checks that a part has ended and was collected.
+// checkGone checks that the process of a role has ended.
 func checkGone(t *testing.T, path string) {
 	t.Helper()
 	if processOf(t, path).Signal(syscall.Signal(0)) == nil {
@@ -129,7 +127,7 @@ func checkGone(t *testing.T, path string) {
 	}
 }
 
-// checkEmpty checks that nothing is left in the folder for temporary files.
+// checkEmpty checks that a folder for temporary files is empty.
 func checkEmpty(t *testing.T, folder string) {
 	t.Helper()
 	entries, err := os.ReadDir(folder)
@@ -150,11 +148,11 @@ type program struct {
 	stderr          strings.Builder
 }
 
-// start starts the program with a store and a function that are parts.
+// start starts the program with the roles of a store and a function.
 func start(t *testing.T, store, function string, args ...string) *program {
 	t.Helper()
-	p := &program{store: cast(t, store), function: cast(t, function), temp: t.TempDir()}
-	p.cmd = exec.Command(cast(t, "local"), append([]string{
+	p := &program{store: act(t, store), function: act(t, function), temp: t.TempDir()}
+	p.cmd = exec.Command(act(t, "local"), append([]string{
 		"-victoriametrics", p.store, "-bootstrap", p.function, "-event", filepath.Join("..", "..", "events", "schedule-rule.json"),
 	}, args...)...)
 	p.cmd.Env = append(os.Environ(), "TMPDIR="+p.temp)
@@ -170,7 +168,7 @@ func start(t *testing.T, store, function string, args ...string) *program {
 	return p
 }
 
-// awaitStarted waits until everything runs, or the program ends.
+// awaitStarted waits until everything runs or the program has ended.
 func (p *program) awaitStarted(t *testing.T) {
 	t.Helper()
 	for p.lines.Scan() {
@@ -208,7 +206,7 @@ func TestProgramStopsWhenTold(t *testing.T) {
 		{name: "terminated", signal: syscall.SIGTERM, last: "Stopped. No process and no file is left."},
 		{name: "terminal closed", signal: syscall.SIGHUP, last: "Stopped. No process and no file is left."},
 		{name: "nobody reads", signal: syscall.SIGPIPE, last: "Stopped. No process and no file is left."},
-		{name: "before all was checked", signal: syscall.SIGINT, args: []string{"-once"}, code: 1, complain: "failed: stopped before all was checked\n"},
+		{name: "before everything was checked", signal: syscall.SIGINT, args: []string{"-once"}, code: 1, complain: "failed: stopped before everything was checked\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -8,20 +8,20 @@ import (
 	"sync"
 )
 
-// keptOutput is how much of a process's output is kept, in bytes.
+// keptOutput is how much of the end of a process's output is kept, in bytes.
 const keptOutput = 32 << 10
 
-// output takes what a process writes. It keeps the end of it, to be shown should the
-// process fail.
+// output receives the output of a process. It keeps the end, which is shown if the process
+// fails.
 type output struct {
-	// also gets everything as it comes, if it is set.
+	// also receives everything, if it is set.
 	also io.Writer
-	// line is told each line once it is whole, without its end, if it is set.
+	// line is called with each complete line, without the line break, if it is set.
 	line func([]byte)
 
 	mu   sync.Mutex
 	kept []byte
-	open []byte // a line that is not whole yet
+	open []byte // a line that is not complete
 }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -40,12 +40,12 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// split tells the lines. Only the one goroutine that writes comes here.
+// split calls line for each complete line. It is called from one goroutine.
 func (o *output) split(p []byte) {
 	for {
-		before, after, whole := bytes.Cut(p, []byte("\n"))
+		before, after, complete := bytes.Cut(p, []byte("\n"))
 		o.open = append(o.open, before...)
-		if !whole {
+		if !complete {
 			return
 		}
 		o.line(o.open)
@@ -53,7 +53,7 @@ func (o *output) split(p []byte) {
 	}
 }
 
-// String returns the last of it, in whole lines, "(nothing)" if there is none.
+// String returns the end of the output, in complete lines, or "(nothing)".
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -19,10 +19,10 @@ type sample struct {
 	value  float64
 }
 
-// maxAnswer bounds what is read of an answer, in bytes.
-const maxAnswer = 16 << 20
+// maxResponse bounds the size of a response, in bytes.
+const maxResponse = 16 << 20
 
-// query evaluates PromQL at a time, for an instant vector.
+// query evaluates PromQL at a time. The result must be an instant vector.
 //
 // See https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries.
 func (s *store) query(ctx context.Context, promQL string, at time.Time) ([]sample, error) {
@@ -41,7 +41,7 @@ func (s *store) query(ctx context.Context, promQL string, at time.Time) ([]sampl
 	return vector, nil
 }
 
-// flush makes all that was pushed visible to queries, which else takes a second.
+// flush makes everything that was pushed visible to queries, which otherwise takes a second.
 func (s *store) flush(ctx context.Context) error {
 	if _, err := s.get(ctx, "/internal/force_flush"); err != nil {
 		return fmt.Errorf("flush VictoriaMetrics: %w", err)
@@ -49,7 +49,7 @@ func (s *store) flush(ctx context.Context) error {
 	return nil
 }
 
-// get returns what VictoriaMetrics answers. The body of an error is in the error.
+// get returns the response of VictoriaMetrics. An error includes the body of the response.
 func (s *store) get(ctx context.Context, path string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, http.NoBody)
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *store) get(ctx context.Context, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 	if err != nil {
 		return nil, err
 	}
@@ -70,30 +70,30 @@ func (s *store) get(ctx context.Context, path string) ([]byte, error) {
 	return body, nil
 }
 
-// decodeVector decodes the answer to a query for an instant vector.
+// decodeVector decodes the response to a query for an instant vector.
 func decodeVector(body []byte) ([]sample, error) {
-	var answer struct {
+	var response struct {
 		Status string
 		Error  string
 		Data   struct {
 			ResultType string
 			Result     []struct {
 				Metric map[string]string
-				Value  [2]json.RawMessage // seconds, and the value as a text
+				Value  [2]json.RawMessage // seconds, and the value as text
 			}
 		}
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, fmt.Errorf("decode the answer: %w", err)
+	if err := json.Unmarshal(body, &response); err != nil {
+		return nil, fmt.Errorf("decode the response: %w", err)
 	}
 	switch {
-	case answer.Status != "success":
-		return nil, fmt.Errorf("answered with status %q: %s", answer.Status, answer.Error)
-	case answer.Data.ResultType != "vector":
-		return nil, fmt.Errorf("answered with a %q instead of a vector", answer.Data.ResultType)
+	case response.Status != "success":
+		return nil, fmt.Errorf("response with status %q: %s", response.Status, response.Error)
+	case response.Data.ResultType != "vector":
+		return nil, fmt.Errorf("response with a %q instead of a vector", response.Data.ResultType)
 	}
-	vector := make([]sample, 0, len(answer.Data.Result))
-	for _, element := range answer.Data.Result {
+	vector := make([]sample, 0, len(response.Data.Result))
+	for _, element := range response.Data.Result {
 		var text string
 		if err := json.Unmarshal(element.Value[1], &text); err != nil {
 			return nil, fmt.Errorf("decode the value of %v: %w", element.Metric, err)

@@ -32,12 +32,12 @@ func TestDecodeVector(t *testing.T) {
 		{
 			name: "an error",
 			body: `{"status":"error","errorType":"422","error":"cannot parse query"}`,
-			err:  `answered with status "error": cannot parse query`,
+			err:  `response with status "error": cannot parse query`,
 		},
 		{
 			name: "a matrix",
 			body: `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"2"]]}]}}`,
-			err:  `answered with a "matrix" instead of a vector`,
+			err:  `response with a "matrix" instead of a vector`,
 		},
 		{
 			name: "a value that is no text",
@@ -54,8 +54,8 @@ func TestDecodeVector(t *testing.T) {
 			body: `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1,"two"]}]}}`,
 			err:  "decode the value of map[a:b]",
 		},
-		{name: "no JSON", body: "<html>", err: "decode the answer"},
-		{name: "empty", body: "", err: "decode the answer"},
+		{name: "no JSON", body: "<html>", err: "decode the response"},
+		{name: "empty", body: "", err: "decode the response"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestDecodeVector(t *testing.T) {
 	}
 }
 
-// Whatever is answered is decoded or refused.
+// FuzzDecodeVector: any response is decoded or is an error.
 func FuzzDecodeVector(f *testing.F) {
 	f.Add([]byte(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1,"2"]}]}}`))
 	f.Add([]byte(`{"status":"success","data":{"resultType":"vector","result":[{"metric":null,"value":null}]}}`))

@@ -10,16 +10,16 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// registry is the simulated registry and the API that shows it.
+// registry is the simulated registry and its API.
 type registry struct {
 	*ecrtest.Registry
 	server *ecrtest.Server
 	rng    *rand.Rand
-	life   life
+	image  lifecycle
 }
 
-// What the registry is like: the account and Region of events/schedule-rule.json,
-// and small enough for a graph in which single builds are seen.
+// The account and Region of events/schedule-rule.json, and a registry small enough for
+// graphs that show single builds.
 const (
 	account      = "123456789012"
 	region       = "eu-central-1"
@@ -28,13 +28,12 @@ const (
 	seed         = 1
 )
 
-// startRegistry makes up a registry as it is at a time, and serves it.
+// startRegistry generates a registry as of a time, and serves it.
 func startRegistry(now time.Time) (*registry, error) {
 	r := &registry{Registry: ecrtest.NewRegistry(account, region), rng: rand.New(rand.NewPCG(seed, 0))}
-	// Of what was pushed an hour ago and before, each scan is done by now.
+	// All images are at least an hour old, so their scans are complete.
 	shape := ecrtest.RealisticShape(repositories, taggedImages, now.Add(-time.Hour))
-	// A repository that has turned to indexes has no findings in what is newest: ECR's
-	// own scanner does not look into them.
+	// Basic scanning does not support indexes: the newest images would have no findings.
 	shape.Indexes = 0
 	if err := r.Generate(seed, shape); err != nil {
 		return nil, err
@@ -46,14 +45,14 @@ func startRegistry(now time.Time) (*registry, error) {
 	return r, nil
 }
 
-// mostChanges is how much happens at most between two pushes.
+// mostChanges is the maximum number of changes between two pushes.
 const mostChanges = 2
 
-// age lets a little happen to the registry and says what, in a few words each.
+// age makes some random changes to the registry and describes each in a few words.
 func (r *registry) age(now time.Time) []string {
 	var changes []string
 	for range 1 + r.rng.IntN(mostChanges) {
-		// What a push does to "latest" besides would make the line too long.
+		// Without the change of "latest", which would make the line too long.
 		change, _, _ := strings.Cut(r.Mutate(r.rng, now), ", which is latest now")
 		changes = append(changes, change)
 	}

@@ -17,27 +17,27 @@ func headline(w io.Writer, format string, args ...any) {
 	fmt.Fprintf(w, "\n"+format+"\n", args...)
 }
 
-// writeLines writes what things are and what is said of them, in two columns.
+// writeLines writes lines in columns.
 func writeLines(w io.Writer, lines [][]string) {
 	table := newTable(w)
 	for _, line := range lines {
 		writeRow(table, line)
 	}
-	_ = table.Flush() // the terminal's trouble is not ours
+	_ = table.Flush() // errors of the terminal are ignored
 }
 
-// writeStarted says what runs where.
+// writeStarted writes the addresses of what was started.
 func writeStarted(w io.Writer, s *session) {
-	have := s.registry.Totals()
+	totals := s.registry.Totals()
 	headline(w, "Everything runs on this machine, on 127.0.0.1")
 	writeLines(w, [][]string{
-		{"simulated ECR", s.registry.server.URL(), plural(have.Repositories, "repository", "repositories") + ", " + plural(have.Images, "image", "images")},
+		{"simulated ECR", s.registry.server.URL(), plural(totals.Repositories, "repository", "repositories") + ", " + plural(totals.Images, "image", "images")},
 		{"VictoriaMetrics", s.store.url, "its data in " + s.store.folder},
-		{"the function", s.bootstrap, "ready after " + took(s.function.environment.InitDuration().Seconds())},
+		{"the function", s.bootstrap, "ready after " + duration(s.function.environment.InitDuration().Seconds())},
 	})
 }
 
-// writeSummary says what the function says of its run.
+// writeSummary writes a run's Summary.
 func writeSummary(w io.Writer, s summary) {
 	headline(w, "The first push")
 	lost := s.Refused + s.Unconfirmed + s.NotSent
@@ -50,23 +50,22 @@ func writeSummary(w io.Writer, s summary) {
 	}
 	var steps []string
 	for _, step := range []string{"load", "refresh", "push", "save", "report"} {
-		if duration := s.Durations[step]; duration > 0 {
-			steps = append(steps, step+" "+took(duration))
+		if seconds := s.Durations[step]; seconds > 0 {
+			steps = append(steps, step+" "+duration(seconds))
 		}
 	}
 	writeLines(w, [][]string{
-		{"repositories", fmt.Sprintf("%s, %s of them asked for their images", grouped(s.Repositories), grouped(s.Refreshed))},
+		{"repositories", fmt.Sprintf("%s, images of %s listed", grouped(s.Repositories), grouped(s.Refreshed))},
 		{"images", fmt.Sprintf("%s, %s of them tagged", grouped(s.Images), grouped(s.TaggedImages))},
-		{"scan results", fmt.Sprintf("%s asked for, %s pending", grouped(s.Scans.Answered), grouped(s.Scans.Pending))},
+		{"scan results", fmt.Sprintf("%s read, %s pending", grouped(s.Scans.Answered), grouped(s.Scans.Pending))},
 		{"series", fmt.Sprintf("%s accepted, %s lost", grouped(s.Accepted), grouped(lost))},
 		{"batches", fmt.Sprintf("%s by remote write %s, %s compressed to %s, %s", grouped(s.Batches), s.Protocol, byteSize(float64(s.Bytes)), byteSize(float64(s.BytesCompressed)), plural(s.Retries, "retry", "retries"))},
 		{"API calls", fmt.Sprintf("%s; %s throttled", mostCalled(s.Calls), grouped(throttles))},
-		{"duration", fmt.Sprintf("%s: %s", took(s.Durations["total"]), strings.Join(steps, ", "))},
+		{"duration", fmt.Sprintf("%s: %s", duration(s.Durations["total"]), strings.Join(steps, ", "))},
 	})
 }
 
-// mostCalled writes the two operations with the most calls, and how many the others
-// have.
+// mostCalled formats the calls of the two most frequent operations, and of all others.
 func mostCalled(calls map[string]int) string {
 	var texts []string
 	others := 0
@@ -85,34 +84,34 @@ func mostCalled(calls map[string]int) string {
 	return strings.Join(texts, ", ")
 }
 
-// writeChecked says that what was pushed is there.
-func writeChecked(w io.Writer, have map[string]total, pending int) {
+// writeChecked reports that the store has what was expected.
+func writeChecked(w io.Writer, want, have map[string]total, pending int) {
 	series := 0
-	for _, t := range have {
-		series += t.series
+	for family := range want {
+		series += have[family].series
 	}
-	less := ""
+	without := ""
 	if pending > 0 {
-		less = ",\nless the scan results of " + plural(pending, "image", "images") + " that are still to come"
+		without = ",\nwithout the scan results of " + plural(pending, "image", "images") + ", which are pending"
 	}
-	headline(w, "Checked: the %s series of %s that were accepted can be queried, and no others;\n"+
-		"number and sum of each family are those of the simulated registry%s.", grouped(series), plural(len(have), "family", "families"), less)
+	headline(w, "Checked: the %s series of %s can be queried, and no others;\n"+
+		"number and sum of each family are those of the simulated registry%s.", grouped(series), plural(len(want), "family", "families"), without)
 }
 
-// writeGoingOn says how it goes on, and where to look meanwhile.
-func writeGoingOn(w io.Writer, s *session) {
-	headline(w, "As graphs, and any other query (refresh is \"Off\" at first: top right)")
+// writeContinuing writes where to look while invocations continue.
+func writeContinuing(w io.Writer, s *session) {
+	headline(w, "Graphs, and any other query (refresh is \"Off\" at first: top right)")
 	writeLines(w, [][]string{
 		{"dashboard", s.store.dashboardURL()},
-		{"query", s.store.queryURL(questions[0].promQL)},
+		{"query", s.store.queryURL(queries[0].promQL)},
 	})
-	headline(w, "An invocation every %s, by the schedule and for events in turn. Ctrl-C stops everything.", s.every)
+	headline(w, "An invocation every %s, for the schedule and for events in turn. Ctrl-C stops everything.", s.every)
 	writeHeader(w)
 }
 
-// writeLife says what the events show.
-func writeLife(w io.Writer) {
-	headline(w, "The life of an image, told by ECR's events, and what a query answers after each")
+// writeImageEvents writes the headline of the lines about an image.
+func writeImageEvents(w io.Writer) {
+	headline(w, "The life of an image by its events in ECR, and the result of a query after each")
 	writeHeader(w)
 }
 
@@ -120,20 +119,20 @@ func writeHeader(w io.Writer) {
 	fmt.Fprintf(w, "\n%s%-8s   %-8s   %8s   %7s   %s\n", indent, "time", "for", "series", "took", "what happened in the registry")
 }
 
-// writeRun writes the one line of a later run.
+// writeRun writes the line of a later run.
 func writeRun(w io.Writer, s summary, cause, what string) {
 	fmt.Fprintf(w, "%s%-8s   %-8s   %8s   %7s   %s\n", indent,
-		s.Timestamp.Local().Format(time.TimeOnly), cause, grouped(s.Accepted), took(s.Durations["total"]), what)
+		s.Timestamp.Local().Format(time.TimeOnly), cause, grouped(s.Accepted), duration(s.Durations["total"]), what)
 }
 
-// writeScheduled writes the line of a run of the schedule.
+// writeScheduled writes the line of a scheduled run.
 func writeScheduled(w io.Writer, s summary, changes []string) {
 	what := slices.Clone(changes)
 	if s.Ended > 0 {
 		what = append(what, grouped(s.Ended)+" series ended")
 	}
 	if s.Scans.Answered > 0 {
-		what = append(what, plural(s.Scans.Answered, "scan", "scans")+" asked for")
+		what = append(what, plural(s.Scans.Answered, "scan", "scans")+" read")
 	}
 	if s.Scans.Pending > 0 {
 		what = append(what, plural(s.Scans.Pending, "scan", "scans")+" pending")
@@ -141,19 +140,19 @@ func writeScheduled(w io.Writer, s summary, changes []string) {
 	writeRun(w, s, "schedule", strings.Join(what, "; "))
 }
 
-// lookback is what the graphs show: the last five minutes, a point for each push.
+// lookback makes graphs show the last five minutes.
 const lookback = "g0.range_input=5m&g0.relative_time=last_5_minutes"
 
-// dashboardURL is where the UI shows the questions as graphs.
+// dashboardURL is the UI's page with the graphs of all queries.
 func (s *store) dashboardURL() string { return s.url + "/vmui/#/dashboards?" + lookback }
 
-// queryURL is where the UI plots a query.
+// queryURL is the UI's page with the graph of a query.
 func (s *store) queryURL(promQL string) string {
 	return s.url + "/vmui/#/?" + lookback + "&g0.expr=" + url.QueryEscape(promQL)
 }
 
-// took writes a duration in seconds, as a Summary has it.
-func took(s float64) string {
+// duration formats a duration in seconds, as a Summary has it.
+func duration(s float64) string {
 	if s < 0.9995 {
 		return fmt.Sprintf("%.0f ms", s*1000)
 	}

@@ -14,17 +14,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestWriteAnswer(t *testing.T) {
+func TestWriteResult(t *testing.T) {
 	t.Parallel()
-	q := question{title: "Largest repositories", promQL: "topk(5, size)", labels: []string{"name", "tag"}, unit: "GB", digits: 1}
+	q := namedQuery{title: "Largest repositories", promQL: "topk(5, size)", labels: []string{"name", "tag"}, unit: "GB", digits: 1}
 	tests := []struct {
 		name   string
-		answer []sample
+		result []sample
 		want   string
 	}{
 		{
 			name: "largest first, then by name",
-			answer: []sample{
+			result: []sample{
 				{map[string]string{"name": "web/api", "tag": "v1"}, 9.96},
 				{map[string]string{"name": "data/überlang", "tag": "1.10.0"}, 1234.5},
 				{map[string]string{"name": "data/a"}, 9.96},
@@ -39,7 +39,7 @@ func TestWriteAnswer(t *testing.T) {
 				"  web/api         v1         10.0\n",
 		},
 		{
-			name: "no answer",
+			name: "no result",
 			want: "\nLargest repositories\n  topk(5, size)\n\n  (no series)\n",
 		},
 	}
@@ -47,7 +47,7 @@ func TestWriteAnswer(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var got strings.Builder
-			writeAnswer(&got, q, test.answer)
+			writeResult(&got, q, test.result)
 			if diff := cmp.Diff(test.want, got.String()); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -68,9 +68,9 @@ func TestWriteSummary(t *testing.T) {
 	}
 	want := `
 The first push
-  repositories   40, 39 of them asked for their images
+  repositories   40, images of 39 listed
   images         2,082, 1,535 of them tagged
-  scan results   1,500 asked for, 36 pending
+  scan results   1,500 read, 36 pending
   series         13,500 accepted, 26 lost
   batches        5 by remote write 1.0, 4.3 MB compressed to 749 kB, 1 retry
   API calls      1,500 DescribeImageScanFindings, 40 DescribeImages, 2 others; 2 throttled
@@ -95,7 +95,7 @@ func TestWriteRuns(t *testing.T) {
 	want := `
   time       for          series      took   what happened in the registry
   20:14:41   schedule     13,534    201 ms   pushed web/api:v1.13.8; deleted web/api:v1.0.0
-  20:14:41   schedule     13,534    201 ms   pulled web/api:v1.1.0; 1,200 series ended; 1 scan asked for; 2 scans pending
+  20:14:41   schedule     13,534    201 ms   pulled web/api:v1.1.0; 1,200 series ended; 1 scan read; 2 scans pending
   20:14:41   event        13,534    201 ms   web/api:v1.13.9 deleted: 9 series ended
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
@@ -116,8 +116,8 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 	for s, want := range map[float64]string{0: "0 ms", 0.201: "201 ms", 0.999: "999 ms", 1: "1.00 s", 61.5: "61.50 s"} {
-		if got := took(s); got != want {
-			t.Errorf("took(%g) = %q, want %q", s, got, want)
+		if got := duration(s); got != want {
+			t.Errorf("duration(%g) = %q, want %q", s, got, want)
 		}
 	}
 }
@@ -125,7 +125,7 @@ func TestNumbers(t *testing.T) {
 func TestQueryURL(t *testing.T) {
 	t.Parallel()
 	s := &store{url: "http://127.0.0.1:8428"}
-	page, err := url.Parse(s.queryURL(questions[1].promQL))
+	page, err := url.Parse(s.queryURL(queries[1].promQL))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestQueryURL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if page.Path != "/vmui/" || path != "/" || parameters.Get("g0.expr") != questions[1].promQL {
+	if page.Path != "/vmui/" || path != "/" || parameters.Get("g0.expr") != queries[1].promQL {
 		t.Errorf("%s has path %q, page %q and query %q", page, page.Path, path, parameters.Get("g0.expr"))
 	}
 }
@@ -143,7 +143,7 @@ func TestQueryURL(t *testing.T) {
 func TestWriteDashboard(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "dashboards")
-	err := writeDashboard(folder, []question{{title: "Sizes", promQL: `a{b="c"} < 1`, unit: "GB"}, {title: "Tags", promQL: "d"}})
+	err := writeDashboard(folder, []namedQuery{{title: "Sizes", promQL: `a{b="c"} < 1`, unit: "GB"}, {title: "Tags", promQL: "d"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,27 +10,27 @@ import (
 	"time"
 )
 
-// session is one showing: what runs, and how it goes on.
+// session is one run of the program.
 type session struct {
 	options
 	environ        []string
 	stdout, stderr io.Writer
 
-	schedule []byte // the event of the schedule
+	schedule []byte // the scheduled event
 	registry *registry
 	store    *store
 	function *function
 }
 
-// show starts everything, makes the first push, lets one image live and, unless once
-// is set, goes on until ctx ends. Whatever it returns, stop has to be called after it.
-func (s *session) show(ctx context.Context) error {
+// run starts everything, makes the first push, sends the events of one image and, unless
+// once is set, continues until ctx ends. stop has to be called after it in any case.
+func (s *session) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	if err := s.start(ctx); err != nil {
 		return err
 	}
-	// Without its store a push would be tried again until the function's time is up.
+	// Without the store the function would retry the push until its timeout.
 	go func() {
 		select {
 		case <-s.store.exited:
@@ -41,21 +41,20 @@ func (s *session) show(ctx context.Context) error {
 	writeStarted(s.stdout, s)
 	err := s.firstPush(ctx)
 	if err == nil {
-		err = s.firstLife(ctx)
+		err = s.firstImage(ctx)
 	}
 	if err == nil && !s.once {
-		err = s.goOn(ctx)
+		err = s.repeat(ctx)
 	}
 	select {
-	case <-s.store.exited: // which is why, whatever else failed
+	case <-s.store.exited: // the cause of any other error
 		return s.store.ended()
 	default:
 		return err
 	}
 }
 
-// start starts the registry, the store and the function, in the order of who needs
-// whom.
+// start starts the registry, the store and the function, which needs both.
 func (s *session) start(ctx context.Context) error {
 	var err error
 	if s.schedule, err = readEvent(s.event); err != nil {
@@ -64,7 +63,7 @@ func (s *session) start(ctx context.Context) error {
 	if s.registry, err = startRegistry(time.Now()); err != nil {
 		return err
 	}
-	if s.store, err = startStore(ctx, s.victoriaMetrics, questions, storeStart); err != nil {
+	if s.store, err = startStore(ctx, s.victoriaMetrics, queries, storeStart); err != nil {
 		return err
 	}
 	var log io.Writer
@@ -81,7 +80,7 @@ func (s *session) start(ctx context.Context) error {
 	return err
 }
 
-// stop stops all that was started, the last first.
+// stop stops everything that was started, in reverse order.
 func (s *session) stop() error {
 	var errs []error
 	if s.function != nil {
@@ -96,8 +95,8 @@ func (s *session) stop() error {
 	return errors.Join(errs...)
 }
 
-// firstPush pushes the registry as it was generated, shows what the function says
-// of it and what the store answers, and checks that nothing is missing there.
+// firstPush pushes the registry as generated, shows the Summary and the results of the
+// queries, and checks that the store has every series.
 func (s *session) firstPush(ctx context.Context) error {
 	pushed, err := s.function.invoke(ctx, s.schedule)
 	if err != nil {
@@ -107,39 +106,40 @@ func (s *session) firstPush(ctx context.Context) error {
 	if err := s.store.flush(ctx); err != nil {
 		return err
 	}
-	for _, q := range questions {
-		answer, err := s.store.query(ctx, q.promQL, pushed.Timestamp)
+	for _, q := range queries {
+		result, err := s.store.query(ctx, q.promQL, pushed.Timestamp)
 		if err != nil {
 			return err
 		}
-		writeAnswer(s.stdout, q, answer)
+		writeResult(s.stdout, q, result)
 	}
 	got, err := s.store.totals(ctx, pushed.Timestamp)
 	if err != nil {
 		return err
 	}
-	if err := compare(expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending), got, pushed.Accepted); err != nil {
+	want := expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
+	if err := compare(want, got, pushed.Accepted); err != nil {
 		return err
 	}
-	writeChecked(s.stdout, got, pushed.Scans.Pending)
+	writeChecked(s.stdout, want, got, pushed.Scans.Pending)
 	return nil
 }
 
-// firstLife lets an image live, from its push to its end.
-func (s *session) firstLife(ctx context.Context) error {
-	writeLife(s.stdout)
-	for range len(lives) {
-		if err := s.tell(ctx); err != nil {
+// firstImage sends all events of an image, from its push to its deletion.
+func (s *session) firstImage(ctx context.Context) error {
+	writeImageEvents(s.stdout)
+	for range len(steps) {
+		if err := s.imageEvent(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tell lets the next thing happen to an image, invokes the function with the event
-// that ECR sends of it, and checks that a query tells it at once.
-func (s *session) tell(ctx context.Context) error {
-	change, err := s.registry.live(time.Now())
+// imageEvent makes the next change of an image, invokes the function with its event, and
+// checks that a query shows the change at once.
+func (s *session) imageEvent(ctx context.Context) error {
+	change, err := s.registry.next(time.Now())
 	if err != nil {
 		return err
 	}
@@ -150,22 +150,22 @@ func (s *session) tell(ctx context.Context) error {
 	if err := s.store.flush(ctx); err != nil {
 		return err
 	}
-	answer, err := s.store.query(ctx, change.promQL, pushed.Timestamp)
+	result, err := s.store.query(ctx, change.promQL, pushed.Timestamp)
 	if err != nil {
 		return err
 	}
-	shows, err := change.shows(pushed, answer)
+	shown, err := change.check(pushed, result)
 	if err != nil {
-		return fmt.Errorf("%s was %s, but %s says otherwise: %w", change.image, change.what, change.promQL, err)
+		return fmt.Errorf("%s was %s, but %s does not show it: %w", change.image, change.what, change.promQL, err)
 	}
-	writeRun(s.stdout, pushed, "event", change.image+" "+change.what+": "+shows)
+	writeRun(s.stdout, pushed, "event", change.image+" "+change.what+": "+shown)
 	return nil
 }
 
-// goOn lets the registry age and pushes it, by the schedule and for events in turn,
-// until ctx ends.
-func (s *session) goOn(ctx context.Context) error {
-	writeGoingOn(s.stdout, s)
+// repeat changes the registry and invokes the function, for the schedule and for events in
+// turn, until ctx ends.
+func (s *session) repeat(ctx context.Context) error {
+	writeContinuing(s.stdout, s)
 	tick := time.NewTicker(s.every)
 	defer tick.Stop()
 	for scheduled := true; ; scheduled = !scheduled {
@@ -175,7 +175,7 @@ func (s *session) goOn(ctx context.Context) error {
 		case <-tick.C:
 		}
 		if !scheduled {
-			if err := s.tell(ctx); err != nil {
+			if err := s.imageEvent(ctx); err != nil {
 				return err
 			}
 			continue

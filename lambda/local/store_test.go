@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// TestStartStore is not parallel: it changes where temporary files lie.
+// TestStartStore is not parallel: it changes the folder of temporary files.
 func TestStartStore(t *testing.T) {
 	stopped := errors.New("stopped")
 	tests := []struct {
-		name, part string
-		atMost     time.Duration
+		name, role string
+		timeout    time.Duration
 		context    func(context.Context) context.Context
 		want       []string
 	}{
-		{name: "ends", part: "store-exits", atMost: time.Minute, want: []string{"exit status 3", "no space left on device"}},
-		{name: "never serves", part: "store-silent", atMost: time.Millisecond, want: []string{"it does not serve after 1ms"}},
+		{name: "ends", role: "store-exits", timeout: time.Minute, want: []string{"exit status 3", "no space left on device"}},
+		{name: "never serves", role: "store-silent", timeout: time.Millisecond, want: []string{"it does not serve after 1ms"}},
 		{
-			name: "told to stop", part: "store-silent", atMost: time.Minute,
+			name: "stopped", role: "store-silent", timeout: time.Minute,
 			context: func(ctx context.Context) context.Context {
 				ctx, cancel := context.WithCancelCause(ctx)
 				cancel(stopped)
@@ -39,7 +39,7 @@ func TestStartStore(t *testing.T) {
 			if test.context != nil {
 				ctx = test.context(ctx)
 			}
-			s, err := startStore(ctx, cast(t, test.part), nil, test.atMost)
+			s, err := startStore(ctx, act(t, test.role), nil, test.timeout)
 			if err == nil {
 				t.Fatalf("it started: %v", errors.Join(s.stop()))
 			}
@@ -61,11 +61,11 @@ func TestStartStore(t *testing.T) {
 	})
 }
 
-// A store that does not heed the request to stop is killed.
+// A store that ignores SIGTERM is killed.
 func TestStopStubbornStore(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
-	path := cast(t, "store-stubborn")
+	path := act(t, "store-stubborn")
 	s, err := startStore(t.Context(), path, nil, time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestStopStubbornStore(t *testing.T) {
 	checkGone(t, path)
 }
 
-func TestNoteServing(t *testing.T) {
+func TestFindAddress(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		line, want string
@@ -93,7 +93,7 @@ func TestNoteServing(t *testing.T) {
 	}
 	for _, test := range tests {
 		serving := make(chan string, 1)
-		noteServing([]byte(test.line), serving)
+		findAddress([]byte(test.line), serving)
 		got := ""
 		if len(serving) > 0 {
 			got = <-serving

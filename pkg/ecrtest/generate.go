@@ -1,287 +1,211 @@
 package ecrtest
 
 import (
-	"encoding/binary"
+	"errors"
+	"fmt"
 	"math"
-	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"time"
-	"unique"
 )
 
-const (
-	day      = 24 * time.Hour
-	twoYears = 2 * 365 * day
-)
+// Shape says what a generated registry is like. The two numbers are met exactly,
+// the shares, 0 to 1, about. See [RealisticShape] for values that make sense.
+type Shape struct {
+	// Repositories is the number of repositories to add. Their sizes follow
+	// Zipf's law: few have most of the images, many have a handful or none.
+	Repositories int
+	// TaggedImages is the number of active images with at least one tag.
+	TaggedImages int
+	// Now is the time at which the registry looks as it does. What happened to it
+	// happened in the two years before.
+	Now time.Time
 
-// Media types of generated manifests and what they hold.
-const (
-	typeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
-	typeDockerImage    = "application/vnd.docker.container.image.v1+json"
-	typeDockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
-	typeOCIManifest    = "application/vnd.oci.image.manifest.v1+json"
-	typeOCIImage       = "application/vnd.oci.image.config.v1+json"
-	typeOCIIndex       = "application/vnd.oci.image.index.v1+json"
-	typeHelmChart      = "application/vnd.cncf.helm.config.v1+json"
-	typeSignature      = "application/vnd.dev.cosign.artifact.sig.v1+json"
-)
+	// MoreTags is the share of tagged images that have two or three tags.
+	MoreTags float64
+	// Indexes is the share of tagged images that are multi-architecture indexes.
+	// Each comes with two or three untagged children on top.
+	Indexes float64
+	// Untagged is how many images that lost their tag there are to one tagged
+	// image, children of indexes not counted.
+	Untagged float64
+	// Archived is how many images in the archive there are to one tagged image.
+	Archived float64
+	// MissingSizes is the share of images of which the API gives no size.
+	MissingSizes float64
+	// Scans is the share of images that carry a scan summary in DescribeImages, as
+	// registries with Clair scanning had them; one in five is clean. Indexes never
+	// do.
+	Scans float64
 
-// generator makes up one repository. It is built for registries of a million
-// images: nothing in it takes more than linear time, and the images of a
-// repository share a few large allocations.
-type generator struct {
-	rng   *rand.Rand
-	shape *Shape
-	now   int64 // Unix milliseconds, as all times here
-
-	records []record
-	slots   []int // where in records the next images go
-	digests digestRange
-	tags    tagArena
-	scheme  tagScheme
-
-	manifest, artifact, index unique.Handle[string]
-	baseSize                  float64
-	signed                    bool
+	// Scanned is the share of images that have a scan, as DescribeImageScanFindings and
+	// Inspector tell it; the others answer ScanNotFoundException. What is pushed to a
+	// generated repository later is scanned likewise, within two minutes of its push.
+	// Of what a scanner can look at, about one in five is clean, a few are unsupported or
+	// failed; indexes are unsupported. See [Registry.Scan] for each.
+	Scanned float64
+	// Rescanned is the share of scanned images that are scanned again every day, each
+	// time with another result; the others keep their first.
+	Rescanned float64
 }
 
-// kind is what one push leaves behind.
-type kind uint8
-
-const (
-	kindTagged kind = iota
-	kindIndex
-	kindSuperseded // its tag moved on
-	kindArchived
-)
-
-// repository makes up the i-th repository, with a number of tagged images.
-func (g *generator) repository(r *Registry, i, tagged int) *repository {
-	repo := &repository{Repository: g.settings(r, i)}
-	if g.shape.Scanned > 0 {
-		repo.scans = &scanShares{scanned: g.shape.Scanned, rescanned: g.shape.Rescanned}
+// RealisticShape returns the shape of a registry of today: a third of the builds
+// multi-architecture, many images whose tag moved on, some in the archive, most scanned,
+// and no scan summaries, which DescribeImages has not sent since February 2026. No image is
+// scanned a second time: results change only as a test, or Mutate, says.
+func RealisticShape(repositories, taggedImages int, now time.Time) Shape {
+	return Shape{
+		Repositories: repositories,
+		TaggedImages: taggedImages,
+		Now:          now,
+		MoreTags:     0.25,
+		Indexes:      0.3,
+		Untagged:     0.3,
+		Archived:     0.05,
+		MissingSizes: 0.01,
+		Scanned:      0.95,
 	}
-	if tagged == 0 {
-		return repo
-	}
-	g.style()
-	pushes, children := g.plan(tagged)
-	signatures := 0
-	if g.signed {
-		signatures = tagged
-	}
-	total := len(pushes) + children.total + signatures
-	g.records = make([]record, total)
-	g.slots = g.rng.Perm(total)
-	g.digests = newDigestRange(total)
+}
 
-	created := repo.CreatedAt.UnixMilli()
-	moving := repo.TagMutability != "IMMUTABLE"
-	for n, what := range pushes {
-		age := (float64(n) + g.rng.Float64()) / float64(len(pushes))
-		at := created + int64(age*float64(g.now-created))
-		newest := n == len(pushes)-1
-		switch what {
-		case kindTagged, kindIndex:
-			var rec *record
-			if what == kindIndex {
-				rec = g.pushIndex(at, children.next())
-			} else {
-				rec = g.push(at)
-			}
-			g.tag(rec, newest && moving)
-			if g.signed {
-				g.sign(at, rec.digest)
-			}
-		case kindSuperseded:
-			g.push(at)
-		case kindArchived:
-			g.archive(g.push(at))
+func (s *Shape) check() error {
+	if s.Repositories < 0 || s.TaggedImages < 0 {
+		return errors.New("a number is negative")
+	}
+	if s.TaggedImages > 0 && s.Repositories == 0 {
+		return errors.New("images need a repository")
+	}
+	if s.Now.IsZero() {
+		return errors.New("the time Now is not set")
+	}
+	for _, share := range []float64{s.MoreTags, s.Indexes, s.Untagged, s.Archived, s.MissingSizes, s.Scans, s.Scanned, s.Rescanned} {
+		if !(share >= 0 && share <= 1) { // so that NaN is refused
+			return fmt.Errorf("share %v is not between 0 and 1", share)
 		}
 	}
-	g.tags.settle()
-	repo.images.records = g.records
+	return nil
+}
+
+// Generate adds repositories and images of a shape to the registry. The same seed
+// and shape give the same content. It fails on a shape that makes no sense, and if
+// a repository of a name that it makes up is there already.
+func (r *Registry) Generate(seed uint64, shape Shape) error {
+	if err := shape.check(); err != nil {
+		return fmt.Errorf("generate registry: %w", err)
+	}
+	rng := rand.New(rand.NewPCG(seed, math.MaxUint64))
+	counts := spread(rng, shape.TaggedImages, shape.Repositories)
+	made := make([]*repository, shape.Repositories)
+	for i := range made {
+		// Each repository has its own random numbers, so that it looks the same
+		// whatever the others hold.
+		g := generator{rng: rand.New(rand.NewPCG(seed, uint64(i))), shape: &shape, now: shape.Now.UnixMilli()}
+		made[i] = g.repository(r, i, counts[i])
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, repo := range made {
+		if _, ok := r.repositories[repo.Name]; ok {
+			return fmt.Errorf("generate registry: repository %q exists", repo.Name)
+		}
+	}
+	for _, repo := range made {
+		r.repositories[repo.Name] = repo
+		r.names = append(r.names, repo.Name)
+	}
+	slices.Sort(r.names)
+	return nil
+}
+
+// mostTagged bounds the tagged images of one repository, where the total allows
+// it, so that with all that comes on top in a [RealisticShape] it stays below the
+// quota of 100,000 images: https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html
+const mostTagged = 25_000
+
+// spread divides a total over n repositories by Zipf's law, to the last image, in
+// random order.
+func spread(rng *rand.Rand, total, n int) []int {
+	counts := make([]int, n)
+	if n == 0 {
+		return counts
+	}
+	inhabited := n
+	if total >= n {
+		inhabited -= n / 30 // some were created and never pushed to
+	}
+	limit := max(mostTagged, (total+inhabited-1)/inhabited)
+	harmonic := 0.0
+	for rank := range inhabited {
+		harmonic += 1 / float64(rank+1)
+	}
+	left := total
+	for rank := range inhabited {
+		share := int(float64(total) / harmonic / float64(rank+1))
+		counts[rank] = min(share, limit, left)
+		left -= counts[rank]
+	}
+	// What rounding and the limit left over goes round, from the largest down.
+	for left > 0 {
+		before := left
+		for rank := 0; rank < inhabited && left > 0; rank++ {
+			more := min(left, limit-counts[rank], 1+before/inhabited)
+			counts[rank] += more
+			left -= more
+		}
+	}
+	rng.Shuffle(n, func(i, j int) { counts[i], counts[j] = counts[j], counts[i] })
+	return counts
+}
+
+// teams and services make up names: team/service, then team/service-2 and so on.
+var (
+	teams = [...]string{
+		"payments", "platform", "checkout", "search", "data", "ml", "web", "mobile", "identity", "logistics", "base", "tools", "legacy",
+	}
+	services = [...]string{
+		"api", "worker", "frontend", "gateway", "scheduler", "importer", "exporter", "cron", "proxy", "admin", "migrations", "consumer",
+		"notifier", "indexer", "trainer", "inference", "sidecar", "operator", "webhook", "reports", "billing", "sessions", "catalog",
+	}
+)
+
+// generatedName is the name of the i-th repository; all are different.
+func generatedName(i int) string {
+	team, rest := teams[i%len(teams)], i/len(teams)
+	name := team + "/" + services[(rest+i)%len(services)]
+	if round := rest / len(services); round > 0 {
+		name = fmt.Sprintf("%s-%d", name, round+1)
+	}
+	return name
+}
+
+// Settings go round, so that a registry of a dozen repositories has all of them.
+var (
+	mutabilities = [...]string{
+		"MUTABLE", "IMMUTABLE", "MUTABLE", "MUTABLE_WITH_EXCLUSION", "MUTABLE", "IMMUTABLE_WITH_EXCLUSION", "MUTABLE", "IMMUTABLE",
+	}
+	encryptions = [...]string{"AES256", "AES256", "KMS", "AES256", "KMS_DSSE", "AES256", "AES256", "KMS", "AES256", "AES256", ""}
+	scanOnPush  = [...]*bool{new(true), new(false), new(true), new(true), nil}
+)
+
+// settings makes up a repository without its images.
+func (g *generator) settings(r *Registry, i int) Repository {
+	repo := Repository{
+		Name:          generatedName(i),
+		CreatedAt:     fromMillis(g.now - g.rng.Int64N(twoYears.Milliseconds()-day.Milliseconds()) - day.Milliseconds()),
+		TagMutability: mutabilities[i%len(mutabilities)],
+		ScanOnPush:    scanOnPush[i%len(scanOnPush)],
+	}
+	switch repo.TagMutability {
+	case "MUTABLE_WITH_EXCLUSION":
+		repo.ExclusionFilters = []string{"release-*"}
+	case "IMMUTABLE_WITH_EXCLUSION":
+		repo.ExclusionFilters = []string{"latest", "main-*"}
+	}
+	if kind := encryptions[i%len(encryptions)]; kind != "" {
+		repo.Encryption = &Encryption{Type: kind}
+		if kind != "AES256" {
+			repo.Encryption.KMSKey = fmt.Sprintf("arn:%s:kms:%s:%s:key/%08x-0000-4000-8000-%012x",
+				r.partition(), r.region, r.id, g.rng.Uint32(), g.rng.Uint64()>>16)
+		}
+	}
 	return repo
-}
-
-// style chooses what all images of a repository have in common.
-func (g *generator) style() {
-	oci := g.rng.IntN(2) == 0
-	g.manifest, g.artifact, g.index = unique.Make(typeDockerManifest), unique.Make(typeDockerImage), unique.Make(typeDockerList)
-	if oci {
-		g.manifest, g.artifact, g.index = unique.Make(typeOCIManifest), unique.Make(typeOCIImage), unique.Make(typeOCIIndex)
-	}
-	// Log-normal about 120 MB: most between 20 MB and 700 MB.
-	g.baseSize = 120e6 * math.Exp(g.rng.NormFloat64()*0.9)
-	if g.rng.IntN(25) == 0 {
-		g.manifest, g.artifact = unique.Make(typeOCIManifest), unique.Make(typeHelmChart)
-		g.baseSize = 30e3
-	}
-	g.signed = g.shape.Untagged > 0 && g.rng.IntN(10) == 0
-	g.scheme = tagScheme{form: tagForm(g.rng.IntN(int(tagForms))), minor: 1}
-}
-
-// childCounts says how many children each index has, in turn.
-type childCounts struct {
-	counts []uint8
-	total  int
-}
-
-func (c *childCounts) next() int {
-	n := c.counts[0]
-	c.counts = c.counts[1:]
-	return int(n)
-}
-
-// plan decides what is pushed, in the order of time. The last push is a tagged one.
-func (g *generator) plan(tagged int) (pushes []kind, children childCounts) {
-	// A repository turns multi-architecture at some point of its life and then
-	// stays so. That point is such that the share is right over all repositories.
-	share := g.shape.Indexes
-	turn := 1 - share + (2*g.rng.Float64()-1)*min(share, 1-share)
-	if g.artifact.Value() == typeHelmChart {
-		turn = 1
-	}
-	pushes = make([]kind, 0, tagged+tagged/2)
-	for n := range tagged {
-		age := float64(n) / float64(tagged)
-		if g.rng.Float64() < g.shape.Untagged {
-			pushes = append(pushes, kindSuperseded)
-		}
-		// Old ones are archived: twice the share of the older half.
-		if age < 0.5 && g.rng.Float64() < 2*g.shape.Archived {
-			pushes = append(pushes, kindArchived)
-		}
-		if age < turn {
-			pushes = append(pushes, kindTagged)
-			continue
-		}
-		pushes = append(pushes, kindIndex)
-		count := uint8(2)
-		if g.rng.IntN(4) == 0 {
-			count = 3
-		}
-		children.counts = append(children.counts, count)
-		children.total += int(count)
-	}
-	return pushes, children
-}
-
-// next takes the record of the next image, in its place by digest.
-func (g *generator) next(at int64) *record {
-	slot := g.slots[0]
-	g.slots = g.slots[1:]
-	rec := &g.records[slot]
-	*rec = record{digest: g.digests.at(g.rng, slot), size: -1, pushed: at, manifestType: g.manifest, artifactType: g.artifact, status: statusActive}
-	return rec
-}
-
-// push makes a plain image.
-func (g *generator) push(at int64) *record {
-	rec := g.next(at)
-	if g.rng.Float64() >= g.shape.MissingSizes {
-		rec.size = int64(g.baseSize * (0.9 + 0.2*g.rng.Float64()))
-	}
-	if g.rng.IntN(5) < 3 {
-		rec.pulled = at + g.rng.Int64N(g.now-at+1)
-	}
-	if g.shape.Scans > 0 && g.rng.Float64() < g.shape.Scans {
-		rec.extra = &extra{}
-		rec.extra.scan, rec.extra.scanStatus = madeUpScan(g.rng, at)
-	}
-	return rec
-}
-
-// pushIndex makes an index and, pushed seconds before, its children. The index
-// has the size of the largest.
-func (g *generator) pushIndex(at int64, children int) *record {
-	size := int64(-1)
-	for range children {
-		child := g.push(at - 1 - g.rng.Int64N(20_000))
-		child.pulled = 0
-		size = max(size, child.size)
-	}
-	rec := g.next(at)
-	rec.manifestType, rec.artifactType, rec.size = g.index, unique.Make(""), size
-	if g.rng.Float64() < g.shape.MissingSizes {
-		rec.size = -1
-	}
-	if g.rng.IntN(5) < 3 {
-		rec.pulled = at + g.rng.Int64N(g.now-at+1)
-	}
-	return rec
-}
-
-// sign makes the signature of an image.
-func (g *generator) sign(at int64, subject digest) {
-	rec := g.next(min(g.now, at+1+g.rng.Int64N(10_000)))
-	rec.manifestType, rec.artifactType = unique.Make(typeOCIManifest), unique.Make(typeSignature)
-	rec.size = 3_000 + g.rng.Int64N(5_000)
-	rec.extra = &extra{subject: subject.String()}
-}
-
-// archive moves an image to the archive; one in two still has a tag, and one in
-// twenty is on its way back.
-func (g *generator) archive(rec *record) {
-	rec.status = statusArchived
-	rec.extra = &extra{archived: min(g.now, rec.pushed+(90*day).Milliseconds()+g.rng.Int64N((90*day).Milliseconds()))}
-	if g.rng.IntN(20) == 0 {
-		rec.status = statusActivating
-	}
-	if g.rng.IntN(2) == 0 {
-		g.tag(rec, false)
-	}
-}
-
-// severities of made-up findings, with how many an image has of each at most.
-var severities = [...]struct {
-	name string
-	most int
-}{{"CRITICAL", 3}, {"HIGH", 15}, {"MEDIUM", 40}, {"LOW", 60}, {"INFORMATIONAL", 20}, {"UNDEFINED", 4}}
-
-// madeUpScan makes a scan that ran when an image was pushed: one in fifty failed,
-// one in five found nothing.
-func madeUpScan(rng *rand.Rand, pushed int64) (*ScanSummary, *ScanStatus) {
-	if rng.IntN(50) == 0 {
-		return nil, &ScanStatus{
-			Status:      "FAILED",
-			Description: "UnsupportedImageError: The operating system and/or package manager are not supported.",
-		}
-	}
-	done := pushed + 3_000 + rng.Int64N(60_000)
-	scan := &ScanSummary{
-		CompletedAt:     fromMillis(done),
-		SourceUpdatedAt: fromMillis(done - rng.Int64N(day.Milliseconds())),
-		Counts:          map[string]int32{},
-	}
-	if rng.IntN(5) > 0 {
-		for _, severity := range severities {
-			if n := rng.IntN(severity.most + 1); n > 0 {
-				scan.Counts[severity.name] = int32(n)
-			}
-		}
-	}
-	return scan, &ScanStatus{Status: "COMPLETE", Description: "The scan was completed successfully."}
-}
-
-// digestRange makes up digests in ascending order: the i-th of n is random within
-// the i-th of n equal parts of all digests. That spares sorting them.
-type digestRange struct{ part uint64 }
-
-func newDigestRange(n int) digestRange {
-	part, _ := bits.Div64(1, 0, uint64(max(n, 2)))
-	return digestRange{part}
-}
-
-func (d digestRange) at(rng *rand.Rand, i int) digest {
-	return madeUpDigest(rng, uint64(i)*d.part+rng.Uint64N(d.part))
-}
-
-// madeUpDigest is random but for its first eight bytes.
-func madeUpDigest(rng *rand.Rand, first uint64) (d digest) {
-	binary.BigEndian.PutUint64(d[0:], first)
-	binary.BigEndian.PutUint64(d[8:], rng.Uint64())
-	binary.BigEndian.PutUint64(d[16:], rng.Uint64())
-	binary.BigEndian.PutUint64(d[24:], rng.Uint64())
-	return d
 }

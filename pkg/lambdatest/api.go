@@ -13,43 +13,43 @@ import (
 	"time"
 )
 
-// MaxResponseBytes is the most that a function may answer: 6 MB and a little.
+// MaxResponseBytes is the maximum size of a function's response.
 const MaxResponseBytes = 6<<20 + 100
 
-// apiPath is where the Runtime API begins; the date is its version.
+// apiPath is the path of the Runtime API; the date is its version.
 const apiPath = "/2018-06-01/runtime/"
 
-// api serves the Runtime API. It only passes on: what a request means for the
-// invocation that runs is decided by Environment.
+// api serves the Runtime API. It only passes requests on; Environment decides what they
+// mean for the invocation.
 type api struct {
 	arn    string
-	sample func()          // called when the process is known to have done its work
+	sample func()          // called after the process has done its work
 	exited <-chan struct{} // closed when the process has ended
 
-	asks       chan *ask           // a request for an event, taken by who can give one
+	requests   chan *nextRequest   // requests for an event
 	initErrors chan *FunctionError // the first failed initialisation
 
 	mu      sync.Mutex
-	current *invocation // the one handed over last
-	done    bool        // current was answered, or there is none
+	current *invocation // the last one that was sent
+	done    bool        // current has a response, or is nil
 }
 
-// ask is an open request for the next event.
-type ask struct {
-	at    time.Time // when it arrived
-	given chan *invocation
+// nextRequest is an open request for the next event.
+type nextRequest struct {
+	at    time.Time // of its arrival
+	event chan *invocation
 }
 
-// invocation is one event on its way.
+// invocation is an event that is sent to the function.
 type invocation struct {
 	id       string
 	payload  []byte
 	deadline time.Time
-	answer   chan answer
+	response chan response
 }
 
-// answer is what the function posted for an invocation.
-type answer struct {
+// response is what the function posted for an invocation.
+type response struct {
 	payload []byte
 	err     *FunctionError
 }
@@ -59,7 +59,7 @@ func newAPI(arn string, sample func(), exited <-chan struct{}) *api {
 		arn:        arn,
 		sample:     sample,
 		exited:     exited,
-		asks:       make(chan *ask),
+		requests:   make(chan *nextRequest),
 		initErrors: make(chan *FunctionError, 1),
 		done:       true,
 	}
@@ -68,37 +68,37 @@ func newAPI(arn string, sample func(), exited <-chan struct{}) *api {
 func (a *api) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+apiPath+"invocation/next", a.next)
-	mux.HandleFunc("POST "+apiPath+"invocation/{id}/response", a.response)
-	mux.HandleFunc("POST "+apiPath+"invocation/{id}/error", a.failure)
+	mux.HandleFunc("POST "+apiPath+"invocation/{id}/response", a.postResponse)
+	mux.HandleFunc("POST "+apiPath+"invocation/{id}/error", a.postError)
 	mux.HandleFunc("POST "+apiPath+"init/error", a.initError)
 	return mux
 }
 
-// next holds the request open until there is an event.
+// next keeps the request open until there is an event.
 func (a *api) next(w http.ResponseWriter, r *http.Request) {
-	request := &ask{at: time.Now(), given: make(chan *invocation, 1)}
+	request := &nextRequest{at: time.Now(), event: make(chan *invocation, 1)}
 	a.sample()
 	if !a.idle() {
-		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the last invocation was not answered")
+		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the last invocation has no response")
 		return
 	}
 	select {
-	case a.asks <- request:
+	case a.requests <- request:
 	case <-r.Context().Done():
 		return
 	case <-a.exited:
 		return
 	}
 	select {
-	case inv := <-request.given:
-		a.hand(w, inv)
+	case inv := <-request.event:
+		a.send(w, inv)
 	case <-r.Context().Done():
 	case <-a.exited:
 	}
 }
 
-// hand gives an event to the function.
-func (a *api) hand(w http.ResponseWriter, inv *invocation) {
+// send sends an event to the function.
+func (a *api) send(w http.ResponseWriter, inv *invocation) {
 	a.mu.Lock()
 	a.current, a.done = inv, false
 	a.mu.Unlock()
@@ -108,27 +108,27 @@ func (a *api) hand(w http.ResponseWriter, inv *invocation) {
 	h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(inv.deadline.UnixMilli(), 10))
 	h.Set("Lambda-Runtime-Invoked-Function-Arn", a.arn)
 	h.Set("Lambda-Runtime-Trace-Id", traceID(time.Now()))
-	_, _ = w.Write(inv.payload) // a process that has gone is noticed by its end
+	_, _ = w.Write(inv.payload) // the end of the process is handled elsewhere
 }
 
-func (a *api) response(w http.ResponseWriter, r *http.Request) {
+func (a *api) postResponse(w http.ResponseWriter, r *http.Request) {
 	body, err := read(w, r)
 	tooLarge := (*http.MaxBytesError)(nil)
 	switch {
 	case errors.As(err, &tooLarge):
-		a.answer(w, r, http.StatusRequestEntityTooLarge, answer{err: &FunctionError{
+		a.respond(w, r, http.StatusRequestEntityTooLarge, response{err: &FunctionError{
 			Type:    TypeTooLarge,
 			Message: fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", tooLarge.Limit),
 		}})
 	case err == nil:
-		a.answer(w, r, http.StatusAccepted, answer{payload: body})
+		a.respond(w, r, http.StatusAccepted, response{payload: body})
 	}
 }
 
-func (a *api) failure(w http.ResponseWriter, r *http.Request) {
-	a.sample() // after a panic the process ends without asking for an event
+func (a *api) postError(w http.ResponseWriter, r *http.Request) {
+	a.sample() // after a panic the process ends without another request
 	if body, err := read(w, r); err == nil {
-		a.answer(w, r, http.StatusAccepted, answer{payload: body, err: functionError(body, r.Header)})
+		a.respond(w, r, http.StatusAccepted, response{payload: body, err: functionError(body, r.Header)})
 	}
 }
 
@@ -139,42 +139,41 @@ func (a *api) initError(w http.ResponseWriter, r *http.Request) {
 	}
 	select {
 	case a.initErrors <- functionError(body, r.Header):
-	default: // the first one counts
+	default: // only the first one is used
 	}
 	accept(w, http.StatusAccepted)
 }
 
-// answer passes on what was posted, once an invocation.
-func (a *api) answer(w http.ResponseWriter, r *http.Request, status int, ans answer) {
+// respond passes on what was posted, once an invocation.
+func (a *api) respond(w http.ResponseWriter, r *http.Request, status int, posted response) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.current == nil || r.PathValue("id") != a.current.id:
-		refuse(w, http.StatusBadRequest, "InvalidRequestID", "not the invocation that runs")
+		refuse(w, http.StatusBadRequest, "InvalidRequestID", "not the current invocation")
 	case a.done:
-		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the invocation was answered already")
+		refuse(w, http.StatusForbidden, "InvalidStateTransition", "the invocation has a response already")
 	default:
 		a.done = true
-		a.current.answer <- ans
+		a.current.response <- posted
 		accept(w, status)
 	}
 }
 
-// idle tells whether the function owes no answer.
+// idle reports whether no response is due.
 func (a *api) idle() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.done
 }
 
-// read gives the whole body. A body that breaks off is no answer: the process that
-// was posting it is ending.
+// read returns the complete body. An incomplete body is ignored: the process is ending.
 func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return io.ReadAll(http.MaxBytesReader(w, r.Body, MaxResponseBytes))
 }
 
-// functionError reads the error that was posted. A runtime may post anything, so
-// what cannot be read is the message itself.
+// functionError decodes a posted error. A runtime may post anything: a body that cannot be
+// decoded is the message.
 func functionError(body []byte, h http.Header) *FunctionError {
 	var e FunctionError
 	if err := json.Unmarshal(body, &e); err != nil {
@@ -191,7 +190,7 @@ func accept(w http.ResponseWriter, status int) {
 	_, _ = io.WriteString(w, `{"status":"OK"}`)
 }
 
-// refuse answers as the Runtime API does to a runtime that breaks its rules.
+// refuse responds as the Runtime API does to an invalid request.
 func refuse(w http.ResponseWriter, status int, errorType, message string) {
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(FunctionError{Type: errorType, Message: message})

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A runtime that breaks the rules is told so with the codes of the Runtime API.
+// Invalid requests get the status codes of the Runtime API.
 func TestAPIRules(t *testing.T) {
 	t.Parallel()
 	exited := make(chan struct{})
@@ -19,7 +19,7 @@ func TestAPIRules(t *testing.T) {
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(exited) })
 
-	do := func(method, path, body string) (status int, answer string) {
+	do := func(method, path, body string) (status int, text string) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, strings.NewReader(body))
 		if err != nil {
@@ -38,29 +38,29 @@ func TestAPIRules(t *testing.T) {
 	}
 	expect := func(method, path, body string, status int, contains string) {
 		t.Helper()
-		if got, answer := do(method, path, body); got != status || !strings.Contains(answer, contains) {
-			t.Errorf("%s %s: %d %s, want %d %s", method, path, got, answer, status, contains)
+		if got, text := do(method, path, body); got != status || !strings.Contains(text, contains) {
+			t.Errorf("%s %s: %d %s, want %d %s", method, path, got, text, status, contains)
 		}
 	}
 	const (
-		next     = "/2018-06-01/runtime/invocation/next"
-		response = "/2018-06-01/runtime/invocation/one/response"
-		failure  = "/2018-06-01/runtime/invocation/one/error"
+		next    = "/2018-06-01/runtime/invocation/next"
+		respond = "/2018-06-01/runtime/invocation/one/response"
+		failure = "/2018-06-01/runtime/invocation/one/error"
 	)
-	expect("POST", response, `1`, http.StatusBadRequest, "InvalidRequestID") // none was given
+	expect("POST", respond, `1`, http.StatusBadRequest, "InvalidRequestID") // none was given
 	expect("POST", next, ``, http.StatusMethodNotAllowed, "")
 	expect("GET", "/2018-06-02/runtime/invocation/next", ``, http.StatusNotFound, "")
 
-	one := &invocation{id: "one", payload: []byte(`{"event":1}`), answer: make(chan answer, 1)}
-	go func() { (<-a.asks).given <- one }()
+	one := &invocation{id: "one", payload: []byte(`{"event":1}`), response: make(chan response, 1)}
+	go func() { (<-a.requests).event <- one }()
 	expect("GET", next, ``, http.StatusOK, `{"event":1}`)
 	expect("GET", next, ``, http.StatusForbidden, "InvalidStateTransition")
 	expect("POST", "/2018-06-01/runtime/invocation/two/response", `1`, http.StatusBadRequest, "InvalidRequestID")
-	expect("POST", response, `"first"`, http.StatusAccepted, "OK")
-	expect("POST", response, `"second"`, http.StatusForbidden, "InvalidStateTransition")
+	expect("POST", respond, `"first"`, http.StatusAccepted, "OK")
+	expect("POST", respond, `"second"`, http.StatusForbidden, "InvalidStateTransition")
 	expect("POST", failure, `{}`, http.StatusForbidden, "InvalidStateTransition")
-	if got := <-one.answer; string(got.payload) != `"first"` || got.err != nil {
-		t.Errorf("the answer was %s, %v", got.payload, got.err)
+	if got := <-one.response; string(got.payload) != `"first"` || got.err != nil {
+		t.Errorf("the response was %s, %v", got.payload, got.err)
 	}
 }
 

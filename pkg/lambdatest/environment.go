@@ -15,39 +15,38 @@ import (
 	"time"
 )
 
-// stopGrace is how long a process has between SIGTERM and SIGKILL, the two seconds
-// of Lambda's shutdown phase.
+// stopGrace is the time between SIGTERM and SIGKILL, as in Lambda's shutdown phase.
 const stopGrace = 2 * time.Second
 
-// Environment is one execution environment: a process and the Runtime API that it
-// talks to. Its methods may be called at once; invocations take turns.
+// Environment is one execution environment: a process and its Runtime API. Its methods may
+// be called concurrently; invocations run one after the other.
 type Environment struct {
 	function Function
 	cmd      *exec.Cmd
 	api      *api
 	memory   *memory
 	server   *http.Server
-	served   chan struct{} // closed when server no longer serves
+	served   chan struct{} // closed when server has stopped
 
 	initDuration time.Duration
 
 	turn    chan struct{} // holds a token while an invocation runs
-	waiting *ask          // the request for an event that is open; owned by who has the turn
+	waiting *nextRequest  // the open request for an event; owned by the holder of turn
 
 	exited  chan struct{} // closed when exit is set
 	exit    Exit
-	waitErr error // what reading the output came to
+	waitErr error // of reading the output
 
 	closeOnce sync.Once
 	closeErr  error
 }
 
-// Start starts the function's process and waits until it asks for its first event.
-// ctx bounds that wait, not the life of the process. The environment must be closed.
+// Start starts the function's process and waits until it requests its first event. ctx
+// bounds that wait, not the life of the process. The environment must be closed.
 //
-// A function that reports a failed initialisation gives a *FunctionError, one that
-// ends before it asks for an event an *ExitError, one that does not ask within
-// Function.InitTimeout a *FunctionError of type TypeTimedOut.
+// The error is a *FunctionError if the function reports a failed initialisation, an
+// *ExitError if it ends before it requests an event, and a *FunctionError of type
+// TypeTimedOut if it does not within Function.InitTimeout.
 func Start(ctx context.Context, f Function) (*Environment, error) {
 	f, err := f.withDefaults()
 	if err != nil {
@@ -64,16 +63,16 @@ func Start(ctx context.Context, f Function) (*Environment, error) {
 		turn:     make(chan struct{}, 1),
 		exited:   make(chan struct{}),
 	}
-	// The process must outlive ctx, which bounds only its start: so not CommandContext.
+	// Not CommandContext: ctx bounds only the start of the process.
 	e.cmd = exec.Command(f.Path, f.Args...)
 	e.cmd.Dir = filepath.Dir(f.Path)
 	e.cmd.Env = f.environ(listener.Addr().String())
 	e.cmd.Stdout, e.cmd.Stderr = f.Output, f.Output
-	// A child of the process could hold the output open after its end.
+	// A child of the process could keep the output open.
 	e.cmd.WaitDelay = stopGrace
-	// Ctrl-C at a terminal signals the whole process group. The function must not get
-	// it: whoever started it decides when it stops. Should that one be killed, the
-	// open request for an event fails and the runtime ends by itself.
+	// Ctrl-C at a terminal signals the whole process group. The function must not get it,
+	// because its caller decides when it stops. If the caller is killed, the open request
+	// for an event fails and the runtime ends by itself.
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 
 	e.api = newAPI(f.arn(), e.memory.sample, e.exited)
@@ -97,7 +96,7 @@ func Start(ctx context.Context, f Function) (*Environment, error) {
 	return e, nil
 }
 
-// wait collects the process when it ends, however it ends.
+// wait waits for the end of the process.
 func (e *Environment) wait() {
 	err := e.cmd.Wait()
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) {
@@ -111,13 +110,13 @@ func (e *Environment) awaitInit(ctx context.Context, started time.Time) error {
 	timer := time.NewTimer(e.function.InitTimeout)
 	defer timer.Stop()
 	select {
-	case e.waiting = <-e.api.asks:
+	case e.waiting = <-e.api.requests:
 		e.initDuration = e.waiting.at.Sub(started)
 		return nil
 	case err := <-e.api.initErrors:
 		return err
 	case <-e.exited:
-		select { // the process may have said why before it ended
+		select { // the process may have reported an error before it ended
 		case err := <-e.api.initErrors:
 			return err
 		default:
@@ -130,20 +129,20 @@ func (e *Environment) awaitInit(ctx context.Context, started time.Time) error {
 	}
 }
 
-// InitDuration is the time from starting the process to its first request for an
+// InitDuration is the time from the start of the process to its first request for an
 // event: what a cold start adds to the first invocation.
 func (e *Environment) InitDuration() time.Duration { return e.initDuration }
 
-// Exited is closed when the process has ended, for whatever reason.
+// Exited is closed when the process has ended.
 func (e *Environment) Exited() <-chan struct{} { return e.exited }
 
 // Close stops the process, with SIGTERM and after two seconds with SIGKILL, and the
-// Runtime API. It tells how the process ended, be it now or earlier. The error is
-// about stopping, not about the exit status. Further calls give the same again.
+// Runtime API. It returns how the process ended, now or earlier. The error is about
+// stopping, not about the exit status. Further calls return the same.
 func (e *Environment) Close() (Exit, error) {
 	e.closeOnce.Do(func() {
 		e.memory.sample()
-		// A process that has ended already cannot be signalled, and need not be.
+		// The error is that the process has ended already.
 		_ = e.cmd.Process.Signal(syscall.SIGTERM)
 		timer := time.NewTimer(stopGrace)
 		defer timer.Stop()
@@ -160,16 +159,15 @@ func (e *Environment) Close() (Exit, error) {
 	return e.exit, e.closeErr
 }
 
-// kill ends the process at once, as Lambda does at the deadline, and returns when
-// it is gone.
+// kill kills the process, as Lambda does at the deadline, and waits for its end.
 func (e *Environment) kill() {
 	e.memory.sample()
-	_ = e.cmd.Process.Kill() // fails only when it has ended already
+	_ = e.cmd.Process.Kill() // fails only if it has ended already
 	<-e.exited
 }
 
-// stopServer ends the Runtime API. No process is left that could hold a request
-// open, so Shutdown has nothing to wait for but handlers noticing that.
+// stopServer stops the Runtime API. The process has ended, so Shutdown only waits until the
+// handlers have noticed that.
 func (e *Environment) stopServer() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()

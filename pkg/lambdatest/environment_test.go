@@ -117,7 +117,7 @@ func TestInvokeAtOnce(t *testing.T) {
 			}
 			var got seen
 			if err := json.Unmarshal(result.Payload, &got); err != nil || got.RequestID != result.RequestID {
-				t.Errorf("%v, answer %s to request %s", err, result.Payload, result.RequestID)
+				t.Errorf("%v, response %s to request %s", err, result.Payload, result.RequestID)
 			}
 			counts[i] = got.Count
 		})
@@ -240,9 +240,9 @@ func TestStartFails(t *testing.T) {
 		want      string
 		wantOut   string
 	}{
-		{behaviour: "exit before asking", want: "the process ended during init: exit status 3", wantOut: "no configuration\n"},
+		{behaviour: "exit before the first request", want: "the process ended during init: exit status 3", wantOut: "no configuration\n"},
 		{behaviour: "report a failed init", want: "Extension.ConfigInvalid: REMOTE_WRITE_URL is missing"},
-		{behaviour: "never ask", timeout: 50 * time.Millisecond, want: "Sandbox.Timedout: no request for an event within 50ms"},
+		{behaviour: "no request", timeout: 50 * time.Millisecond, want: "Sandbox.Timedout: no request for an event within 50ms"},
 	} {
 		t.Run(tc.behaviour, func(t *testing.T) {
 			t.Parallel()
@@ -272,7 +272,7 @@ func TestStartFails(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		_, err := Start(ctx, function(t, "never ask"))
+		_, err := Start(ctx, function(t, "no request"))
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Start gives %v", err)
 		}

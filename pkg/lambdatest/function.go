@@ -10,24 +10,24 @@ import (
 	"time"
 )
 
-// The credentials that a function is given unless Function.Env says otherwise.
-// They open nothing. Without any, the AWS SDK would look for some on the network.
+// The default credentials of a function, which Function.Env may replace. They are not
+// valid anywhere. Without any, the AWS SDK would request some from the network.
 const (
 	AccessKeyID     = "ASIALAMBDATESTEXAMPLE"
 	SecretAccessKey = "lambdatest/not/a/secret/EXAMPLEKEY"
 	SessionToken    = "lambdatest-session-token"
 )
 
-// Function is what to run and how its environment looks. Only Path is needed.
+// Function is a program and its environment. Only Path is required.
 type Function struct {
 	// Path is the executable, the built bootstrap. Its folder is the function's
 	// working directory and LAMBDA_TASK_ROOT.
 	Path string
-	// Args are given to it. Lambda gives none.
+	// Args are its arguments. Lambda passes none.
 	Args []string
-	// Env are further variables, "name=value", which win over the ones set here.
-	// Nothing is inherited from the calling process, as an AWS_PROFILE or a proxy
-	// of a developer would change what is tested.
+	// Env are further variables, "name=value", which override those that are set here.
+	// Nothing is inherited from the calling process, because an AWS_PROFILE or a proxy of
+	// a developer would change what is tested.
 	Env []string
 	// Name is the function's; by default "ecr-remote-write".
 	Name string
@@ -35,23 +35,23 @@ type Function struct {
 	Region string
 	// AccountID is by default 123456789012.
 	AccountID string
-	// MemoryMB is what the function is told it has, by default 256. It is not
-	// enforced: see Exit.PeakRSS.
+	// MemoryMB is the memory size in the function's environment, by default 256. It is
+	// not enforced: see Exit.PeakRSS.
 	MemoryMB int
 	// LogFormat is "JSON", the default, or "Text".
 	LogFormat string
-	// LogLevel is the application log level, such as "DEBUG". It is set for JSON
-	// only, as in Lambda; "" leaves it out.
+	// LogLevel is the application log level, such as "DEBUG", or empty. As in Lambda, it
+	// is set for JSON only.
 	LogLevel string
-	// Output gets what the process writes to standard output and error, from one
-	// goroutine. nil discards it.
+	// Output receives standard output and error of the process, from one goroutine. nil
+	// discards them.
 	Output io.Writer
-	// InitTimeout is how long the process has until it asks for its first event, by
-	// default 10 s, Lambda's own.
+	// InitTimeout is the time until the first request for an event, by default 10 s as in
+	// Lambda.
 	InitTimeout time.Duration
 }
 
-// withDefaults fills what was left out and makes the path absolute.
+// withDefaults sets the defaults and makes the path absolute.
 func (f Function) withDefaults() (Function, error) {
 	path, err := filepath.Abs(f.Path)
 	if err != nil {
@@ -74,14 +74,14 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// arn is the function's, as the header of each invocation has it.
+// arn is the function's ARN, as in the header of each invocation.
 func (f Function) arn() string {
 	return fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", f.Region, f.AccountID, f.Name)
 }
 
-// environ is the environment of the process: what Lambda defines for an OS-only
-// runtime (configuration-envvars), then the function's own. AWS_EXECUTION_ENV and
-// _X_AMZN_TRACE_ID are not in it, because OS-only runtimes are not given them.
+// environ is the environment of the process: the variables of an OS-only runtime
+// (configuration-envvars), then the function's own. OS-only runtimes do not have
+// AWS_EXECUTION_ENV and _X_AMZN_TRACE_ID.
 func (f Function) environ(api string) []string {
 	root := filepath.Dir(f.Path)
 	env := []string{

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// variables runs a function that answers with its environment.
+// variables runs a function that responds with its environment.
 func variables(t *testing.T, f Function) map[string]string {
 	t.Helper()
 	env := map[string]string{}

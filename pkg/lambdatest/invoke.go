@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// Invoke gives the function one event and waits for its answer. Invocations that
-// are asked for at once run one after the other; waiting for the turn is not part
-// of the timeout, which is the function's own, like the template's Timeout.
+// Invoke sends one event to the function and waits for its response. Concurrent calls run
+// one after the other; waiting is not part of the timeout, which is that of the function,
+// like the template's Timeout.
 //
-// As in Lambda an invocation lasts until the function asks for the next event. If
-// the timeout passes before that, the process is killed and the result has a
-// FunctionError of type TypeTimedOut.
+// As in Lambda an invocation lasts until the function requests the next event. If the
+// timeout passes before that, the process is killed and the result has a FunctionError of
+// type TypeTimedOut.
 //
-// What the function answers is in the Result, its failure too. The error is not nil
-// when there is no answer: an *ExitError when the process ended on its own, then
-// also with a FunctionError; ErrEnded when it was gone before; the cause of ctx when
-// that ended. An event cannot be taken back, so then the process is killed.
+// The Result has the function's response or failure. Without a response the error is not
+// nil: an *ExitError if the process ended, then also with a FunctionError; ErrEnded if it
+// had ended before; the cause of ctx if that ended. An event cannot be taken back, so in
+// that case the process is killed.
 func (e *Environment) Invoke(ctx context.Context, payload []byte, timeout time.Duration) (Result, error) {
 	if timeout <= 0 {
-		return Result{}, fmt.Errorf("invoke %s: a timeout of %s leaves no time", e.function.Name, timeout)
+		return Result{}, fmt.Errorf("invoke %s: the timeout %s is not positive", e.function.Name, timeout)
 	}
 	select {
 	case e.turn <- struct{}{}:
@@ -42,9 +42,9 @@ func (e *Environment) Invoke(ctx context.Context, payload []byte, timeout time.D
 		id:       requestID(),
 		payload:  payload,
 		deadline: started.Add(timeout),
-		answer:   make(chan answer, 1),
+		response: make(chan response, 1),
 	}
-	e.waiting.given <- inv // has room: a request gets one event
+	e.waiting.event <- inv // does not block: a request gets one event
 	result := Result{RequestID: inv.id}
 	err := e.await(ctx, inv, timeout, &result)
 	result.Duration = time.Since(started)
@@ -54,35 +54,35 @@ func (e *Environment) Invoke(ctx context.Context, payload []byte, timeout time.D
 	return result, err
 }
 
-// await fills the result when the function has answered and asks for the next
-// event, or when it no longer can.
+// await sets the result when the function has responded and requests the next event, or
+// when it no longer can.
 func (e *Environment) await(ctx context.Context, inv *invocation, timeout time.Duration, result *Result) error {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
-	answered := false
-	take := func(a answer) {
-		answered = true
-		result.Payload, result.FunctionError = a.payload, a.err
+	responded := false
+	take := func(r response) {
+		responded = true
+		result.Payload, result.FunctionError = r.payload, r.err
 	}
 	for {
-		// Only who has answered may ask: see api.next.
+		// The next request comes after the response: see api.next.
 		select {
-		case a := <-inv.answer:
-			take(a)
-		case e.waiting = <-e.api.asks:
+		case r := <-inv.response:
+			take(r)
+		case e.waiting = <-e.api.requests:
 			select {
-			case a := <-inv.answer:
-				take(a)
+			case r := <-inv.response:
+				take(r)
 			default:
 			}
 			return nil
 		case <-e.exited:
 			select { // a panic is posted, then the process ends
-			case a := <-inv.answer:
-				take(a)
+			case r := <-inv.response:
+				take(r)
 			default:
 			}
-			if answered {
+			if responded {
 				return nil
 			}
 			result.FunctionError = &FunctionError{
@@ -114,12 +114,12 @@ func requestID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// traceID is an X-Ray tracing header of a request that is not sampled.
+// traceID is the X-Ray tracing header of a request that is not sampled.
 func traceID(now time.Time) string {
 	return fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=0", now.Unix(), hexID(12), hexID(8))
 }
 
-// hexID gives n random bytes as text.
+// hexID returns n random bytes in hexadecimal.
 func hexID(n int) string {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // never fails

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// seen is what a function tells about the invocation it got.
+// seen is what a function reports about its invocation.
 type seen struct {
 	Event     json.RawMessage `json:"event"`
 	RequestID string          `json:"requestId"`
@@ -46,7 +46,7 @@ type seen struct {
 // return as long as the runtime is served.
 func beFunction(name string) {
 	switch name {
-	case "exit before asking":
+	case "exit before the first request":
 		fmt.Fprintln(os.Stderr, "no configuration")
 		os.Exit(3)
 	case "report a failed init":
@@ -57,7 +57,7 @@ func beFunction(name string) {
 			fmt.Fprintln(os.Stderr, resp, err)
 		}
 		os.Exit(1)
-	case "never ask":
+	case "no request":
 		select {}
 	case "ignore SIGTERM":
 		signal.Ignore(syscall.SIGTERM)

@@ -12,31 +12,31 @@ import (
 	"syscall"
 )
 
-// memory keeps the most memory that a process was seen to have had.
+// memory records the peak memory of a process.
 //
-// The kernel's own account at the end, ru_maxrss, will not do on Linux: until exec
-// a child shares its parent's memory, and exec counts that too. A test that holds
-// 300 MB would see 300 MB for a function of ten. VmHWM of proc_pid_status(5) starts
-// anew with exec, but is there only as long as the process: hence sampling.
+// The kernel's value at the end, ru_maxrss, is wrong on Linux: until exec a child shares
+// its parent's memory, which is counted. With a test of 300 MB a function of 10 MB would
+// have 300 MB. VmHWM of proc_pid_status(5) is reset by exec, but exists only as long as the
+// process, so it is sampled.
 type memory struct {
 	pid  atomic.Int64 // 0 until the process has started
 	peak atomic.Int64 // bytes
 }
 
-// sample looks once more. It is for moments when the process is known to live.
+// sample reads the peak so far. The process must be running.
 func (m *memory) sample() {
 	pid := m.pid.Load()
 	if pid == 0 {
 		return
 	}
-	// VmHWM only grows, and a sample that comes late can only miss a little.
+	// VmHWM only grows.
 	if hwm := vmHWM(pid); hwm > m.peak.Load() {
 		m.peak.Store(hwm)
 	}
 }
 
-// atEnd is the peak of a process that has ended: the best sample, or where there
-// is none (no /proc, or a process that never asked for anything) ru_maxrss.
+// atEnd is the peak of a process that has ended: the largest sample, or ru_maxrss without
+// one (no /proc, or no request for an event).
 func (m *memory) atEnd(s *os.ProcessState) int64 {
 	if peak := m.peak.Load(); peak > 0 {
 		return peak
@@ -51,7 +51,7 @@ func (m *memory) atEnd(s *os.ProcessState) int64 {
 	return int64(usage.Maxrss) << 10 //nolint:unconvert // not int64 on every system
 }
 
-// vmHWM reads a process's peak resident set size in bytes; 0 when it cannot be told.
+// vmHWM reads a process's peak resident set size in bytes; 0 if it is unknown.
 func vmHWM(pid int64) int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -10,55 +10,54 @@ import (
 	"time"
 )
 
-// The error types that Lambda itself gives, when not the function but what runs
-// it has failed.
+// The error types of Lambda itself, for failures outside of the function.
 const (
-	// TypeTimedOut is the type when the deadline passed.
+	// TypeTimedOut: the deadline passed.
 	TypeTimedOut = "Sandbox.Timedout"
-	// TypeExited is the type when the process ended without an answer.
+	// TypeExited: the process ended without a response.
 	TypeExited = "Runtime.ExitError"
-	// TypeTooLarge is the type when the response was over MaxResponseBytes.
+	// TypeTooLarge: the response was larger than MaxResponseBytes.
 	TypeTooLarge = "Function.ResponseSizeTooLarge"
 )
 
-// ErrEnded is returned for an invocation of an environment whose process is no
-// longer there. Lambda would start another one; here the caller does, with Start.
+// ErrEnded is the error of an invocation after the process has ended. Lambda would start
+// another one; here the caller does, with Start.
 var ErrEnded = errors.New("the execution environment has ended")
 
-// Result is what one invocation came to.
+// Result is the result of one invocation.
 type Result struct {
-	// RequestID is the invocation's, as the function's logs show it.
+	// RequestID is the invocation's, as in the function's logs.
 	RequestID string
-	// Payload is what the function posted, its response or its error, as it is. It
-	// is nil when nothing was posted.
+	// Payload is the body that the function posted, a response or an error; nil if there
+	// was none.
 	Payload []byte
-	// FunctionError is nil when the function succeeded.
+	// FunctionError is nil if the function succeeded.
 	FunctionError *FunctionError
-	// Duration is the time from handing over the event until the function asked for
-	// the next one, or ended.
+	// Duration is the time from sending the event until the function requested the next
+	// one, or ended.
 	Duration time.Duration
 }
 
-// FunctionError is a failure as Lambda shows it to the one who invoked: what the
-// handler returned, a panic, or a type of Lambda's own, see TypeTimedOut.
+// FunctionError is a failure as Lambda returns it to the caller: the handler's error, a
+// panic, or a type of Lambda's own, see TypeTimedOut.
 type FunctionError struct {
 	Type       string          `json:"errorType"`
 	Message    string          `json:"errorMessage"`
 	StackTrace json.RawMessage `json:"stackTrace,omitempty"`
 }
 
-// Error gives the type and the message.
+// Error returns the type and the message.
 func (e *FunctionError) Error() string { return e.Type + ": " + e.Message }
 
-// ExitError says that the process ended although an answer was due.
+// ExitError is the error that the process ended although a response was due.
 type ExitError struct {
-	// During tells in a few words what was going on.
+	// During is what was in progress, in a few words.
 	During string
-	// Exit is how it ended.
+	// Exit is how the process ended.
 	Exit Exit
 }
 
-// Error gives what was going on and the exit status or signal.
+// Error returns what was in progress and the exit status or signal.
 func (e *ExitError) Error() string {
 	return fmt.Sprintf("the process ended during %s: %s", e.During, e.Exit.State)
 }
@@ -67,8 +66,7 @@ func (e *ExitError) Error() string {
 type Exit struct {
 	// State has the exit code or signal and the processor time.
 	State *os.ProcessState
-	// PeakRSS is the most memory the process had resident, in bytes. On Linux it is
-	// taken when the function asks for an event, posts an error, or is about to be
-	// stopped, so that what it used after that is not in it.
+	// PeakRSS is the peak resident memory of the process, in bytes. On Linux it is read
+	// when the function requests an event or posts an error, and before it is stopped.
 	PeakRSS int64
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/prometheus/prometheus/rules"
 )
 
-// Alerts evaluates the alerting rules of one file as the rule manager of
-// Prometheus does, but only when the test says so. Unlike the manager it stores
-// no ALERTS series, so that the database holds just what was sent to it.
+// Alerts evaluates the alerting rules of one file as the rule manager of Prometheus does,
+// but only on request. Unlike the manager it stores no ALERTS series, so the database
+// contains only what was sent to it.
 type Alerts struct {
 	prometheus *Prometheus
 	rules      []*rules.AlertingRule
@@ -28,17 +28,17 @@ type Alert struct {
 	Labels map[string]string
 	// Annotations have their templates filled in.
 	Annotations map[string]string
-	// Firing is false while the alert is pending, that is until its expression
-	// has held for the time that the rule's `for` asks for.
+	// Firing is false while the alert is pending, that is until its expression has held
+	// for the rule's `for`.
 	Firing bool
 	// Value is that of the expression when it was evaluated last.
 	Value float64
-	// ActiveAt is the evaluation at which the expression began to hold.
+	// ActiveAt is the time of the first evaluation at which the expression held.
 	ActiveAt time.Time
 }
 
-// LoadAlerts reads a rule file in Prometheus' YAML form, with all of the checks
-// of Prometheus. Recording rules are refused: nothing would store their result.
+// LoadAlerts reads a rule file in Prometheus' YAML form, with all checks of Prometheus.
+// Recording rules are refused, because nothing would store their results.
 func (p *Prometheus) LoadAlerts(path string) (*Alerts, error) {
 	manager := rules.NewManager(&rules.ManagerOptions{Logger: p.logger, Parser: p.parser})
 	groups, errs := manager.LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, path)
@@ -60,10 +60,9 @@ func (p *Prometheus) LoadAlerts(path string) (*Alerts, error) {
 }
 
 // Eval evaluates every rule once, at the given time, and returns the alerts that
-// are then active, pending or firing, in the order of their labels. A rule
-// remembers since when its expression holds, so call Eval with rising times, as
-// often as a rule group's interval would have it. A rule that fails leaves its
-// alerts as they were and the others are evaluated all the same.
+// are then active, pending or firing, in the order of their labels. A rule remembers since
+// when its expression holds, so call Eval with increasing times, at the interval of the
+// rule group. A rule that fails keeps its alerts, and the others are still evaluated.
 func (a *Alerts) Eval(ctx context.Context, at time.Time) ([]Alert, error) {
 	var active []*rules.Alert
 	var errs []error

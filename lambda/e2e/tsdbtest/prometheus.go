@@ -1,7 +1,7 @@
 // Package tsdbtest runs a real Prometheus inside a test: its time series
 // database, its remote-write receiver on 127.0.0.1, its PromQL engine and its
-// alerting rules. What a test reads back is therefore what a user's query would
-// see, with Prometheus' own judgement of late, repeated and ended samples.
+// alerting rules. A test therefore reads what a user's query would return, after
+// Prometheus' own handling of late, repeated and stale samples.
 package tsdbtest
 
 import (
@@ -31,8 +31,8 @@ const (
 	// (AMP) gives a workspace, for Options.Path.
 	AMPPath = "/workspaces/ws-0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0/api/v1/remote_write"
 
-	// AMPOutOfOrderWindow is how late a sample may be that AMP still takes by
-	// default, for Options.OutOfOrderWindow.
+	// AMPOutOfOrderWindow is how late a sample may be for AMP to accept it by default,
+	// for Options.OutOfOrderWindow.
 	AMPOutOfOrderWindow = 60 * time.Second
 
 	// Lookback is how long a series that is no longer sent stays visible to
@@ -42,31 +42,30 @@ const (
 	Lookback = 5 * time.Minute
 )
 
-// maxQuerySamples and queryTimeout are Prometheus' own defaults. A query over
-// the largest registry that the tests use stays far below both.
+// maxQuerySamples and queryTimeout are Prometheus' own defaults. A query on the largest
+// registry of the tests stays far below both.
 const (
 	maxQuerySamples = 50_000_000
 	queryTimeout    = 2 * time.Minute
 )
 
-// Options say how the receiver differs from a Prometheus with its defaults. The
-// zero value is such a Prometheus.
+// Options are the differences to a Prometheus with its defaults, which is the zero value.
 type Options struct {
 	// OutOfOrderWindow is how much older than the newest sample of its series a
 	// sample may be. At zero, as by default in Prometheus, any older sample is
 	// refused with 400.
 	OutOfOrderWindow time.Duration
 
-	// Path is where remote writes are taken, DefaultPath if empty. Any other
-	// path answers 404.
+	// Path is that of the remote-write endpoint, DefaultPath if empty. Requests to any
+	// other path get 404.
 	Path string
 
-	// Only1 answers 415 to Remote-Write 2.0, as a Prometheus does in which that is
-	// not switched on.
+	// Only1 responds to Remote-Write 2.0 with 415, as a Prometheus does in which 2.0 is
+	// not enabled.
 	Only1 bool
 
-	// NoSocket leaves the listening out: only clients with Transport reach it. So
-	// it can be used in a bubble of testing/synctest, in which it is started.
+	// NoSocket does not listen: only clients with Transport reach the receiver, which can
+	// then be used in the bubble of testing/synctest in which it is started.
 	NoSocket bool
 }
 
@@ -76,7 +75,7 @@ type Prometheus struct {
 	db     *tsdb.DB
 	engine *promql.Engine
 	parser parser.Parser
-	// handler takes what is written, server listens for it; nil with NoSocket.
+	// handler receives remote writes, server listens for them; nil with NoSocket.
 	handler http.Handler
 	server  *httptest.Server
 	path    string
@@ -93,17 +92,16 @@ func Start(tb testing.TB, opts Options) *Prometheus {
 	}
 	logger := slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 
-	// The default block of two hours stays, although longer ones are usual in
-	// tests: half of it is how old the first sample of a series may be, and one
-	// hour is AMP's limit too.
+	// The default block of two hours, although longer ones are usual in tests: the first
+	// sample of a series may be half as old, and one hour is AMP's limit too.
 	dbOptions := tsdb.DefaultOptions()
 	dbOptions.OutOfOrderTimeWindow = opts.OutOfOrderWindow.Milliseconds()
 	db, err := tsdb.Open(tb.TempDir(), logger, nil, dbOptions, nil)
 	if err != nil {
 		tb.Fatalf("open the Prometheus database: %v", err)
 	}
-	// Samples carry the times that the test gives them, so a compaction by the
-	// wall clock would only add chance.
+	// Samples have the times that the test gives them; a compaction by the wall clock
+	// would make results depend on the time of day.
 	db.DisableCompactions()
 
 	promqlParser := parser.NewParser(parser.Options{})
@@ -143,8 +141,8 @@ func Start(tb testing.TB, opts Options) *Prometheus {
 	return p
 }
 
-// close ends the receiver before the database, so that no request meets a
-// closed one.
+// close closes the receiver before the database, so that no request uses a closed
+// database.
 func (p *Prometheus) close() error {
 	if p.server != nil {
 		p.server.Close()
@@ -152,7 +150,7 @@ func (p *Prometheus) close() error {
 	return errors.Join(p.engine.Close(), p.db.Close())
 }
 
-// URL is the remote-write endpoint. It takes Remote-Write 1.0 and 2.0, see
+// URL is the remote-write endpoint. It accepts Remote-Write 1.0 and 2.0, see
 // https://prometheus.io/docs/specs/prw/remote_write_spec/.
 func (p *Prometheus) URL() string {
 	if p.server == nil {
@@ -167,16 +165,16 @@ func (p *Prometheus) Transport() http.RoundTripper { return direct{p.handler} }
 // direct is a transport without a network.
 type direct struct{ http.Handler }
 
-// RoundTrip hands the request to the handler and returns its answer.
+// RoundTrip hands the request to the handler and returns its response.
 func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer r.Body.Close()
 	}
 	recorder := httptest.NewRecorder()
 	d.ServeHTTP(recorder, r)
-	answer := recorder.Result()
-	answer.Request = r
-	return answer, nil
+	response := recorder.Result()
+	response.Request = r
+	return response, nil
 }
 
 // Series is one series with its value at one time.
@@ -186,10 +184,10 @@ type Series struct {
 	Value  float64
 }
 
-// Append stores one sample of each series at the given time, as a scrape would:
-// it stands for the targets beside us, such as kube-state-metrics. Either all
-// samples are stored or none. An error tells which series was refused and why; a
-// series given twice is refused, where the database would quietly drop one value.
+// Append stores one sample of each series at the given time, as a scrape of another
+// target such as kube-state-metrics would. Either all samples are stored or none. The
+// error names the refused series and the reason; a duplicate series is refused, where the
+// database would silently drop one value.
 func (p *Prometheus) Append(ctx context.Context, at time.Time, series ...Series) error {
 	app := p.db.Appender(ctx)
 	seen := make(map[string]bool, len(series))
@@ -200,8 +198,7 @@ func (p *Prometheus) Append(ctx context.Context, at time.Time, series ...Series)
 			return errors.Join(err, app.Rollback())
 		}
 		seen[key] = true
-		// Prometheus, too, drops labels without a value at a scrape. Kept, they
-		// would be told apart in results only by their looks.
+		// Prometheus also drops labels without a value at a scrape.
 		if _, err := app.Append(0, s.Labels.WithoutEmpty(), at.UnixMilli(), s.Value); err != nil {
 			err = fmt.Errorf("append %s at %s: %w", key, at, err)
 			return errors.Join(err, app.Rollback())

@@ -50,12 +50,12 @@ func TestLateSamples(t *testing.T) {
 			t.Parallel()
 			p := Start(t, Options{OutOfOrderWindow: test.window})
 			for i, push := range test.pushes {
-				status, answer, err := WriteV1(t.Context(), p.URL(), start.Add(push.after), series(push.value, "a"))
+				status, response, err := WriteV1(t.Context(), p.URL(), start.Add(push.after), series(push.value, "a"))
 				if err != nil {
 					t.Fatal(err)
 				}
 				if status != push.status {
-					t.Errorf("push %d: status %d (%s), want %d", i, status, answer, push.status)
+					t.Errorf("push %d: status %d (%s), want %d", i, status, response, push.status)
 				}
 			}
 		})
@@ -74,12 +74,12 @@ func TestFirstSampleTooOld(t *testing.T) {
 		{start.Add(-time.Hour), "b", 204},
 		{start.Add(-time.Hour - time.Millisecond), "c", 400},
 	} {
-		status, answer, err := WriteV1(t.Context(), p.URL(), write.at, series(1, write.name))
+		status, response, err := WriteV1(t.Context(), p.URL(), write.at, series(1, write.name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if status != write.status {
-			t.Errorf("first sample of %s at %s: status %d (%s), want %d", write.name, write.at, status, answer, write.status)
+			t.Errorf("first sample of %s at %s: status %d (%s), want %d", write.name, write.at, status, response, write.status)
 		}
 	}
 }
@@ -100,13 +100,13 @@ func TestRemoteWrite2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, answer, err := post(t.Context(), p.URL(), body,
+	status, response, err := post(t.Context(), p.URL(), body,
 		"application/x-protobuf;proto=io.prometheus.write.v2.Request", "2.0.0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if status != http.StatusNoContent {
-		t.Fatalf("status %d (%s), want 204", status, answer)
+		t.Fatalf("status %d (%s), want 204", status, response)
 	}
 	wantLive(t, p, start, Vector{`a{name="x"}`: 7})
 }
@@ -215,12 +215,12 @@ func TestAppendAllOrNothing(t *testing.T) {
 func TestTwiceInOneRequest(t *testing.T) {
 	t.Parallel()
 	p := Start(t, Options{})
-	status, answer, err := WriteV1(t.Context(), p.URL(), start, series(1, "a"), series(2, "a"))
+	status, response, err := WriteV1(t.Context(), p.URL(), start, series(1, "a"), series(2, "a"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if status != http.StatusNoContent {
-		t.Errorf("status %d (%s), want 204", status, answer)
+		t.Errorf("status %d (%s), want 204", status, response)
 	}
 	wantLive(t, p, start, Vector{"a": 1})
 }

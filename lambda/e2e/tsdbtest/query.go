@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,12 +18,12 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
 
-// Vector holds the value of each series at one time, under the Key of its
-// labels. As a map of text it is written by hand, compared and printed with ease.
+// Vector holds the value of each series at one time, by the Key of its labels, a text
+// that is easy to write, compare and print.
 type Vector map[string]float64
 
-// Matrix holds the points of each series over some time, oldest first, under
-// the Key of its labels.
+// Matrix holds the points of each series over some time, oldest first, by the Key of its
+// labels.
 type Matrix map[string][]Point
 
 // Point is one sample of a series.
@@ -40,16 +41,30 @@ type Point struct {
 // labels sorted and without those that are empty. A result that has no name is
 // only the part in braces, which is there even when no label is.
 func Key(ls labels.Labels) string {
-	name := ls.Get(model.MetricNameLabel)
-	rest := ls.MatchLabels(false, model.MetricNameLabel).WithoutEmpty()
-	if name != "" && rest.IsEmpty() {
-		return name
+	key := make([]byte, 0, 512)
+	key = append(key, ls.Get(model.MetricNameLabel)...)
+	separator := byte('{')
+	ls.Range(func(l labels.Label) {
+		if l.Name == model.MetricNameLabel || l.Value == "" {
+			return
+		}
+		key = append(key, separator)
+		key = append(key, l.Name...)
+		key = append(key, '=')
+		key = strconv.AppendQuote(key, l.Value)
+		separator = ','
+	})
+	switch {
+	case separator == ',':
+		key = append(key, '}')
+	case len(key) == 0:
+		return "{}"
 	}
-	return name + rest.StringNoSpace()
+	return string(key)
 }
 
-// KeyOf is Key for a name, empty if the result of a query has none, and pairs
-// of label name and value in any order. It panics if a value is missing.
+// KeyOf is the Key of a name, empty for a query result without one, and of pairs of label
+// name and value in any order. It panics if a value is missing.
 func KeyOf(name string, pairs ...string) string {
 	b := labels.NewBuilder(labels.FromStrings(pairs...))
 	b.Set(model.MetricNameLabel, name)
@@ -125,15 +140,15 @@ func (p *Prometheus) Range(ctx context.Context, expr string, from, to time.Time,
 	return result, nil
 }
 
-// Live lists every series that a query at this time would see, whatever its
-// name: its last sample is younger than Lookback and no staleness marker.
+// Live returns every series that a query at this time would see: its last sample is
+// younger than Lookback and no staleness marker.
 func (p *Prometheus) Live(ctx context.Context, at time.Time) (Vector, error) {
 	return p.Instant(ctx, `{__name__=~".+"}`, at)
 }
 
-// Samples lists what is stored from one time to another, both included, of the
-// series that match a selector such as `aws_ecr_repository_info{name="a"}`. In
-// contrast to a query it shows staleness markers.
+// Samples returns the samples from one time to another, both included, of the series that
+// match a selector such as `aws_ecr_repository_info{name="a"}`. Unlike a query it includes
+// staleness markers.
 func (p *Prometheus) Samples(ctx context.Context, selector string, from, to time.Time) (_ Matrix, err error) {
 	matchers, err := p.parser.ParseMetricSelector(selector)
 	if err != nil {
@@ -157,8 +172,7 @@ func (p *Prometheus) Samples(ctx context.Context, selector string, from, to time
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", Key(series.Labels()), err)
 		}
-		// A series whose samples all lie outside the time asked for is found
-		// by its labels and has no points.
+		// A series is also found if all its samples are outside of that time.
 		if len(points) > 0 {
 			result[Key(series.Labels())] = points
 		}
@@ -189,8 +203,8 @@ func newPoint(ms int64, v float64) Point {
 	return p
 }
 
-// StaleMarker is the value of a sample that ends its series. Only its bits tell
-// it from any other NaN.
+// StaleMarker is the value of a sample that ends its series. It differs from any other NaN
+// only in its bits.
 func StaleMarker() float64 { return math.Float64frombits(value.StaleNaN) }
 
 // String lists the series in the text format, one a line, sorted.

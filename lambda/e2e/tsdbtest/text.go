@@ -12,7 +12,7 @@ import (
 // ParseText reads series from the Prometheus text format, see
 // https://prometheus.io/docs/instrumenting/exposition_formats/. It refuses what
 // Prometheus refuses, and also a series that appears twice and a sample with a
-// time of its own, since the test says when a sample was taken.
+// timestamp, because the test gives the times.
 func ParseText(text []byte) ([]Series, error) {
 	p := textparse.NewPromParser(text, labels.NewSymbolTable(), false)
 	seen := map[string]bool{}
@@ -45,7 +45,7 @@ func ParseText(text []byte) ([]Series, error) {
 	}
 }
 
-// VectorOf gives series the form that Instant and Live answer in.
+// VectorOf converts series into the result type of Instant and Live.
 func VectorOf(series []Series) Vector {
 	v := make(Vector, len(series))
 	for _, s := range series {

@@ -13,15 +13,14 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 )
 
-// maxAnswer is how much of an answer's body is kept, in bytes.
-const maxAnswer = 4 << 10
+// maxBody is how much of a response's body is kept, in bytes.
+const maxBody = 4 << 10
 
 // WriteV1 sends one sample of each series, all at the same time, in a single
-// Remote-Write 1.0 request built from Prometheus' own types. It returns the
-// status and the text of the answer, whatever they are; the error is only about
-// not getting one. It is a second opinion beside the sender under test and
-// plays other senders.
-func WriteV1(ctx context.Context, endpoint string, at time.Time, series ...Series) (status int, answer string, err error) {
+// Remote-Write 1.0 request built from Prometheus' own types. It returns the status and the
+// body of the response, whatever they are; the error is non-nil only without a response.
+// It is a second opinion beside the sender under test.
+func WriteV1(ctx context.Context, endpoint string, at time.Time, series ...Series) (status int, body string, err error) {
 	var req prompb.WriteRequest
 	for _, s := range series {
 		ts := prompb.TimeSeries{Samples: []prompb.Sample{{Timestamp: at.UnixMilli(), Value: s.Value}}}
@@ -30,11 +29,11 @@ func WriteV1(ctx context.Context, endpoint string, at time.Time, series ...Serie
 		})
 		req.Timeseries = append(req.Timeseries, ts)
 	}
-	body, err := req.Marshal()
+	message, err := req.Marshal()
 	if err != nil {
 		return 0, "", fmt.Errorf("encode %d series: %w", len(series), err)
 	}
-	return post(ctx, endpoint, body, "application/x-protobuf", "0.1.0")
+	return post(ctx, endpoint, message, "application/x-protobuf", "0.1.0")
 }
 
 // post compresses and sends a body in the form that both versions share.
@@ -53,9 +52,9 @@ func post(ctx context.Context, endpoint string, body []byte, contentType, versio
 		return 0, "", fmt.Errorf("remote write: %w", err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
-		return resp.StatusCode, "", fmt.Errorf("remote write: read the answer %s: %w", resp.Status, err)
+		return resp.StatusCode, "", fmt.Errorf("remote write: read the response %s: %w", resp.Status, err)
 	}
-	return resp.StatusCode, string(answer), nil
+	return resp.StatusCode, string(text), nil
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// An image is pushed, scanned and deleted, and then another; each time with the event
-// of it, and an answer that does not show it is told from one that does.
-func TestLife(t *testing.T) {
+// TestImageEvents: an image is pushed, scanned and deleted, and then another, each time with
+// its event; a result that does not show the change is an error.
+func TestImageEvents(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	r, err := startRegistry(now)
@@ -26,7 +26,7 @@ func TestLife(t *testing.T) {
 	images := map[string]bool{}
 	for i := range 6 {
 		now = now.Add(time.Second)
-		c, err := r.live(now)
+		c, err := r.next(now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,15 +43,15 @@ func TestLife(t *testing.T) {
 		if err := json.Unmarshal(c.event, &event); err != nil {
 			t.Fatal(err)
 		}
-		if event.Detail.Repository != r.life.repository || event.Detail.Digest != r.life.digest || !strings.Contains(c.promQL, r.URI(c.image)) {
+		if event.Detail.Repository != r.image.repository || event.Detail.Digest != r.image.digest || !strings.Contains(c.promQL, r.URI(c.image)) {
 			t.Errorf("image %s: event %s, query %s", c.image, c.event, c.promQL)
 		}
-		scan, scanned := r.Scan(r.life.repository, r.life.digest, now)
+		scan, scanned := r.Scan(r.image.repository, r.image.digest, now)
 		var counts []sample
 		for severity, n := range scan.Counts {
 			counts = append(counts, sample{labels: map[string]string{"severity": severity}, value: float64(n)})
 		}
-		steps := []struct {
+		wants := []struct {
 			what, detailType, action, status string
 			good, bad                        []sample
 		}{
@@ -59,21 +59,21 @@ func TestLife(t *testing.T) {
 			{"scanned", "ECR Image Scan", "", "COMPLETE", append(counts, size...), size},
 			{"deleted", "ECR Image Action", "DELETE", "", nil, size},
 		}
-		want := steps[i%3]
+		want := wants[i%3]
 		if c.what != want.what || event.DetailType != want.detailType || event.Detail.Action != want.action {
 			t.Errorf("%s, event %s %s, want %s, event %s %s", c.what, event.DetailType, event.Detail.Action, want.what, want.detailType, want.action)
 		}
 		if scan.Status != want.status || scanned != (want.status != "") || !cmp.Equal(scan.Counts, event.Detail.Counts) {
 			t.Errorf("%s: scan %+v, event %s, want status %s", c.what, scan, c.event, want.status)
 		}
-		if shows, err := c.shows(summary{Ended: 7}, want.good); err != nil || shows == "" {
+		if shows, err := c.check(summary{Ended: 7}, want.good); err != nil || shows == "" {
 			t.Errorf("%s: %q, error %v", c.what, shows, err)
 		}
-		if shows, err := c.shows(summary{Ended: 7}, want.bad); err == nil {
+		if shows, err := c.check(summary{Ended: 7}, want.bad); err == nil {
 			t.Errorf("%s: %q, want an error", c.what, shows)
 		}
 		if c.what == "deleted" {
-			if shows, err := c.shows(summary{}, nil); err == nil {
+			if shows, err := c.check(summary{}, nil); err == nil {
 				t.Errorf("nothing ended: %q, want an error", shows)
 			}
 		}

@@ -9,26 +9,26 @@ import (
 	"path/filepath"
 )
 
-// question is a PromQL query that someone with a registry has, and how its answer is
-// shown: as a table here and as a graph in the UI.
-type question struct {
+// namedQuery is a PromQL query that users of a registry have, and how its result is shown:
+// as a table here and as a graph in the UI.
+type namedQuery struct {
 	title  string
 	promQL string
-	labels []string // the table's columns beside the value
+	labels []string // the columns of the table before the value
 	unit   string   // of the value
-	digits int      // of it, after the point
+	digits int      // of the value after the decimal point
 }
 
-// questions are the three that are asked. An image is one digest, however many tags
-// it has, hence the inner aggregations.
-var questions = []question{
+// queries are those that are shown. The inner aggregations count an image once, however
+// many tags it has.
+var queries = []namedQuery{
 	{
 		title:  "Largest repositories",
 		promQL: `topk(5, sum by (name) (max by (name, digest) (aws_ecr_image_size_in_bytes))) / 1e9`,
 		labels: []string{"name"}, unit: "GB", digits: 1,
 	},
 	{
-		title:  "Most CRITICAL and HIGH findings in what is tagged latest",
+		title:  "Most CRITICAL and HIGH findings in images tagged latest",
 		promQL: `topk(5, max by (name) (sum by (name, digest) (aws_ecr_image_scan_severity_count{tag="latest", severity=~"CRITICAL|HIGH"})))`,
 		labels: []string{"name"}, unit: "findings",
 	},
@@ -59,10 +59,10 @@ type panel struct {
 	Width int `json:"width"`
 }
 
-// writeDashboard writes the dashboard of the questions into a folder that it makes.
-func writeDashboard(folder string, questions []question) error {
+// writeDashboard writes the dashboard of the queries into a new folder.
+func writeDashboard(folder string, queries []namedQuery) error {
 	var row dashboardRow
-	for _, q := range questions {
+	for _, q := range queries {
 		row.Panels = append(row.Panels, panel{Title: q.title, Unit: q.unit, Expr: []string{q.promQL}, Width: 6})
 	}
 	text, err := json.MarshalIndent(dashboard{Title: "ecr-remote-write", Rows: []dashboardRow{row}}, "", "  ")

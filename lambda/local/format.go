@@ -13,37 +13,37 @@ import (
 	"unicode/utf8"
 )
 
-// indent is what stands before every line below a headline.
+// indent is the indentation of lines below a headline.
 const indent = "  "
 
-// writeAnswer writes a question, its query and the answer as a table, the largest
-// value first.
-func writeAnswer(w io.Writer, q question, answer []sample) {
+// writeResult writes the title of a query, the query, and its result as a table, the
+// largest value first.
+func writeResult(w io.Writer, q namedQuery, result []sample) {
 	headline(w, q.title)
 	fmt.Fprintf(w, "%s%s\n\n", indent, q.promQL)
-	if len(answer) == 0 {
+	if len(result) == 0 {
 		fmt.Fprintf(w, "%s(no series)\n", indent)
 		return
 	}
-	answer = slices.Clone(answer)
-	slices.SortFunc(answer, func(a, b sample) int {
+	result = slices.Clone(result)
+	slices.SortFunc(result, func(a, b sample) int {
 		return cmp.Or(-cmp.Compare(a.value, b.value), slices.Compare(q.row(a), q.row(b)))
 	})
 	values := []string{q.unit}
-	for _, s := range answer {
+	for _, s := range result {
 		values = append(values, strconv.FormatFloat(s.value, 'f', q.digits, 64))
 	}
 	alignRight(values)
 	table := newTable(w)
 	writeRow(table, append(slices.Clone(q.labels), values[0]))
-	for i, s := range answer {
+	for i, s := range result {
 		writeRow(table, append(q.row(s), values[i+1]))
 	}
-	_ = table.Flush() // the terminal's trouble is not ours
+	_ = table.Flush() // errors of the terminal are ignored
 }
 
-// row is what stands before the value.
-func (q *question) row(s sample) []string {
+// row are the cells before the value.
+func (q *namedQuery) row(s sample) []string {
 	row := make([]string, 0, len(q.labels)+1)
 	for _, label := range q.labels {
 		row = append(row, s.labels[label])
@@ -51,7 +51,7 @@ func (q *question) row(s sample) []string {
 	return row
 }
 
-// newTable returns a writer of columns, which cells reach with a tab between them.
+// newTable returns a writer that aligns cells separated by tabs.
 func newTable(w io.Writer) *tabwriter.Writer {
 	const gap = 3
 	return tabwriter.NewWriter(w, 0, 0, gap, ' ', 0)
@@ -61,7 +61,7 @@ func writeRow(table io.Writer, cells []string) {
 	fmt.Fprintf(table, "%s%s\n", indent, strings.Join(cells, "\t"))
 }
 
-// alignRight pads texts to the width of the widest.
+// alignRight pads texts on the left to the same width.
 func alignRight(texts []string) {
 	width := 0
 	for _, text := range texts {
@@ -72,7 +72,7 @@ func alignRight(texts []string) {
 	}
 }
 
-// byteSize writes a number of bytes with three digits or so, and a unit of 1000.
+// byteSize formats a number of bytes with two or three digits and a decimal unit.
 func byteSize(n float64) string {
 	units := []string{"B", "kB", "MB", "GB", "TB", "PB"}
 	for n >= 999.5 && len(units) > 1 {
@@ -85,7 +85,7 @@ func byteSize(n float64) string {
 	return strconv.FormatFloat(n, 'f', digits, 64) + " " + units[0]
 }
 
-// grouped writes a number with a comma between groups of three digits.
+// grouped formats a number with commas between groups of three digits.
 func grouped(n int) string {
 	text := strconv.Itoa(n)
 	first := 0
@@ -98,7 +98,7 @@ func grouped(n int) string {
 	return text
 }
 
-// plural writes a number and what it is of.
+// plural formats a number with its noun.
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
