@@ -33,7 +33,7 @@ type summary struct {
 	Failed       int               `json:"failed"`
 	Left         int               `json:"left"`
 	Scans        scans             `json:"scans"`
-	Events       *eventCounts      `json:"notices"`
+	Events       *eventCounts      `json:"events"`
 	Series       int               `json:"series"`
 	Ended        int               `json:"ended"`
 	Accepted     int               `json:"accepted"`
