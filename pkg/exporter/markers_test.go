@@ -13,6 +13,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 )
 
 // stale says of each series of a tag whether its last sample is a marker.
@@ -121,6 +122,56 @@ func TestMarkers(t *testing.T) {
 		w.check(err)
 		w.wantStale("latest", 1, 1)
 	})
+}
+
+// A changed setting ends what it hides or labels differently, in the first run of the new
+// environment, in which nothing is read.
+func TestChangedSettings(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*inventory.Shape)
+		ended  int // of two infos, six sizes, the count and the liveness gauge
+	}{
+		"nothing":         {func(*inventory.Shape) {}, 0},
+		"external labels": {func(s *inventory.Shape) { s.External = map[string]string{"zone": "z"} }, 10},
+		"a family":        {func(s *inventory.Shape) { s.Families.Exclude += "|aws_ecr_repository_info" }, 2},
+		"tags":            {func(s *inventory.Shape) { s.Tags.Exclude = "v[12]" }, 4},
+		"a repository":    {func(s *inventory.Shape) { s.Repositories.Exclude = "app-b" }, 4},
+		"the newest":      {func(s *inventory.Shape) { s.NewestImages = 1 }, 4},
+		"pushed within":   {func(s *inventory.Shape) { s.PushedWithin = time.Minute }, 6}, // the time is unknown
+	} {
+		bubble(t, name, func(t *testing.T) {
+			w := newWorld(t)
+			w.put("app-a", images(3)...)
+			w.put("app-b", images(3)...)
+			_, err := w.run(time.Minute)
+			w.check(err)
+			for run, ended := range []int{c.ended, 0} {
+				time.Sleep(2 * time.Minute)
+				if run == 0 {
+					w.restart(shaped(c.change), func(o *exporter.Options) {
+						selected, err := selection.New(o.Table.Shape())
+						w.check(err)
+						o.Refresher = refresh.New(nil, refresh.Options{Interval: interval, Includes: selected.Repository, Select: selected.Apply})
+					})
+				}
+				summary, err := w.run(time.Minute)
+				w.check(err)
+				if summary.Ended != ended || summary.Accepted != summary.Series || len(summary.Calls) > 0 {
+					t.Errorf("run %d: %d markers, want %d: %+v", run, summary.Ended, ended, summary)
+				}
+			}
+			all, stale := w.receiver.All(), 0
+			for _, series := range all {
+				if math.Float64bits(series.Last().Value) == 0x7ff0000000000002 {
+					stale++
+				}
+			}
+			if stale != c.ended {
+				t.Errorf("%d of %d series have ended, want %d", stale, len(all), c.ended)
+			}
+		})
+	}
 }
 
 // An event pushes the series of what it names, and no other.
