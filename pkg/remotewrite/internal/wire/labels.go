@@ -39,8 +39,8 @@ const (
 type Reason string
 
 // The reasons, after the rules of the Remote-Write 1.0 specification
-// (https://prometheus.io/docs/specs/prw/remote_write_spec/#labels). 2.0 allows more
-// names, but receivers convert them to 1.0 rules. Lengths and counts are Limits.
+// (https://prometheus.io/docs/specs/prw/remote_write_spec/#labels). 2.0 has them, too,
+// but allows any UTF-8 in names. Lengths and counts are those of Limits.
 const (
 	// NoMetricName: the label __name__ is missing or empty.
 	NoMetricName Reason = "no_metric_name"
