@@ -101,15 +101,20 @@ func (a *account) log(ctx context.Context, log *slog.Logger) {
 	if a.failed.Series == 0 {
 		return
 	}
-	first := a.failed.Deliveries[0]
+	example := a.failed.Deliveries[0]
+	for _, d := range a.failed.Deliveries {
+		if example.Body == "" {
+			example = d
+		}
+	}
 	log.ErrorContext(ctx, "series not delivered",
 		slog.Int("series", a.failed.Series),
 		slog.Int("refused", a.push.Refused),
 		slog.Int("unconfirmed", a.push.Unconfirmed),
 		slog.Int("notSent", a.push.NotSent),
 		slog.Int("batches", a.failed.Batches),
-		slog.Int("status", first.Status),
-		slog.String("body", first.Body),
+		slog.Int("status", example.Status),
+		slog.String("body", example.Body),
 		slog.Any("error", &a.failed))
 }
 

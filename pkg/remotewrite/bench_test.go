@@ -238,6 +238,7 @@ func prometheusV2(series []metrics.Series, check bool) func() []byte {
 //
 //	make bench BENCH=Series
 func BenchmarkSeries(b *testing.B) {
+	r := inventoryOf(1000)
 	for _, n := range []int{10_000, 100_000, 1_000_000, 6_000_000} {
 		b.Run(fmt.Sprintf("series=%d", n), func(b *testing.B) {
 			s, err := New(Options{Discard: true})
@@ -245,7 +246,7 @@ func BenchmarkSeries(b *testing.B) {
 				b.Fatal(err)
 			}
 			push := func() {
-				if got, err := s.Push(b.Context(), at, endless(n), nil); err != nil || got.Accepted != n {
+				if got, err := s.Push(b.Context(), at, endless(r, n), nil); err != nil || got.Accepted != n {
 					b.Fatal(got, err)
 				}
 			}
@@ -263,8 +264,7 @@ func BenchmarkSeries(b *testing.B) {
 
 // endless yields n series of a registry that is walked again and again, each time
 // with other digests.
-func endless(n int) iter.Seq[metrics.Series] {
-	r := inventoryOf(1000)
+func endless(r *inventory.Registry, n int) iter.Seq[metrics.Series] {
 	return func(yield func(metrics.Series) bool) {
 		left := n
 		for round := uint64(0); left > 0; round++ {

@@ -17,11 +17,9 @@ func messageV2Rules() []rule {
 		{id: "2.0#message.1", sentence: "symbols array MUST start with empty string",
 			check: readable(firstSymbol), wrong: faultV2(func(r *writev2.Request) { r.Symbols[0] = "x" })},
 		{id: "2.0#message.2", sentence: "All timestamps MUST be int64 counted as milliseconds since the Unix epoch",
-			check: eachSeries(inMilliseconds),
-			wrong: faultSeries(func(s *wireSeries) { s.samples[0].Timestamp *= 1000 })},
+			check: eachSeries(inMilliseconds), wrong: faultSeries(func(s *wireSeries) { s.samples[0].Timestamp *= 1000 })},
 		{id: "2.0#message.3", sentence: "Sample's values MUST be float64",
-			do:    func(s *scene) { s.push(values(1.0/3, math.MaxFloat64, -0.1)) },
-			check: bits(1.0/3, math.MaxFloat64, -0.1),
+			do: func(s *scene) { s.push(values(1.0/3, math.MaxFloat64, -0.1)) }, check: bits(1.0/3, math.MaxFloat64, -0.1),
 			wrong: faultValue(func(v float64) float64 { return float64(float32(v)) })},
 		{id: "2.0#message.4", sentence: "labels_refs MUST be provided",
 			check: eachV2(func(_ *writev2.Request, ts *writev2.TimeSeries) error {
@@ -78,8 +76,7 @@ func messageV2Rules() []rule {
 			}),
 			wrong: faultV2(func(r *writev2.Request) { r.Symbols = append(r.Symbols, r.Symbols[1]) })},
 		{id: "2.0#symbols.3", sentence: "The first element of the symbols table MUST be an empty string",
-			check: readable(firstSymbol),
-			wrong: faultV2(func(r *writev2.Request) { r.Symbols[0], r.Symbols[1] = r.Symbols[1], r.Symbols[0] })},
+			check: readable(firstSymbol), wrong: faultV2(func(r *writev2.Request) { r.Symbols[0], r.Symbols[1] = r.Symbols[1], r.Symbols[0] })},
 		{id: "2.0#symbols.4", sentence: "References MUST point to the existing index in the symbols string array",
 			check: eachV2(func(w *writev2.Request, ts *writev2.TimeSeries) error {
 				refs := append(slices.Clone(ts.LabelsRefs), ts.Metadata.HelpRef, ts.Metadata.UnitRef)
@@ -109,13 +106,11 @@ func seriesV2() []rule {
 		{id: "2.0#samples.1", sentence: "Senders MUST send samples (or histograms) for any given TimeSeries in timestamp order",
 			batch: 3, answers: overloaded, do: pushOnEach(3), check: inOrder, wrong: fault{backlog: true}},
 		{id: "2.0#samples.2", sentence: "start_timestamp SHOULD be provided for types that follow counter semantics",
-			outside: "all series are gauges", do: pushFamilies, check: eachV2(isGauge),
-			wrong: faultV2(func(r *writev2.Request) {
+			outside: "all series are gauges", do: pushFamilies, check: eachV2(isGauge), wrong: faultV2(func(r *writev2.Request) {
 				r.Timeseries[0].Metadata.Type = writev2.Metadata_METRIC_TYPE_COUNTER
 			})},
 		{id: "2.0#samples.3", sentence: `To represent the unlikely 0 unix timestamp (start_timestamp), "1" or "-1" value MUST be used`,
-			outside: "gauges have no start_timestamp",
-			check: eachV2(func(_ *writev2.Request, ts *writev2.TimeSeries) error {
+			outside: "gauges have no start_timestamp", check: eachV2(func(_ *writev2.Request, ts *writev2.TimeSeries) error {
 				if ts.Samples[0].StartTimestamp != 0 {
 					return errors.New("a gauge that started")
 				}

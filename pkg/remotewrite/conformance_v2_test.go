@@ -32,15 +32,13 @@ func protocolV2() []rule {
 		{id: "2.0#protocol.1", sentence: "MUST consist of RPCs with the request body serialized using a Google Protocol Buffers and then compressed",
 			check: readable(func(*message) error { return nil }), wrong: fault{raw: plainText}},
 		{id: "2.0#protocol.2", sentence: "The protobuf serialization MUST use either of the following Protobuf Messages",
-			check: readable(schemaV2),
-			wrong: fault{raw: func(raw []byte) []byte { return append(raw, 9<<3, 1) }}},
+			check: readable(schemaV2), wrong: fault{raw: func(raw []byte) []byte { return append(raw, 9<<3, 1) }}},
 		{id: "2.0#protocol.3", sentence: "(prometheus.WriteRequest) SHOULD be used only for compatibility reasons",
 			protocol: remotewrite.Auto, check: protocols(remotewritetest.V2),
 			wrong: fault{verdict: func(p remotewrite.Protocol, _ *reply) (verdict, bool) { return asV1, p == remotewrite.V2 }}},
 		{id: "2.0#protocol.4", sentence: "Senders and Receivers SHOULD use this message (io.prometheus.write.v2.Request) when possible",
 			protocol: remotewrite.Auto, answers: answer(1, 503, ""), do: pushTwice,
-			check: all(protocols(remotewritetest.V2, remotewritetest.V2, remotewritetest.V2), stored(12, 2)),
-			wrong: faultVerdict(asV1, 503)},
+			check: all(protocols(remotewritetest.V2, remotewritetest.V2, remotewritetest.V2), stored(12, 2)), wrong: faultVerdict(asV1, 503)},
 		{id: "2.0#protocol.5", sentence: "Senders and Receivers MUST support the io.prometheus.write.v2.Request",
 			to:    remotewritetest.Options{Protocols: []remotewritetest.Protocol{remotewritetest.V2}},
 			check: all(protocols(remotewritetest.V2), stored(12, 1)),
@@ -62,19 +60,16 @@ func protocolV2() []rule {
 			}),
 			wrong: faultRequest(func(r *http.Request) { r.Method = http.MethodPut })},
 		{id: "2.0#protocol.11", sentence: "and (MUST) send it to the Receiver via HTTP at the provided URL path",
-			check: each(providedPath),
-			wrong: faultRequest(func(r *http.Request) { r.URL.Path = "/api/v1/write" })},
+			check: each(providedPath), wrong: faultRequest(func(r *http.Request) { r.URL.Path = "/api/v1/write" })},
 	}
 }
 
 func headersV2() []rule {
 	return []rule{
 		{id: "2.0#headers.1", sentence: "Senders MUST send the following reserved headers: Content-Encoding",
-			check: headerLike("Content-Encoding", token),
-			wrong: faultRequest(func(r *http.Request) { r.Header.Del("Content-Encoding") })},
+			check: headerLike("Content-Encoding", token), wrong: faultRequest(func(r *http.Request) { r.Header.Del("Content-Encoding") })},
 		{id: "2.0#headers.2", sentence: "Senders MUST send the following reserved headers: Content-Type",
-			check: headerThere("Content-Type"),
-			wrong: faultRequest(func(r *http.Request) { r.Header.Del("Content-Type") })},
+			check: headerThere("Content-Type"), wrong: faultRequest(func(r *http.Request) { r.Header.Del("Content-Type") })},
 		{id: "2.0#headers.3", sentence: "Senders MUST send the following reserved headers: X-Prometheus-Remote-Write-Version",
 			check: headerThere("X-Prometheus-Remote-Write-Version"),
 			wrong: faultRequest(func(r *http.Request) { r.Header.Del("X-Prometheus-Remote-Write-Version") })},
@@ -106,8 +101,7 @@ func headersV2() []rule {
 			check: all(protocols(remotewritetest.V2, remotewritetest.V1, remotewritetest.V1), fallenBack("X-Prometheus-Remote-Write-Version", "0.1.0")),
 			wrong: faultInV1("X-Prometheus-Remote-Write-Version", "2.0.0")},
 		{id: "2.0#version.2", sentence: "Otherwise, Senders SHOULD use the newest Remote-Write version it is compatible with e.g. 2.0.0",
-			check: header("X-Prometheus-Remote-Write-Version", "2.0.0"),
-			wrong: faultHeader("X-Prometheus-Remote-Write-Version", "0.1.0")},
+			check: header("X-Prometheus-Remote-Write-Version", "2.0.0"), wrong: faultHeader("X-Prometheus-Remote-Write-Version", "0.1.0")},
 		{id: "2.0#user-agent.1", sentence: "Senders MUST include a user agent header",
 			check: headerThere("User-Agent"), wrong: faultHeader("User-Agent", "")},
 		{id: "2.0#user-agent.2", sentence: "(a user agent header) that SHOULD follow the RFC 9110 User-Agent header format",
@@ -119,8 +113,7 @@ func responseV2() []rule {
 	return []rule{
 		{id: "2.0#response.1", sentence: "Senders MUST ignore the response body",
 			answers: []remotewritetest.Answer{{Status: 200, Body: "0 of 12 samples written, please send them again"}},
-			check:   all(requests(1), deliveredSeries(12)),
-			wrong: fault{verdict: func(_ remotewrite.Protocol, a *reply) (verdict, bool) {
+			check:   all(requests(1), deliveredSeries(12)), wrong: fault{verdict: func(_ remotewrite.Protocol, a *reply) (verdict, bool) {
 				return refused, a.status == 200 && a.body != ""
 			}}},
 		{id: "2.0#response.2", sentence: "Senders MUST NOT try and interpret the error message",
@@ -132,24 +125,20 @@ func responseV2() []rule {
 			wrong: fault{verdict: func(_ remotewrite.Protocol, a *reply) (verdict, bool) { return refused, !a.written() }}},
 		{id: "2.0#written.2", sentence: "Senders SHOULD assume 415 when receiving 2xx but none of the Written response headers",
 			protocol: remotewrite.Auto, to: remotewritetest.Options{Protocols: oldReceiver.Protocols, Unaware: true},
-			check: all(protocols(remotewritetest.V2, remotewritetest.V1), stored(12, 1), deliveredSeries(12)),
-			wrong: faultVerdict(accepted, 204)},
+			check: all(protocols(remotewritetest.V2, remotewritetest.V1), stored(12, 1), deliveredSeries(12)), wrong: faultVerdict(accepted, 204)},
 		{id: "2.0#written.3", sentence: "Senders MUST NOT assume what Remote Write specification version the Receiver implements from the response headers",
 			protocol: remotewrite.Auto, do: pushTwice,
 			answers: []remotewritetest.Answer{{Header: http.Header{
 				"X-Prometheus-Remote-Write-Version": {"0.1.0"}, remotewritetest.SamplesWritten: {"12"},
 			}}},
-			check: all(protocols(remotewritetest.V2, remotewritetest.V2), stored(12, 2)),
-			wrong: faultFollowsVersion},
+			check: all(protocols(remotewritetest.V2, remotewritetest.V2), stored(12, 2)), wrong: faultFollowsVersion},
 		{id: "2.0#partial-write.1", sentence: "Senders SHOULD use Remote-Write to send samples for multiple series in a single request",
 			check: all(requests(1), stored(12, 1)), wrong: fault{alone: true}},
 		{id: "2.0#unsupported.1", sentence: "Senders SHOULD expect 400 HTTP Bad Request for the above reasons (415) from 1.x Receivers",
 			protocol: remotewrite.Auto, answers: answer(1, 400, "proto: wrong wireType = 2 for field Source"),
-			check: all(protocols(remotewritetest.V2, remotewritetest.V1), stored(12, 1), deliveredSeries(12)),
-			wrong: faultVerdict(refused, 400)},
+			check: all(protocols(remotewritetest.V2, remotewritetest.V1), stored(12, 1), deliveredSeries(12)), wrong: faultVerdict(refused, 400)},
 		{id: "2.0#invalid-samples.1", sentence: "Senders MUST NOT retry on a 4xx HTTP status codes (other than 429)",
-			answers: final, do: pushOnEach(len(final)), check: all(requests(len(final)), deliveredSeries(0)),
-			wrong: faultVerdict(again, 408)},
+			answers: final, do: pushOnEach(len(final)), check: all(requests(len(final)), deliveredSeries(0)), wrong: faultVerdict(again, 408)},
 	}
 }
 
@@ -157,14 +146,11 @@ func retriesV2() []rule {
 	return []rule{
 		{id: "2.0#retries.1", sentence: "Senders MUST retry write requests on 5xx HTTP",
 			answers: []remotewritetest.Answer{{Status: 500}, {Status: 502}, {Status: 503}, {Status: 504}, {Status: 599}},
-			check:   all(requests(6), sameBytes, stored(12, 1), deliveredSeries(12)),
-			wrong:   faultVerdict(refused, 599)},
+			check:   all(requests(6), sameBytes, stored(12, 1), deliveredSeries(12)), wrong: faultVerdict(refused, 599)},
 		{id: "2.0#retries.2", sentence: "Senders MUST use a backoff algorithm to prevent overwhelming the server",
-			answers: answer(6, 500, ""), check: growing,
-			wrong: fault{wait: func(int) time.Duration { return 50 * time.Millisecond }}},
+			answers: answer(6, 500, ""), check: growing, wrong: fault{wait: func(int) time.Duration { return 50 * time.Millisecond }}},
 		{id: "2.0#compatibility.1", sentence: "any 2.x compatible Receiver MUST be able to read any 2.x compatible Senders and vice versa",
-			check: all(stored(12, 1), noViolations),
-			wrong: fault{raw: plainText}},
+			check: all(stored(12, 1), noViolations), wrong: fault{raw: plainText}},
 	}
 }
 

@@ -39,8 +39,8 @@ const (
 type Reason string
 
 // The reasons, after the rules of the Remote-Write 1.0 specification
-// (https://prometheus.io/docs/specs/prw/remote_write_spec/#labels). 2.0 allows more
-// names, but receivers convert them to 1.0 rules. Lengths and counts are Limits.
+// (https://prometheus.io/docs/specs/prw/remote_write_spec/#labels). 2.0 has them, too,
+// but allows any UTF-8 in names. Lengths and counts are those of Limits.
 const (
 	// NoMetricName: the label __name__ is missing or empty.
 	NoMetricName Reason = "no_metric_name"
@@ -80,7 +80,7 @@ type Fault struct {
 
 // Label is a validated label with a value of its own memory.
 type Label struct {
-	name string
+	name []byte
 	// encoded is the label as a message of 1.0, valueAt where in it the value starts.
 	encoded []byte
 	valueAt int
@@ -91,11 +91,6 @@ type Label struct {
 }
 
 func (l *Label) value() []byte { return l.encoded[l.valueAt:] }
-
-func (l *Label) encodedName() []byte {
-	end := l.valueAt - 1 - lengthSize(len(l.value())) // before the key and length of the value
-	return l.encoded[end-len(l.name) : end]
-}
 
 // Validator checks labels against Limits and the rules behind the reasons.
 // Prometheus skips a series with invalid labels and still answers 2xx, Cortex
@@ -147,15 +142,16 @@ func (v *Validator) Check(labels []metrics.Label) ([]*Label, Fault) {
 		}
 		l := v.labels[next]
 		next++
-		named = named || l.name == nameLabel
+		named = named || string(l.name) == nameLabel
 		if string(l.value()) == text {
 			continue
 		}
-		if f := v.checkValue(l.name, text); f.Reason != "" {
+		if f := v.checkValue(labels[i].Name, text); f.Reason != "" {
 			return nil, f
 		}
 		v.version++
-		l.set(text, v.version)
+		l.encoded = appendLabel(l.encoded[:0], labels[i].Name, text)
+		l.valueAt, l.version = len(l.encoded)-len(text), v.version
 	}
 	if !named {
 		return nil, Fault{NoMetricName, nameLabel, 0}
@@ -173,7 +169,7 @@ func (v *Validator) match(labels []metrics.Label) bool {
 			continue
 		}
 		name := labels[i].Name
-		for k < len(v.known) && v.known[k].name != name {
+		for k < len(v.known) && string(v.known[k].name) != name {
 			k++
 		}
 		if k == len(v.known) {
@@ -214,9 +210,9 @@ func (v *Validator) learn(labels []metrics.Label) ([]metrics.Label, Fault) {
 		v.known = nil
 	}
 	for _, l := range labels {
-		at, found := slices.BinarySearchFunc(v.known, l.Name, func(k *Label, name string) int { return strings.Compare(k.name, name) })
+		at, found := slices.BinarySearchFunc(v.known, l.Name, func(k *Label, name string) int { return strings.Compare(string(k.name), name) })
 		if !found {
-			v.known = slices.Insert(v.known, at, &Label{name: strings.Clone(l.Name), index: len(v.known)})
+			v.known = slices.Insert(v.known, at, &Label{name: []byte(l.Name), index: len(v.known)})
 		}
 	}
 	return labels, Fault{}
@@ -235,11 +231,6 @@ func (v *Validator) checkValue(name, value string) Fault {
 		return Fault{InvalidUTF8, name, len(value)}
 	}
 	return Fault{}
-}
-
-func (l *Label) set(value string, version uint64) {
-	l.encoded = appendLabel(l.encoded[:0], l.name, value)
-	l.valueAt, l.version = len(l.encoded)-len(value), version
 }
 
 // validName reports whether s matches [a-zA-Z_][a-zA-Z0-9_]*, of a metric also with

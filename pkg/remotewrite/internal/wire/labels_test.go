@@ -93,7 +93,7 @@ func checkValidator(t *testing.T, v *Validator, labels, want []string, wantFault
 // texts are the labels' names and values.
 func texts(labels []*Label) (all []metrics.Label) {
 	for _, l := range labels {
-		all = append(all, metrics.Label{Name: string(l.encodedName()), Value: string(l.value())})
+		all = append(all, metrics.Label{Name: string(l.name), Value: string(l.value())})
 	}
 	return all
 }

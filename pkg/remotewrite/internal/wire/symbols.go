@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"hash/maphash"
 )
 
@@ -91,7 +92,7 @@ func (t *symbols) ref(text []byte) uint32 {
 	hash := uint32(maphash.Bytes(t.seed, text))
 	s := t.find(hash, text)
 	if s.ref == 0 {
-		t.buf = appendLength(append(t.buf, keySymbol), len(text))
+		t.buf = binary.AppendUvarint(append(t.buf, keySymbol), uint64(len(text)))
 		start := len(t.buf)
 		t.buf = append(t.buf, text...)
 		*s = slot{hash, uint32(len(t.texts))}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/bits"
 	"slices"
 	"strings"
 
@@ -95,12 +94,13 @@ func withRoom(b []byte, limit int) []byte {
 }
 
 func appendLabel(b []byte, name, value string) []byte {
-	size := 1 + lengthSize(len(name)) + len(name) + 1 + lengthSize(len(value)) + len(value)
-	b = appendLength(append(b, keyLabel), size)
-	b = appendLength(append(b, keyName), len(name))
+	b = append(b, keyLabel, 0)
+	start := len(b)
+	b = binary.AppendUvarint(append(b, keyName), uint64(len(name)))
 	b = append(b, name...)
-	b = appendLength(append(b, keyLabelValue), len(value))
-	return append(b, value...)
+	b = binary.AppendUvarint(append(b, keyLabelValue), uint64(len(value)))
+	b = append(b, value...)
+	return closeRecord(b, start-1, start)
 }
 
 // appendSample appends the one sample of a series, which both versions have alike.
@@ -129,22 +129,6 @@ func closeRecord(b []byte, at, start int) []byte {
 	}
 	var length [binary.MaxVarintLen64]byte
 	return slices.Replace(b, at, start, length[:binary.PutUvarint(length[:], uint64(n))]...)
-}
-
-// lengthSize is the number of bytes of an encoded length.
-func lengthSize(n int) int {
-	if n < 1<<7 {
-		return 1
-	}
-	return (bits.Len64(uint64(n)) + 6) / 7
-}
-
-// appendLength appends an encoded length. Nearly all are below 128.
-func appendLength(b []byte, n int) []byte {
-	if n < 1<<7 {
-		return append(b, byte(n))
-	}
-	return binary.AppendUvarint(b, uint64(n))
 }
 
 // splitV1 walks the top-level records, one a series, to the middle one. Both

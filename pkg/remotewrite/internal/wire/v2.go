@@ -133,7 +133,7 @@ func (m *messageV2) refsOf(l *Label) packed {
 	r := &m.refs[l.index]
 	if r.version != l.version {
 		r.version, r.refs = l.version, packed{}
-		r.refs.ref(m.symbols.ref(l.encodedName()))
+		r.refs.ref(m.symbols.ref(l.name))
 		r.refs.ref(m.symbols.ref(l.value()))
 	}
 	return r.refs
