@@ -119,8 +119,8 @@ func closeBody(req *http.Request) {
 	}
 }
 
-// permanentError is an error that another attempt would meet again. pkg/remotewrite
-// looks for the method Permanent, which *secret.Error has too, and does not retry.
+// permanentError is an error that another attempt would meet again. It implements
+// remotewrite.Permanent, as *secret.Error does.
 type permanentError struct{ error }
 
 // Permanent is false if only time ran out.

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
@@ -12,7 +13,7 @@ import (
 type URL struct{ url.URL }
 
 // String omits user info and query, which can hold secrets.
-func (u URL) String() string { return withoutSecrets(u.URL) }
+func (u URL) String() string { return remotewrite.PublicURL(&u.URL) }
 
 // Format prints what String returns, also where a verb would look into the fields.
 func (u URL) Format(state fmt.State, verb rune) {
@@ -39,14 +40,8 @@ func redact(value string) string {
 	if err != nil || u.Opaque != "" {
 		return secret.Redacted
 	}
-	if text := withoutSecrets(*u); !strings.Contains(text, "@") {
+	if text := remotewrite.PublicURL(u); !strings.Contains(text, "@") {
 		return text
 	}
 	return secret.Redacted
-}
-
-// withoutSecrets returns the URL without user info, query and fragment.
-func withoutSecrets(u url.URL) string {
-	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	return u.String()
 }

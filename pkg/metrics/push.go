@@ -64,7 +64,3 @@ func (p Push) DroppedTotal() int {
 	}
 	return total
 }
-
-// Lost is the number of series that the receiver is not known to have: dropped,
-// refused, unconfirmed or not sent.
-func (p Push) Lost() int { return p.DroppedTotal() + p.Refused + p.Unconfirmed + p.NotSent }

@@ -313,7 +313,7 @@ func pushByDeadline(ctx context.Context, t *testing.T, s *remotewrite.Sender, wi
 	if sum := report.Accepted + report.Refused + report.Unconfirmed + report.NotSent; sum != report.Series || report.DroppedTotal() > 0 {
 		t.Errorf("%d series, of which %d are accounted for: %+v", report.Series, sum, report)
 	}
-	if lost := report.Lost() > 0; lost != (err != nil) {
+	if lost := report.Series > report.Accepted; lost != (err != nil) {
 		t.Errorf("error %v with %+v", err, report)
 	}
 	return report

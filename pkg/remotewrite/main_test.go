@@ -168,3 +168,6 @@ var families = []*metrics.Family{
 	sizeFamily,
 	{Name: "aws_ecr_repository_info", Help: "ECR repository information", Type: "gauge"},
 }
+
+// lost is the number of series that the receiver is not known to have.
+func lost(p metrics.Push) int { return p.DroppedTotal() + p.Refused + p.Unconfirmed + p.NotSent }

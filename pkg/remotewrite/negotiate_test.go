@@ -128,7 +128,7 @@ func TestAuto(t *testing.T) {
 				if !tt.late {
 					want.Protocol = string(tt.found)
 				}
-				if want.Lost() == 0 {
+				if lost(want) == 0 {
 					want.Accepted = 30
 				}
 				got := report

@@ -37,10 +37,13 @@ func judge(status int) verdict {
 	}
 }
 
-// permanent reports whether an error without a response would come again, such as
-// missing credentials. Only the error itself can tell.
+// Permanent is implemented by errors of a client's transport, such as missing
+// credentials. If Permanent returns true, another attempt would fail as well, and none is
+// made.
+type Permanent interface{ Permanent() bool }
+
 func permanent(err error) bool {
-	var p interface{ Permanent() bool }
+	var p Permanent
 	return errors.As(err, &p) && p.Permanent()
 }
 

@@ -158,7 +158,7 @@ func New(o Options) (*Sender, error) {
 	s := &Sender{
 		endpoint: endpoint{
 			client: client{
-				url: o.URL, logURL: withoutSecrets(o.URL), http: &httpClient,
+				url: o.URL, logURL: PublicURL(o.URL), http: &httpClient,
 				timeout: o.Timeout, userAgent: "ecr-remote-write/" + o.Version,
 			},
 			negotiation: newNegotiation(o.Protocol),
@@ -204,7 +204,7 @@ func (o *Options) validate() error {
 	case o.URL == nil:
 		errs = append(errs, errors.New("no URL"))
 	case o.URL.Scheme != "http" && o.URL.Scheme != "https", o.URL.Host == "":
-		errs = append(errs, fmt.Errorf("URL %s: must be http://HOST… or https://HOST…", withoutSecrets(o.URL)))
+		errs = append(errs, fmt.Errorf("URL %s: must be http://HOST… or https://HOST…", PublicURL(o.URL)))
 	}
 	if err := new(Protocol).UnmarshalText([]byte(cmp.Or(o.Protocol, V1))); err != nil {
 		errs = append(errs, fmt.Errorf("Protocol %w", err))
@@ -233,9 +233,9 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// withoutSecrets returns the URL for logs and errors: without user info, query
-// and fragment, any of which may hold a secret.
-func withoutSecrets(u *url.URL) string {
+// PublicURL returns the URL for logs and errors: without user info, query and fragment,
+// any of which may hold a secret.
+func PublicURL(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }
 

@@ -101,7 +101,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Permanent reports whether another attempt soon would fail too: the secret is missing,
 // malformed, or must not be read. Timeouts, throttling and connection errors pass.
-// pkg/remotewrite looks for this method and does not retry what is permanent.
+// It implements remotewrite.Permanent.
 func (e *Error) Permanent() bool {
 	return retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(e.Err) != aws.TrueTernary &&
 		!errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled)

@@ -200,7 +200,7 @@ func (v *Validator) learn(labels []metrics.Label) ([]metrics.Label, Fault) {
 		switch {
 		case len(l.Name) > v.limits.NameBytes:
 			return nil, Fault{LabelNameTooLong, l.Name, len(l.Name)}
-		case !validName(l.Name, false):
+		case !metrics.ValidLabelName(l.Name):
 			return nil, Fault{InvalidLabelName, l.Name, len(l.Name)}
 		case i > 0 && l.Name == labels[i-1].Name:
 			return nil, Fault{DuplicateLabel, l.Name, len(l.Name)}
@@ -224,27 +224,12 @@ func (v *Validator) checkValue(name, value string) Fault {
 	case len(value) > v.limits.ValueBytes:
 		return Fault{LabelValueTooLong, name, len(value)}
 	case name == nameLabel:
-		if !validName(value, true) {
+		// A metric name may have colons, too.
+		if !metrics.ValidLabelName(strings.ReplaceAll(value, ":", "_")) {
 			return Fault{InvalidMetricName, name, len(value)}
 		}
 	case !utf8.ValidString(value):
 		return Fault{InvalidUTF8, name, len(value)}
 	}
 	return Fault{}
-}
-
-// validName reports whether s matches [a-zA-Z_][a-zA-Z0-9_]*, of a metric also with
-// colons: the only form that 1.0 has. Prometheus 3 accepts any UTF-8, Cortex does
-// not.
-func validName(s string, metric bool) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '_':
-		case c == ':' && metric:
-		case '0' <= c && c <= '9' && i > 0:
-		default:
-			return false
-		}
-	}
-	return s != ""
 }
