@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -66,7 +67,7 @@ func TestGolden(t *testing.T) {
 	t.Parallel()
 	const file = "testdata/exposition.txt"
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorld(t, shaped(func(s *inventory.Shape) { s.Families = inventory.Filter{} }))
 		goldenRegistry(w)
 		var got bytes.Buffer
 		summary, err := w.exporter.Print(t.Context(), &got)

@@ -134,7 +134,7 @@ func TestChangedSettings(t *testing.T) {
 	}{
 		"nothing":         {func(*inventory.Shape) {}, 0},
 		"external labels": {func(s *inventory.Shape) { s.External = map[string]string{"zone": "z"} }, 10},
-		"a family":        {func(s *inventory.Shape) { s.Families.Exclude += "|aws_ecr_repository_info" }, 2},
+		"a family":        {func(s *inventory.Shape) { s.Families.Exclude = "aws_ecr_repository_info" }, 2},
 		"tags":            {func(s *inventory.Shape) { s.Tags.Exclude = "v[12]" }, 4},
 		"a repository":    {func(s *inventory.Shape) { s.Repositories.Exclude = "app-b" }, 4},
 		"the newest":      {func(s *inventory.Shape) { s.NewestImages = 1 }, 4},
