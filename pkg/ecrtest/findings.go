@@ -94,7 +94,7 @@ func (r *Registry) scanFindings(scanType string, s *scanned, first, limit int) *
 func basicFinding(cve, severity string) wireFinding {
 	return wireFinding{
 		Name:        cve,
-		Description: "A flaw that the simulator made up.",
+		Description: "A simulated vulnerability.",
 		URI:         "https://cve.mitre.org/cgi-bin/cvename.cgi?name=" + cve,
 		Severity:    severity,
 	}

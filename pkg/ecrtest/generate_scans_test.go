@@ -89,7 +89,7 @@ func TestGenerateScans(t *testing.T) {
 
 // The scan of an image that is pushed to a generated registry goes through its states,
 // and only an image that is rescanned has another result on another day.
-func TestMadeUpScanLives(t *testing.T) {
+func TestGeneratedScanStates(t *testing.T) {
 	t.Parallel()
 	for _, rescanned := range []float64{0, 1} {
 		shape := ecrtest.Shape{Repositories: 1, Now: now, Scanned: 1, Rescanned: rescanned}
@@ -163,8 +163,8 @@ func putPushed(t *testing.T, reg *ecrtest.Registry, repository string, n int) []
 	return digests
 }
 
-// What a registry is told goes before what is made up, from when it says.
-func TestToldScanGoesFirst(t *testing.T) {
+// States that are set replace generated ones from their time on.
+func TestSetScanReplacesGenerated(t *testing.T) {
 	t.Parallel()
 	reg := generate(t, 1, ecrtest.Shape{Repositories: 1, Now: now, Scanned: 1})
 	repository := reg.Repositories()[0].Name
@@ -220,7 +220,7 @@ func TestToldScanGoesFirst(t *testing.T) {
 }
 
 // Both APIs tell the same of a generated registry, whose scans go on while it ages.
-func TestMadeUpScansAreServed(t *testing.T) {
+func TestGeneratedScansAreServed(t *testing.T) {
 	t.Parallel()
 	reg := generate(t, 4, ecrtest.RealisticShape(8, 80, now))
 	srv := ecrtest.Start(t, reg)

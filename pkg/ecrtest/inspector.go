@@ -140,10 +140,10 @@ type inUse struct {
 
 func (repo *repository) inUse(rec *record, at time.Time) inUse {
 	h, known := repo.images.scans[rec.digest]
-	if known && h.alone || repo.scans == nil {
+	if known && h.complete || repo.scans == nil {
 		return inUse{at: toMillis(h.LastInUseAt), count: h.InUseCount}
 	}
-	life := repo.scans.madeUp(rec)
+	life := repo.scans.lifeOf(rec)
 	used := fromMillis(rec.pushed).Add(life.usedAfter)
 	if life.usedAfter == 0 || used.After(at) {
 		return inUse{}
