@@ -179,7 +179,7 @@ func TestSetScanReplacesGenerated(t *testing.T) {
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("the past changed:\n%s", diff)
 		}
-		told.Counts["CRITICAL"] = 1 // what is told is copied
+		told.Counts["CRITICAL"] = 1 // the state was copied
 		if got, _ := reg.Scan(repository, digest, day(3)); got.Counts["CRITICAL"] != 77 || got.Status != "COMPLETE" {
 			t.Errorf("told, got %+v", got)
 		}
@@ -219,7 +219,7 @@ func TestSetScanReplacesGenerated(t *testing.T) {
 	}
 }
 
-// Both APIs tell the same of a generated registry, whose scans go on while it ages.
+// Both APIs return the same scans of a generated registry, also while it ages.
 func TestGeneratedScansAreServed(t *testing.T) {
 	t.Parallel()
 	reg := generate(t, 4, ecrtest.RealisticShape(8, 80, now))

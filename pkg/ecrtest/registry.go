@@ -220,7 +220,7 @@ func (r Repository) clone() Repository {
 // Totals are counts of a registry.
 type Totals struct {
 	Repositories int
-	// Images are all manifests, of whatever status.
+	// Images are all manifests, of any status.
 	Images int
 	// TaggedImages are the active images with at least one tag.
 	TaggedImages int
