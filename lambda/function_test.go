@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,7 +12,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/contracttest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
@@ -85,7 +88,7 @@ func TestHandle(t *testing.T) {
 		if !ok {
 			t.Fatalf("%s: answer %v", name, answer)
 		}
-		if summary.Accepted != 4 || summary.Series != 4 || summary.Refreshed != 1-i {
+		if summary.Accepted != summary.Series || summary.Series != len(s.arrived()) || summary.Refreshed != 1-i {
 			t.Errorf("%s: Summary %+v", name, summary)
 		}
 		// The Summary that is returned is the one that is logged.
@@ -104,9 +107,31 @@ func TestHandle(t *testing.T) {
 			}
 		}
 	}
-	if n := len(s.arrived()); n != 4 {
-		t.Errorf("%d series arrived, want 4", n)
+	got := map[string]float64{}
+	for _, series := range s.arrived() {
+		if slices.Contains(contracttest.Families, series.Labels["__name__"]) {
+			got[key(series)] = series.Last().Value
+		}
 	}
+	want := map[string]float64{}
+	noScans := func(string, ecrtest.Image) (ecrtest.ScanState, bool) { return ecrtest.ScanState{}, false }
+	for series := range contracttest.Of(s.registry, noScans) {
+		want[series.Key()] = series.Value
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("series of the contract (-want +got):\n%s", diff)
+	}
+}
+
+// key is a series in the text format.
+func key(series remotewritetest.Series) string {
+	s := contracttest.Series{Family: series.Labels["__name__"]}
+	for _, name := range slices.Sorted(maps.Keys(series.Labels)) {
+		if name != "__name__" {
+			s.Labels = append(s.Labels, [2]string{name, series.Labels[name]})
+		}
+	}
+	return s.Key()
 }
 
 // arrived are the series that were pushed, but those of the run itself.
@@ -124,16 +149,16 @@ func TestHandleReportsRun(t *testing.T) {
 	lambdacontext.FunctionName = "exporter"
 	defer func() { lambdacontext.FunctionName = name }()
 	for _, c := range []struct {
-		name       string
-		environ    []string
-		answer     remotewritetest.Answer
-		sent, logs float64
-		pushed     bool
+		name    string
+		environ []string
+		answer  remotewritetest.Answer
+		logged  bool
+		pushed  bool
 	}{
-		{"taken", nil, remotewritetest.Answer{}, 4, 4, true},
-		{"refused", nil, remotewritetest.Answer{Status: 403}, -1, 0, false},
-		{"not logged", []string{"CLOUDWATCH_METRICS=false"}, remotewritetest.Answer{}, 4, -1, true},
-		{"left out", []string{"FAMILIES_EXCLUDE=aws_ecr_exporter_.*"}, remotewritetest.Answer{}, -1, -1, false},
+		{"accepted", nil, remotewritetest.Answer{}, true, true},
+		{"refused", nil, remotewritetest.Answer{Status: 403}, true, false},
+		{"not logged", []string{"CLOUDWATCH_METRICS=false"}, remotewritetest.Answer{}, false, true},
+		{"excluded", []string{"FAMILIES_EXCLUDE=aws_ecr_exporter_.*"}, remotewritetest.Answer{}, false, false},
 	} {
 		s.receiver.Answer(c.answer)
 		before := len(s.receiver.Requests())
@@ -156,8 +181,12 @@ func TestHandleReportsRun(t *testing.T) {
 				logs = *line.Sent
 			}
 		}
-		if logs != c.logs {
-			t.Errorf("%s: the log says that %v series were sent, want %v", c.name, logs, c.logs)
+		accepted := 0.0
+		if c.answer.Status == 0 {
+			accepted = float64(len(s.arrived()))
+		}
+		if logged := logs >= 0; logged != c.logged || logged && logs != accepted {
+			t.Errorf("%s: the log has %v series sent, logged: %v; want %v", c.name, logs, c.logged, accepted)
 		}
 		if requests := len(s.receiver.Requests()) - before; (requests == 2) != c.pushed {
 			t.Errorf("%s: %d requests", c.name, requests)
@@ -167,7 +196,7 @@ func TestHandleReportsRun(t *testing.T) {
 		}
 		summary, ok := answer.(*exporter.Summary)
 		found := s.receiver.Find("aws_ecr_exporter_series_sent", "registry_id", summary.Registry)
-		if !ok || len(found) != 1 || found[0].Last() != (remotewritetest.Sample{Timestamp: summary.Timestamp.UnixMilli(), Value: c.sent}) {
+		if !ok || len(found) != 1 || found[0].Last() != (remotewritetest.Sample{Timestamp: summary.Timestamp.UnixMilli(), Value: accepted}) {
 			t.Errorf("%s: %v arrived, Summary %v", c.name, found, summary)
 		}
 	}
@@ -254,7 +283,7 @@ func TestHandleFailure(t *testing.T) {
 	if err := json.Unmarshal(lines[len(lines)-1].Summary, &last); err != nil {
 		t.Fatal(err)
 	}
-	if lines[len(lines)-1].Level != "ERROR" || last.Unconfirmed != 4 || last.Errors["push"] == "" {
+	if lines[len(lines)-1].Level != "ERROR" || last.Series == 0 || last.Unconfirmed != last.Series || last.Errors["push"] == "" {
 		t.Errorf("logged %+v, Summary %+v", lines, last)
 	}
 }

@@ -164,12 +164,11 @@ func TestPartialPushes(t *testing.T) {
 	line := remotewritetest.NewProxy(t, to.URL)
 	f := startFunction(t, ecrtest.Start(t, registry), line.URL.String(),
 		append(faultySettings, "REMOTE_WRITE_PROTOCOL=1.0", "REMOTE_WRITE_CONCURRENCY=1")...)
-	checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, want)
+	whole := f.invoke(t, "schedule-rule.json", invocationTimeout)
+	checkRestored(t, whole, to, want)
 
-	const (
-		batches = 4 // that arrive in each run, of eight
-		most    = 20
-	)
+	const most = 20
+	batches := whole.Batches / 2 // that arrive in each run
 	arrived := map[string]bool{}
 	missing := func() int {
 		n := 0

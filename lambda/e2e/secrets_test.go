@@ -233,6 +233,25 @@ func TestSecrets(t *testing.T) {
 	running.Wait()
 }
 
+// TestSecretInLogIsFound is the control of the check of every function's log: the response
+// of this receiver has a planted secret that the function cannot know, and logs.
+func TestSecretInLogIsFound(t *testing.T) {
+	t.Parallel()
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "no series of "+planted+"-tenant", http.StatusBadRequest)
+	}))
+	defer receiver.Close()
+	f := startFunction(t, ecrtest.Start(t, faultyRegistry(t)), receiver.URL, scansFromSummary)
+	f.checked.Do(func() {}) // so that stop does not check it
+	if _, failure := f.try(t, "schedule-rule.json", invocationTimeout); failure == nil {
+		t.Error("the invocation did not fail")
+	}
+	f.stop(t)
+	if found := leaks(f.log.String()); len(found) != 1 {
+		t.Errorf("found %q, want the one secret", found)
+	}
+}
+
 // startSecretStores starts Secrets Manager and Parameter Store with one secret each.
 // To other requests they respond as AWS does to a wrong signature: with the headers.
 func startSecretStores(t *testing.T) string {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// apiError is an error as the API models it: a type and a message under an HTTP
-// status, which is the protocol's for the type unless it says otherwise.
+// apiError is an error of the API: a type, a message and an HTTP status, by default the
+// protocol's for the type.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/CommonErrors.html
 type apiError struct {
 	status  int
@@ -20,7 +20,7 @@ func newError(code, format string, args ...any) *apiError {
 	return &apiError{code: code, message: fmt.Sprintf(format, args...)}
 }
 
-// invalid is InvalidParameterException in the one form that ECR words it.
+// invalid is InvalidParameterException with the text of ECR.
 func invalid(parameter, constraint string) *apiError {
 	return newError("InvalidParameterException", "Invalid parameter at '%s' failed to satisfy constraint: '%s'", parameter, constraint)
 }

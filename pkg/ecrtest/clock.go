@@ -2,10 +2,9 @@ package ecrtest
 
 import "time"
 
-// SetClock gives the server its own notion of now: the time at which scans are looked
-// at, and that of [Request.At]. Latency, rates and pauses stay in the time that really
-// passes. Nil, the default, is [time.Now], which is virtual in a testing/synctest
-// bubble. The function may be called by several requests at once.
+// SetClock sets the clock for the states of scans and for [Request.At], but not for latency,
+// rates and pauses. Nil, the default, is [time.Now], which is virtual in a testing/synctest
+// bubble. The function may be called concurrently.
 func (s *Server) SetClock(now func() time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

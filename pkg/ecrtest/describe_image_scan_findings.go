@@ -23,17 +23,17 @@ type describeScanFindingsOutput struct {
 	NextToken      string            `json:"nextToken,omitempty"`
 }
 
-// wireScanFindings is the ImageScanFindings of the service model. Basic scanning
-// fills Findings, enhanced scanning Enhanced.
+// wireScanFindings is the ImageScanFindings of the service model. Basic scanning sets
+// Findings, enhanced scanning Enhanced.
 type wireScanFindings struct {
 	wireScanSummary
 	Findings []wireFinding         `json:"findings,omitzero"`
 	Enhanced []wireEnhancedFinding `json:"enhancedFindings,omitzero"`
 }
 
-// describeImageScanFindings answers DescribeImageScanFindings: the state of one
-// image's scan and its findings by pages, with the counts of all on each. In a
-// registry with enhanced scanning ECR asks Inspector, with the caller's permissions.
+// describeImageScanFindings handles DescribeImageScanFindings: the state of one image's scan
+// and pages of its findings, each with all counts. In a registry with enhanced scanning ECR
+// calls Inspector, with the caller's permissions.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImageScanFindings.html
 func describeImageScanFindings(c *call, in *describeScanFindingsInput) (any, error) {
 	if in.RepositoryName == nil {
@@ -82,15 +82,14 @@ func describeImageScanFindings(c *call, in *describeScanFindingsInput) (any, err
 	return out, nil
 }
 
-// scanned is an image with what is known of its scan.
+// scanned is an image with the state of its scan.
 type scanned struct {
 	repository string
 	rec        record
 	state      ScanState
 }
 
-// findScan returns the image of an id with the state of its scan, or the API's error
-// for what is missing.
+// findScan returns the image of an id with the state of its scan, or the API's error.
 func (r *Registry) findScan(name string, id *wireImageID, at time.Time) (*scanned, error) {
 	r.mu.Lock() // the tag index may have to be built
 	defer r.mu.Unlock()
@@ -111,8 +110,8 @@ func (r *Registry) findScan(name string, id *wireImageID, at time.Time) (*scanne
 	return &scanned{repository: name, rec: *rec, state: state}, nil
 }
 
-// inspectorARN is the resource that Inspector authorises one of its calls on, as its
-// messages name it. Policies allow these calls on "*".
+// inspectorARN is the resource of a call to Inspector in its messages. Policies allow these
+// calls on "*".
 func (r *Registry) inspectorARN(path string) string {
 	return fmt.Sprintf("arn:%s:inspector2:%s:%s:%s", r.partition(), r.region, r.id, path)
 }

@@ -56,8 +56,8 @@ type wireScanSummary struct {
 	Counts          map[string]int32 `json:"findingSeverityCounts,omitzero"`
 }
 
-// describeImages answers DescribeImages: by pages in the order of digests, or the
-// images that imageIds name.
+// describeImages handles DescribeImages: pages in the order of digests, or the images of
+// imageIds.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html
 func describeImages(c *call, in *describeImagesInput) (any, error) {
 	if in.RepositoryName == nil {
@@ -128,7 +128,7 @@ func describeImagesByID(c *call, reg *Registry, name string, in *describeImagesI
 	return &describeImagesOutput{Images: wireImages(reg.id, name, found)}, nil
 }
 
-// orNull writes an absent part of an image id as ECR's messages do.
+// orNull formats an optional part of an image id as in ECR's messages.
 func orNull(s *string) string {
 	if s == nil {
 		return "null"
@@ -136,8 +136,8 @@ func orNull(s *string) string {
 	return *s
 }
 
-// imagesByID returns the records that the ids name, each once, or the first id
-// that names none. It is false in known if there is no such repository.
+// imagesByID returns the records of the ids, each once, or the first id without an image.
+// known is false if the repository does not exist.
 func (r *Registry) imagesByID(repository string, ids []wireImageID) (found []record, missing *wireImageID, known bool) {
 	r.mu.Lock() // the tag index may have to be built
 	defer r.mu.Unlock()
@@ -159,8 +159,7 @@ func (r *Registry) imagesByID(repository string, ids []wireImageID) (found []rec
 	return found, nil, true
 }
 
-// lookup returns the record of an id. One with digest and tag names an image only
-// if both do.
+// lookup returns the record of an id. A digest and a tag must both belong to the image.
 func (s *imageSet) lookup(id *wireImageID) *record {
 	var d digest
 	var ok bool

@@ -11,8 +11,8 @@ type wireReplication struct {
 	Rules []struct{} `json:"rules"`
 }
 
-// describeRegistry answers DescribeRegistry, which knows no registryId and is
-// authorised on no particular resource. The simulated registry does not replicate.
+// describeRegistry handles DescribeRegistry, which has no registryId and is
+// authorised on "*". The simulated registry does not replicate.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeRegistry.html
 func describeRegistry(c *call, _ *describeRegistryInput) (any, error) {
 	if err := c.authorize("*"); err != nil {

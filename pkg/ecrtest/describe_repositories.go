@@ -39,11 +39,11 @@ type wireEncryption struct {
 	KMSKey string `json:"kmsKey,omitempty"`
 }
 
-// maxNames is the longest list of names or image ids that one request may hold.
+// maxNames is the maximum number of names or image ids in one request.
 const maxNames = 100
 
-// describeRepositories answers DescribeRepositories: by pages sorted by name, or,
-// asked for names, these in their order.
+// describeRepositories handles DescribeRepositories: pages sorted by name, or the
+// requested names in their order.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeRepositories.html
 func describeRepositories(c *call, in *describeRepositoriesInput) (any, error) {
 	if in.RepositoryNames != nil {

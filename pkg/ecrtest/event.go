@@ -68,8 +68,8 @@ type scanResourceFrequency struct {
 	Previous string `json:"previous-scan-frequency"`
 }
 
-// event renders an event of the registry. Its id follows from all the rest: to render it
-// a second time is to deliver it a second time.
+// event renders an event of the registry. Its id is derived from everything else: rendering
+// it again gives the same event.
 func (r *Registry) event(source, detailType string, at time.Time, resources []string, detail any) json.RawMessage {
 	e := event{
 		Version: "0", DetailType: detailType, Source: source, Account: r.id, Region: r.region,
@@ -88,7 +88,7 @@ func (r *Registry) event(source, detailType string, at time.Time, resources []st
 }
 
 // PushEvent is the EventBridge event "ECR Image Action" for the push of an image under a
-// tag, empty for none. The event does not ask whether there is such an image.
+// tag, empty for none. The image need not exist.
 func (r *Registry) PushEvent(repository, digest, tag string, at time.Time) json.RawMessage {
 	return r.imageAction("PUSH", repository, digest, tag, at)
 }
@@ -106,9 +106,9 @@ func (r *Registry) imageAction(action, repository, digest, tag string, at time.T
 }
 
 // StorageClassEvent is the EventBridge event "ECR Image Action" with the action
-// UPDATE_STORAGE_CLASS for an image that was archived, or restored, as its status says.
-// For a referrer, such as a signature, it is an "ECR Referrer Action". It fails for an
-// image that is not there.
+// UPDATE_STORAGE_CLASS for an image that was archived or restored, according to its status.
+// For a referrer, such as a signature, it is an "ECR Referrer Action". A missing image is an
+// error.
 func (r *Registry) StorageClassEvent(repository, digest string, at time.Time) (json.RawMessage, error) {
 	img, ok := r.Image(repository, digest)
 	if !ok {
@@ -131,8 +131,8 @@ func (r *Registry) StorageClassEvent(repository, digest string, at time.Time) (j
 	return r.event("aws.ecr", name, at, []string{}, detail), nil
 }
 
-// ReplicationEvent is the EventBridge event "ECR Replication Action" for an image that
-// came from a registry of another account or Region. It is sent where the image goes to.
+// ReplicationEvent is the EventBridge event "ECR Replication Action" for an image that was
+// replicated from a registry of another account or Region. The target sends it.
 func (r *Registry) ReplicationEvent(repository, digest, tag string, source *Registry, at time.Time) json.RawMessage {
 	return r.event("aws.ecr", "ECR Replication Action", at, []string{r.ARN(repository)}, imageActionDetail{
 		Result: "SUCCESS", Repository: repository, Digest: digest, Action: "REPLICATE", Tag: tag,
@@ -150,11 +150,11 @@ func (r *Registry) PullThroughCacheEvent(repository, digest, tag, upstream strin
 	})
 }
 
-// ScanEvent is the EventBridge event for the scan of an image that has a result at a
-// time. In a registry with basic scanning it is an "ECR Image Scan" of ECR, in one with
-// enhanced scanning an "Inspector2 Scan" of Inspector, which names the repository by its
-// ARN and only counts what is critical, high and medium, and all. Severities without
-// findings are left out. It fails for an image that has no result then.
+// ScanEvent is the EventBridge event for the scan of an image that has a result at a time.
+// With basic scanning it is an "ECR Image Scan" of ECR, with enhanced scanning an
+// "Inspector2 Scan" of Inspector, which has the ARN of the repository and only counts of
+// CRITICAL, HIGH, MEDIUM and the total. Severities without findings are absent. An image
+// without a result is an error.
 func (r *Registry) ScanEvent(repository, digest string, at time.Time) (json.RawMessage, error) {
 	img, ok := r.Image(repository, digest)
 	state, scanned := r.Scan(repository, digest, at)
@@ -189,8 +189,7 @@ func (r *Registry) ScanEvent(repository, digest string, at time.Time) (json.RawM
 }
 
 // ScanResourceChangeEvent is the EventBridge event "ECR Scan Resource Change" for the
-// repositories whose images are scanned at another frequency than before, when the
-// registry scanned as previous says.
+// repositories whose scan frequency differs from that of a previous configuration.
 func (r *Registry) ScanResourceChangeEvent(previous Scanning, at time.Time) json.RawMessage {
 	scanning := r.Scanning()
 	detail := scanResourceDetail{

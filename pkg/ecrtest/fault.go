@@ -8,63 +8,59 @@ import (
 	"time"
 )
 
-// Fault is one way for a request to go wrong. The named ones below are those that
-// ECR, or what lies between, is known for.
+// Fault is a failure of a request. The ones below are known from ECR and from the network.
 type Fault struct {
-	// Status and Code are answered as an error of the API: Code becomes its
-	// __type. Without a Code the answer has Body, or no body at all.
+	// Status and Code are those of an error of the API: Code is its __type. Without a Code
+	// the response has Body, or no body.
 	Status  int
 	Code    string
 	Message string
-	// Header is added to the answer, for instance Retry-After.
+	// Header is added to the response, for instance Retry-After.
 	Header http.Header
-	// Body is sent as it is, in place of a modelled error; with no Status, under
-	// 200.
+	// Body is sent instead of an error of the API, by default with status 200.
 	Body string
-	// Reset closes the connection without an answer; a TCP connection gets a RST.
+	// Reset closes the connection without a response; a TCP connection gets a RST.
 	Reset bool
-	// Truncate sends the first half of the true answer and closes the connection.
+	// Truncate sends the first half of the correct response and closes the connection.
 	Truncate bool
-	// BodyDelay sends the true answer, with a pause in its middle.
+	// BodyDelay pauses in the middle of the correct response.
 	BodyDelay time.Duration
 }
 
-// Faults to give to [Server.Fail].
+// Faults for [Server.Fail].
 var (
-	// FaultThrottling is what ECR's describing operations answer when called too
-	// often.
+	// FaultThrottling is the throttling error of ECR.
 	FaultThrottling = Fault{Status: http.StatusBadRequest, Code: "ThrottlingException", Message: "Rate exceeded"}
-	// FaultThrottle is the same by the other name that the ECR guide has for it,
-	// which the SDK does not take for a throttle:
+	// FaultThrottle is the same by another name of the ECR guide, which the SDK does not
+	// recognise as throttling:
 	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/common-errors.html
 	FaultThrottle = Fault{Status: http.StatusBadRequest, Code: "ThrottleException", Message: "Rate exceeded"}
-	// FaultTooManyRequests is the same with the status that the word has in HTTP.
+	// FaultTooManyRequests is the same with the HTTP status 429.
 	FaultTooManyRequests = Fault{Status: http.StatusTooManyRequests, Code: "TooManyRequestsException", Message: "Rate exceeded"}
-	// FaultBare429 is a 429 from something that does not speak the API.
+	// FaultBare429 is a 429 from a proxy.
 	FaultBare429 = Fault{Status: http.StatusTooManyRequests}
-	// FaultServer is a fault of the service, modelled.
+	// FaultServer is the API's internal error.
 	FaultServer = Fault{Status: http.StatusInternalServerError, Code: "ServerException", Message: "Internal error"}
-	// FaultUnavailable is a load balancer without a service behind it.
+	// FaultUnavailable is the response of a load balancer without a service.
 	FaultUnavailable = Fault{Status: http.StatusServiceUnavailable, Body: "<html><body><b>Http/1.1 Service Unavailable</b></body></html>"}
-	// FaultReset is a connection that breaks before the answer.
+	// FaultReset closes the connection before the response.
 	FaultReset = Fault{Reset: true}
-	// FaultTruncated is a connection that breaks in the middle of the answer.
+	// FaultTruncated closes the connection in the middle of the response.
 	FaultTruncated = Fault{Truncate: true}
-	// FaultGarbage is a success with a body that is no JSON.
+	// FaultGarbage is a success with a body that is not JSON.
 	FaultGarbage = Fault{Body: "\x00\xff{not JSON"}
 )
 
-// answers reports whether the operation is answered in truth, and only the way of
-// the answer is disturbed.
-func (f *Fault) answers() bool {
+// runs reports whether the operation runs and only the transfer of its response fails.
+func (f *Fault) runs() bool {
 	return f.Status == 0 && f.Body == "" && !f.Reset
 }
 
-// writeFault answers in place of the operation.
-func (p protocol) writeFault(w http.ResponseWriter, f *Fault) outcome {
+// writeFault responds instead of the operation.
+func (p protocol) writeFault(w http.ResponseWriter, f *Fault) response {
 	if f.Reset {
 		breakConnection(w)
-		return outcome{code: "reset"}
+		return response{code: "reset"}
 	}
 	for name, values := range f.Header {
 		w.Header()[name] = values
@@ -79,7 +75,7 @@ func (p protocol) writeFault(w http.ResponseWriter, f *Fault) outcome {
 	if f.Body == "" {
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(status)
-		return outcome{status: status, code: bareCode(status)}
+		return response{status: status, code: bareCode(status)}
 	}
 	out := p.write(w, status, []byte(f.Body))
 	if out.code == "" {
@@ -88,7 +84,7 @@ func (p protocol) writeFault(w http.ResponseWriter, f *Fault) outcome {
 	return out
 }
 
-// bareCode stands for the error type of an answer that is not of the API.
+// bareCode is the [Request.Code] of a response that is not one of the API.
 func bareCode(status int) string {
 	if status == http.StatusOK {
 		return "damaged"
@@ -96,8 +92,8 @@ func bareCode(status int) string {
 	return "HTTP " + strconv.Itoa(status)
 }
 
-// writeDamaged sends the true answer in the way that a fault says.
-func (p protocol) writeDamaged(ctx context.Context, w http.ResponseWriter, text []byte, f *Fault) outcome {
+// writeWithFault sends the correct response with a fault in its transfer.
+func (p protocol) writeWithFault(ctx context.Context, w http.ResponseWriter, text []byte, f *Fault) response {
 	for name, values := range f.Header {
 		w.Header()[name] = values
 	}
@@ -119,29 +115,28 @@ func (p protocol) writeDamaged(ctx context.Context, w http.ResponseWriter, text 
 	}
 	if f.Truncate {
 		breakConnection(w)
-		return outcome{status: http.StatusOK, code: "damaged"}
+		return response{status: http.StatusOK, code: "damaged"}
 	}
 	if _, err := w.Write(text[half:]); err != nil {
 		return cancelled
 	}
-	return outcome{status: http.StatusOK}
+	return response{status: http.StatusOK}
 }
 
 // breakConnection closes the connection under a request, with a RST if it can.
 func breakConnection(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		// Not an HTTP/1 connection. What is left is net/http's own way to end one.
+		// Not an HTTP/1 connection: this is how net/http aborts a response.
 		panic(http.ErrAbortHandler)
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // without it the client sees an orderly end
+		_ = tcp.SetLinger(0) // for a RST instead of a FIN
 	}
 	_ = conn.Close()
 }
 
-// sleep waits for a duration or for the end of the context, whose cause it then
-// returns.
+// sleep waits for a duration or the end of the context, and returns the latter's cause.
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return context.Cause(ctx)

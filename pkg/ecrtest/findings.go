@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// wireFinding is the ImageScanFinding of the service model, less its attributes.
+// wireFinding is the ImageScanFinding of the service model without its attributes.
 type wireFinding struct {
 	Name        string `json:"name"`
 	Description string `json:"description"`
@@ -39,10 +39,10 @@ type wireFindingResource struct {
 	Type string `json:"type"`
 }
 
-// severityOrder is the order in which findings are listed: the worst first.
+// severityOrder is the order of findings: the most severe first.
 var severityOrder = [...]string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED", "UNTRIAGED"}
 
-// bySeverity returns the severities of counts, known ones in their order.
+// bySeverity returns the severities of counts, the known ones in their order.
 func bySeverity(counts map[string]int32) []string {
 	all := slices.Sorted(maps.Keys(counts))
 	rank := func(severity string) int {
@@ -55,9 +55,8 @@ func bySeverity(counts map[string]int32) []string {
 	return all
 }
 
-// scanFindings makes up as many findings as a scan counts, and shows those of a page.
-// A scan that is done, but whose counts are not there yet, has an empty list in place
-// of its result; one that never had a result has none.
+// scanFindings generates as many findings as a scan counts, and returns those of a page. A
+// complete scan without counts has an empty list; one without a result has none.
 // See https://github.com/aws/aws-cli/issues/6759
 func (r *Registry) scanFindings(scanType string, s *scanned, first, limit int) *wireScanFindings {
 	state := &s.state
@@ -94,7 +93,7 @@ func (r *Registry) scanFindings(scanType string, s *scanned, first, limit int) *
 func basicFinding(cve, severity string) wireFinding {
 	return wireFinding{
 		Name:        cve,
-		Description: "A flaw that the simulator made up.",
+		Description: "A simulated vulnerability.",
 		URI:         "https://cve.mitre.org/cgi-bin/cvename.cgi?name=" + cve,
 		Severity:    severity,
 	}
@@ -115,7 +114,7 @@ func (r *Registry) enhancedFinding(s *scanned, cve, severity string) wireEnhance
 	}
 }
 
-// imageARN is how Inspector names an image.
+// imageARN is the ARN of an image in Inspector.
 func (r *Registry) imageARN(repository string, d digest) string {
 	return r.ARN(repository) + "/" + d.String()
 }

@@ -144,7 +144,7 @@ func TestFindingsRefuses(t *testing.T) {
 	}
 }
 
-// With enhanced scanning ECR needs what Inspector asks for, and says so.
+// With enhanced scanning ECR needs permissions of Inspector, and the error names them.
 func TestFindingsPermissions(t *testing.T) {
 	t.Parallel()
 	reg, srv, client := start(t, "app", "secret")

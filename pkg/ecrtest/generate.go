@@ -9,50 +9,47 @@ import (
 	"time"
 )
 
-// Shape says what a generated registry is like. The two numbers are met exactly,
-// the shares, 0 to 1, about. See [RealisticShape] for values that make sense.
+// Shape describes a generated registry. The numbers are exact, the shares, 0 to 1,
+// approximate. See [RealisticShape] for realistic values.
 type Shape struct {
-	// Repositories is the number of repositories to add. Their sizes follow
-	// Zipf's law: few have most of the images, many have a handful or none.
+	// Repositories is the number of repositories to add. Their sizes follow Zipf's law: few
+	// have most of the images, many have very few or none.
 	Repositories int
 	// TaggedImages is the number of active images with at least one tag.
 	TaggedImages int
-	// Now is the time at which the registry looks as it does. What happened to it
-	// happened in the two years before.
+	// Now is the end of the registry's history, which takes two years.
 	Now time.Time
 
 	// MoreTags is the share of tagged images that have two or three tags.
 	MoreTags float64
 	// Indexes is the share of tagged images that are multi-architecture indexes.
-	// Each comes with two or three untagged children on top.
+	// Each has two or three untagged children, which are not counted.
 	Indexes float64
-	// Untagged is how many images that lost their tag there are to one tagged
-	// image, children of indexes not counted.
+	// Untagged is the ratio of images that lost their tag to tagged images, without the
+	// children of indexes.
 	Untagged float64
-	// Archived is how many images in the archive there are to one tagged image.
+	// Archived is the ratio of archived images to tagged images.
 	Archived float64
-	// MissingSizes is the share of images of which the API gives no size.
+	// MissingSizes is the share of images without a size.
 	MissingSizes float64
-	// Scans is the share of images that carry a scan summary in DescribeImages, as
-	// registries with Clair scanning had them; one in five is clean. Indexes never
-	// do.
+	// Scans is the share of images with a scan summary in DescribeImages, as in registries
+	// with Clair scanning; one in five is clean. Indexes have none.
 	Scans float64
 
-	// Scanned is the share of images that have a scan, as DescribeImageScanFindings and
-	// Inspector tell it; the others answer ScanNotFoundException. What is pushed to a
-	// generated repository later is scanned likewise, within two minutes of its push.
-	// Of what a scanner can look at, about one in five is clean, a few are unsupported or
-	// failed; indexes are unsupported. See [Registry.Scan] for each.
+	// Scanned is the share of images with a scan in DescribeImageScanFindings and
+	// Inspector. This includes images that are pushed later, within two minutes of their
+	// push. About one in five is clean, a few are unsupported or failed; indexes are
+	// unsupported.
 	Scanned float64
-	// Rescanned is the share of scanned images that are scanned again every day, each
-	// time with another result; the others keep their first.
+	// Rescanned is the share of scanned images that get another result every day; the
+	// others keep their first.
 	Rescanned float64
 }
 
-// RealisticShape returns the shape of a registry of today: a third of the builds
-// multi-architecture, many images whose tag moved on, some in the archive, most scanned,
-// and no scan summaries, which DescribeImages has not sent since February 2026. No image is
-// scanned a second time: results change only as a test, or Mutate, says.
+// RealisticShape returns the shape of a present registry: a third of the builds are
+// multi-architecture, many images have lost their tag, some are archived, most are scanned,
+// and there are no scan summaries, which DescribeImages does not send since February 2026.
+// No image is scanned again, except by a test or Mutate.
 func RealisticShape(repositories, taggedImages int, now time.Time) Shape {
 	return Shape{
 		Repositories: repositories,
@@ -85,9 +82,9 @@ func (s *Shape) check() error {
 	return nil
 }
 
-// Generate adds repositories and images of a shape to the registry. The same seed
-// and shape give the same content. It fails on a shape that makes no sense, and if
-// a repository of a name that it makes up is there already.
+// Generate adds repositories and images of a shape to the registry. The same seed and shape
+// give the same content. An invalid shape is an error, and so is a generated repository
+// that exists already.
 func (r *Registry) Generate(seed uint64, shape Shape) error {
 	if err := shape.check(); err != nil {
 		return fmt.Errorf("generate registry: %w", err)
@@ -96,8 +93,8 @@ func (r *Registry) Generate(seed uint64, shape Shape) error {
 	counts := spread(rng, shape.TaggedImages, shape.Repositories)
 	made := make([]*repository, shape.Repositories)
 	for i := range made {
-		// Each repository has its own random numbers, so that it looks the same
-		// whatever the others hold.
+		// Each repository has its own random numbers, so that its content does not depend
+		// on the others.
 		g := generator{rng: rand.New(rand.NewPCG(seed, uint64(i))), shape: &shape, now: shape.Now.UnixMilli()}
 		made[i] = g.repository(r, i, counts[i])
 	}
@@ -116,13 +113,11 @@ func (r *Registry) Generate(seed uint64, shape Shape) error {
 	return nil
 }
 
-// mostTagged bounds the tagged images of one repository, where the total allows
-// it, so that with all that comes on top in a [RealisticShape] it stays below the
-// quota of 100,000 images: https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html
+// mostTagged bounds the tagged images of a repository, if the total allows it, so that with
+// the other images of a [RealisticShape] it stays below the quota of 100,000: https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html
 const mostTagged = 25_000
 
-// spread divides a total over n repositories by Zipf's law, to the last image, in
-// random order.
+// spread divides a total exactly among n repositories by Zipf's law, in random order.
 func spread(rng *rand.Rand, total, n int) []int {
 	counts := make([]int, n)
 	if n == 0 {
@@ -143,7 +138,7 @@ func spread(rng *rand.Rand, total, n int) []int {
 		counts[rank] = min(share, limit, left)
 		left -= counts[rank]
 	}
-	// What rounding and the limit left over goes round, from the largest down.
+	// The remainder of rounding and of the limit, distributed from the largest on.
 	for left > 0 {
 		before := left
 		for rank := 0; rank < inhabited && left > 0; rank++ {
@@ -156,7 +151,7 @@ func spread(rng *rand.Rand, total, n int) []int {
 	return counts
 }
 
-// teams and services make up names: team/service, then team/service-2 and so on.
+// teams and services are the parts of names: team/service, then team/service-2 and so on.
 var (
 	teams = [...]string{
 		"payments", "platform", "checkout", "search", "data", "ml", "web", "mobile", "identity", "logistics", "base", "tools", "legacy",
@@ -167,7 +162,7 @@ var (
 	}
 )
 
-// generatedName is the name of the i-th repository; all are different.
+// generatedName is the unique name of the i-th repository.
 func generatedName(i int) string {
 	team, rest := teams[i%len(teams)], i/len(teams)
 	name := team + "/" + services[(rest+i)%len(services)]
@@ -177,7 +172,7 @@ func generatedName(i int) string {
 	return name
 }
 
-// Settings go round, so that a registry of a dozen repositories has all of them.
+// Settings rotate, so that a registry of a dozen repositories has all of them.
 var (
 	mutabilities = [...]string{
 		"MUTABLE", "IMMUTABLE", "MUTABLE", "MUTABLE_WITH_EXCLUSION", "MUTABLE", "IMMUTABLE_WITH_EXCLUSION", "MUTABLE", "IMMUTABLE",
@@ -186,7 +181,7 @@ var (
 	scanOnPush  = [...]*bool{new(true), new(false), new(true), new(true), nil}
 )
 
-// settings makes up a repository without its images.
+// settings generates a repository without images.
 func (g *generator) settings(r *Registry, i int) Repository {
 	repo := Repository{
 		Name:          generatedName(i),

@@ -14,7 +14,7 @@ const (
 	twoYears = 2 * 365 * day
 )
 
-// Media types of generated manifests and what they hold.
+// Media types of generated manifests and their artifacts.
 const (
 	typeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	typeDockerImage    = "application/vnd.docker.container.image.v1+json"
@@ -26,16 +26,15 @@ const (
 	typeSignature      = "application/vnd.dev.cosign.artifact.sig.v1+json"
 )
 
-// generator makes up one repository. It is built for registries of a million
-// images: nothing in it takes more than linear time, and the images of a
-// repository share a few large allocations.
+// generator generates one repository. For registries of a million images it takes linear
+// time, and the images of a repository share a few large allocations.
 type generator struct {
 	rng   *rand.Rand
 	shape *Shape
 	now   int64 // Unix milliseconds, as all times here
 
 	records []record
-	slots   []int // where in records the next images go
+	slots   []int // indexes in records of the next images
 	digests digestRange
 	tags    tagArena
 	scheme  tagScheme
@@ -45,17 +44,17 @@ type generator struct {
 	signed                    bool
 }
 
-// kind is what one push leaves behind.
+// kind is the present state of what was pushed.
 type kind uint8
 
 const (
 	kindTagged kind = iota
 	kindIndex
-	kindSuperseded // its tag moved on
+	kindSuperseded // it lost its tag
 	kindArchived
 )
 
-// repository makes up the i-th repository, with a number of tagged images.
+// repository generates the i-th repository, with a number of tagged images.
 func (g *generator) repository(r *Registry, i, tagged int) *repository {
 	repo := &repository{Repository: g.settings(r, i)}
 	if g.shape.Scanned > 0 {
@@ -64,7 +63,7 @@ func (g *generator) repository(r *Registry, i, tagged int) *repository {
 	if tagged == 0 {
 		return repo
 	}
-	g.style()
+	g.chooseStyle()
 	pushes, children := g.plan(tagged)
 	signatures := 0
 	if g.signed {
@@ -99,13 +98,13 @@ func (g *generator) repository(r *Registry, i, tagged int) *repository {
 			g.archive(g.push(at))
 		}
 	}
-	g.tags.settle()
+	g.tags.assign()
 	repo.images.records = g.records
 	return repo
 }
 
-// style chooses what all images of a repository have in common.
-func (g *generator) style() {
+// chooseStyle chooses the common properties of a repository's images.
+func (g *generator) chooseStyle() {
 	oci := g.rng.IntN(2) == 0
 	g.manifest, g.artifact, g.index = unique.Make(typeDockerManifest), unique.Make(typeDockerImage), unique.Make(typeDockerList)
 	if oci {
@@ -121,7 +120,7 @@ func (g *generator) style() {
 	g.scheme = tagScheme{form: tagForm(g.rng.IntN(int(tagForms))), minor: 1}
 }
 
-// childCounts says how many children each index has, in turn.
+// childCounts are the numbers of children of the indexes, in turn.
 type childCounts struct {
 	counts []uint8
 	total  int
@@ -133,10 +132,10 @@ func (c *childCounts) next() int {
 	return int(n)
 }
 
-// plan decides what is pushed, in the order of time. The last push is a tagged one.
+// plan returns the pushes in the order of time. The last is a tagged one.
 func (g *generator) plan(tagged int) (pushes []kind, children childCounts) {
-	// A repository turns multi-architecture at some point of its life and then
-	// stays so. That point is such that the share is right over all repositories.
+	// At some point a repository becomes multi-architecture. These points are such that the
+	// share is right over all repositories.
 	share := g.shape.Indexes
 	turn := 1 - share + (2*g.rng.Float64()-1)*min(share, 1-share)
 	if g.artifact.Value() == typeHelmChart {
@@ -167,7 +166,7 @@ func (g *generator) plan(tagged int) (pushes []kind, children childCounts) {
 	return pushes, children
 }
 
-// next takes the record of the next image, in its place by digest.
+// next returns the record of the next image, at its position by digest.
 func (g *generator) next(at int64) *record {
 	slot := g.slots[0]
 	g.slots = g.slots[1:]
@@ -176,7 +175,7 @@ func (g *generator) next(at int64) *record {
 	return rec
 }
 
-// push makes a plain image.
+// push generates an image.
 func (g *generator) push(at int64) *record {
 	rec := g.next(at)
 	if g.rng.Float64() >= g.shape.MissingSizes {
@@ -187,13 +186,13 @@ func (g *generator) push(at int64) *record {
 	}
 	if g.shape.Scans > 0 && g.rng.Float64() < g.shape.Scans {
 		rec.extra = &extra{}
-		rec.extra.scan, rec.extra.scanStatus = madeUpScan(g.rng, at)
+		rec.extra.scan, rec.extra.scanStatus = generatedScan(g.rng, at)
 	}
 	return rec
 }
 
-// pushIndex makes an index and, pushed seconds before, its children. The index
-// has the size of the largest.
+// pushIndex generates an index and its children, which were pushed seconds before. The index
+// has the size of the largest child.
 func (g *generator) pushIndex(at int64, children int) *record {
 	size := int64(-1)
 	for range children {
@@ -212,7 +211,7 @@ func (g *generator) pushIndex(at int64, children int) *record {
 	return rec
 }
 
-// sign makes the signature of an image.
+// sign generates the signature of an image.
 func (g *generator) sign(at int64, subject digest) {
 	rec := g.next(min(g.now, at+1+g.rng.Int64N(10_000)))
 	rec.manifestType, rec.artifactType = unique.Make(typeOCIManifest), unique.Make(typeSignature)
@@ -220,8 +219,8 @@ func (g *generator) sign(at int64, subject digest) {
 	rec.extra = &extra{subject: subject.String()}
 }
 
-// archive moves an image to the archive; one in two still has a tag, and one in
-// twenty is on its way back.
+// archive moves an image to the archive; one in two keeps a tag, and one in twenty is being
+// restored.
 func (g *generator) archive(rec *record) {
 	rec.status = statusArchived
 	rec.extra = &extra{archived: min(g.now, rec.pushed+(90*day).Milliseconds()+g.rng.Int64N((90*day).Milliseconds()))}
@@ -233,15 +232,15 @@ func (g *generator) archive(rec *record) {
 	}
 }
 
-// severities of made-up findings, with how many an image has of each at most.
+// severities of generated findings, with the maximum of each for an image.
 var severities = [...]struct {
 	name string
 	most int
 }{{"CRITICAL", 3}, {"HIGH", 15}, {"MEDIUM", 40}, {"LOW", 60}, {"INFORMATIONAL", 20}, {"UNDEFINED", 4}}
 
-// madeUpScan makes a scan that ran when an image was pushed: one in fifty failed,
-// one in five found nothing.
-func madeUpScan(rng *rand.Rand, pushed int64) (*ScanSummary, *ScanStatus) {
+// generatedScan generates the scan of an image at its push: one in fifty failed, one in five
+// is clean.
+func generatedScan(rng *rand.Rand, pushed int64) (*ScanSummary, *ScanStatus) {
 	if rng.IntN(50) == 0 {
 		return nil, &ScanStatus{
 			Status:      "FAILED",
@@ -264,8 +263,8 @@ func madeUpScan(rng *rand.Rand, pushed int64) (*ScanSummary, *ScanStatus) {
 	return scan, &ScanStatus{Status: "COMPLETE", Description: "The scan was completed successfully."}
 }
 
-// digestRange makes up digests in ascending order: the i-th of n is random within
-// the i-th of n equal parts of all digests. That spares sorting them.
+// digestRange generates digests in ascending order, so that they need not be sorted: the
+// i-th of n is random within the i-th of n equal ranges.
 type digestRange struct{ part uint64 }
 
 func newDigestRange(n int) digestRange {
@@ -274,11 +273,11 @@ func newDigestRange(n int) digestRange {
 }
 
 func (d digestRange) at(rng *rand.Rand, i int) digest {
-	return madeUpDigest(rng, uint64(i)*d.part+rng.Uint64N(d.part))
+	return generatedDigest(rng, uint64(i)*d.part+rng.Uint64N(d.part))
 }
 
-// madeUpDigest is random but for its first eight bytes.
-func madeUpDigest(rng *rand.Rand, first uint64) (d digest) {
+// generatedDigest is random except for its first eight bytes.
+func generatedDigest(rng *rand.Rand, first uint64) (d digest) {
 	binary.BigEndian.PutUint64(d[0:], first)
 	binary.BigEndian.PutUint64(d[8:], rng.Uint64())
 	binary.BigEndian.PutUint64(d[16:], rng.Uint64())

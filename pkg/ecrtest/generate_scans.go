@@ -6,67 +6,67 @@ import (
 	"time"
 )
 
-// scanShares says what the scans of a generated repository are like. They are not
-// stored: each is made up anew from the image's digest and push, the same every time,
-// so that the scans of a million images take no memory.
+// scanShares describes the scans of a generated repository. They are not stored, but
+// computed from the image's digest and push, so that the scans of a million images take no
+// memory.
 type scanShares struct {
 	scanned, rescanned float64
 }
 
-// What becomes of images, in shares of those that a scanner looks at. Of the rest, one in
-// five is clean.
+// The shares of results among images that a scanner supports. One in five of the others is
+// clean.
 const (
 	shareUnsupported = 0.04
 	shareFailed      = 0.01
-	shareExpired     = 0.03 // enhanced scanning only, of old images
+	shareExpired     = 0.03 // with enhanced scanning only, of old images
 	shareClean       = 0.2
 	shareUntriaged   = 0.05
 	shareInUse       = 0.2
 )
 
-// eligibility is the age from which the scan of an image may have expired.
+// eligibility is the age from which scans may have expired.
 const eligibility = 180 * day
 
-// madeUpLife is the life of an image's scan as the digest decides it.
-type madeUpLife struct {
-	rng       *rand.Rand // for what comes after the fields here
+// scanLife is the course of an image's scan, which follows from the digest.
+type scanLife struct {
+	rng       *rand.Rand // for the results
 	never     bool
 	rescanned bool
 	usedAfter time.Duration // from the push to the last use, 0 for never
 	used      int64
-	fate      float64       // 0 to 1, to be held against the shares
+	draw      float64       // 0 to 1, compared with the shares
 	started   time.Duration // from the push
 	completed time.Duration
 	counted   time.Duration
 }
 
-// madeUp decides the life of an image's scan.
-func (p *scanShares) madeUp(rec *record) madeUpLife {
+// lifeOf returns the course of an image's scan.
+func (p *scanShares) lifeOf(rec *record) scanLife {
 	rng := rand.New(rand.NewPCG(binary.BigEndian.Uint64(rec.digest[16:]), binary.BigEndian.Uint64(rec.digest[24:])))
-	life := madeUpLife{rng: rng}
+	life := scanLife{rng: rng}
 	life.never = rng.Float64() >= p.scanned
 	life.rescanned = rng.Float64() < p.rescanned
 	if rng.Float64() < shareInUse {
 		life.usedAfter, life.used = within(rng, 30*day), 1+rng.Int64N(20)
 	}
-	life.fate = rng.Float64()
+	life.draw = rng.Float64()
 	life.started = 2*time.Second + within(rng, 5*time.Second)
 	life.completed = life.started + 5*time.Second + within(rng, time.Minute)
 	life.counted = life.completed + time.Second + within(rng, 8*time.Second)
 	return life
 }
 
-// within is a random time shorter than d, in milliseconds.
+// within is a random duration shorter than d, in whole milliseconds.
 func within(rng *rand.Rand, d time.Duration) time.Duration {
 	return time.Duration(rng.Int64N(d.Milliseconds())) * time.Millisecond
 }
 
-// madeUpState is the state at a time of the made-up scan of an image. What there is
-// nothing of to scan, an index or a chart or a signature, is unsupported. A scan is pending,
-// then in progress, then done without counts for some seconds. An image that is
-// rescanned has another result each day, at the time of day of the first.
-func (p *scanShares) madeUpState(rec *record, scanType string, at time.Time) (ScanState, bool) {
-	life := p.madeUp(rec)
+// stateOf is the state of an image's scan at a time. Indexes, charts and signatures are
+// unsupported. A scan is pending, then in progress, then complete without counts for some
+// seconds. An image that is rescanned has another result each day, at the time of day of
+// the first.
+func (p *scanShares) stateOf(rec *record, scanType string, at time.Time) (ScanState, bool) {
+	life := p.lifeOf(rec)
 	pushed := fromMillis(rec.pushed)
 	age := at.Sub(pushed)
 	if life.never || age < 0 || rec.pushed == 0 {
@@ -87,11 +87,11 @@ func (p *scanShares) madeUpState(rec *record, scanType string, at time.Time) (Sc
 		return began(life.started, state)
 	case age < life.completed:
 		return began(life.started, ScanState{Status: scanInProgress})
-	case life.fate < shareUnsupported:
+	case life.draw < shareUnsupported:
 		return began(life.completed, ScanState{Status: scanUnsupported})
-	case life.fate < shareUnsupported+shareFailed:
+	case life.draw < shareUnsupported+shareFailed:
 		return began(life.completed, ScanState{Status: scanFailed})
-	case scanType == enhanced && life.fate < shareUnsupported+shareFailed+shareExpired && age >= eligibility:
+	case scanType == enhanced && life.draw < shareUnsupported+shareFailed+shareExpired && age >= eligibility:
 		return began(eligibility, ScanState{Status: scanExpired})
 	case age < life.counted:
 		return began(life.completed, ScanState{CompletedAt: pushed.Add(life.completed)})
@@ -103,7 +103,7 @@ func (p *scanShares) madeUpState(rec *record, scanType string, at time.Time) (Sc
 }
 
 // rescan is the state of an image that is scanned once a day, after its first result.
-func (l *madeUpLife) rescan(scanType string, pushed time.Time, age time.Duration) (ScanState, bool) {
+func (l *scanLife) rescan(scanType string, pushed time.Time, age time.Duration) (ScanState, bool) {
 	later := (age - l.completed).Truncate(day) // than the first
 	completed := pushed.Add(l.completed + later)
 	waits := l.counted - l.completed
@@ -121,8 +121,8 @@ func (l *madeUpLife) rescan(scanType string, pushed time.Time, age time.Duration
 	return state, true
 }
 
-// result makes up what a scan found.
-func (l *madeUpLife) result(scanType string, completed time.Time) ScanState {
+// result generates the findings of a scan.
+func (l *scanLife) result(scanType string, completed time.Time) ScanState {
 	state := ScanState{
 		CompletedAt:     completed,
 		SourceUpdatedAt: completed.Add(-within(l.rng, day)),
@@ -133,7 +133,7 @@ func (l *madeUpLife) result(scanType string, completed time.Time) ScanState {
 	}
 	for _, severity := range severities {
 		if severity.name == "UNDEFINED" && scanType == enhanced {
-			continue // a word of basic scanning only
+			continue // only basic scanning has it
 		}
 		if n := l.rng.IntN(severity.most + 1); n > 0 {
 			state.Counts[severity.name] = int32(n)
@@ -145,7 +145,7 @@ func (l *madeUpLife) result(scanType string, completed time.Time) ScanState {
 	return state
 }
 
-// index reports whether an image is an index of others.
+// index reports whether an image is an index.
 func (rec *record) index() bool {
 	switch rec.manifestType.Value() {
 	case typeOCIIndex, typeDockerList:
@@ -154,7 +154,7 @@ func (rec *record) index() bool {
 	return false
 }
 
-// scannable reports whether there is something for a scanner in an image.
+// scannable reports whether scanners support an image.
 func (rec *record) scannable() bool {
 	switch rec.artifactType.Value() {
 	case "", typeDockerImage, typeOCIImage:

@@ -89,7 +89,7 @@ func TestGenerateScans(t *testing.T) {
 
 // The scan of an image that is pushed to a generated registry goes through its states,
 // and only an image that is rescanned has another result on another day.
-func TestMadeUpScanLives(t *testing.T) {
+func TestGeneratedScanStates(t *testing.T) {
 	t.Parallel()
 	for _, rescanned := range []float64{0, 1} {
 		shape := ecrtest.Shape{Repositories: 1, Now: now, Scanned: 1, Rescanned: rescanned}
@@ -163,8 +163,8 @@ func putPushed(t *testing.T, reg *ecrtest.Registry, repository string, n int) []
 	return digests
 }
 
-// What a registry is told goes before what is made up, from when it says.
-func TestToldScanGoesFirst(t *testing.T) {
+// States that are set replace generated ones from their time on.
+func TestSetScanReplacesGenerated(t *testing.T) {
 	t.Parallel()
 	reg := generate(t, 1, ecrtest.Shape{Repositories: 1, Now: now, Scanned: 1})
 	repository := reg.Repositories()[0].Name
@@ -179,7 +179,7 @@ func TestToldScanGoesFirst(t *testing.T) {
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("the past changed:\n%s", diff)
 		}
-		told.Counts["CRITICAL"] = 1 // what is told is copied
+		told.Counts["CRITICAL"] = 1 // the state was copied
 		if got, _ := reg.Scan(repository, digest, day(3)); got.Counts["CRITICAL"] != 77 || got.Status != "COMPLETE" {
 			t.Errorf("told, got %+v", got)
 		}
@@ -219,8 +219,8 @@ func TestToldScanGoesFirst(t *testing.T) {
 	}
 }
 
-// Both APIs tell the same of a generated registry, whose scans go on while it ages.
-func TestMadeUpScansAreServed(t *testing.T) {
+// Both APIs return the same scans of a generated registry, also while it ages.
+func TestGeneratedScansAreServed(t *testing.T) {
 	t.Parallel()
 	reg := generate(t, 4, ecrtest.RealisticShape(8, 80, now))
 	srv := ecrtest.Start(t, reg)

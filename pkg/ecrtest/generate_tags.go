@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// tagForm is how a repository's builds are tagged.
+// tagForm is the form of the tags of a repository.
 type tagForm int
 
 const (
@@ -16,15 +16,15 @@ const (
 	tagForms
 )
 
-// tagScheme makes up the tags of one repository, all different.
+// tagScheme generates the tags of one repository, all different.
 type tagScheme struct {
 	form                tagForm
 	seq                 uint32
 	major, minor, patch int
 }
 
-// tag gives an image one tag of the repository's form, perhaps more, and perhaps
-// the one that always moves to the newest.
+// tag gives an image one tag of the repository's form, sometimes more, and "latest" if
+// latest is set.
 func (g *generator) tag(rec *record, latest bool) {
 	s := &g.scheme
 	s.seq++
@@ -58,8 +58,7 @@ func (g *generator) tag(rec *record, latest bool) {
 	}
 }
 
-// scatter maps numbers to numbers that look random, no two to the same: each step
-// can be undone.
+// scatter is a bijection to numbers that look random: each step is invertible.
 func scatter(x uint32) uint32 {
 	x ^= x >> 16
 	x *= 0x7feb352d
@@ -68,8 +67,8 @@ func scatter(x uint32) uint32 {
 	return x ^ x>>16
 }
 
-// tagArena collects the tags of a repository in one text and one list, in place
-// of a string and a slice an image.
+// tagArena collects the tags of a repository in one text and one list, instead of strings
+// and a slice for each image.
 type tagArena struct {
 	text  []byte
 	ends  []int // of each tag in text
@@ -82,17 +81,17 @@ type tagged struct {
 	first int
 }
 
-// open begins the tags of an image.
+// open starts the tags of an image.
 func (a *tagArena) open(rec *record) { a.image = append(a.image, tagged{rec, len(a.ends)}) }
 
-// add takes the text with one more tag at its end.
+// add adds the tag that was appended to the text.
 func (a *tagArena) add(text []byte) {
 	a.text = text
 	a.ends = append(a.ends, len(text))
 }
 
-// settle hands the images their tags, sorted.
-func (a *tagArena) settle() {
+// assign gives the images their sorted tags.
+func (a *tagArena) assign() {
 	text := string(a.text)
 	all := make([]string, len(a.ends))
 	start := 0

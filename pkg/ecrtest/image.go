@@ -13,8 +13,8 @@ import (
 	"unique"
 )
 
-// Image is what DescribeImages tells of an image, less registry and repository.
-// Whatever is zero or nil, the answer leaves out.
+// Image is what DescribeImages returns of an image, without registry and repository.
+// Fields that are zero or nil are absent in responses.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html
 type Image struct {
 	// Digest is "sha256:" and 64 lower-case hexadecimal digits; see [Digest].
@@ -23,7 +23,7 @@ type Image struct {
 	Tags []string
 	// SizeBytes of an index is the size of its largest child.
 	SizeBytes *int64
-	// Times are cut to the millisecond.
+	// Times are truncated to milliseconds.
 	PushedAt time.Time
 	// PulledAt is lastRecordedPullTime.
 	PulledAt          time.Time
@@ -31,37 +31,36 @@ type Image struct {
 	ArtifactMediaType string
 	// SubjectDigest is the image that a referrer (a signature, an SBOM) is about.
 	SubjectDigest string
-	// Status is ACTIVE, ARCHIVED or ACTIVATING. Empty counts as active and leaves
-	// imageStatus out, as the API did before it knew archives.
+	// Status is ACTIVE, ARCHIVED or ACTIVATING. Empty means active without imageStatus in
+	// responses, as before the API had archives.
 	Status      string
 	ArchivedAt  time.Time
 	ActivatedAt time.Time
-	// Scan and ScanStatus are nil on today's ECR: since basic scanning moved off
-	// Clair, DescribeImages tells nothing of scans. An older registry did.
+	// Scan and ScanStatus are nil on today's ECR: DescribeImages has no scans since basic
+	// scanning no longer uses Clair. Older registries have them.
 	Scan       *ScanSummary
 	ScanStatus *ScanStatus
 }
 
 // ScanSummary is imageScanFindingsSummary.
 type ScanSummary struct {
-	// CompletedAt and SourceUpdatedAt are cut to the millisecond; zero leaves
-	// them out.
+	// CompletedAt and SourceUpdatedAt are truncated to milliseconds, and absent if zero.
 	CompletedAt     time.Time
 	SourceUpdatedAt time.Time
-	// Counts are findings by severity. Empty but not nil is a clean scan, sent as
-	// {}; nil leaves findingSeverityCounts out.
+	// Counts are findings by severity. Empty is a clean scan, sent as {};
+	// findingSeverityCounts is absent if it is nil.
 	Counts map[string]int32
 }
 
 // ScanStatus is imageScanStatus.
 type ScanStatus struct {
-	// Status is the API's word, such as COMPLETE or FAILED.
+	// Status is that of the API, such as COMPLETE or FAILED.
 	Status      string
 	Description string
 }
 
 // Digest returns the digest of a manifest's text: "sha256:" and its hash in
-// hexadecimal. Tests use it to give any name a digest.
+// hexadecimal.
 func Digest(manifest string) string {
 	sum := sha256.Sum256([]byte(manifest))
 	return digest(sum).String()
@@ -105,11 +104,11 @@ func (s status) String() string { return statusWords[s] }
 
 func (s status) active() bool { return s == statusNone || s == statusActive }
 
-// record is an Image as stored. A registry may hold a million, so that what few
-// images have is set apart.
+// record is a stored Image. A registry may have a million, so fields that few images have
+// are separate.
 //
-// Records are replaced, never changed in place behind a pointer or a slice: a page
-// that was copied out stays as it was.
+// Slices and pointers of records are replaced and never changed, so copied pages stay
+// valid.
 type record struct {
 	digest         digest
 	tags           []string
@@ -121,7 +120,7 @@ type record struct {
 	status         status
 }
 
-// extra is what most images do not have.
+// extra are fields that most images do not have.
 type extra struct {
 	subject             string
 	archived, activated int64
@@ -132,7 +131,7 @@ type extra struct {
 // imageTag is a tag as the distribution specification allows it.
 var imageTag = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 
-// newRecord checks an image and converts it.
+// newRecord validates an image and converts it.
 func newRecord(img *Image) (record, error) {
 	d, ok := parseDigest(img.Digest)
 	if !ok {

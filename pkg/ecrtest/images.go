@@ -8,14 +8,13 @@ import (
 
 // imageSet are the images of one repository.
 type imageSet struct {
-	// records are sorted by digest: pages are cut by digest, and ECR, too, shows
-	// images in no order that means anything.
+	// records are sorted by digest, the order of pages. The order of ECR has no meaning
+	// either.
 	records []record
-	// byTag finds the one image that has a tag. It is built when first asked for:
-	// most repositories of a large generated registry never need it.
+	// byTag is built when first needed, which is never for most repositories of a large
+	// generated registry.
 	byTag map[string]digest
-	// scans is what the registry was told of scans, of few images or none: what is
-	// made up takes no room.
+	// scans are those that were set. Generated scans are not stored.
 	scans map[digest]history
 }
 
@@ -35,8 +34,8 @@ func (s *imageSet) tags() map[string]digest {
 	return s.byTag
 }
 
-// put adds a record or replaces the one of its digest. Its tags leave whatever
-// image had them: that is what a push does.
+// put adds a record or replaces the one with its digest. As in a push, other images lose
+// its tags.
 func (s *imageSet) put(rec record) {
 	tags := s.tags()
 	i, found := s.find(rec.digest)
@@ -58,7 +57,7 @@ func (s *imageSet) put(rec record) {
 	}
 }
 
-// untag takes a tag from the image of a digest, leaving byTag to the caller.
+// untag removes a tag from the image of a digest. The caller updates byTag.
 func (s *imageSet) untag(d digest, tag string) {
 	i, found := s.find(d)
 	if !found {
@@ -84,7 +83,7 @@ func (s *imageSet) delete(i int) {
 	s.records = slices.Delete(s.records, i, i+1)
 }
 
-// edit runs a change of one repository's images under the lock.
+// edit changes the images of a repository under the lock.
 func (r *Registry) edit(name string, change func(*imageSet) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,7 +97,7 @@ func (r *Registry) edit(name string, change func(*imageSet) error) error {
 	return nil
 }
 
-// editImage runs a change of one image; the digest stays what it was.
+// editImage changes an image except for its digest.
 func (r *Registry) editImage(name, dig string, change func(*Image)) error {
 	return r.edit(name, func(s *imageSet) error {
 		i, err := s.mustFind(dig)
@@ -129,8 +128,8 @@ func (s *imageSet) mustFind(dig string) (int, error) {
 	return i, nil
 }
 
-// PutImage pushes an image: it adds it, or replaces the one of its digest with
-// all that is in img. Tags of it that other images had, move to it.
+// PutImage pushes an image: it adds it, or replaces the one with its digest. Other images
+// lose its tags.
 func (r *Registry) PutImage(repository string, img Image) error {
 	rec, err := newRecord(&img)
 	if err != nil {
@@ -142,20 +141,18 @@ func (r *Registry) PutImage(repository string, img Image) error {
 	})
 }
 
-// UpdateImage changes an image in any way but its digest, as one step. Tags that
-// change adds leave the images that had them. The function must not call the
-// Registry.
+// UpdateImage changes an image except for its digest. Other images lose tags that change
+// adds. change must not call the Registry.
 func (r *Registry) UpdateImage(repository, digest string, change func(*Image)) error {
 	return r.editImage(repository, digest, change)
 }
 
-// Tag gives an image a tag, taking it from the image that had it.
+// Tag moves or adds a tag to an image.
 func (r *Registry) Tag(repository, digest, tag string) error {
 	return r.editImage(repository, digest, func(img *Image) { img.Tags = append(img.Tags, tag) })
 }
 
-// Untag takes a tag from the image that has it. The image stays, also without
-// any tag, as one stays whose tag moved on.
+// Untag removes a tag from its image. The image stays, even without tags.
 func (r *Registry) Untag(repository, tag string) error {
 	return r.edit(repository, func(s *imageSet) error {
 		owner, ok := s.tags()[tag]
@@ -187,14 +184,14 @@ func (r *Registry) Archive(repository, digest string, at time.Time) error {
 	})
 }
 
-// Restore brings an image back from the archive.
+// Restore moves an image out of the archive.
 func (r *Registry) Restore(repository, digest string, at time.Time) error {
 	return r.editImage(repository, digest, func(img *Image) {
 		img.Status, img.ActivatedAt = statusActive.String(), at
 	})
 }
 
-// Image returns the image that has a digest, or a tag.
+// Image returns the image with a digest or a tag.
 func (r *Registry) Image(repository, reference string) (Image, bool) {
 	r.mu.Lock() // the tag index may have to be built
 	defer r.mu.Unlock()
@@ -215,8 +212,8 @@ func (r *Registry) Image(repository, reference string) (Image, bool) {
 	return repo.images.records[i].image(), true
 }
 
-// Images returns all images of a repository, sorted by digest; none if there is
-// no such repository.
+// Images returns all images of a repository, sorted by digest; none if the repository does
+// not exist.
 func (r *Registry) Images(repository string) []Image {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -231,9 +228,8 @@ func (r *Registry) Images(repository string) []Image {
 	return all
 }
 
-// imagesAfter returns up to limit records that match and follow a cursor, the
-// empty one meaning from the start, and whether more do. It is false in known if
-// there is no such repository.
+// imagesAfter returns up to limit matching records after a cursor, which is empty for the
+// first page, and whether there are more. known is false if the repository does not exist.
 func (r *Registry) imagesAfter(repository, cursor string, limit int, match func(*record) bool) (page []record, more, known bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

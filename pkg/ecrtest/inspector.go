@@ -13,24 +13,24 @@ const (
 	resourceRepository = "AWS_ECR_REPOSITORY"
 )
 
-// invalidInspector is what Inspector answers to a parameter that it does not take.
+// invalidInspector is Inspector's error for an invalid parameter.
 func invalidInspector(parameter, constraint string) *apiError {
 	return newError("ValidationException", "1 validation error detected: Value at '%s' failed to satisfy constraint: %s", parameter, constraint)
 }
 
-// notSimulated refuses a parameter that Inspector knows and the simulator does not:
-// to ignore it would be to answer another question.
+// notSimulated is the error for a parameter that is not simulated: ignoring it would give a
+// wrong result.
 func notSimulated(parameter string) *apiError {
 	return invalidInspector(parameter, "the simulator does not know it")
 }
 
-// authorizeInspector holds the call against the policy, on the path of the operation.
+// authorizeInspector checks the call against the policy, on the path of the operation.
 func (c *call) authorizeInspector() error {
 	_, path, _ := strings.Cut(c.op.route, " ")
 	return c.authorize(c.server.registry.inspectorARN(path))
 }
 
-// inspectorState is how Inspector sees the state of a scan: its code and reason.
+// inspectorState is the state of a scan in Inspector: its code and reason.
 // See https://docs.aws.amazon.com/inspector/v2/APIReference/API_ScanStatus.html
 func inspectorState(s *ScanState) (code, reason string) {
 	reason = cmp.Or(s.Reason, inspectorReasons[s.Status])
@@ -42,8 +42,8 @@ func inspectorState(s *ScanState) (code, reason string) {
 	}
 }
 
-// inspectorReasons are the reasons that go with ECR's statuses. COMPLETE is, under
-// enhanced scanning, an image of a repository that is scanned on push only.
+// inspectorReasons are the reasons for ECR's statuses. With enhanced scanning, COMPLETE is an
+// image of a repository that is scanned on push only.
 var inspectorReasons = map[string]string{
 	scanInProgress:         "SCAN_IN_PROGRESS",
 	scanComplete:           "SCAN_FREQUENCY_SCAN_ON_PUSH",
@@ -57,7 +57,7 @@ var inspectorReasons = map[string]string{
 	scanArchived:           "IMAGE_ARCHIVED",
 }
 
-// covered is a row of Inspector's: an image, or a repository without one.
+// covered is a resource in Inspector: an image or a repository.
 type covered struct {
 	repository string
 	rec        *record // nil for a repository
@@ -66,7 +66,7 @@ type covered struct {
 	frequency  string
 }
 
-// cursor is where a page ends that ends with the row. No name and no digest has a
+// cursor is the end of a page that ends with the resource. Names and digests contain no
 // blank.
 func (v *covered) cursor() string {
 	if v.rec == nil {
@@ -82,12 +82,12 @@ func (v *covered) resourceID(r *Registry) string {
 	return r.imageARN(v.repository, v.rec.digest)
 }
 
-// coveredAfter calls yield with what Inspector covers at a time, in the order of names
-// and digests, from after a cursor on, until it returns false. Of repositories that
-// want refuses nothing is looked at. Inspector covers a registry only while its
-// scanning is ENHANCED; of images that were never scanned it does not know.
+// coveredAfter calls yield with the resources that Inspector covers at a time, in the order
+// of names and digests after a cursor, until it returns false. Repositories for which want
+// is false are skipped. Inspector covers a registry only while its scanning is ENHANCED, and
+// no images that were never scanned.
 //
-// Rows are made under the lock and must not be kept.
+// The lock is held; resources must not be kept.
 func (r *Registry) coveredAfter(cursor string, at time.Time, want func(repository string) bool, yield func(*covered) bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -104,8 +104,8 @@ func (r *Registry) coveredAfter(cursor string, at time.Time, want func(repositor
 		repo := r.repositories[name]
 		row := covered{repository: name, frequency: r.scanning.frequency(name)}
 		row.state = ScanState{Status: scanActive, At: repo.CreatedAt}
-		// The first repository is the cursor's, if it is still there: its own row was
-		// shown then.
+		// The first repository is the cursor's, if it still exists: it was on the previous
+		// page.
 		if !found && !yield(&row) {
 			return
 		}
@@ -132,7 +132,7 @@ func (r *Registry) coveredAfter(cursor string, at time.Time, want func(repositor
 	}
 }
 
-// inUse is what Inspector knows of the use of an image.
+// inUse is Inspector's data about the use of an image.
 type inUse struct {
 	at    int64 // Unix milliseconds, 0 for never
 	count int64
@@ -140,10 +140,10 @@ type inUse struct {
 
 func (repo *repository) inUse(rec *record, at time.Time) inUse {
 	h, known := repo.images.scans[rec.digest]
-	if known && h.alone || repo.scans == nil {
+	if known && h.complete || repo.scans == nil {
 		return inUse{at: toMillis(h.LastInUseAt), count: h.InUseCount}
 	}
-	life := repo.scans.madeUp(rec)
+	life := repo.scans.lifeOf(rec)
 	used := fromMillis(rec.pushed).Add(life.usedAfter)
 	if life.usedAfter == 0 || used.After(at) {
 		return inUse{}

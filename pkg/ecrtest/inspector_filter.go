@@ -13,8 +13,8 @@ type wireStringFilter struct {
 	Value      *string `json:"value"`
 }
 
-// stringFilters are the filters on one member. A value passes if one that asks for
-// something matches, or none asks for anything, and no NOT_EQUALS matches.
+// stringFilters are the filters on one member. A value passes if a positive filter matches,
+// or there is none, and no NOT_EQUALS matches.
 type stringFilters []wireStringFilter
 
 func (l stringFilters) match(values ...string) bool {
@@ -45,8 +45,8 @@ type wireRange struct {
 	Upper *float64 `json:"upperInclusive"`
 }
 
-// rangeFilters are the filters on one number or time. A number passes if it is in one
-// of the ranges, or there are none; one that is missing is in no range.
+// rangeFilters are the filters on one number or time. A number passes if it is in one of the
+// ranges, or there are none; a missing number is in no range.
 type rangeFilters []wireRange
 
 func (l rangeFilters) match(v float64, known bool) bool {
@@ -60,11 +60,11 @@ func (l rangeFilters) match(v float64, known bool) bool {
 	})
 }
 
-// maxFilters is the longest list of filters on one member.
+// maxFilters is the maximum number of filters on one member.
 const maxFilters = 10
 
-// check refuses filters that the service model does not allow. Nil is no filter; a
-// list has to have something in it.
+// check returns an error for filters that the service model does not allow. Nil is no
+// filter; an empty list is invalid.
 func (l stringFilters) check(member string, comparisons ...string) error {
 	if err := checkFilters(member, l == nil, len(l)); err != nil {
 		return err
@@ -89,7 +89,7 @@ func checkFilters(member string, absent bool, n int) error {
 	return nil
 }
 
-// refuse refuses members of a request that the simulator does not know.
+// refuse returns an error for members of a request that are not simulated.
 func refuse(members map[string]json.RawMessage) error {
 	for member, value := range members {
 		if value != nil {

@@ -77,8 +77,8 @@ func imageARN(repository, digest string) string {
 	return "arn:aws:ecr:eu-west-1:123456789012:repository/" + repository + "/" + digest
 }
 
-// Every field of both lists arrives; only what has findings is aggregated, and all that
-// was scanned or refused is covered.
+// Every field of both lists is set; images with findings are aggregated, and all that were
+// scanned or refused are covered.
 func TestInspectorFields(t *testing.T) {
 	t.Parallel()
 	reg, _, client := startInspector(t, "app", "other")
@@ -154,7 +154,7 @@ func TestInspectorFields(t *testing.T) {
 	}
 }
 
-// Each of ECR's statuses, as ECR and as Inspector tell it.
+// Each status of ECR, in ECR and in Inspector.
 func TestScanStatuses(t *testing.T) {
 	t.Parallel()
 	reg, srv, inspector := startInspector(t, "app")
@@ -191,7 +191,7 @@ func TestScanStatuses(t *testing.T) {
 			t.Errorf("%s: ECR says %s, Inspector %s", status, ecr, inspected)
 		}
 	}
-	// An archived image is archived, whatever its scan came to, until it is restored.
+	// An archived image has the status of archived images until it is restored.
 	digest := ecrtest.Digest("ACTIVE")
 	if err := reg.Archive("app", digest, now); err != nil {
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func filters(comparison types.StringComparison, values ...string) (list []types.
 	return list
 }
 
-// What Inspector refuses, with the status of each kind of error.
+// Invalid requests to Inspector, with the status of each kind of error.
 func TestInspectorRefuses(t *testing.T) {
 	t.Parallel()
 	reg, srv, client := startInspector(t, "app")

@@ -6,15 +6,14 @@ import (
 )
 
 type listCoverageInput struct {
-	// Filter is read a second time, by its members; its text is what tokens are good for.
+	// Filter is decoded separately; its text is part of the scope of tokens.
 	Filter     json.RawMessage `json:"filterCriteria"`
 	MaxResults *int32          `json:"maxResults"`
 	NextToken  *string         `json:"nextToken"`
 }
 
-// wireCoverageFilter is the CoverageFilterCriteria of the service model. Of what it
-// leaves out, which is about instances, functions and source code, no image has
-// anything.
+// wireCoverageFilter is the CoverageFilterCriteria of the service model, without filters that
+// do not apply to images: on instances, functions and source code.
 type wireCoverageFilter struct {
 	AccountID      stringFilters `json:"accountId"`
 	ResourceID     stringFilters `json:"resourceId"`
@@ -76,8 +75,8 @@ type wireCoveredImage struct {
 
 const maxCoverage = 200
 
-// listCoverage answers ListCoverage: the repositories of a registry, each followed by
-// its images that Inspector knows of, whether it has findings or not.
+// listCoverage handles ListCoverage: the repositories of a registry, each followed by its
+// images that Inspector covers, with or without findings.
 // See https://docs.aws.amazon.com/inspector/v2/APIReference/API_ListCoverage.html
 func listCoverage(c *call, in *listCoverageInput) (any, error) {
 	var filter wireCoverageFilter

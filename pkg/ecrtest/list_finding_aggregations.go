@@ -8,14 +8,14 @@ import (
 type listAggregationsInput struct {
 	Type       string        `json:"aggregationType"`
 	AccountIDs stringFilters `json:"accountIds"`
-	// Request is a union: one member, which names what it is about.
+	// Request is a union with one member, the type of the aggregation.
 	Request    map[string]json.RawMessage `json:"aggregationRequest"`
 	MaxResults *int32                     `json:"maxResults"`
 	NextToken  *string                    `json:"nextToken"`
 }
 
-// wireContainerAggregation is the AwsEcrContainerAggregation of the service model, which
-// is filters. Those kept raw are not simulated.
+// wireContainerAggregation are the filters of AwsEcrContainerAggregation in the service model.
+// Raw ones are not simulated.
 type wireContainerAggregation struct {
 	ResourceIDs   stringFilters   `json:"resourceIds"`
 	ImageSHAs     stringFilters   `json:"imageShas"`
@@ -64,9 +64,9 @@ const (
 	maxAggregations     = 100
 )
 
-// listFindingAggregations answers ListFindingAggregations of the images of a registry,
-// in the order of repositories and digests; sorting is not simulated. It aggregates
-// findings: an image without any is not there.
+// listFindingAggregations handles ListFindingAggregations of the images of a registry, in
+// the order of repositories and digests; sorting is not simulated. Images without findings
+// are absent.
 // See https://docs.aws.amazon.com/inspector/v2/APIReference/API_ListFindingAggregations.html
 func listFindingAggregations(c *call, in *listAggregationsInput) (any, error) {
 	if in.Type != aggregateContainers {
@@ -108,7 +108,7 @@ func listFindingAggregations(c *call, in *listAggregationsInput) (any, error) {
 	return out, nil
 }
 
-// filter checks and reads the request, and returns its text too, for tokens.
+// filter decodes and validates the request. Its text is part of the scope of tokens.
 func (in *listAggregationsInput) filter() (filter wireContainerAggregation, text string, err error) {
 	const member = "awsEcrContainerAggregation"
 	if err := in.AccountIDs.check("accountIds", "EQUALS", "NOT_EQUALS", "PREFIX"); err != nil {

@@ -12,12 +12,11 @@ import (
 	"unique"
 )
 
-// Mutate lets the registry age by one small event at a time now, and says in a
-// short sentence what happened: mostly a build is pushed and takes the tag
-// "latest" along, sometimes an old image is deleted, archived, restored, pulled or
-// scanned again, now and then there is a new repository. Where scans are made up, those
-// of pushed images begin, go on and are done as time passes. The random numbers decide; the same ones
-// do the same to the same registry.
+// Mutate makes one random change to the registry at a time and describes it: usually a
+// build is pushed and gets the tag "latest", sometimes an old image is deleted, archived,
+// restored, pulled or scanned again, rarely a repository is created. In a generated
+// registry the scans of pushed images begin and complete as time passes. The result
+// depends only on the registry and the random numbers.
 func (r *Registry) Mutate(rng *rand.Rand, now time.Time) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,21 +40,21 @@ func (r *Registry) Mutate(rng *rand.Rand, now time.Time) string {
 	case p < 45:
 		did = m.rescan(repo)
 	}
-	if did == "" { // nothing of that kind could be done, or a push was meant
+	if did == "" { // a push, or that change was not possible
 		did = m.push(repo)
 	}
 	return did
 }
 
-// mutation is one event. Its methods return "" if they found nothing to do. They
-// run under the registry's lock.
+// mutation is one change. Its methods return "" if the change is not possible. The caller
+// holds the registry's lock.
 type mutation struct {
 	reg *Registry
 	rng *rand.Rand
 	now int64
 }
 
-// create makes a repository, with its first image.
+// create creates a repository with its first image.
 func (m *mutation) create() string {
 	g := generator{rng: m.rng, now: m.now}
 	i := len(m.reg.names)
@@ -71,7 +70,7 @@ func (m *mutation) create() string {
 	return "created " + repo.Name + ", " + m.push(repo)
 }
 
-// push adds a build like the newest one, tagged with what follows that one's tag.
+// push adds a build like the newest one, with the next tag.
 func (m *mutation) push(repo *repository) string {
 	newest := repo.images.pick(func(a, b *record) bool { return a.pushed > b.pushed }, (*record).live)
 	like := record{
@@ -103,10 +102,10 @@ func (m *mutation) push(repo *repository) string {
 	return did
 }
 
-// build makes an untagged image like another.
+// build makes an untagged image similar to another.
 func (m *mutation) build(like *record, at int64) record {
 	rec := record{
-		digest: madeUpDigest(m.rng, m.rng.Uint64()), size: like.size, pushed: at,
+		digest: generatedDigest(m.rng, m.rng.Uint64()), size: like.size, pushed: at,
 		manifestType: like.manifestType, artifactType: like.artifactType, status: statusActive,
 	}
 	if rec.size >= 0 {
@@ -114,13 +113,12 @@ func (m *mutation) build(like *record, at int64) record {
 	}
 	if like.extra != nil && like.extra.scan != nil {
 		rec.extra = &extra{}
-		rec.extra.scan, rec.extra.scanStatus = madeUpScan(m.rng, at)
+		rec.extra.scan, rec.extra.scanStatus = generatedScan(m.rng, at)
 	}
 	return rec
 }
 
-// pushChildren makes the two images that an index is of, and gives it the size of
-// the larger.
+// pushChildren makes the two images of an index, which gets the size of the larger.
 func (m *mutation) pushChildren(repo *repository, index *record) {
 	like := *index
 	like.manifestType, like.artifactType = unique.Make(typeOCIManifest), unique.Make(typeOCIImage)
@@ -135,11 +133,10 @@ func (m *mutation) pushChildren(repo *repository, index *record) {
 	}
 }
 
-// trailingNumber finds the number that a tag ends with.
+// trailingNumber matches the number at the end of a tag.
 var trailingNumber = regexp.MustCompile(`^(.*?)([0-9]{1,9})$`)
 
-// nextTag returns a tag that no image has: what comes after one of the given, or
-// a commit.
+// nextTag returns an unused tag: the successor of one of the given tags, or a commit.
 func (m *mutation) nextTag(images *imageSet, after []string) string {
 	taken := images.tags()
 	for _, tag := range after {
@@ -149,7 +146,7 @@ func (m *mutation) nextTag(images *imageSet, after []string) string {
 		}
 		n, err := strconv.Atoi(parts[2])
 		if err != nil {
-			continue // nine digits always are a number
+			continue // never: it is at most nine digits
 		}
 		for ; ; n++ {
 			next := parts[1] + strconv.Itoa(n+1)
@@ -166,7 +163,7 @@ func (m *mutation) nextTag(images *imageSet, after []string) string {
 	}
 }
 
-// keptImages is how many live images a repository keeps: what nobody deletes.
+// keptImages is the minimum number of live images of a repository.
 const keptImages = 3
 
 func (m *mutation) deleteOldest(repo *repository) string {
@@ -212,7 +209,7 @@ func (m *mutation) restore(repo *repository) string {
 	return "restored " + reference(repo.Name, rec)
 }
 
-// reference writes an image as people do: by tag, or by the start of its digest.
+// reference names an image by a tag or the beginning of its digest.
 func reference(repository string, rec *record) string {
 	for _, tag := range rec.tags {
 		if tag != "latest" || len(rec.tags) == 1 {
@@ -225,8 +222,7 @@ func reference(repository string, rec *record) string {
 // live reports whether an image is tagged and active.
 func (rec *record) live() bool { return len(rec.tags) > 0 && rec.status.active() }
 
-// copyExtra returns a copy of what is rare about an image, to be changed and put
-// in the place of the old.
+// copyExtra returns a copy of a record's extra, which may be changed and replaces it.
 func (rec *record) copyExtra() *extra {
 	if rec.extra == nil {
 		return &extra{}
@@ -234,8 +230,7 @@ func (rec *record) copyExtra() *extra {
 	return new(*rec.extra)
 }
 
-// pick returns the record that comes before all others among those that match, or
-// nil.
+// pick returns the first of the matching records in the order of before, or nil.
 func (s *imageSet) pick(before func(a, b *record) bool, match func(*record) bool) *record {
 	var best *record
 	for i := range s.records {

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// How long a scan takes that Mutate starts, and how long its counts take to show.
+// The duration of a scan that Mutate starts, and the time until its counts exist.
 const (
 	mutateScan   = 20 * time.Second
 	mutateCounts = 5 * time.Second
 )
 
-// rescan scans an image again that has a result, for another one. ECR does so at most
-// once a day, Inspector whenever it learns of something.
+// rescan gives an image that has a scan result another one. ECR scans an image again once
+// a day at most, Inspector at any time.
 func (m *mutation) rescan(repo *repository) string {
 	rec := repo.images.one(m.rng.IntN, (*record).live)
 	if rec == nil {
@@ -26,9 +26,9 @@ func (m *mutation) rescan(repo *repository) string {
 	}
 	h := repo.images.scans[rec.digest]
 	if n := len(h.States); n > 0 && !now.After(h.States[n-1].At) {
-		return "" // another scan is still to come
+		return "" // another scan is in progress
 	}
-	life := madeUpLife{rng: m.rng}
+	life := scanLife{rng: m.rng}
 	var result ScanState
 	if m.reg.scanning.Type == enhanced {
 		result = life.result(enhanced, now)
@@ -43,11 +43,11 @@ func (m *mutation) rescan(repo *repository) string {
 		result.At = done.Add(mutateCounts)
 		h.States = slices.Concat(h.States, []ScanState{{At: now, Status: scanInProgress}, {At: done, CompletedAt: done}, result})
 	}
-	repo.images.tell(rec.digest, h)
+	repo.images.setHistory(rec.digest, h)
 	return fmt.Sprintf("rescanned %s, %d findings", reference(repo.Name, rec), result.total())
 }
 
-// one returns one of the records that match, or nil.
+// one returns a chosen one of the matching records, or nil.
 func (s *imageSet) one(choose func(n int) int, match func(*record) bool) *record {
 	n := s.count(match)
 	if n == 0 {

@@ -8,50 +8,47 @@ import (
 	"time"
 )
 
-// Request is one request as a server saw it.
+// Request is one request to a server.
 type Request struct {
-	// ID is what the client got as x-amzn-RequestId.
+	// ID is the x-amzn-RequestId of the response.
 	ID string
-	// At is when it had arrived, by the server's clock.
+	// At is the time of arrival, by the server's clock.
 	At time.Time
-	// Operation is the name of the operation; of a request that names none that
-	// the server knows, what it named instead.
+	// Operation is the name of the operation, even if the server does not know it.
 	Operation string
 	// RepositoryName, MaxResults and NextToken are the parameters of those names;
 	// empty or 0 if absent.
 	RepositoryName string
 	MaxResults     int32
 	NextToken      string
-	// Status is the answer's HTTP status; 0 while there is none, or if none was
-	// sent.
+	// Status is the HTTP status of the response; 0 before it, or if there was none.
 	Status int
-	// Code is the type of the error that was answered; "HTTP 429" and the like for
-	// one that had none; "reset", "damaged" or "cancelled" for what went wrong below
-	// the API; empty for a success.
+	// Code is the type of the error; "HTTP 429" and the like for one without a type;
+	// "reset", "damaged" or "cancelled" for failures of the transfer; empty for a success.
 	Code string
 }
 
-// newRequest records a request, with what its body says as far as it is readable.
+// newRequest returns the record of a request with the parameters of its body.
 func newRequest(id string, op *operation, body []byte) Request {
 	var in struct {
 		RepositoryName string `json:"repositoryName"`
 		MaxResults     int32  `json:"maxResults"`
 		NextToken      string `json:"nextToken"`
 	}
-	// A body of another shape is the operation's to refuse.
+	// The operation refuses an invalid body.
 	_ = json.Unmarshal(body, &in)
 	return Request{ID: id, Operation: op.name, RepositoryName: in.RepositoryName, MaxResults: in.MaxResults, NextToken: in.NextToken}
 }
 
-// keptRequests bounds what Requests returns: a benchmark makes millions.
+// keptRequests bounds the result of Requests: a benchmark makes millions.
 const keptRequests = 10_000
 
-// observed is what a server noticed.
+// observed are the recorded requests of a server.
 type observed struct {
 	mu          sync.Mutex
 	calls       map[string]int
 	errors      map[string]int
-	requests    []*Request // the last ones, a ring once it is full
+	requests    []*Request // the last ones, a ring buffer when full
 	oldest      int
 	inFlight    int
 	maxInFlight int
@@ -75,7 +72,7 @@ func (o *observed) begin(r Request) *Request {
 	return &r
 }
 
-func (o *observed) end(r *Request, out outcome) {
+func (o *observed) end(r *Request, out response) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r.Status, r.Code = out.status, out.code
@@ -85,21 +82,21 @@ func (o *observed) end(r *Request, out outcome) {
 	}
 }
 
-// Calls returns the number of requests by operation, whatever was answered.
+// Calls returns the number of requests by operation, including failed ones.
 func (s *Server) Calls() map[string]int {
 	s.observed.mu.Lock()
 	defer s.observed.mu.Unlock()
 	return maps.Clone(s.observed.calls)
 }
 
-// Errors returns the number of answers by [Request.Code], successes left out.
+// Errors returns the number of failed requests by [Request.Code].
 func (s *Server) Errors() map[string]int {
 	s.observed.mu.Lock()
 	defer s.observed.mu.Unlock()
 	return maps.Clone(s.observed.errors)
 }
 
-// Requests returns the last requests, at most 10,000, in the order they arrived.
+// Requests returns the last requests, at most 10,000, in the order of arrival.
 func (s *Server) Requests() []Request {
 	o := &s.observed
 	o.mu.Lock()
@@ -111,15 +108,14 @@ func (s *Server) Requests() []Request {
 	return all
 }
 
-// MaxInFlight returns the largest number of requests that were being answered at
-// one moment.
+// MaxInFlight returns the largest number of concurrent requests.
 func (s *Server) MaxInFlight() int {
 	s.observed.mu.Lock()
 	defer s.observed.mu.Unlock()
 	return s.observed.maxInFlight
 }
 
-// ResetObserved forgets all counts and requests, those in flight excepted.
+// ResetObserved clears all counts and requests, except for those in flight.
 func (s *Server) ResetObserved() {
 	o := &s.observed
 	o.mu.Lock()

@@ -8,23 +8,22 @@ import (
 	"regexp"
 )
 
-// operation is one row of the API: how a request names it, how it is authorised,
-// and the one function that answers it.
+// operation is one row of the API: its route, its authorisation and its handler.
 type operation struct {
 	protocol protocol
 	// service is the name that requests are signed for.
 	service string
-	// route is how a request names the operation: for awsJson the value of
-	// X-Amz-Target; for a REST operation, which has none, method and path.
+	// route identifies the operation in a request: the value of X-Amz-Target for awsJson,
+	// method and path for REST.
 	route string
-	// name is what tests, faults and records call the operation by.
+	// name is that in tests, faults and records.
 	name string
 	// action is the IAM action.
 	action string
-	answer func(c *call, body []byte) (any, error)
+	handle func(c *call, body []byte) (any, error)
 }
 
-// operations is the whole API. A further operation is a further row.
+// operations is the whole API.
 var operations = []operation{
 	ecrOperation("DescribeRegistry", describeRegistry),
 	ecrOperation("DescribeRepositories", describeRepositories),
@@ -38,40 +37,40 @@ var operations = []operation{
 // targetPrefix names the service and its API version in X-Amz-Target.
 const targetPrefix = "AmazonEC2ContainerRegistry_V20150921."
 
-func ecrOperation[In any](name string, answer func(*call, *In) (any, error)) operation {
+func ecrOperation[In any](name string, handle func(*call, *In) (any, error)) operation {
 	return operation{
 		service: "ecr",
 		route:   targetPrefix + name,
 		name:    name,
 		action:  "ecr:" + name,
-		answer:  decoded(answer),
+		handle:  decoded(handle),
 	}
 }
 
-// inspectorOperation is a row of Amazon Inspector's API, which the same server answers.
-func inspectorOperation[In any](name, path string, answer func(*call, *In) (any, error)) operation {
+// inspectorOperation is an operation of Amazon Inspector's API.
+func inspectorOperation[In any](name, path string, handle func(*call, *In) (any, error)) operation {
 	return operation{
 		protocol: restJSON,
 		service:  "inspector2",
 		route:    http.MethodPost + " " + path,
 		name:     name,
 		action:   "inspector2:" + name,
-		answer:   decoded(answer),
+		handle:   decoded(handle),
 	}
 }
 
-// decoded makes an answer to a body of an answer to an input.
-func decoded[In any](answer func(*call, *In) (any, error)) func(*call, []byte) (any, error) {
+// decoded decodes the body for a handler.
+func decoded[In any](handle func(*call, *In) (any, error)) func(*call, []byte) (any, error) {
 	return func(c *call, body []byte) (any, error) {
 		in := new(In)
 		if err := json.Unmarshal(body, in); err != nil {
 			return nil, serializationError(err)
 		}
-		return answer(c, in)
+		return handle(c, in)
 	}
 }
 
-// protocolOf is the protocol of an operation, or of one that is not known.
+// protocolOf is the protocol of an operation, which is nil if it is unknown.
 func protocolOf(op *operation) protocol {
 	if op == nil {
 		return awsJSON
@@ -79,8 +78,8 @@ func protocolOf(op *operation) protocol {
 	return op.protocol
 }
 
-// serializationError is what AWS answers to a body that is not JSON, or is of
-// another shape than the operation's input.
+// serializationError is the error for a body that is not JSON or does not match the
+// operation's input.
 func serializationError(err error) *apiError {
 	if shape, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return newError("SerializationException", "%s can not be converted to the type of %s", shape.Value, shape.Field)
@@ -88,7 +87,7 @@ func serializationError(err error) *apiError {
 	return newError("SerializationException", "")
 }
 
-// routeOf returns what names the operation in a request.
+// routeOf returns the route of a request.
 func routeOf(r *http.Request) string {
 	if r.Method == http.MethodPost && r.URL.Path == "/" {
 		return r.Header.Get("X-Amz-Target")
@@ -96,7 +95,7 @@ func routeOf(r *http.Request) string {
 	return r.Method + " " + r.URL.Path
 }
 
-// call is one request while it is answered.
+// call is one request that is being handled.
 type call struct {
 	server *Server
 	op     *operation
@@ -105,9 +104,8 @@ type call struct {
 // registryID is the pattern of RegistryId in the service model.
 var registryID = regexp.MustCompile(`^[0-9]{12}$`)
 
-// registry returns the registry that a request is about, the server's own if it
-// names none. Of an account that is not simulated AWS tells nothing but that
-// access is denied; name is the repository asked for, or "*".
+// registry returns the registry of a request, by default the server's own. Access to an
+// account that is not simulated is denied; name is the requested repository, or "*".
 func (c *call) registry(id *string, name string) (*Registry, error) {
 	if id == nil {
 		return c.server.registry, nil
@@ -123,12 +121,12 @@ func (c *call) registry(id *string, name string) (*Registry, error) {
 		"because no resource-based policy allows the "+c.op.action+" action")
 }
 
-// authorize holds the call against the server's policy, if it has one.
+// authorize checks the call against the server's policy, if it has one.
 func (c *call) authorize(resource string) error {
 	return c.authorizeAction(c.op.action, resource)
 }
 
-// authorizeAction does the same for an action that the operation needs besides its own.
+// authorizeAction does the same for a further action that the operation needs.
 func (c *call) authorizeAction(action, resource string) error {
 	policy := c.server.currentPolicy()
 	if policy == nil {
@@ -151,8 +149,8 @@ const (
 	maxPage     = 1000
 )
 
-// page reads the two paging parameters of a request. The cursor is where the page
-// before ended, empty for the first.
+// page reads the two paging parameters of a request. The cursor is the end of the previous
+// page, empty for the first.
 func (c *call) page(maxResults *int32, token *string, scope []byte) (limit int, cursor string, err error) {
 	limit = defaultPage
 	if maxResults != nil {
@@ -161,8 +159,8 @@ func (c *call) page(maxResults *int32, token *string, scope []byte) (limit int, 
 	return c.pageOf(limit, maxPage, token, scope, invalid)
 }
 
-// pageOf is page for an operation with other limits than ECR's, and another error for
-// what is wrong with a parameter.
+// pageOf is page for an operation with other limits than ECR's and another error for invalid
+// parameters.
 func (c *call) pageOf(
 	limit, most int, token *string, scope []byte, invalid func(parameter, constraint string) *apiError,
 ) (allowed int, cursor string, err error) {
@@ -183,6 +181,6 @@ func (c *call) pageOf(
 	return limit, cursor, nil
 }
 
-// epoch is a time as awsJson1.1 writes it, seconds since 1970 as a number, from
-// Unix milliseconds. A missing time is 0, which "omitempty" leaves out.
+// epoch converts Unix milliseconds into a time of awsJson1.1, which is in seconds. A missing
+// time is 0, which "omitempty" omits.
 func epoch(ms int64) float64 { return float64(ms) / 1000 }

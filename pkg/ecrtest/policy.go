@@ -9,8 +9,7 @@ import (
 	"strings"
 )
 
-// Policy is an identity-based IAM policy, of which it understands Effect, Action
-// and Resource, and nothing else.
+// Policy is an identity-based IAM policy with Effect, Action and Resource only.
 // See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
 type Policy struct {
 	statements []statement
@@ -18,13 +17,12 @@ type Policy struct {
 
 type statement struct {
 	deny      bool
-	actions   []string // lower case: IAM compares actions so
+	actions   []string // in lower case: IAM ignores the case of actions
 	resources []string
 }
 
-// policyDocument and policyStatement are the parts of the JSON form that Policy
-// knows. Any other key is an error: to ignore a Condition would be to grant what
-// IAM does not.
+// policyDocument and policyStatement are the supported part of the JSON form. Any other key
+// is an error: ignoring a Condition would grant more than IAM does.
 type policyDocument struct {
 	Version   string
 	ID        string          `json:"Id"`
@@ -38,7 +36,7 @@ type policyStatement struct {
 	Resource oneOrMore
 }
 
-// oneOrMore is a string or a list of them, as policies write both.
+// oneOrMore is a string or a list of strings.
 type oneOrMore []string
 
 func (l *oneOrMore) UnmarshalJSON(b []byte) error {
@@ -55,8 +53,8 @@ func (l *oneOrMore) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// ParsePolicy reads a policy document. It refuses what it does not understand:
-// Condition, NotAction, NotResource, Principal, policy variables.
+// ParsePolicy reads a policy document. Condition, NotAction, NotResource, Principal and
+// policy variables are not supported and are errors.
 func ParsePolicy(document []byte) (*Policy, error) {
 	var doc policyDocument
 	if err := decodeStrictly(document, &doc); err != nil {
@@ -119,7 +117,7 @@ func parseStatement(text []byte) (statement, error) {
 	return out, nil
 }
 
-// decodeStrictly reads one JSON object with no key that v does not have.
+// decodeStrictly reads one JSON object without keys that are unknown to v.
 func decodeStrictly(text []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
@@ -132,7 +130,7 @@ func decodeStrictly(text []byte, v any) error {
 	return nil
 }
 
-// decision is what a policy says of an action on a resource.
+// decision is the result of evaluating a policy.
 type decision int
 
 const (
@@ -142,9 +140,8 @@ const (
 )
 
 // Allows reports whether the policy permits an action such as
-// "ecr:DescribeImages" on the resource of an ARN, or on "*" for an action that
-// knows no resources. A statement that denies outweighs all that allow. A nil
-// Policy permits nothing.
+// "ecr:DescribeImages" on the resource of an ARN, or on "*" for an action without
+// resources. Deny overrides Allow. A nil Policy permits nothing.
 func (p *Policy) Allows(action, resource string) bool {
 	return p.decide(action, resource) == allowed
 }
@@ -177,10 +174,10 @@ func anyMatch(patterns []string, s string) bool {
 	return false
 }
 
-// wildcardMatch reports whether s has the form of a pattern in which * stands for
-// any characters, also none, and ? for one. In an ARN, IAM has them stay within a
-// part between colons; no ARN of ECR makes that a difference. On a mismatch it goes back to the last
-// * only, which is enough and keeps the time within len(pattern)×len(s).
+// wildcardMatch reports whether s matches a pattern in which * is any number of characters
+// and ? is one. In IAM they do not match colons in ARNs, which makes no difference for ARNs
+// of ECR. On a mismatch it backtracks to the last * only, which is sufficient and bounds
+// the time by len(pattern)×len(s).
 func wildcardMatch(pattern, s string) bool {
 	p, i := 0, 0
 	star, mark := -1, 0

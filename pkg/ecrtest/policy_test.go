@@ -102,7 +102,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 	}
 }
 
-// A policy that parses decides, whatever it is asked, and one that does not is nil.
+// A parsed policy decides on any request; a policy with an error is nil.
 func FuzzParsePolicy(f *testing.F) {
 	f.Add([]byte(teamPolicy), "ecr:DescribeImages", "arn:aws:ecr:eu-west-1:123456789012:repository/app")
 	f.Add([]byte(`{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`), "*", "")
@@ -177,7 +177,7 @@ func TestServerEnforcesPolicy(t *testing.T) {
 	denied := user + "ecr:DescribeImages on resource: arn:aws:ecr:eu-west-1:123456789012:repository/secret/app with an explicit deny in an identity-based policy"
 	checkCode(t, "denied", images("secret/app", false), "AccessDeniedException", denied)
 	checkCode(t, "denied by id", images("secret/app", true), "AccessDeniedException", denied)
-	// Who may not ask is not told whether it exists.
+	// Without permission, the response does not depend on whether it exists.
 	checkCode(t, "denied and missing", images("secret/nothing", false), "AccessDeniedException", "secret/nothing")
 
 	srv.SetPolicy(parsePolicy(t, `{"Statement": {"Effect": "Allow", "Action": "ecr:DescribeRepositories", "Resource": "arn:aws:ecr:*:*:repository/app"}}`))

@@ -6,14 +6,13 @@ import (
 	"strconv"
 )
 
-// protocol is how an operation goes over the wire. The zero value is awsJson1.1, which
-// ECR speaks.
+// protocol is the wire protocol of an operation. The zero value is awsJson1.1, that of ECR.
 type protocol int
 
 const (
 	awsJSON protocol = iota
-	// restJSON is restJson1, which Inspector speaks: the path names the operation, a
-	// header the type of an error, whose status says of what kind it is.
+	// restJSON is restJson1, that of Inspector: the path is the operation, a header has the
+	// type of an error, and its status the kind.
 	// See https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html
 	restJSON
 )
@@ -25,7 +24,7 @@ func (p protocol) contentType() string {
 	return "application/x-amz-json-1.1"
 }
 
-// restStatuses are the statuses of errors, as far as they are not 400.
+// restStatuses are the statuses of errors that are not 400.
 // See https://docs.aws.amazon.com/inspector/v2/APIReference/CommonErrors.html
 var restStatuses = map[string]int{
 	"AccessDeniedException":               http.StatusForbidden,
@@ -37,8 +36,7 @@ var restStatuses = map[string]int{
 	"InternalServerException":             http.StatusInternalServerError,
 }
 
-// status is the HTTP status of an error: its own, or the one that the protocol has for
-// errors of its type.
+// status is the HTTP status of an error: its own, or the protocol's for errors of its type.
 func (p protocol) status(e *apiError) int {
 	if e.status != 0 {
 		return e.status
@@ -49,7 +47,7 @@ func (p protocol) status(e *apiError) int {
 	return http.StatusBadRequest
 }
 
-// fault is the type of an error for a fault of the service.
+// fault is the type of internal errors.
 func (p protocol) fault() string {
 	if p == restJSON {
 		return "InternalServerException"
@@ -57,25 +55,25 @@ func (p protocol) fault() string {
 	return "ServerException"
 }
 
-// write sends an answer.
-func (p protocol) write(w http.ResponseWriter, status int, text []byte) outcome {
+// write sends a response.
+func (p protocol) write(w http.ResponseWriter, status int, text []byte) response {
 	w.Header().Set("Content-Type", p.contentType())
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
 	if _, err := w.Write(text); err != nil {
 		return cancelled
 	}
-	return outcome{status: status}
+	return response{status: status}
 }
 
-// wireError is the body of an error. AWS leaves the message out where it has none.
+// wireError is the body of an error. An empty message is absent.
 type wireError struct {
 	Type    string `json:"__type,omitempty"`
 	Message string `json:"message,omitempty"`
 }
 
-// writeError sends an error in place of an answer.
-func (p protocol) writeError(w http.ResponseWriter, e *apiError) outcome {
+// writeError sends an error.
+func (p protocol) writeError(w http.ResponseWriter, e *apiError) response {
 	body := wireError{Type: e.code, Message: e.message}
 	if p == restJSON {
 		w.Header().Set("X-Amzn-Errortype", e.code)

@@ -10,13 +10,11 @@ import (
 	"time"
 )
 
-// Registry is one simulated ECR registry: an account in one Region. Its methods
-// may be called at any time, also while servers show it to clients; each takes
-// effect at once, as one step.
+// Registry is one simulated ECR registry: an account in one Region. Its methods may be
+// called concurrently, also while it is served; each takes effect atomically.
 //
-// It is a picture of the world and not of the API's write side: it stores what it
-// is told, and does not, for instance, refuse to move a tag in an IMMUTABLE
-// repository.
+// It does not simulate the write side of the API: for example, it does not refuse to move
+// a tag in an IMMUTABLE repository.
 type Registry struct {
 	id, region string
 
@@ -31,26 +29,26 @@ type Registry struct {
 type repository struct {
 	Repository
 	images imageSet
-	// scans is set in a generated repository, whose scans are made up.
+	// scans is set in a generated repository, whose scans are generated.
 	scans *scanShares
 }
 
-// Repository is what DescribeRepositories tells of a repository, less what
-// follows from its name (ARN, URI) and registry.
+// Repository is what DescribeRepositories returns of a repository, without what follows
+// from its name (ARN, URI) and registry.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_Repository.html
 type Repository struct {
 	// Name may have parts: "team/app".
 	Name string
-	// CreatedAt is cut to the millisecond; the zero time leaves createdAt out.
+	// CreatedAt is truncated to milliseconds; createdAt is absent if it is zero.
 	CreatedAt time.Time
 	// TagMutability is MUTABLE, IMMUTABLE, MUTABLE_WITH_EXCLUSION or
-	// IMMUTABLE_WITH_EXCLUSION; empty leaves it out.
+	// IMMUTABLE_WITH_EXCLUSION; absent if empty.
 	TagMutability string
 	// ExclusionFilters are the wildcard patterns of the two …_WITH_EXCLUSION.
 	ExclusionFilters []string
-	// Encryption is nil to leave encryptionConfiguration out.
+	// Encryption is encryptionConfiguration, absent if nil.
 	Encryption *Encryption
-	// ScanOnPush is nil to leave imageScanningConfiguration out.
+	// ScanOnPush is that of imageScanningConfiguration, absent if nil.
 	ScanOnPush *bool
 }
 
@@ -63,7 +61,7 @@ type Encryption struct {
 }
 
 // NewRegistry returns an empty registry. The id is an AWS account, twelve digits;
-// the region, such as "eu-west-1", shows in ARNs and repository URIs.
+// the region, such as "eu-west-1", is part of ARNs and repository URIs.
 func NewRegistry(id, region string) *Registry {
 	return &Registry{id: id, region: region, repositories: make(map[string]*repository), scanning: Scanning{Type: basic}}
 }
@@ -74,13 +72,13 @@ func (r *Registry) ID() string { return r.id }
 // Region returns the registry's Region.
 func (r *Registry) Region() string { return r.region }
 
-// ARN returns the ARN of the repository of that name, whether it exists or not.
-// With the name "*" it is the resource that a call on all repositories needs.
+// ARN returns the ARN of the repository of that name, which need not exist. With the name
+// "*" it is the resource of a call for all repositories.
 func (r *Registry) ARN(name string) string {
 	return "arn:" + r.partition() + ":ecr:" + r.region + ":" + r.id + ":repository/" + name
 }
 
-// URI returns what precedes ":tag" in a reference to an image of the repository.
+// URI returns the part before ":tag" of references to images of the repository.
 func (r *Registry) URI(name string) string {
 	domain := "amazonaws.com"
 	if r.partition() == "aws-cn" {
@@ -111,7 +109,7 @@ const (
 )
 
 // PutRepository creates a repository, or changes the settings of the one of that
-// name, which keeps its images. It refuses a name or a word that ECR does not know.
+// name, which keeps its images. Names and values that ECR does not know are errors.
 func (r *Registry) PutRepository(repo Repository) error {
 	if err := checkRepository(&repo); err != nil {
 		return fmt.Errorf("put repository %q: %w", repo.Name, err)
@@ -146,15 +144,15 @@ func checkRepository(repo *Repository) error {
 	return nil
 }
 
-// insert adds a repository that is not there yet. The caller holds the lock.
+// insert adds a new repository. The caller holds the lock.
 func (r *Registry) insert(repo *repository) {
 	r.repositories[repo.Name] = repo
 	i, _ := slices.BinarySearch(r.names, repo.Name)
 	r.names = slices.Insert(r.names, i, repo.Name)
 }
 
-// DeleteRepository deletes a repository with all its images and reports whether
-// it was there.
+// DeleteRepository deletes a repository with all its images and reports whether it
+// existed.
 func (r *Registry) DeleteRepository(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -190,8 +188,8 @@ func (r *Registry) Repositories() []Repository {
 }
 
 // repositoriesAfter returns up to limit repositories whose names follow a cursor,
-// and whether there are more. The result shares its slices and pointers with the
-// registry, which never changes what they point to.
+// and whether there are more. The result shares slices and pointers with the registry,
+// which never changes what they point to.
 func (r *Registry) repositoriesAfter(cursor string, limit int) (page []Repository, more bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -219,10 +217,10 @@ func (r Repository) clone() Repository {
 	return r
 }
 
-// Totals are the numbers of things in a registry.
+// Totals are counts of a registry.
 type Totals struct {
 	Repositories int
-	// Images are all manifests, of whatever status.
+	// Images are all manifests, of any status.
 	Images int
 	// TaggedImages are the active images with at least one tag.
 	TaggedImages int
@@ -234,7 +232,7 @@ type Totals struct {
 	Archived int
 }
 
-// Totals counts what the registry holds now.
+// Totals returns the present counts.
 func (r *Registry) Totals() Totals {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -10,41 +10,39 @@ import (
 
 // Scan is the history of the scans of one image in one repository.
 type Scan struct {
-	// States follow one another in time. None at all is an image that was never
-	// scanned: ScanNotFoundException.
+	// States are in the order of time. Without any, the image was never scanned:
+	// ScanNotFoundException.
 	States []ScanState
-	// LastInUseAt and InUseCount are what Inspector knows of the tasks and pods that
-	// run the image. The zero time leaves both out.
+	// LastInUseAt and InUseCount are Inspector's data about tasks and pods that run the
+	// image. Both are absent if LastInUseAt is zero.
 	LastInUseAt time.Time
 	InUseCount  int64
 }
 
-// ScanState is what the API tells of the scan of an image from a time on. Whatever
-// is zero or nil, the answer leaves out.
+// ScanState is what the API returns of the scan of an image from a time on. Fields that
+// are zero or nil are absent in responses.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImageScanFindings.html
 type ScanState struct {
-	// At is when the API begins to answer so. Times are cut to the millisecond.
+	// At is the beginning of the state. Times are truncated to milliseconds.
 	At time.Time
-	// Status is a word of the API, such as PENDING or COMPLETE. Empty stands for a
-	// scan that is done, which is ACTIVE where the registry scans continuously and
-	// COMPLETE elsewhere.
+	// Status is that of the API, such as PENDING or COMPLETE. Empty means that the scan is
+	// complete: ACTIVE if the registry scans continuously, else COMPLETE.
 	Status string
-	// Description is said with the status; empty for what AWS says.
+	// Description is that of the status; by default the text of AWS.
 	Description string
 	// CompletedAt is imageScanCompletedAt, and lastScannedAt in Inspector.
 	CompletedAt     time.Time
 	SourceUpdatedAt time.Time
-	// Counts are findings by severity; a severity without findings is not there. Empty
-	// but not nil is a clean scan; nil leaves the counts out, as AWS does in the first
-	// seconds after a scan is COMPLETE.
+	// Counts are findings by severity, without severities that have none. Empty is a clean
+	// scan; nil is a scan without counts, as in the first seconds after it is COMPLETE.
 	Counts map[string]int32
-	// Reason is Inspector's reason for the status; empty for the one that goes with it,
-	// such as SUCCESSFUL with ACTIVE.
+	// Reason is Inspector's reason for the status; by default the usual one, such as
+	// SUCCESSFUL for ACTIVE.
 	// See https://docs.aws.amazon.com/inspector/v2/APIReference/API_ScanStatus.html
 	Reason string
 }
 
-// The scan statuses that the simulator itself has to tell apart.
+// The scan statuses that the simulator distinguishes.
 const (
 	scanInProgress  = "IN_PROGRESS"
 	scanComplete    = "COMPLETE"
@@ -56,9 +54,9 @@ const (
 	scanArchived    = "IMAGE_ARCHIVED"
 )
 
-// scanWords are the values of ScanStatus in the service model with what AWS says of
-// them, as far as that is known.
-var scanWords = map[string]string{
+// scanDescriptions are the values of ScanStatus in the service model, with the
+// descriptions of AWS as far as they are known.
+var scanDescriptions = map[string]string{
 	scanInProgress:         "",
 	scanComplete:           "The scan was completed successfully.",
 	scanFailed:             "The scan failed.",
@@ -80,12 +78,12 @@ func (s *ScanState) total() int {
 	return n
 }
 
-// history is what a registry was told of the scans of an image.
+// history are the states of an image's scan that were set.
 type history struct {
 	Scan
-	// alone makes the history the whole truth. Otherwise what was made up for the image
-	// holds until the first state begins.
-	alone bool
+	// complete is set if there are no others. Otherwise the generated scan of the image is
+	// valid until the first state begins.
+	complete bool
 }
 
 func (s Scan) clone() Scan {
@@ -108,7 +106,7 @@ func cloneStates(states []ScanState) []ScanState {
 func checkStates(states []ScanState) error {
 	for i := range states {
 		s := &states[i]
-		if _, ok := scanWords[s.Status]; !ok && s.Status != "" {
+		if _, ok := scanDescriptions[s.Status]; !ok && s.Status != "" {
 			return fmt.Errorf("scan state %d: unknown status %q", i+1, s.Status)
 		}
 		if i > 0 && !s.At.After(states[i-1].At) {
@@ -123,16 +121,15 @@ func checkStates(states []ScanState) error {
 	return nil
 }
 
-// SetScan tells what the API answers, at each time, about the scan of an image, in
-// place of all that was told or made up before. It is kept until the image is
-// deleted. States have to be in the order of their times.
+// SetScan sets the states of an image's scan, in the order of their times, and replaces all
+// earlier ones, set or generated. They are kept until the image is deleted.
 func (r *Registry) SetScan(repository, digest string, scan Scan) error {
-	return r.editScan(repository, digest, func(h *history) { *h = history{Scan: scan.clone(), alone: true} })
+	return r.editScan(repository, digest, func(h *history) { *h = history{Scan: scan.clone(), complete: true} })
 }
 
-// Rescan adds states to the history of an image's scans; they have to be later than
-// those that SetScan and Rescan gave it before. Before the first of them, an image of a
-// generated repository still has the scan that was made up for it.
+// Rescan adds states to those of an image's scan; they have to be later than those of
+// SetScan and Rescan. Until the first of them, an image of a generated repository keeps its
+// generated scan.
 func (r *Registry) Rescan(repository, digest string, states ...ScanState) error {
 	return r.editScan(repository, digest, func(h *history) { h.States = slices.Concat(h.States, cloneStates(states)) })
 }
@@ -149,22 +146,22 @@ func (r *Registry) editScan(repository, dig string, change func(*history)) error
 		if err := checkStates(h.States); err != nil {
 			return fmt.Errorf("image %s: %w", dig, err)
 		}
-		s.tell(d, h)
+		s.setHistory(d, h)
 		return nil
 	})
 }
 
-// tell stores the history of an image's scans.
-func (s *imageSet) tell(d digest, h history) {
+// setHistory stores the history of an image's scan.
+func (s *imageSet) setHistory(d digest, h history) {
 	if s.scans == nil {
 		s.scans = make(map[digest]history)
 	}
 	s.scans[d] = h
 }
 
-// Scan returns what the API answers at a time about the scan of the image that has a
-// digest, or a tag, with its status and description filled in. It is false where the
-// API answers that there is no such repository, image or scan.
+// Scan returns the state, at a time, of the scan of the image with a digest or tag,
+// including status and description. It is false if the repository, the image or the scan
+// does not exist.
 func (r *Registry) Scan(repository, reference string, at time.Time) (ScanState, bool) {
 	r.mu.Lock() // the tag index may have to be built
 	defer r.mu.Unlock()
@@ -185,13 +182,13 @@ func (r *Registry) Scan(repository, reference string, at time.Time) (ScanState, 
 	return state, ok
 }
 
-// scanAt is Scan for one who holds the lock. The result shares its counts with the
+// scanAt is Scan for a caller that holds the lock. The result shares its counts with the
 // registry, which never changes them.
 func (r *Registry) scanAt(repo *repository, rec *record, at time.Time) (ScanState, bool) {
 	h, known := repo.images.scans[rec.digest]
 	state, ok := h.stateAt(at)
-	if !ok && !(known && h.alone) && repo.scans != nil {
-		state, ok = repo.scans.madeUpState(rec, r.scanning.Type, at)
+	if !ok && !(known && h.complete) && repo.scans != nil {
+		state, ok = repo.scans.stateOf(rec, r.scanning.Type, at)
 	}
 	if !ok {
 		return ScanState{}, false
@@ -205,11 +202,11 @@ func (r *Registry) scanAt(repo *repository, rec *record, at time.Time) (ScanStat
 	if state.Status == "" {
 		state.Status = r.scanning.done(repo.Name)
 	}
-	state.Description = cmp.Or(state.Description, scanWords[state.Status])
+	state.Description = cmp.Or(state.Description, scanDescriptions[state.Status])
 	return state, true
 }
 
-// stateAt returns the state in which a history is at a time.
+// stateAt returns the state at a time.
 func (h *history) stateAt(at time.Time) (ScanState, bool) {
 	for _, state := range slices.Backward(h.States) {
 		if !state.At.After(at) {

@@ -11,15 +11,15 @@ const (
 	enhanced = "ENHANCED"
 )
 
-// Scanning is how a registry scans its images.
+// Scanning is the scanning configuration of a registry.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_RegistryScanningConfiguration.html
 type Scanning struct {
-	// Type is BASIC, which is ECR's own scanner, or ENHANCED, which is Inspector's.
+	// Type is BASIC for ECR's own scanner or ENHANCED for Inspector.
 	Type  string
 	Rules []ScanningRule
 }
 
-// ScanningRule says how often the images of some repositories are scanned.
+// ScanningRule is the scan frequency of some repositories.
 type ScanningRule struct {
 	// Frequency is SCAN_ON_PUSH, CONTINUOUS_SCAN or MANUAL.
 	Frequency string
@@ -27,9 +27,9 @@ type ScanningRule struct {
 	Filters []string
 }
 
-// SetScanning changes how the registry scans. In an ENHANCED one, no rule stands for
-// the one that the console proposes, which scans all repositories continuously. A
-// new registry is BASIC and has no rules.
+// SetScanning changes the scanning configuration. ENHANCED without rules scans all
+// repositories continuously, which is the default of the console. A new registry is BASIC
+// without rules.
 func (r *Registry) SetScanning(scanning Scanning) error {
 	if scanning.Type != basic && scanning.Type != enhanced {
 		return fmt.Errorf("set scanning: unknown type %q", scanning.Type)
@@ -51,7 +51,7 @@ func (r *Registry) SetScanning(scanning Scanning) error {
 	return nil
 }
 
-// Scanning returns how the registry scans.
+// Scanning returns the scanning configuration.
 func (r *Registry) Scanning() Scanning {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -66,8 +66,7 @@ func (s Scanning) clone() Scanning {
 	return s
 }
 
-// frequency returns how often the images of a repository are scanned: the most often
-// of what the rules say that match its name.
+// frequency returns the highest scan frequency of the rules that match a repository.
 func (s *Scanning) frequency(repository string) string {
 	found := "MANUAL"
 	for _, rule := range s.Rules {
@@ -84,7 +83,7 @@ func (s *Scanning) frequency(repository string) string {
 	return found
 }
 
-// done is the status of an image of a repository when its scan is done.
+// done is the status of an image of a repository after its scan.
 func (s *Scanning) done(repository string) string {
 	if s.Type == enhanced && s.frequency(repository) == "CONTINUOUS_SCAN" {
 		return scanActive
@@ -109,8 +108,8 @@ type wireScanningRule struct {
 	Filters   []wireWildcard `json:"repositoryFilters"`
 }
 
-// getRegistryScanningConfiguration answers GetRegistryScanningConfiguration, which
-// knows no registryId and is authorised on no particular resource.
+// getRegistryScanningConfiguration handles GetRegistryScanningConfiguration, which
+// has no registryId and is authorised on "*".
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetRegistryScanningConfiguration.html
 func getRegistryScanningConfiguration(c *call, _ *getRegistryScanningConfigurationInput) (any, error) {
 	if err := c.authorize("*"); err != nil {

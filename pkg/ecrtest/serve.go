@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// link is how a Server is reached, once it serves.
+// link is the listener of a Server and a client for it.
 type link struct {
 	mu       sync.Mutex
 	closed   bool
@@ -22,7 +22,7 @@ type link struct {
 	client   *http.Client
 	server   *http.Server
 	stop     context.CancelFunc
-	served   chan struct{} // closed when the accepting loop has ended
+	served   chan struct{} // closed when the accept loop has ended
 	conns    sync.WaitGroup
 	handlers sync.WaitGroup
 }
@@ -39,9 +39,8 @@ func Start(tb testing.TB, reg *Registry) *Server {
 }
 
 // StartPipe serves a registry in memory until the test ends: only the client of
-// [Server.Client] reaches it. Unlike sockets, pipes are durably blocking, so that
-// in a testing/synctest bubble time passes while all wait for one another. There
-// it has to be called, and the client made, inside the bubble.
+// [Server.Client] reaches it. Unlike sockets, pipes are durably blocking, so that time
+// passes in a testing/synctest bubble. Call it, and make the client, inside the bubble.
 func StartPipe(tb testing.TB, reg *Registry) *Server {
 	tb.Helper()
 	s := New(reg)
@@ -52,8 +51,7 @@ func StartPipe(tb testing.TB, reg *Registry) *Server {
 	return s
 }
 
-// Listen begins to serve on a free port of 127.0.0.1, until Close. A Server
-// listens once.
+// Listen starts to serve on a free port of 127.0.0.1, until Close. It may be called once.
 func (s *Server) Listen() error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -63,7 +61,7 @@ func (s *Server) Listen() error {
 	return s.link.serve(s, listener, "http://"+listener.Addr().String(), dialer.DialContext)
 }
 
-// ListenPipe begins to serve in memory, until Close. A Server listens once.
+// ListenPipe starts to serve in memory, until Close. It may be called once.
 func (s *Server) ListenPipe() error {
 	pipe := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	return s.link.serve(s, pipe, "http://ecr.invalid", pipe.dial)
@@ -71,8 +69,8 @@ func (s *Server) ListenPipe() error {
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// maxIdle is how many connections a client keeps: enough not to open new ones in
-// a test that asks with many goroutines.
+// maxIdle is the number of connections that a client keeps: enough for tests with many
+// goroutines.
 const maxIdle = 256
 
 func (l *link) serve(handler http.Handler, listener net.Listener, url string, dial dialFunc) error {
@@ -80,7 +78,7 @@ func (l *link) serve(handler http.Handler, listener net.Listener, url string, di
 	defer l.mu.Unlock()
 	if l.server != nil || l.closed {
 		_ = listener.Close()
-		return errors.New("serve simulated ECR: it listens, or did")
+		return errors.New("serve simulated ECR: it was started before")
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	l.url, l.stop, l.served = url, stop, make(chan struct{})
@@ -94,21 +92,20 @@ func (l *link) serve(handler http.Handler, listener net.Listener, url string, di
 		ReadHeaderTimeout: time.Minute,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnState:         l.track,
-		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are the trade here
+		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are expected
 	}
 	go func(server *http.Server, served chan<- struct{}) {
 		defer close(served)
-		_ = server.Serve(listener) // ends with ErrServerClosed, and only by Close
+		_ = server.Serve(listener) // always ErrServerClosed, by Close
 	}(l.server, l.served)
 	return nil
 }
 
-// bodyOwner sends requests with bodies that are its own. The SDK closes a request's
-// body once the head of the answer is there. net/http may at that time still be
-// looking whether the body, sent in full, ends; a body that was closed makes it
-// believe that sending failed, and it drops the connection under the answer
-// (safeWriteToReadCloser in smithy-go v1.28 returns io.EOF as an error). Against
-// AWS, milliseconds away, it never comes to that; here it would now and then.
+// bodyOwner sends copies of request bodies. The SDK closes a request's body as soon as it
+// has the head of the response. net/http may then still be reading the end of the body, and
+// an error makes it drop the connection (safeWriteToReadCloser in smithy-go v1.28 returns
+// io.EOF as an error). With the latency of AWS this does not happen; here it sometimes
+// would.
 type bodyOwner struct{ *http.Transport }
 
 func (t bodyOwner) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -125,7 +122,7 @@ func (t bodyOwner) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.Transport.RoundTrip(own)
 }
 
-// track counts connections, which net/http's Close does not wait for.
+// track counts connections, because net/http's Close does not wait for them.
 func (l *link) track(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
@@ -135,7 +132,7 @@ func (l *link) track(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// URL is what to give to a client as its endpoint; empty before Listen.
+// URL is the endpoint for clients; empty before Listen.
 func (s *Server) URL() string {
 	s.link.mu.Lock()
 	defer s.link.mu.Unlock()
@@ -143,15 +140,15 @@ func (s *Server) URL() string {
 }
 
 // Client returns an HTTP client that reaches the server and keeps its connections
-// until Close; nil before Listen. Over a socket any other client does as well.
+// until Close; nil before Listen. With a socket, any other client works too.
 func (s *Server) Client() *http.Client {
 	s.link.mu.Lock()
 	defer s.link.mu.Unlock()
 	return s.link.client
 }
 
-// Close ends serving: requests in flight lose their connection. It returns when
-// none is being answered any more and all connections are gone. A second call does nothing.
+// Close stops the server: requests in flight lose their connection. It returns after all
+// handlers and connections have ended. A second call does nothing.
 func (s *Server) Close() {
 	l := &s.link
 	l.mu.Lock()
@@ -163,7 +160,7 @@ func (s *Server) Close() {
 	}
 	if l.server != nil {
 		l.stop()
-		_ = l.server.Close() // of its listener, which nothing can be done about
+		_ = l.server.Close() // an error of the listener is of no consequence
 		<-l.served
 		l.client.CloseIdleConnections()
 		l.conns.Wait()
@@ -171,7 +168,7 @@ func (s *Server) Close() {
 	l.handlers.Wait()
 }
 
-// enter counts a request in, unless the server is closed.
+// enter counts a request, unless the server is closed.
 func (l *link) enter() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -191,7 +188,7 @@ type pipeListener struct {
 	once   sync.Once
 }
 
-// dial makes a connection, whatever the address.
+// dial makes a connection to any address.
 func (p *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	near, far := net.Pipe()
 	select {

@@ -123,7 +123,7 @@ func TestRate(t *testing.T) {
 	})
 }
 
-// A client that goes away ends its request on the server, in whatever it waits.
+// A client that disconnects ends its request on the server during any wait.
 func TestCancellation(t *testing.T) {
 	t.Parallel()
 	for name, delay := range map[string]func(*ecrtest.Server){
@@ -167,7 +167,7 @@ func TestBodyDelay(t *testing.T) {
 	})
 }
 
-// Close ends the requests in flight, and no client takes that for an answer.
+// Close ends the requests in flight, and their clients get errors.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	for name, listen := range map[string]func(*ecrtest.Server) error{"socket": (*ecrtest.Server).Listen, "pipe": (*ecrtest.Server).ListenPipe} {

@@ -9,15 +9,14 @@ import (
 	"time"
 )
 
-// Server shows registries to clients as the ECR API. It is an [http.Handler];
-// [Start] and [StartPipe] also serve it. Settings may be changed at any time and
-// hold for the requests that come after.
+// Server is the ECR API of registries. It is an [http.Handler]; [Start] and [StartPipe] also
+// serve it. Settings may be changed at any time and apply to later requests.
 type Server struct {
 	registry *Registry
 	routes   map[string]*operation
 	tokens   tokenBox
 
-	trouble  trouble
+	injected injected
 	observed observed
 	link     link
 
@@ -28,7 +27,7 @@ type Server struct {
 	clock     func() time.Time
 }
 
-// New returns a server of a registry, answering at once and without a fault.
+// New returns a server of a registry without faults and latency.
 func New(reg *Registry) *Server {
 	s := &Server{
 		registry: reg,
@@ -42,9 +41,8 @@ func New(reg *Registry) *Server {
 	return s
 }
 
-// AddRegistry makes another account's registry visible to calls that give its
-// registryId, as if that account's policies allowed it. A registryId of any other
-// account is answered with AccessDeniedException.
+// AddRegistry adds the registry of another account, as if that account's policies allowed
+// access. Calls with any other registryId get AccessDeniedException.
 func (s *Server) AddRegistry(reg *Registry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,8 +58,8 @@ func (s *Server) registryOf(id string) *Registry {
 	return s.others[id]
 }
 
-// SetPolicy makes the server enforce an IAM policy on every call that follows;
-// nil allows everything, which is the default.
+// SetPolicy makes the server enforce an IAM policy on later calls. nil, the default, allows
+// everything.
 func (s *Server) SetPolicy(p *Policy) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,26 +72,25 @@ func (s *Server) currentPolicy() *Policy {
 	return s.policy
 }
 
-// user is the caller as messages name it.
+// user is the caller's ARN in messages.
 func (s *Server) user() string {
 	return "arn:" + s.registry.partition() + ":sts::" + s.registry.id + ":assumed-role/ecr-remote-write/ecr-remote-write"
 }
 
-// maxBody bounds a request's body. The largest that the API knows names 100
-// images.
+// maxBody bounds a request's body in bytes. The largest in the API has 100 images.
 const maxBody = 1 << 20
 
-// ServeHTTP answers one request.
+// ServeHTTP handles one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.link.enter() {
 		breakConnection(w)
 		return
 	}
 	defer s.link.leave()
-	// Read to its end before anything else: net/http watches for a client that
-	// goes away only from there on, and latency has to end with it.
+	// Read the whole body first: only then does net/http notice that a client is gone,
+	// which has to end the latency.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	id := s.trouble.requestID()
+	id := s.injected.requestID()
 	w.Header().Set("X-Amzn-Requestid", id)
 	op := s.routes[routeOf(r)]
 	seen := Request{ID: id, Operation: routeOf(r)}
@@ -102,7 +99,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	seen.At = s.now()
 	rec := s.observed.begin(seen)
-	var out outcome
+	var out response
 	defer func() { s.observed.end(rec, out) }()
 	switch {
 	case err != nil:
@@ -114,40 +111,39 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve answers a request of a known operation and reports what it answered.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, rec *Request, body []byte) outcome {
-	if err := s.trouble.delay(r.Context(), op.name); err != nil {
-		// Nobody may take the empty answer of a handler that just returns for one.
+// serve handles a request of a known operation and returns the response.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, rec *Request, body []byte) response {
+	if err := s.injected.delay(r.Context(), op.name); err != nil {
+		// If the handler just returned, the client would get an empty response.
 		breakConnection(w)
 		return cancelled
 	}
 	if err := s.authenticate(r, op.service); err != nil {
 		return op.protocol.writeError(w, err)
 	}
-	s.trouble.runHooks(rec)
-	fault := s.trouble.next(rec)
-	if fault != nil && !fault.answers() {
+	s.injected.runHooks(rec)
+	fault := s.injected.next(rec)
+	if fault != nil && !fault.runs() {
 		return op.protocol.writeFault(w, fault)
 	}
-	if !s.trouble.admit(op.name) {
+	if !s.injected.admit(op.name) {
 		return op.protocol.writeError(w, newError("ThrottlingException", "Rate exceeded"))
 	}
-	answer, err := op.answer(&call{server: s, op: op}, body)
+	out, err := op.handle(&call{server: s, op: op}, body)
 	if err != nil {
 		return op.protocol.writeError(w, op.protocol.asAPIError(err))
 	}
-	text, err := json.Marshal(answer)
+	text, err := json.Marshal(out)
 	if err != nil {
 		return op.protocol.writeError(w, op.protocol.asAPIError(err))
 	}
 	if fault != nil {
-		return op.protocol.writeDamaged(r.Context(), w, text, fault)
+		return op.protocol.writeWithFault(r.Context(), w, text, fault)
 	}
 	return op.protocol.write(w, http.StatusOK, text)
 }
 
-// asAPIError turns an error that is not the API's own into the one that AWS
-// shows for a fault of its own.
+// asAPIError converts any other error into the API's error for internal failures.
 func (p protocol) asAPIError(err error) *apiError {
 	if modelled, ok := errors.AsType[*apiError](err); ok {
 		return modelled
@@ -155,12 +151,11 @@ func (p protocol) asAPIError(err error) *apiError {
 	return &apiError{status: http.StatusInternalServerError, code: p.fault(), message: err.Error()}
 }
 
-// outcome is what became of a request.
-type outcome struct {
-	status int    // 0 if no answer was sent
-	code   string // the error's type, or what went wrong below the API
+// response is the result of a request.
+type response struct {
+	status int    // 0 if no response was sent
+	code   string // the type of the error, see [Request.Code]
 }
 
-// cancelled is the outcome of a request whose client, or whose server, did not
-// wait for the answer.
-var cancelled = outcome{code: "cancelled"}
+// cancelled is the result if the client or the server did not wait for the response.
+var cancelled = response{code: "cancelled"}

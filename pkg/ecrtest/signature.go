@@ -5,10 +5,9 @@ import (
 	"strings"
 )
 
-// RequireAccessKey makes the server refuse requests that are not signed with this
-// access key for the operation's service. It looks at the credential only, not at
-// the signature: that the SDK signs is not this simulator's to test. Empty, the
-// default, asks for no signature at all.
+// RequireAccessKey makes the server refuse requests that are not signed with this access key
+// for the operation's service. It checks the credential and not the signature, which is the
+// SDK's. Empty, the default, requires no signature.
 func (s *Server) RequireAccessKey(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -17,7 +16,7 @@ func (s *Server) RequireAccessKey(id string) {
 
 const signingAlgorithm = "AWS4-HMAC-SHA256"
 
-// authenticate checks the Authorization header as far as RequireAccessKey says.
+// authenticate checks the Authorization header, see RequireAccessKey.
 // See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html
 func (s *Server) authenticate(r *http.Request, service string) *apiError {
 	s.mu.Lock()

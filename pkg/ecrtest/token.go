@@ -8,15 +8,14 @@ import (
 	"strings"
 )
 
-// tokenBox makes page tokens: the name or digest that a page ended with, sealed
-// together with the operation and the parameters that it was asked with. A client
-// can neither read nor make one, and one that comes back under other parameters
-// does not open.
+// tokenBox makes page tokens: the name or digest at the end of a page, encrypted and bound to
+// the operation and its parameters. A client can neither read nor make one, nor use it with
+// other parameters.
 type tokenBox struct{ aead cipher.AEAD }
 
 func newTokenBox() tokenBox {
 	var key [32]byte
-	rand.Read(key[:]) // never fails, says its documentation
+	rand.Read(key[:]) // never fails
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		panic(err) // only for a key of another length
@@ -28,8 +27,7 @@ func newTokenBox() tokenBox {
 	return tokenBox{aead}
 }
 
-// tokenScope is what a token is good for. Parts cannot run into one another, for
-// none of them may hold a NUL.
+// tokenScope is the scope of a token. Its parts do not contain the separator NUL.
 func tokenScope(parts ...string) []byte { return []byte(strings.Join(parts, "\x00")) }
 
 func (b tokenBox) seal(cursor string, scope []byte) string {
