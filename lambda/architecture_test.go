@@ -20,7 +20,7 @@ const module = "github.com/aws-exporters/ecr-remote-write"
 var arrows = map[string][]string{
 	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/selection", "pkg/state"},
 	"lambda/local":        {"pkg/ecrtest", "pkg/lambdatest"},
-	"pkg/auth":            {},
+	"pkg/auth":            {"pkg/awsapi"},
 	"pkg/awsapi":          {},
 	"pkg/config":          {"pkg/auth", "pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret"}, // the owners of its types
 	"pkg/ecr":             {"pkg/awsapi", "pkg/inventory"},
@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"pkg/refresh":         {"pkg/awsapi", "pkg/inventory"},
 	"pkg/remotewrite":     {"pkg/metrics", "pkg/remotewrite/internal/wire"},
 	"pkg/remotewritetest": {},
-	"pkg/secret":          {},
+	"pkg/secret":          {"pkg/awsapi"},
 	"pkg/selection":       {"pkg/inventory"},
 	"pkg/state":           {"pkg/awsapi", "pkg/inventory"},
 

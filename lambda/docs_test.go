@@ -130,29 +130,24 @@ func familiesTable() string {
 func permissionsTable() string {
 	var b strings.Builder
 	b.WriteString("| action | resource | needed |\n|---|---|---|\n")
-	row := func(action, resource, needed string) {
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", action, resource, needed)
+	rows := func(permissions []awsapi.Permission, needed func(awsapi.Permission) string) {
+		for _, p := range permissions {
+			fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", p.Action, p.Resource, needed(p))
+		}
 	}
-	for _, p := range ecr.Permissions {
-		row(p.Action, p.Resource, "always")
+	when := func(text string) func(awsapi.Permission) string {
+		return func(awsapi.Permission) string { return text }
 	}
-	for _, p := range slices.Concat(ecr.ScanPermissions, inspector.Permissions) {
-		row(p.Action, p.Resource, sourcesThatNeed(p))
-	}
-	for _, p := range state.Permissions {
-		row(p.Action, p.Resource, "`STATE_URL` is `s3://BUCKET/KEY`")
-	}
-	for _, action := range auth.Actions {
-		row(action, "arn:aws:aps:REGION:ACCOUNT:workspace/WORKSPACE-ID", "the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead")
-	}
-	for _, action := range auth.RoleActions {
-		row(action, "arn:aws:iam::ACCOUNT:role/NAME", "`REMOTE_WRITE_ROLE_ARN` is set")
-	}
-	for _, p := range secret.Permissions {
+	rows(ecr.Permissions, when("always"))
+	rows(slices.Concat(ecr.ScanPermissions, inspector.Permissions), sourcesThatNeed)
+	rows(state.Permissions, when("`STATE_URL` is `s3://BUCKET/KEY`"))
+	rows(auth.Permissions, when("the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead"))
+	rows(auth.RolePermissions, when("`REMOTE_WRITE_ROLE_ARN` is set"))
+	rows(secret.Permissions, func(p awsapi.Permission) string {
 		scheme, _, _ := strings.Cut(p.Action, ":")
-		row(p.Action, p.Resource, "a setting refers to `"+scheme+":`")
-	}
-	row("kms:Decrypt", "arn:aws:kms:REGION:ACCOUNT:key/KEY", "what it refers to is encrypted with a key of yours")
+		return "a setting refers to `" + scheme + ":`"
+	})
+	rows([]awsapi.Permission{{Action: "kms:Decrypt", Resource: "arn:aws:kms:REGION:ACCOUNT:key/KEY"}}, when("what it refers to is encrypted with a key of yours"))
 	return b.String()
 }
 

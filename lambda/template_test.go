@@ -107,12 +107,12 @@ func declared(s *stack) []string {
 	}
 	if role := s.parameters["RemoteWriteRoleArn"]; role != "" {
 		// Which then needs the action on the workspace, in the function's place.
-		for _, action := range auth.RoleActions {
-			add(action, role)
+		for _, p := range auth.RolePermissions {
+			add(p.Action, role)
 		}
 	} else if workspace := set("WorkspaceId", s.parameters["RemoteWriteWorkspaceId"]); workspace != "" {
-		for _, action := range auth.Actions {
-			add(action, "arn:aws:aps:"+set("WorkspaceRegion", region)+":"+set("WorkspaceAccountId", account)+":workspace/"+workspace)
+		for _, p := range auth.Permissions {
+			add(p.Action, strings.NewReplacer("REGION", set("WorkspaceRegion", region), "ACCOUNT", set("WorkspaceAccountId", account), "WORKSPACE-ID", workspace).Replace(p.Resource))
 		}
 	}
 	if bucket := bucketOf(s); bucket != "" {
@@ -172,16 +172,9 @@ func TestTemplatePermissions(t *testing.T) {
 			seen[action] = true
 		}
 	})
-	actions := slices.Concat(auth.Actions, auth.RoleActions)
-	for _, p := range slices.Concat(ecr.ScanPermissions, inspector.Permissions) {
-		actions = append(actions, p.Action)
-	}
-	for _, p := range secret.Permissions {
-		actions = append(actions, p.Action)
-	}
-	for _, action := range actions {
-		if !seen[action] {
-			t.Errorf("no combination needs %s", action)
+	for _, p := range slices.Concat(auth.Permissions, auth.RolePermissions, ecr.ScanPermissions, inspector.Permissions, secret.Permissions) {
+		if !seen[p.Action] {
+			t.Errorf("no combination needs %s", p.Action)
 		}
 	}
 }
