@@ -84,10 +84,10 @@ func TestDumpFails(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		{"memory", nil, 2, `STATE_URL="memory:": want what outlives the program`},
+		{"memory", nil, 2, `STATE_URL="memory:": want file:///path or s3://bucket/key for -dump`},
 		{"with a run", []string{"-once"}, 2, "-dump makes no run"},
 		{"no such URL", []string{"-state", "ftp://x"}, 2, `STATE_URL="ftp://x": want memory:, file:///path or s3://bucket/key`},
-		{"no state", []string{"-state", "file://" + folder + "/none"}, 1, "there is no state file://" + folder + "/none"},
+		{"no state", []string{"-state", "file://" + folder + "/none"}, 1, "no state is stored at file://" + folder + "/none"},
 		{"no access", []string{"-state", "file://" + foreign + "/none"}, 1, "reading the state"},
 		{"not ours", []string{"-state", "file://" + foreign}, 1, "not a usable inventory"},
 	} {
