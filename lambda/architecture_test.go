@@ -15,8 +15,8 @@ import (
 
 const module = "github.com/aws-exporters/ecr-remote-write"
 
-// arrows are the imports among our packages that may be: a package on the left may
-// import those on the right, and no other of ours.
+// arrows are the allowed imports between packages of this module: the package on the left
+// may import those on the right.
 var arrows = map[string][]string{
 	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/selection", "pkg/state"},
 	"lambda/local":        {"pkg/ecrtest", "pkg/lambdatest"},
@@ -41,7 +41,7 @@ var arrows = map[string][]string{
 	"pkg/remotewrite/internal/wire": {"pkg/metrics"},
 }
 
-// only says which of our packages may import what is not ours.
+// only lists the packages that may import a package of another module.
 var only = map[string]string{
 	"github.com/aws/aws-sdk-go-v2/service/ecr":                       "pkg/ecr",
 	"github.com/aws/aws-sdk-go-v2/service/inspector2":                "pkg/inspector",
@@ -83,7 +83,7 @@ func packages(t *testing.T) []goPackage {
 	}
 }
 
-// The direction of the arrows between packages is the architecture.
+// Imports between packages follow the table of arrows.
 func TestArchitecture(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}

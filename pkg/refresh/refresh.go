@@ -127,27 +127,20 @@ func (r *Result) Finished() bool {
 // maxErrors bounds the errors that a run logs and returns.
 const maxErrors = 5
 
-// failures collects the first maxErrors errors and counts the others.
-type failures struct {
-	errs []error
-	more int
-}
+// failures are the errors of a run.
+type failures []error
 
 func (f *failures) add(err error) {
-	switch {
-	case err == nil:
-	case len(f.errs) < maxErrors:
-		f.errs = append(f.errs, err)
-	default:
-		f.more++
+	if err != nil {
+		*f = append(*f, err)
 	}
 }
 
-func (f *failures) err() error {
-	if f.more > 0 {
-		return errors.Join(append(f.errs, fmt.Errorf("%d more errors", f.more))...)
+func (f failures) err() error {
+	if more := len(f) - maxErrors; more > 0 {
+		f = append(f[:maxErrors:maxErrors], fmt.Errorf("%d more errors", more))
 	}
-	return errors.Join(f.errs...)
+	return errors.Join(f...)
 }
 
 // Run updates the registry: it reads everything that is due at now, oldest first, until ctx

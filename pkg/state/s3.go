@@ -72,7 +72,7 @@ func (o s3Object) String() string { return "s3://" + o.bucket + "/" + o.key }
 
 var (
 	getObject = awsapi.Permission{Action: "s3:GetObject", Resource: "arn:aws:s3:::BUCKET/KEY"}
-	// Without it S3 answers 403 instead of 404 if the object does not exist.
+	// Without it S3 responds with 403 instead of 404 if the object does not exist.
 	listBucket = awsapi.Permission{Action: "s3:ListBucket", Resource: "arn:aws:s3:::BUCKET"}
 )
 
@@ -101,7 +101,7 @@ func (o s3Object) readOnce(ctx context.Context, known string) (*inventory.Regist
 		case code == "NoSuchKey":
 			return nil, "", nil
 		case errors.Is(err, awsapi.ErrDenied):
-			err = fmt.Errorf("%w (needs %s and, to tell that the object does not exist, %s)", err, getObject.Action, listBucket.Action)
+			err = fmt.Errorf("%w (needs %s and %s: without the latter, S3 also denies an object that does not exist)", err, getObject.Action, listBucket.Action)
 		}
 		return nil, "", err
 	}

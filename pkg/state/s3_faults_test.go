@@ -42,7 +42,7 @@ func TestS3Faults(t *testing.T) {
 		save     string
 	}{
 		{name: "missing bucket", bucket: "no-such-bucket", load: "NoSuchBucket", save: "NoSuchBucket"},
-		{name: "denied", respond: always(http.StatusForbidden, "AccessDenied"), load: "needs s3:GetObject and", save: "needs s3:PutObject"},
+		{name: "denied", respond: always(http.StatusForbidden, "AccessDenied"), load: "needs s3:GetObject and s3:ListBucket", save: "needs s3:PutObject"},
 		{name: "closed port", endpoint: closed, patience: 300 * time.Millisecond, load: "connection refused", save: "connection refused"},
 		{name: "overload", respond: always(http.StatusServiceUnavailable, "SlowDown"), patience: 300 * time.Millisecond, load: "SlowDown", save: "SlowDown"},
 		{name: "no response", respond: func(_ http.ResponseWriter, r *http.Request) bool {
