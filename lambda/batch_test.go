@@ -18,8 +18,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// Every sample event is handled, alone and as a message of SQS, although the
-// repositories it names do not exist.
+// Every sample event is handled, alone and as an SQS message, although its repositories do
+// not exist.
 func TestHandleSamples(t *testing.T) {
 	s := surround(t)
 	f := newFunction(s.environ(), &bytes.Buffer{})
@@ -41,8 +41,8 @@ func TestHandleSamples(t *testing.T) {
 	}
 }
 
-// again handles messages with those bodies, named 1, 2 and so on, and returns which
-// are to be delivered again.
+// again handles messages with these bodies and the IDs 1, 2 and so on, and returns the IDs
+// of those to be delivered again.
 func again(t *testing.T, f *function, bodies ...string) []string {
 	t.Helper()
 	var batch events.SQSEvent

@@ -21,9 +21,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
-// BenchmarkRefresh reads 200 repositories of 50 images each from an API that takes
-// 50 ms a call. path=sequential makes the same calls one after the other: the floor
-// of any exporter that does so.
+// BenchmarkRefresh reads 200 repositories of 50 images each from an API that takes 50 ms for
+// a call. path=sequential makes the same calls one after the other, for comparison.
 func BenchmarkRefresh(b *testing.B) {
 	const repositories, images, latency = 200, 50, 50 * time.Millisecond
 	registry := ecrtest.NewRegistry(account, region)
@@ -52,7 +51,7 @@ func BenchmarkRefresh(b *testing.B) {
 		concurrency int
 	}{
 		{"sequential", 1000, 1},
-		{"default", 20, 8}, // ECR_REQUESTS_PER_SECOND=20 is what bounds it
+		{"default", 20, 8}, // bounded by ECR_REQUESTS_PER_SECOND=20
 		{"200-a-second", 200, 8},
 	} {
 		b.Run("path="+c.name, func(b *testing.B) {
@@ -67,14 +66,13 @@ func BenchmarkRefresh(b *testing.B) {
 	}
 }
 
-// BenchmarkInit is the time from the start of the process to its first request for
-// an event, beside a handler that does nothing: the median, which other work on the
-// machine moves little, and the shortest, which it can only lengthen.
+// BenchmarkInit measures the median and shortest time from the start of the process to its
+// first request for an event, and that of a handler that does nothing for comparison.
 func BenchmarkInit(b *testing.B) {
 	for _, c := range []struct{ name, source string }{{"trivial", "./testdata/trivial"}, {"bootstrap", "."}} {
 		b.Run("path="+c.name, func(b *testing.B) {
 			program := filepath.Join(b.TempDir(), "bootstrap")
-			// As GOBUILD in the Makefile has it: the program that is deployed.
+			// As GOBUILD in the Makefile, which builds the deployed program.
 			build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w -X main.version=v0.0.0", "-o", program, c.source)
 			build.Env = append(os.Environ(), "CGO_ENABLED=0")
 			if out, err := build.CombinedOutput(); err != nil {
@@ -85,7 +83,7 @@ func BenchmarkInit(b *testing.B) {
 				all = append(all, initDuration(b, program))
 			}
 			slices.Sort(all)
-			b.ReportMetric(0, "ns/op") // with the process's end in it
+			b.ReportMetric(0, "ns/op") // it would include the end of the process
 			b.ReportMetric(all[len(all)/2].Seconds(), "sec/init")
 			b.ReportMetric(all[0].Seconds(), "sec/init-min")
 		})

@@ -9,10 +9,11 @@ import (
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
-// runDump writes the stored inventory as JSON lines to standard output. It changes
-// nothing, and needs no endpoint.
+// runDump writes the stored inventory to stdout as JSON lines. It changes nothing and needs
+// no endpoint.
 func runDump(ctx context.Context, environ []string, stdout, stderr io.Writer) error {
 	c, err := config.Load(environ, config.ToPrint)
 	if err != nil {
@@ -25,18 +26,16 @@ func runDump(ctx context.Context, environ []string, stdout, stderr io.Writer) er
 			return err
 		}
 	}
-	store, ok := newStore(c, awsCfg, log).(interface {
-		Read(ctx context.Context) (*inventory.Registry, error)
-	})
+	store, ok := newStore(c, awsCfg, log).(*state.Store)
 	if !ok {
-		return config.Faults{{Variable: "STATE_URL", Value: c.StateURL.String(), Rule: "what outlives the program, to dump: file:///path or s3://bucket/key"}}
+		return config.Faults{{Variable: "STATE_URL", Value: c.StateURL.String(), Rule: "file:///path or s3://bucket/key for -dump"}}
 	}
 	registry, err := store.Read(ctx)
 	if err != nil {
 		return err
 	}
 	if registry == nil {
-		return fmt.Errorf("there is no state %s", c.StateURL)
+		return fmt.Errorf("no state is stored at %s", store)
 	}
 	return inventory.WriteJSON(ctx, stdout, registry)
 }

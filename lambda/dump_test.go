@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// dumped runs -dump and returns which records were printed.
+// dumped runs -dump and returns the records printed.
 func dumped(t *testing.T, args, environ []string) []string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -31,8 +31,7 @@ func dumped(t *testing.T, args, environ []string) []string {
 	return records
 }
 
-// What a run stored can be read without an endpoint and without ECR, from a file and
-// from S3.
+// The state that a run stored in a file or S3 is printed without an endpoint or calls of ECR.
 func TestDump(t *testing.T) {
 	s := surround(t)
 	path := filepath.Join(t.TempDir(), "state")
@@ -46,7 +45,7 @@ func TestDump(t *testing.T) {
 		t.Errorf("records %v", want)
 	}
 	if diff := cmp.Diff(want, dumped(t, []string{"-state", "file://" + path}, []string{"STATE_URL=file:///no/such/file"})); diff != "" {
-		t.Errorf("-state does not win over STATE_URL (-want +got):\n%s", diff)
+		t.Errorf("-state does not override STATE_URL (-want +got):\n%s", diff)
 	}
 
 	stored, err := os.ReadFile(path)
@@ -59,7 +58,7 @@ func TestDump(t *testing.T) {
 			w.WriteHeader(http.StatusNotImplemented)
 			return
 		}
-		_, _ = w.Write(stored) // what fails is seen in what is printed
+		_, _ = w.Write(stored) // a failure shows in the records printed
 	}))
 	defer bucket.Close()
 	t.Setenv("AWS_ENDPOINT_URL_S3", bucket.URL)
@@ -67,7 +66,7 @@ func TestDump(t *testing.T) {
 		t.Errorf("from S3 (-want +got):\n%s", diff)
 	}
 	if calls := s.server.Requests(); len(calls) > 0 {
-		t.Errorf("ECR was asked: %v", calls)
+		t.Errorf("calls of ECR: %v", calls)
 	}
 }
 
@@ -84,10 +83,10 @@ func TestDumpFails(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		{"memory", nil, 2, `STATE_URL="memory:": want what outlives the program`},
+		{"memory", nil, 2, `STATE_URL="memory:": want file:///path or s3://bucket/key for -dump`},
 		{"with a run", []string{"-once"}, 2, "-dump makes no run"},
 		{"no such URL", []string{"-state", "ftp://x"}, 2, `STATE_URL="ftp://x": want memory:, file:///path or s3://bucket/key`},
-		{"no state", []string{"-state", "file://" + folder + "/none"}, 1, "there is no state file://" + folder + "/none"},
+		{"no state", []string{"-state", "file://" + folder + "/none"}, 1, "no state is stored at file://" + folder + "/none"},
 		{"no access", []string{"-state", "file://" + foreign + "/none"}, 1, "reading the state"},
 		{"not ours", []string{"-state", "file://" + foreign}, 1, "not a usable inventory"},
 	} {

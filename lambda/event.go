@@ -12,12 +12,12 @@ import (
 
 // event is the payload of an invocation.
 type event struct {
-	// run is set if a whole run is requested: by the schedule.
+	// run is set if the schedule requests a whole run.
 	run bool
-	// events are what ECR or Inspector reported. There are none in an event without
-	// consequences, such as a failed push.
+	// events are from ECR or Inspector. An event that changes no series, such as a failed
+	// push, leaves it empty.
 	events []refresh.Event
-	// messages is set for a batch from SQS; run and events are then those of all its
+	// messages is set for a batch from SQS; run and events then combine those of its
 	// messages.
 	messages []message
 }
@@ -28,11 +28,11 @@ func (e event) hasWork() bool { return e.run || len(e.events) > 0 }
 // kind is a kind of EventBridge event.
 type kind struct {
 	source, detailType string
-	// read returns what an event says that happened at a moment; nil for the schedule.
+	// read converts the detail of an event that happened at that time; nil for the schedule.
 	read func(detail json.RawMessage, at time.Time) ([]refresh.Event, error)
 }
 
-// kinds are the supported ones; any other event is an error. See
+// kinds are the supported kinds; any other event is an error. See
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html and
 // https://docs.aws.amazon.com/inspector/latest/user/eventbridge-integration.html.
 var kinds = []kind{
@@ -66,8 +66,8 @@ func ignored(json.RawMessage, time.Time) ([]refresh.Event, error) { return nil, 
 //   - an EventBridge event of one of the kinds above
 //   - a batch of SQS messages with such events
 //
-// Anything else is an error that names what is supported. A message of a batch has an
-// error of its own.
+// Anything else is an error that names what is supported. Each message of a batch has its
+// own error.
 func parseEvent(payload []byte) (event, error) {
 	fields, err := fieldsOf(payload)
 	if err != nil {

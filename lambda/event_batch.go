@@ -12,7 +12,7 @@ import (
 type message struct {
 	id    string
 	event event
-	err   error // why the body cannot be read; event is then empty
+	err   error // of reading the body; event is then empty
 }
 
 // parseBatch reads the Records of an invocation by SQS.
@@ -36,7 +36,7 @@ func parseBatch(text json.RawMessage) (event, error) {
 		case record.Source != "aws:sqs":
 			return event{}, fmt.Errorf("record %d of a batch is from %.100q, want aws:sqs", i, record.Source)
 		case record.MessageID == "":
-			// Without it, its failure could not be reported.
+			// A message without it could not be delivered again.
 			return event{}, fmt.Errorf("record %d of a batch of SQS messages has no messageId", i)
 		}
 		m := message{id: record.MessageID}
@@ -56,9 +56,9 @@ func parseBody(body []byte) (event, error) {
 	return parseSingle(body, fields)
 }
 
-// batchResponse tells SQS which messages to deliver again. If failed, these are the first
-// with work to do and all after it, which keeps the order of their group. A message that
-// cannot be read counts as handled: it would fail each time, and block those after it.
+// batchResponse lists the messages that SQS is to deliver again. If failed, these are the
+// first with work to do and all after it, which keeps the order of their group. An invalid
+// message counts as handled: it would fail each time and block those after it.
 //
 // See https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html.
 func batchResponse(messages []message, failed bool) events.SQSEventResponse {

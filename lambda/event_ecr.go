@@ -9,10 +9,10 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
-// imageDetail is what events about a repository's images have in common.
+// imageDetail has the fields of the events about a repository's images.
 type imageDetail struct {
 	Result     string `json:"result"`
-	SyncStatus string `json:"sync-status"` // in place of Result in a pull through cache's
+	SyncStatus string `json:"sync-status"` // instead of Result in "ECR Pull Through Cache Action"
 	Repository string `json:"repository-name"`
 	Action     string `json:"action-type"`
 }
@@ -24,7 +24,7 @@ func imageAction(d imageDetail, at time.Time) ([]refresh.Event, error) {
 	case "":
 		return nil, errMissing("action-type")
 	default:
-		// Actions to come may not change what is listed, and may be frequent.
+		// Unknown actions are ignored: they may be frequent and change nothing here.
 		return nil, nil
 	}
 	return imagesChanged("result", d.Result, d.Repository, at)
@@ -41,7 +41,7 @@ func pullThroughCache(d imageDetail, at time.Time) ([]refresh.Event, error) {
 	return imagesChanged("sync-status", d.SyncStatus, d.Repository, at)
 }
 
-// imagesChanged returns the event that a repository's images changed, unless the result
+// imagesChanged returns an event about a change of a repository's images, unless the result
 // in the named field is a failure.
 func imagesChanged(field, result, repository string, at time.Time) ([]refresh.Event, error) {
 	switch result {
@@ -89,8 +89,8 @@ func scanResourceChange(d scanResourceDetail, at time.Time) ([]refresh.Event, er
 	return events, nil
 }
 
-// The names that ECR accepts (RepositoryName in its service model). A request for any
-// other fails each time, and so would the message, blocking those after it.
+// The names that ECR accepts (RepositoryName in its service model). A request with any other
+// fails each time, and the message would block those after it.
 var repositoryPattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 
 const (

@@ -50,10 +50,10 @@ const inspectorTotal = "TOTAL"
 // inspectorScan reads "Inspector2 Scan": the result of an image's first enhanced scan.
 // Those of EC2 instances and Lambda functions, which name no repository, are ignored.
 //
-// Inspector counts CRITICAL, HIGH and MEDIUM, with a 0 for none, where all other responses
-// of ECR and Inspector leave out a severity without findings. So does this, or its series
-// would end with the next response. What is below MEDIUM is only in TOTAL, and its split
-// has to be requested.
+// These events count CRITICAL, HIGH and MEDIUM, and have 0 for a severity without findings.
+// It is left out here, as in all responses of ECR and Inspector: otherwise its series would
+// end with the next response. Findings below MEDIUM are only in TOTAL: their counts have to
+// be requested.
 func inspectorScan(d scanDetail, at time.Time) ([]refresh.Event, error) {
 	if d.Repository == "" && d.Digest == "" {
 		return nil, nil
@@ -61,14 +61,13 @@ func inspectorScan(d scanDetail, at time.Time) ([]refresh.Event, error) {
 	if d.Status == "" {
 		return nil, errMissing("scan-status")
 	}
-	// INITIAL_SCAN_COMPLETE in events is ACTIVE in the API: Inspector keeps watching the
-	// image.
+	// INITIAL_SCAN_COMPLETE in events is ACTIVE in the API: Inspector scans continuously.
 	scan := inventory.Scan{Status: "ACTIVE"}
 	if d.Counts == nil {
 		scan.Unfinished = 1
 		return d.event(scan, at)
 	}
-	total := int64(-1) // no sum of counts: the split is unknown without a total
+	total := int64(-1) // differs from any sum: without a total the counts are partial
 	if n := d.Counts[inspectorTotal]; n != nil {
 		if total = *n; total < 0 {
 			return nil, errCount(inspectorTotal, total)
@@ -89,7 +88,7 @@ func inspectorScan(d scanDetail, at time.Time) ([]refresh.Event, error) {
 	return d.event(scan, at)
 }
 
-// severityCounts are sorted by severity; absent and null ones are left out.
+// severityCounts returns the counts sorted by severity, without null ones.
 func severityCounts(counts map[string]*int64) ([]inventory.SeverityCount, error) {
 	list := make([]inventory.SeverityCount, 0, len(counts))
 	for severity, count := range counts {

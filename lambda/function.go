@@ -16,14 +16,14 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 )
 
-// function is the Lambda function in one execution environment. Its exporter lives as
-// long as the environment, and with it the inventory, connections and rate limits.
+// function is the Lambda function in one execution environment. Its exporter keeps the
+// inventory, connections and rate limits from one invocation to the next.
 type function struct {
 	exporter *exporter.Exporter
 	log      *slog.Logger
 	request  *requestID
-	// startError is why the function cannot work. Every invocation fails with it, which
-	// shows in the function's error metric.
+	// startError is why the function could not start. Every invocation fails with it, so
+	// that the function's error metric shows it.
 	startError error
 }
 
@@ -41,9 +41,9 @@ func newFunction(environ []string, stdout io.Writer) *function {
 	return f
 }
 
-// handle handles one invocation and returns its Summary, or for a batch of SQS messages
-// those to deliver again. The Summary is logged too: Lambda drops what an asynchronous
-// invocation returns.
+// handle handles one invocation. It returns the Summary or, for a batch of SQS messages, the
+// messages to deliver again. The Summary is also logged, as Lambda drops the result of an
+// asynchronous invocation.
 func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, error) {
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		f.request.set(lc.AwsRequestID)
@@ -67,10 +67,10 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 	return summary, nil
 }
 
-// handleBatch handles a batch from SQS. Messages that cannot be read are dropped: the next
-// refresh makes up for them. If the push failed, messages are delivered again. If reading
-// from AWS failed, they are not: the repository stays due for the next run, while a
-// message would block the rest of its group.
+// handleBatch handles a batch from SQS. Invalid messages are dropped: the next refresh makes
+// up for them. If the push failed, messages are delivered again. If reading from AWS failed,
+// they are not: the repository stays due for the next run, and a message that is delivered
+// again would block the rest of its group.
 func (f *function) handleBatch(ctx context.Context, e event) events.SQSEventResponse {
 	for _, m := range e.messages {
 		if m.err != nil {
@@ -93,10 +93,10 @@ func (f *function) report(ctx context.Context, summary *exporter.Summary, err er
 	}
 }
 
-// process makes the runs that an event needs. The Summary is nil if it needs none.
+// process makes the runs that an event needs. The Summary is nil if there are none.
 func process(ctx context.Context, export *exporter.Exporter, e event) (*exporter.Summary, error) {
 	if !e.hasWork() {
-		return nil, nil //nolint:nilnil // nothing was done, and nothing failed
+		return nil, nil //nolint:nilnil // no run and no error
 	}
 	if !e.run {
 		summary, err := export.Apply(ctx, e.events)
@@ -110,9 +110,8 @@ func process(ctx context.Context, export *exporter.Exporter, e event) (*exporter
 	return &summary, errors.Join(applied, err)
 }
 
-// runOnce makes one run outside Lambda, for an event as the function would, else without
-// the refresh budget. The Summary goes to standard output, or to standard error if the
-// series go to standard output.
+// runOnce makes one run outside Lambda: with -event as the function does, else without the
+// refresh budget. The Summary is written to stdout, or to stderr if stdout has the series.
 func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io.Writer) error {
 	use := config.ToSend
 	if o.dryRun {
@@ -150,7 +149,7 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 	text, jsonErr := json.MarshalIndent(summary, "", "  ")
 	fmt.Fprintln(out, string(text))
 	if summary != nil && summary.Cost != nil {
-		fmt.Fprintf(out, "Pushing this costs %d samples and %d bytes a push; every %s that is %d samples and %d bytes a month.\n",
+		fmt.Fprintf(out, "Each push is %d samples and %d bytes; with one every %s, that is %d samples and %d bytes a month.\n",
 			summary.Cost.Series, summary.Cost.BytesPerPush, c.Schedule, summary.Cost.SamplesPerMonth, summary.Cost.BytesPerMonth)
 	}
 	return errors.Join(err, jsonErr)

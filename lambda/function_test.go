@@ -26,7 +26,7 @@ const (
 	region  = "eu-west-1"
 )
 
-// surroundings are a registry with one repository and image, and a receiver.
+// surroundings are a registry with one repository and image, and a remote-write receiver.
 type surroundings struct {
 	registry *ecrtest.Registry
 	server   *ecrtest.Server
@@ -134,15 +134,15 @@ func key(series remotewritetest.Series) string {
 	return s.Key()
 }
 
-// arrived are the series that were pushed, but those of the run itself.
+// arrived are the series that were pushed, without the run metrics.
 func (s *surroundings) arrived() []remotewritetest.Series {
 	return slices.DeleteFunc(s.receiver.All(), func(series remotewritetest.Series) bool {
 		return slices.ContainsFunc(metrics.RunFamilies(), func(f *metrics.Family) bool { return f.Name == series.Labels["__name__"] })
 	})
 }
 
-// What a run did is pushed last, and is in the log for CloudWatch under the function's
-// name, also where nothing could be pushed.
+// The run metrics are pushed last. They are also logged for CloudWatch with the function's
+// name, even if the push failed.
 func TestHandleReportsRun(t *testing.T) {
 	s := surround(t)
 	name := lambdacontext.FunctionName
@@ -209,7 +209,7 @@ type line struct {
 	AWS                                  *json.RawMessage `json:"_aws"`
 }
 
-// logged reads the lines that were logged since it was last called.
+// logged returns the lines logged since the last call of logged.
 func logged(t *testing.T, log *bytes.Buffer) []line {
 	t.Helper()
 	var lines []line
@@ -218,7 +218,7 @@ func logged(t *testing.T, log *bytes.Buffer) []line {
 		if err := json.Unmarshal([]byte(text), &l); err != nil {
 			t.Fatalf("line %q: %v", text, err)
 		}
-		if l.AWS == nil { // else it is for CloudWatch
+		if l.AWS == nil { // otherwise it is for CloudWatch
 			lines = append(lines, l)
 		}
 	}
@@ -250,7 +250,7 @@ func TestHandleUnknownEvent(t *testing.T) {
 	}
 }
 
-// A function that cannot work says so at every invocation, and asks nobody.
+// A function that could not start fails every invocation, without any request.
 func TestHandleBadConfiguration(t *testing.T) {
 	s := surround(t)
 	var log bytes.Buffer
@@ -311,7 +311,7 @@ func TestLogSettings(t *testing.T) {
 	}
 }
 
-// Without a Region that could sign, the function says so instead of guessing one.
+// Without a Region to sign for, the function does not start.
 func TestNoRegion(t *testing.T) {
 	s := surround(t)
 	t.Setenv("AWS_REGION", "")

@@ -13,32 +13,32 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 )
 
-// newLogger returns the program's logger: JSON lines with Lambda's field names
-// inside Lambda, unless AWS_LAMBDA_LOG_FORMAT asks for text, and text outside.
-// c may be nil, as long as the configuration could not be read.
+// newLogger returns the program's logger. In Lambda it writes JSON with Lambda's field names,
+// or text if AWS_LAMBDA_LOG_FORMAT is TEXT; outside, where request is nil, text. c is nil if
+// the configuration is invalid.
 func newLogger(w io.Writer, c *config.Config, environ []string, request *requestID) *slog.Logger {
-	options := &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: lambdacontext.ReplaceAttr}
+	level := slog.LevelInfo
 	if c != nil {
-		options.Level = c.LogLevel.Level()
+		level = c.LogLevel.Level()
 	}
 	if request == nil {
-		options.ReplaceAttr = nil
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 	}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: lambdacontext.ReplaceAttr}
+	var handler slog.Handler = slog.NewJSONHandler(w, options)
 	if slices.ContainsFunc(environ, func(v string) bool { return strings.EqualFold(v, "AWS_LAMBDA_LOG_FORMAT=TEXT") }) {
-		return slog.New(requestHandler{slog.NewTextHandler(w, options), request})
+		handler = slog.NewTextHandler(w, options)
 	}
-	return slog.New(requestHandler{slog.NewJSONHandler(w, options), request})
+	return slog.New(requestHandler{handler, request})
 }
 
-// requestID is the id of the invocation that is being handled. An execution
-// environment handles one at a time, so every line logged belongs to it, also
-// one that is logged where no context reaches.
+// requestID is the ID of the current invocation. An execution environment handles one at a
+// time, so it applies to every log line, including those logged without its context.
 type requestID struct{ id atomic.Pointer[string] }
 
 func (r *requestID) set(id string) { r.id.Store(&id) }
 
-// requestHandler puts the request id on each line.
+// requestHandler adds the request ID to each line.
 type requestHandler struct {
 	slog.Handler
 	request *requestID

@@ -1,8 +1,8 @@
-// Command ecr-remote-write, deployed as the Lambda function's bootstrap, sends what
-// is in an Amazon ECR registry to a Prometheus remote-write endpoint.
+// Command ecr-remote-write sends metrics about an Amazon ECR registry to a Prometheus
+// remote-write endpoint. It is the bootstrap of a Lambda function; outside Lambda, flags say
+// what to do (see -help).
 //
-// Lambda starts it without arguments. On a laptop flags say what to do; see -help.
-// This package is wiring and nothing else.
+// This package only connects the others.
 package main
 
 import (
@@ -37,9 +37,9 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// memoryLimit is what the garbage collector is to keep to, in bytes: most of the
-// function's memory, so that a large registry costs time before it costs the
-// process. 0 is no limit: GOMEMLIMIT is set, or it is not known.
+// memoryLimit returns the garbage collector's limit in bytes: 80 % of the function's memory,
+// so that a large registry makes runs slower before memory runs out. It returns 0, for no
+// limit, if GOMEMLIMIT is set or the function's memory is unknown.
 //
 // See https://pkg.go.dev/runtime/debug#SetMemoryLimit.
 func memoryLimit(getenv func(string) string) int64 {
@@ -54,7 +54,7 @@ func memoryLimit(getenv func(string) string) int64 {
 const (
 	exitFailed      = 1
 	exitUsage       = 2
-	exitInterrupted = 130 // 128 + SIGINT, as a shell has it
+	exitInterrupted = 130 // 128 + SIGINT, as in a shell
 )
 
 // options are the flags.
@@ -63,16 +63,16 @@ type options struct {
 	event, state                string
 }
 
-// run is the program outside Lambda. It returns the exit code.
+// run runs the program outside Lambda and returns the exit code.
 func run(args, environ []string, stdout, stderr io.Writer) int {
 	var o options
 	flags := flag.NewFlagSet("ecr-remote-write", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.BoolVar(&o.once, "once", false, "make one run with the ambient AWS credentials: refresh all that is due, then push")
+	flags.BoolVar(&o.once, "once", false, "make one run with the ambient AWS credentials: refresh everything due, then push")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print the series as exposition text instead of pushing them; needs no endpoint")
-	flags.StringVar(&o.event, "event", "", "handle the event in `FILE` (- for standard input) as the function would")
+	flags.StringVar(&o.event, "event", "", "handle the event in `FILE` (- for standard input) as the function does")
 	flags.BoolVar(&o.dump, "dump", false, "print the stored inventory as JSON lines; changes nothing and needs no endpoint")
-	flags.StringVar(&o.state, "state", "", "use the state at `URL` in place of STATE_URL")
+	flags.StringVar(&o.state, "state", "", "use the state at `URL` instead of STATE_URL")
 	flags.BoolVar(&o.version, "version", false, "print the version")
 	flags.Usage = func() { help(flags) }
 	switch err := flags.Parse(args); {
@@ -90,10 +90,10 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		help(flags)
 		return exitUsage
 	case o.once && o.dryRun:
-		fmt.Fprintln(stderr, "ecr-remote-write: -once pushes and -dry-run does not: give one of them")
+		fmt.Fprintln(stderr, "ecr-remote-write: -once pushes and -dry-run does not: use only one of them")
 		return exitUsage
 	case o.dump && (o.once || o.dryRun || o.event != ""):
-		fmt.Fprintln(stderr, "ecr-remote-write: -dump makes no run: give it without -once, -dry-run and -event")
+		fmt.Fprintln(stderr, "ecr-remote-write: -dump makes no run: use it without -once, -dry-run and -event")
 		return exitUsage
 	}
 	if o.state != "" {
@@ -108,26 +108,25 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	} else {
 		err = runOnce(ctx, o, environ, stdout, stderr)
 	}
-	var faults config.Faults
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case ctx.Err() != nil:
+	}
+	if ctx.Err() != nil {
 		fmt.Fprintln(stderr, "ecr-remote-write: interrupted")
 		return exitInterrupted
-	case errors.As(err, &faults):
-		fmt.Fprintln(stderr, "ecr-remote-write:", err)
-		return exitUsage
 	}
 	fmt.Fprintln(stderr, "ecr-remote-write:", err)
+	if errors.As(err, new(config.Faults)) {
+		return exitUsage
+	}
 	return exitFailed
 }
 
 func help(flags *flag.FlagSet) {
 	out := flags.Output()
-	fmt.Fprint(out, `ecr-remote-write sends what is in an Amazon ECR registry to a Prometheus
-remote-write endpoint. It runs as an AWS Lambda function; outside Lambda a flag
-says what to do.
+	fmt.Fprint(out, `ecr-remote-write sends metrics about an Amazon ECR registry to a Prometheus
+remote-write endpoint. It runs as an AWS Lambda function; outside Lambda, flags
+say what to do.
 
 `)
 	flags.PrintDefaults()
@@ -135,7 +134,7 @@ says what to do.
 	config.Describe(out)
 }
 
-// versionText is the linker's version, or what the Go tool recorded.
+// versionText returns the version set by the linker, else the one that the Go tool recorded.
 func versionText() string {
 	if info, ok := debug.ReadBuildInfo(); version == "dev" && ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		return info.Main.Version

@@ -29,12 +29,12 @@ func TestUsage(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"no flag", nil, nil, 2, "", "outside Lambda a flag\nsays what to do"},
+		{"no flag", nil, nil, 2, "", "outside Lambda, flags\nsay what to do"},
 		{"help", []string{"-help"}, nil, 0, "", "REMOTE_WRITE_URL"},
 		{"version", []string{"-version"}, nil, 0, "ecr-remote-write ", ""},
 		{"unknown flag", []string{"-twice"}, nil, 2, "", "-twice"},
 		{"argument", []string{"-once", "now"}, nil, 2, "", `unexpected argument "now"`},
-		{"both", []string{"-once", "-dry-run"}, nil, 2, "", "give one of them"},
+		{"both", []string{"-once", "-dry-run"}, nil, 2, "", "use only one of them"},
 		{"bad configuration", []string{"-once"}, []string{"ECR_CONCURRENCY=0"}, 2, "", "ECR_CONCURRENCY=\"0\": want a whole number from 1 to 256; REMOTE_WRITE_URL: required"},
 		{"event that is not there", []string{"-event", "no/such/file"}, []string{"REMOTE_WRITE_URL=http://127.0.0.1:1"}, 1, "", "reading the event"},
 		{"unknown event", []string{"-event", "main_test.go"}, []string{"REMOTE_WRITE_URL=http://127.0.0.1:1"}, 1, "", "the event is not a JSON object"},
@@ -81,7 +81,7 @@ func TestOnceFails(t *testing.T) {
 	}
 }
 
-// The dry run needs no endpoint; what it prints can be piped.
+// The dry run needs no endpoint, and its standard output has only the series.
 func TestDryRun(t *testing.T) {
 	surround(t)
 	var stdout, stderr bytes.Buffer
@@ -89,8 +89,8 @@ func TestDryRun(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", code, &stderr)
 	}
 	series := strings.Count(stdout.String(), "\naws_ecr_")
-	if lines := strings.Split(strings.TrimSpace(stderr.String()), "\n"); !strings.HasPrefix(lines[len(lines)-1], fmt.Sprintf("Pushing this costs %d samples and ", series)) ||
-		!strings.Contains(lines[len(lines)-1], fmt.Sprintf("every 5m0s that is %d samples and ", series*30*24*60/5)) {
+	if lines := strings.Split(strings.TrimSpace(stderr.String()), "\n"); !strings.HasPrefix(lines[len(lines)-1], fmt.Sprintf("Each push is %d samples and ", series)) ||
+		!strings.Contains(lines[len(lines)-1], fmt.Sprintf("every 5m0s, that is %d samples and ", series*30*24*60/5)) {
 		t.Errorf("standard error does not end with the cost:\n%s", &stderr)
 	}
 	if !strings.HasPrefix(stdout.String(), "# HELP aws_ecr_repository_count ") || series < 4 {
@@ -101,7 +101,7 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// The state of one run is there for the next.
+// The next run uses the state of the previous one.
 func TestOnceWithFile(t *testing.T) {
 	s := surround(t)
 	path := filepath.Join(t.TempDir(), "state")

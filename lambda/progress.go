@@ -10,33 +10,31 @@ import (
 	"golang.org/x/term"
 )
 
-// progress writes log lines to standard error and, at a terminal, keeps one line
-// below them that says how far a long refresh is.
+// progress writes log lines and, in a terminal, below them one line with the progress of a
+// long refresh.
 type progress struct {
 	mu       sync.Mutex
 	w        io.Writer
 	terminal bool
-	begun    time.Time
+	started  time.Time
 	shown    time.Time
-	line     bool // the cursor stands behind a progress line
+	line     bool // the cursor is at the end of a progress line
 }
 
-// How long a refresh takes before a progress line appears, and how often it is
-// written anew.
 const (
-	progressAfter = time.Second
-	progressEvery = 200 * time.Millisecond
+	progressAfter = time.Second            // since the start, until the progress line appears
+	progressEvery = 200 * time.Millisecond // between updates of the line
 )
 
 func newProgress(w io.Writer) *progress {
 	file, ok := w.(*os.File)
-	return &progress{w: w, terminal: ok && term.IsTerminal(int(file.Fd())), begun: time.Now()}
+	return &progress{w: w, terminal: ok && term.IsTerminal(int(file.Fd())), started: time.Now()}
 }
 
-// eraseLine goes to the start of the line and erases it (ECMA-48).
+// eraseLine moves the cursor to the start of the line and erases the line (ECMA-48).
 const eraseLine = "\r\x1b[K"
 
-// Write writes a log line in place of the progress line.
+// Write replaces the progress line with a log line.
 func (p *progress) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -49,12 +47,12 @@ func (p *progress) Write(b []byte) (int, error) {
 	return p.w.Write(b)
 }
 
-// show says how many repositories or scans of those due are done.
+// show updates the progress line: how many of the repositories or scans due are done.
 func (p *progress) show(what string, done, due int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if !p.terminal || now.Sub(p.begun) < progressAfter || now.Sub(p.shown) < progressEvery && done < due {
+	if !p.terminal || now.Sub(p.started) < progressAfter || now.Sub(p.shown) < progressEvery && done < due {
 		return
 	}
 	p.shown, p.line = now, done < due

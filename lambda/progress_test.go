@@ -31,12 +31,12 @@ func TestProgress(t *testing.T) {
 	})
 }
 
-// Where standard error is no terminal there are log lines only.
+// If the output is not a terminal, only log lines are written.
 func TestNoProgress(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
 	p := newProgress(&out)
-	p.begun = time.Now().Add(-time.Hour)
+	p.started = time.Now().Add(-time.Hour)
 	p.show("repositories", 1, 9)
 	if _, err := p.Write([]byte("a log line\n")); err != nil || out.String() != "a log line\n" {
 		t.Errorf("got %q, %v", out.String(), err)

@@ -11,22 +11,22 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// stack is template.yaml with values for its parameters: what CloudFormation would
-// make of it, as far as conditions and references go.
+// stack is template.yaml with values for its parameters. It evaluates conditions and
+// references as CloudFormation does.
 type stack struct {
 	t          *testing.T
 	root       *yaml.Node
 	parameters map[string]string
-	lists      map[string]bool // which parameters are lists
-	conditions map[string]bool // those that are evaluated
+	lists      map[string]bool // parameters that are lists
+	conditions map[string]bool // evaluated so far
 }
 
-// pseudo are the parameters that CloudFormation itself has.
+// pseudo are CloudFormation's pseudo parameters.
 var pseudo = map[string]string{
 	"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "111122223333", "AWS::StackName": "stack", "AWS::URLSuffix": "amazonaws.com",
 }
 
-// newStack has the parameters' defaults where none are given.
+// newStack uses the defaults of parameters that are not given.
 func newStack(t *testing.T, root *yaml.Node, given map[string]string) *stack {
 	t.Helper()
 	s := &stack{t: t, root: root, parameters: map[string]string{}, lists: map[string]bool{}, conditions: map[string]bool{}}
@@ -46,7 +46,7 @@ func newStack(t *testing.T, root *yaml.Node, given map[string]string) *stack {
 	return s
 }
 
-// takes reports whether a parameter takes a value.
+// takes reports whether a value is valid for a parameter.
 func takes(t *testing.T, parameter *yaml.Node, value string) bool {
 	t.Helper()
 	if allowed := child(parameter, "AllowedValues"); allowed != nil {
@@ -54,10 +54,10 @@ func takes(t *testing.T, parameter *yaml.Node, value string) bool {
 	}
 	values := []string{value}
 	if child(parameter, "Type").Value == "CommaDelimitedList" {
-		values = strings.Split(value, ",") // each is held against the pattern
+		values = strings.Split(value, ",") // each has to match the pattern
 	}
 	pattern := child(parameter, "AllowedPattern")
-	if pattern == nil || strings.Contains(pattern.Value, "(?!") { // which CloudFormation knows, and Go does not
+	if pattern == nil || strings.Contains(pattern.Value, "(?!") { // which Go does not support
 		return true
 	}
 	expression, err := regexp.Compile(pattern.Value)
@@ -67,7 +67,7 @@ func takes(t *testing.T, parameter *yaml.Node, value string) bool {
 	return !slices.ContainsFunc(values, func(v string) bool { return !expression.MatchString(v) })
 }
 
-// refused returns what the template's rules have against the parameters.
+// refused returns the message of the template's rule that the parameters break.
 func (s *stack) refused() []string {
 	var all []string
 	rules := at(s.t, s.root, "Rules")
@@ -184,8 +184,8 @@ func (s *stack) condition(name string) bool {
 	return b
 }
 
-// reference is a parameter's value, or stands for a resource or an attribute of it. A
-// resource that is not there under these parameters is a fault.
+// reference returns a parameter's value, or a placeholder for a resource or its attribute. A
+// resource that does not exist with these parameters is an error.
 func (s *stack) reference(name string) string {
 	if value, ok := pseudo[name]; ok {
 		return value
@@ -194,9 +194,9 @@ func (s *stack) reference(name string) string {
 		return value
 	}
 	resource, _, _ := strings.Cut(name, ".")
-	// SAM makes the schedule's rule out of the function's events.
+	// SAM makes the schedule's rule from the function's events.
 	if resource != "ExporterFunctionSchedule" && s.resource(resource) == nil {
-		s.t.Errorf("with %v there is no %s, and something refers to it", s.parameters, name)
+		s.t.Errorf("with %v there is a reference to %s, which does not exist", s.parameters, name)
 	}
 	return "<" + name + ">"
 }
@@ -215,7 +215,7 @@ func (s *stack) substitute(text string, local *yaml.Node) string {
 	})
 }
 
-// resource returns a resource; nil if there is none under these parameters.
+// resource returns a resource; nil if it does not exist with these parameters.
 func (s *stack) resource(name string) *yaml.Node {
 	node := child(at(s.t, s.root, "Resources"), name)
 	if node == nil {
@@ -227,7 +227,7 @@ func (s *stack) resource(name string) *yaml.Node {
 	return node
 }
 
-// present evaluates a section, Resources or Outputs, without what is not there.
+// present evaluates what exists in a section, Resources or Outputs.
 func (s *stack) present(section string) map[string]any {
 	all := map[string]any{}
 	node := at(s.t, s.root, section)
@@ -241,7 +241,7 @@ func (s *stack) present(section string) map[string]any {
 	return all
 }
 
-// properties are a resource's; nil if it is not there.
+// properties are a resource's; nil if it does not exist.
 func properties(resources map[string]any, name string) map[string]any {
 	resource, ok := resources[name].(map[string]any)
 	if !ok {
@@ -251,7 +251,7 @@ func properties(resources map[string]any, name string) map[string]any {
 	return fields
 }
 
-// dig follows keys down evaluated fields.
+// dig returns the evaluated field at a path of keys.
 func dig(t *testing.T, fields map[string]any, keys ...string) any {
 	t.Helper()
 	var value any = fields
@@ -291,7 +291,7 @@ const (
 	someSecret = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/prometheus-a1B2c3"
 )
 
-// with puts parameters together.
+// with merges parameters.
 func with(all ...map[string]string) map[string]string {
 	one := map[string]string{}
 	for _, more := range all {
@@ -300,8 +300,7 @@ func with(all ...map[string]string) map[string]string {
 	return one
 }
 
-// besides are combinations of parameters that go with any of the others: each by
-// itself, not in every combination.
+// besides are parameters that are each tested alone, not in every combination.
 var besides = []map[string]string{
 	with(toWorkspace, map[string]string{"RemoteWriteRoleArn": someRole}),
 	with(toAnother, map[string]string{"RemoteWriteRoleArn": someRole, "RemoteWriteRoleExternalId": "registry:1"}),
@@ -324,8 +323,8 @@ var besides = []map[string]string{
 	}),
 }
 
-// everyStack calls a function for every combination of the parameters that change
-// what there is or what is permitted, and for those besides.
+// everyStack calls a function for every combination of the parameters that change resources
+// or permissions, and for those in besides.
 func everyStack(t *testing.T, do func(*stack)) {
 	t.Helper()
 	root := template(t)
@@ -350,14 +349,14 @@ func everyStack(t *testing.T, do func(*stack)) {
 	for _, given := range besides {
 		for name, value := range given {
 			if !takes(t, at(t, root, "Parameters", name), value) {
-				t.Errorf("parameter %s does not take %q", name, value)
+				t.Errorf("parameter %s: %q is not valid", name, value)
 			}
 		}
 	}
 	for _, given := range append(combinations, besides...) {
 		s := newStack(t, root, given)
 		if refused := s.refused(); len(refused) > 0 {
-			t.Errorf("the rules refuse it: %q", refused)
+			t.Errorf("refused by the rules: %q", refused)
 		}
 		if do(s); t.Failed() {
 			t.Fatalf("with %v", given)

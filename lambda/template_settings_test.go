@@ -14,7 +14,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
-// What can be a secret is not shown by CloudFormation, whether or not it is one.
+// CloudFormation does not show parameters that can be secrets.
 func TestTemplateNoEcho(t *testing.T) {
 	t.Parallel()
 	root := template(t)
@@ -39,12 +39,12 @@ func TestTemplateNoEcho(t *testing.T) {
 	}
 }
 
-// Lambda takes 4 KB of environment, names and values together. What may be long need
-// not fit all at once: the longest URL and labels do, beside everything else in its
-// usual length and a reference for each secret of one way to authenticate.
+// Lambda's environment has at most 4 KB, names and values together. The longest URL and
+// labels fit, with the other settings of usual length and a reference for each secret of one
+// authentication method.
 func TestTemplateEnvironment(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("x", 1024) // MaxLength of the two that may be long
+	long := strings.Repeat("x", 1024) // MaxLength of the two
 	s := newStack(t, template(t), nil)
 	reference := "secretsmanager:" + someSecret + "#password"
 	given := map[string]string{
@@ -69,17 +69,17 @@ func TestTemplateEnvironment(t *testing.T) {
 		size += len(name) + len(fmt.Sprint(value))
 	}
 	if size > 4096 || size < 2304 {
-		t.Errorf("the environment can take %d bytes", size)
+		t.Errorf("the environment can have %d bytes", size)
 	}
 }
 
-// Every setting is a variable of the template's function, and no other is; and it has
-// the value of its own parameter, unless it is put together from several.
+// The function's variables are exactly the settings, each with the value of its parameter
+// unless it is composed of several.
 func TestTemplateSettings(t *testing.T) {
 	t.Parallel()
 	var want, got []string
 	for field := range reflect.TypeFor[config.Config]().Fields() {
-		// The template sets Lambda's own variable in place of LOG_LEVEL.
+		// The template sets Lambda's own variable instead of LOG_LEVEL.
 		if variable := field.Tag.Get("env"); variable != "-" && variable != "LOG_LEVEL" {
 			want = append(want, variable)
 		}
@@ -107,7 +107,7 @@ func TestTemplateSettings(t *testing.T) {
 	}
 }
 
-// What the template tells of defaults is true.
+// The defaults in the descriptions of parameters are right.
 func TestTemplateDefaults(t *testing.T) {
 	t.Parallel()
 	parameters := at(t, template(t), "Parameters")
@@ -128,6 +128,6 @@ func TestTemplateDefaults(t *testing.T) {
 		}
 	}
 	if checked < 12 {
-		t.Errorf("%d defaults were compared, want 12 at least: is their wording another?", checked)
+		t.Errorf("%d defaults were compared, want 12 at least: was the wording changed?", checked)
 	}
 }

@@ -22,8 +22,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
-// template reads template.yaml as it stands, intrinsic functions being nodes with
-// a tag.
+// template parses template.yaml; intrinsic functions are nodes with a tag.
 func template(t *testing.T) *yaml.Node {
 	t.Helper()
 	text, err := os.ReadFile("../template.yaml")
@@ -37,7 +36,7 @@ func template(t *testing.T) *yaml.Node {
 	return document.Content[0]
 }
 
-// at follows keys down a document.
+// at returns the node at a path of keys.
 func at(t *testing.T, node *yaml.Node, keys ...string) *yaml.Node {
 	t.Helper()
 next:
@@ -74,8 +73,8 @@ func permissions(t *testing.T, policies any) []string {
 	return all
 }
 
-// scanPermissions are what the code declares for a source of scan results. Only auto
-// looks at the scanning configuration.
+// scanPermissions are those that the code declares for a source of scan results. Only auto
+// reads the scanning configuration.
 func scanPermissions(source refresh.ScanSource) (onECR, onInspector []awsapi.Permission) {
 	if source == refresh.ScanSummary || source == refresh.ScanNone {
 		return nil, nil
@@ -91,8 +90,8 @@ func scanPermissions(source refresh.ScanSource) (onECR, onInspector []awsapi.Per
 	return onECR, inspector.Permissions
 }
 
-// declared are the permissions that the code declares beside its calls, and those
-// that Lambda needs to run the function, under a stack's parameters.
+// declared are the permissions that the code declares for a stack's parameters, and those
+// that Lambda needs to run the function.
 func declared(s *stack) []string {
 	set := func(name, byDefault string) string { return cmp.Or(s.parameters[name], byDefault) }
 	region, account := pseudo["AWS::Region"], pseudo["AWS::AccountId"]
@@ -106,13 +105,13 @@ func declared(s *stack) []string {
 		add(p.Action, strings.NewReplacer("REGION", region, "ACCOUNT", set("EcrRegistryId", account)).Replace(p.Resource))
 	}
 	if role := s.parameters["RemoteWriteRoleArn"]; role != "" {
-		// Which then needs the action on the workspace, in the function's place.
-		for _, action := range auth.RoleActions {
-			add(action, role)
+		// That role needs the permission on the workspace instead.
+		for _, p := range auth.RolePermissions {
+			add(p.Action, role)
 		}
 	} else if workspace := set("WorkspaceId", s.parameters["RemoteWriteWorkspaceId"]); workspace != "" {
-		for _, action := range auth.Actions {
-			add(action, "arn:aws:aps:"+set("WorkspaceRegion", region)+":"+set("WorkspaceAccountId", account)+":workspace/"+workspace)
+		for _, p := range auth.Permissions {
+			add(p.Action, strings.NewReplacer("REGION", set("WorkspaceRegion", region), "ACCOUNT", set("WorkspaceAccountId", account), "WORKSPACE-ID", workspace).Replace(p.Resource))
 		}
 	}
 	if bucket := bucketOf(s); bucket != "" {
@@ -132,7 +131,7 @@ func declared(s *stack) []string {
 		}
 	}
 	if key := s.parameters["SecretKmsKeyArn"]; key != "" {
-		add("kms:Decrypt", key) // by Secrets Manager and Parameter Store, in the function's name
+		add("kms:Decrypt", key) // Secrets Manager and Parameter Store use it on behalf of the function
 	}
 	if s.parameters["EventRules"] == "ENABLED" {
 		// https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
@@ -144,7 +143,7 @@ func declared(s *stack) []string {
 	return slices.Compact(all)
 }
 
-// bucketOf is the bucket that the inventory is kept in; empty for none.
+// bucketOf is the bucket of the state; empty for none.
 func bucketOf(s *stack) string {
 	switch {
 	case s.parameters["StateUrl"] != "":
@@ -157,8 +156,7 @@ func bucketOf(s *stack) string {
 	return ""
 }
 
-// What the template permits is what the code declares beside its calls, no more and
-// no less, on as little, and under every combination of parameters.
+// The template permits exactly what the code declares, for every combination of parameters.
 func TestTemplatePermissions(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
@@ -172,26 +170,19 @@ func TestTemplatePermissions(t *testing.T) {
 			seen[action] = true
 		}
 	})
-	actions := slices.Concat(auth.Actions, auth.RoleActions)
-	for _, p := range slices.Concat(ecr.ScanPermissions, inspector.Permissions) {
-		actions = append(actions, p.Action)
-	}
-	for _, p := range secret.Permissions {
-		actions = append(actions, p.Action)
-	}
-	for _, action := range actions {
-		if !seen[action] {
-			t.Errorf("no combination needs %s", action)
+	for _, p := range slices.Concat(auth.Permissions, auth.RolePermissions, ecr.ScanPermissions, inspector.Permissions, secret.Permissions) {
+		if !seen[p.Action] {
+			t.Errorf("no combination needs %s", p.Action)
 		}
 	}
 }
 
-// The rules refuse what does not belong together, before anything is deployed.
+// The rules refuse parameters that do not belong together.
 func TestTemplateRules(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		given map[string]string
-		want  string // begins what is said
+		want  string // the beginning of the message
 	}{
 		{map[string]string{}, "Give WorkspaceId ("},
 		{with(toWorkspace, toURL), "Give WorkspaceId or"},
@@ -209,8 +200,8 @@ func TestTemplateRules(t *testing.T) {
 	}
 }
 
-// Under every combination of parameters nothing refers to what is not there, the
-// function accepts its settings, and keeps its state where the parameters say.
+// For every combination of parameters all references resolve, the function accepts its
+// settings, and STATE_URL and the resources are as the parameters say.
 func TestTemplateCombinations(t *testing.T) {
 	t.Parallel()
 	everyStack(t, func(s *stack) {
@@ -218,7 +209,7 @@ func TestTemplateCombinations(t *testing.T) {
 		var environ []string
 		variables := dig(t, properties(resources, "ExporterFunction"), "Environment", "Variables").(map[string]any)
 		for name, value := range variables {
-			// The name that CloudFormation makes up.
+			// CloudFormation makes up the name.
 			environ = append(environ, name+"="+strings.ReplaceAll(fmt.Sprint(value), "<InventoryBucket>", "stack-inventorybucket-1abc"))
 		}
 		c, err := config.Load(environ, config.ToSend)
@@ -239,19 +230,19 @@ func TestTemplateCombinations(t *testing.T) {
 			"EventQueue": s.parameters["EventRules"] == "ENABLED", "EventQueueMapping": s.parameters["EventRules"] == "ENABLED", "EcrEventRule": s.parameters["EventRules"] == "ENABLED",
 		} {
 			if _, got := resources[name]; got != there {
-				t.Errorf("%s is there: %v, want %v", name, got, there)
+				t.Errorf("%s exists: %v, want %v", name, got, there)
 			}
 		}
 		for name, there := range map[string]bool{"StateBucketName": bucket != "", "EventQueueUrl": resources["EventQueue"] != nil, "EventDeadLetterQueueUrl": resources["EventQueue"] != nil} {
 			if _, got := outputs[name]; got != there {
-				t.Errorf("output %s is there: %v, want %v", name, got, there)
+				t.Errorf("output %s exists: %v, want %v", name, got, there)
 			}
 		}
 	})
 }
 
-// The rules hand on the events that the function understands, of its own registry,
-// and only they may put anything into the queue.
+// The rules forward the events that the function supports, of its own registry, and only
+// they may send to the queue.
 func TestTemplateEvents(t *testing.T) {
 	t.Parallel()
 	everyStack(t, func(s *stack) {
@@ -289,7 +280,7 @@ func TestTemplateEvents(t *testing.T) {
 		slices.Sort(want)
 		slices.Sort(got)
 		if diff := gocmp.Diff(want, got); diff != "" {
-			t.Errorf("events (-understood +handed on):\n%s", diff)
+			t.Errorf("events (-supported +forwarded):\n%s", diff)
 		}
 		allowed := dig(t, properties(resources, "EventQueuePolicy"), "PolicyDocument", "Statement").([]any)[0].(map[string]any)
 		if diff := gocmp.Diff(rules, list(dig(t, allowed, "Condition", "ArnEquals", "aws:SourceArn"))); diff != "" {
@@ -298,7 +289,7 @@ func TestTemplateEvents(t *testing.T) {
 	})
 }
 
-// The numbers of the queue go together: see what template.yaml says of each.
+// The times and counts of the queue fit together (see the comments in template.yaml).
 func TestTemplateQueue(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, template(t), nil)
@@ -315,7 +306,7 @@ func TestTemplateQueue(t *testing.T) {
 	if timeout := number(properties(resources, "ExporterFunction"), "Timeout"); visibility < 6*timeout {
 		t.Errorf("messages are hidden for %d s, want six times the function's %d s", visibility, timeout)
 	}
-	// A throttled receive must never make a good event a dead letter.
+	// A valid event must not become a dead letter because the function was throttled.
 	if retention > 4*receives {
 		t.Errorf("%d receives within the %d s of a message's life are too few", receives, retention)
 	}
@@ -336,8 +327,8 @@ func TestTemplateQueue(t *testing.T) {
 	}
 }
 
-// What is stored is encrypted, and to be had by TLS only; the bucket is nobody else's,
-// and outlives the stack, which could not be deleted otherwise.
+// Stored data is encrypted and accessible by TLS only. The bucket is private, and is kept
+// when the stack is deleted, as a bucket with objects cannot be deleted.
 func TestTemplatePrivate(t *testing.T) {
 	t.Parallel()
 	resources := newStack(t, template(t), nil).present("Resources")
@@ -355,7 +346,7 @@ func TestTemplatePrivate(t *testing.T) {
 				secure["aws:SecureTransport"] == "false" && slices.Equal(list(fields["Resource"]), of)
 		}
 		if !found {
-			t.Errorf("%s does not refuse what comes without TLS", policy)
+			t.Errorf("%s does not refuse requests without TLS", policy)
 		}
 	}
 	bucket := properties(resources, "InventoryBucket")
@@ -371,7 +362,7 @@ func TestTemplatePrivate(t *testing.T) {
 	for _, name := range []string{"InventoryBucket", "InventoryBucketPolicy"} {
 		fields := resources[name].(map[string]any)
 		if fields["DeletionPolicy"] != "RetainExceptOnCreate" || fields["UpdateReplacePolicy"] != "Retain" {
-			t.Errorf("%s goes with the stack: %v", name, fields)
+			t.Errorf("%s is deleted with the stack: %v", name, fields)
 		}
 	}
 }

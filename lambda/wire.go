@@ -32,34 +32,33 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
-// wiring is how the parts are put together beyond the configuration.
+// wiring is how the program is set up apart from the configuration.
 type wiring struct {
 	log *slog.Logger
 	// budget is set if REFRESH_BUDGET applies.
 	budget bool
-	// print is set if the series are printed: then none is sent.
+	// print is set if the series are printed instead of sent.
 	print bool
-	// stdout, if set, is where the run's own metrics go for CloudWatch, under the
-	// function's name.
+	// stdout, if set, gets the run metrics for CloudWatch, with the function's name.
 	stdout io.Writer
 	name   string
 	// progress, if set, is called after each repository and scan.
 	progress func(what string, done, due int)
 }
 
-// awsTimeout bounds one request to an AWS API. A page of 1,000 images takes about
-// a second; a connection that died must not take the invocation with it.
+// awsTimeout bounds one request to an AWS API. A page of 1,000 images takes about one
+// second; a broken connection must not use up the time of the invocation.
 const awsTimeout = 20 * time.Second
 
-// How long a scan result stays fresh unless SCAN_REFRESH_INTERVAL says otherwise:
-// ECR scans an image once a day at most, Inspector whenever it learns of a
+// How long after a final scan result the next request is due if SCAN_REFRESH_INTERVAL is
+// not set: ECR scans an image once a day at most, Inspector whenever it learns of a
 // vulnerability.
 const (
 	basicScanInterval    = 24 * time.Hour
 	enhancedScanInterval = 6 * time.Hour
 )
 
-// wire turns the configuration into an exporter. It makes no AWS call.
+// wire makes an exporter from the configuration. It makes no AWS call.
 func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, error) {
 	for _, warning := range c.Warnings {
 		w.log.Warn(warning)
@@ -117,7 +116,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 		options.RefreshBudget = time.Duration(c.RefreshBudget)
 	}
 	if len(table.Families())+len(table.RunFamilies()) == 0 {
-		w.log.Warn("FAMILIES_INCLUDE and FAMILIES_EXCLUDE leave no family: nothing is sent")
+		w.log.Warn("FAMILIES_INCLUDE and FAMILIES_EXCLUDE exclude every family: nothing is sent")
 	}
 	if options.Sender, err = newSender(c, awsCfg, w); err != nil {
 		return nil, err
@@ -152,8 +151,8 @@ func sdkLogger(log *slog.Logger) logging.Logger {
 	})
 }
 
-// dialTimeout bounds the time to reach S3, which is near: in a VPC without a way to
-// it, loading must not use up the invocation.
+// dialTimeout bounds connecting to S3: in a VPC without a route to it, loading must not use
+// up the time of the invocation.
 const dialTimeout = 3 * time.Second
 
 func newStore(c *config.Config, awsCfg aws.Config, log *slog.Logger) exporter.Store {
@@ -161,8 +160,8 @@ func newStore(c *config.Config, awsCfg aws.Config, log *slog.Logger) exporter.St
 	case at.Path != "":
 		return state.NewFile(at.Path, log)
 	case at.Bucket != "":
-		// A large object takes longer than an answer of an API: until it begins
-		// is bounded, and then by the invocation.
+		// Transferring a large object can take longer than an API request, so the timeout
+		// applies to the response header only.
 		if client, ok := awsCfg.HTTPClient.(*awshttp.BuildableClient); ok {
 			awsCfg.HTTPClient = client.WithTimeout(0).WithDialerOptions(func(d *net.Dialer) {
 				d.Timeout = dialTimeout

@@ -6,11 +6,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 )
 
-// RoleActions are the IAM actions that AssumeRole needs on the role. The role has to
-// trust the function's role, and needs Actions.
-var RoleActions = []string{"sts:AssumeRole"}
+// RolePermissions are the IAM actions that AssumeRole needs. The role has to trust the
+// function's role, and needs Permissions.
+var RolePermissions = []awsapi.Permission{{Action: "sts:AssumeRole", Resource: "arn:aws:iam::ACCOUNT:role/NAME"}}
 
 const (
 	// sessionName is how this program appears in the CloudTrail of the role's account.

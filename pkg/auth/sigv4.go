@@ -13,12 +13,13 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 )
 
-// Actions are the IAM actions that a signed request needs on the AMP workspace it is
-// sent to. A test holds template.yaml to them.
+// Permissions are the IAM actions that signed requests to an AMP workspace need.
 // See https://docs.aws.amazon.com/prometheus/latest/userguide/AMP-APIReference-RemoteWrite.html
-var Actions = []string{"aps:RemoteWrite"}
+var Permissions = []awsapi.Permission{{Action: "aps:RemoteWrite", Resource: "arn:aws:aps:REGION:ACCOUNT:workspace/WORKSPACE-ID"}}
 
 // service is the name of Amazon Managed Service for Prometheus (AMP) in a signature.
 const service = "aps"

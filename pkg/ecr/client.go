@@ -1,7 +1,8 @@
-// Package ecr reads a registry from the Amazon ECR API: its pages, its records, and
-// which responses are final.
+// Package ecr reads a registry from the Amazon ECR API and converts what it returns to
+// records of the inventory.
 //
-// It is the only package that imports the ECR client.
+// It is the only package that imports the ECR client. When to call is decided in
+// pkg/refresh.
 package ecr
 
 import (
@@ -22,10 +23,10 @@ import (
 // (API_DescribeImages, maxResults).
 const pageSize = 1000
 
-// Permissions are the IAM actions that reading repositories and images needs.
+// Permissions are the IAM actions that are needed to read repositories and images.
 var Permissions = []awsapi.Permission{describeRegistry, describeRepositories, describeImages}
 
-// ScanPermissions are the IAM actions that reading scan results needs in addition.
+// ScanPermissions are the IAM actions that are needed to read scan results too.
 var ScanPermissions = []awsapi.Permission{getScanningConfiguration, describeScanFindings, listFindings}
 
 const anyRepository = "arn:aws:ecr:REGION:ACCOUNT:repository/*"
@@ -36,7 +37,7 @@ type Options struct {
 	RegistryID string
 	// Limiter limits the calls; nil means 20 requests a second of each operation.
 	Limiter *awsapi.Limiter
-	// Logger logs records that cannot be used; nil discards.
+	// Logger logs invalid records; nil discards.
 	Logger *slog.Logger
 }
 
@@ -111,14 +112,14 @@ func (c *Client) Repository(ctx context.Context, name string) (*inventory.Reposi
 			return repository, nil
 		}
 	}
-	return nil, fmt.Errorf("describing repository %s: %w: it is not in the response", name, awsapi.ErrGone)
+	return nil, fmt.Errorf("describing repository %s: %w: the response does not have it", name, awsapi.ErrGone)
 }
 
 var describeImages = awsapi.Permission{Action: "ecr:DescribeImages", Resource: anyRepository}
 
 // Images returns one page of a repository's images, including archived and untagged
-// ones, and the token of the next page. The first page's token is empty, and so is
-// the one after the last page.
+// ones, and the token of the next page. The token of the first page is empty, and so is the
+// one after the last page.
 //
 // The error matches awsapi.ErrInvalidToken if the listing has to start over.
 func (c *Client) Images(ctx context.Context, repository, token string) ([]inventory.Image, string, error) {

@@ -40,7 +40,7 @@ func config(server *ecrtest.Server) aws.Config {
 	}
 }
 
-// start serves a registry with one repository, app, that has a number of images.
+// start serves a registry with one repository, app, that has images 0 and so on.
 func start(t *testing.T, images int) (*ecrtest.Registry, *ecrtest.Server) {
 	t.Helper()
 	registry := ecrtest.NewRegistry(account, region)
@@ -170,7 +170,7 @@ func TestRecords(t *testing.T) {
 	})
 }
 
-// A record that cannot be used is skipped and logged, and takes nothing with it.
+// An invalid record is skipped and logged; the others are used.
 func TestBadRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, 0)
@@ -234,10 +234,10 @@ func statements(permissions []awsapi.Permission) []string {
 	return list
 }
 
-// without returns a list less its i-th element.
+// without returns a list without its i-th element.
 func without(list []string, i int) []string { return slices.Delete(slices.Clone(list), i, i+1) }
 
-// allow makes the statements the caller's policy.
+// allow sets the caller's policy.
 func allow(t *testing.T, server *ecrtest.Server, statements ...string) {
 	t.Helper()
 	policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":[` + strings.Join(statements, ",") + `]}`))

@@ -12,13 +12,13 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// The SDK's strings are slices of a whole page's memory. They are copied, or a few
-// bytes of tags would keep the page from being freed.
+// The SDK's strings are slices of the memory of a whole page. They are copied, or a few
+// bytes of tags would keep all of it allocated.
 
-// shared returns one copy of a string that many records have in common.
+// shared returns one copy of a string that many records have.
 func shared(s string) string { return unique.Make(s).Value() }
 
-// repository converts an API record; nil for one that cannot be used.
+// repository converts an API record. It returns nil for one without a name.
 func (c *Client) repository(in *types.Repository) *inventory.Repository {
 	name := aws.ToString(in.RepositoryName)
 	if name == "" {
@@ -43,11 +43,11 @@ func (c *Client) repository(in *types.Repository) *inventory.Repository {
 	return out
 }
 
-// image converts an API record; ok is false for one that cannot be used.
+// image converts an API record. ok is false for one without a valid digest.
 func (c *Client) image(repository string, in *types.ImageDetail) (_ inventory.Image, ok bool) {
 	digest, err := inventory.ParseDigest(aws.ToString(in.ImageDigest))
 	if err != nil {
-		c.log.Warn("skipping an image", slog.String("repository", repository), slog.Any("error", err))
+		c.log.Warn("skipping an image without a valid digest", slog.String("repository", repository), slog.Any("error", err))
 		return inventory.Image{}, false
 	}
 	out := inventory.Image{
@@ -74,8 +74,8 @@ func (c *Client) image(repository string, in *types.ImageDetail) (_ inventory.Im
 	return out, true
 }
 
-// scan returns the scan in an image's record; nil if there is none, as in DescribeImages
-// since February 2026 for both kinds of scanning.
+// scan returns the scan in an image's record, nil if there is none. Since February 2026
+// DescribeImages returns none, for basic and enhanced scanning.
 func scan(in *types.ImageDetail) *inventory.Scan {
 	if in.ImageScanFindingsSummary == nil && in.ImageScanStatus == nil {
 		return nil

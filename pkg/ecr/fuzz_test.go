@@ -37,8 +37,8 @@ func (a fixedResponse) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// Any response leads to a result or an error, and only a response that says so to ErrGone
-// or ErrDenied.
+// Any response leads to a result or an error. ErrGone and ErrDenied need a response with
+// that meaning.
 func FuzzResponses(f *testing.F) {
 	for _, seed := range []struct {
 		status          int
@@ -67,7 +67,7 @@ func FuzzResponses(f *testing.F) {
 		if status < 200 || status > 599 || status/100 == 3 {
 			t.Skip("not a response of an API")
 		}
-		synctest.Test(t, func(t *testing.T) { // the retries take their time
+		synctest.Test(t, func(t *testing.T) { // retries wait
 			const secret = "planted-secret-key"
 			c := ecr.New(aws.Config{
 				Region: region, HTTPClient: &http.Client{Transport: fixedResponse{status, errorType, body}},
@@ -75,7 +75,7 @@ func FuzzResponses(f *testing.F) {
 			}, ecr.Options{})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			said := errorType + string(body)
+			response := errorType + string(body)
 			digest, err := inventory.ParseDigest("sha256:" + strings.Repeat("0", 64))
 			check(t, err)
 			for name, call := range map[string]func() (nothing bool, err error){
@@ -97,13 +97,13 @@ func FuzzResponses(f *testing.F) {
 				if status/100 != 2 && err == nil && name != "Scan" {
 					t.Errorf("%s: no error from %d %q", name, status, body)
 				}
-				if errors.Is(err, awsapi.ErrGone) && status/100 != 2 && !strings.Contains(said, "RepositoryNotFoundException") {
+				if errors.Is(err, awsapi.ErrGone) && status/100 != 2 && !strings.Contains(response, "RepositoryNotFoundException") {
 					t.Errorf("%s: gone by %d %q: %v", name, status, body, err)
 				}
-				if errors.Is(err, awsapi.ErrDenied) && status != http.StatusForbidden && !strings.Contains(said, "AccessDeniedException") {
+				if errors.Is(err, awsapi.ErrDenied) && status != http.StatusForbidden && !strings.Contains(response, "AccessDeniedException") {
 					t.Errorf("%s: denied by %d %q: %v", name, status, body, err)
 				}
-				if err != nil && !strings.Contains(said, secret) && strings.Contains(err.Error(), secret) {
+				if err != nil && !strings.Contains(response, secret) && strings.Contains(err.Error(), secret) {
 					t.Errorf("%s shows the secret key: %v", name, err)
 				}
 			}

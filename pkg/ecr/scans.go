@@ -26,8 +26,7 @@ func (c *Client) EnhancedScanning(ctx context.Context) (bool, error) {
 	return out.ScanningConfiguration != nil && out.ScanningConfiguration.ScanType == types.ScanTypeEnhanced, nil
 }
 
-// ScanOperation is the operation that Scan calls: one request an image, and so by far
-// the most frequent.
+// ScanOperation is the operation that Scan calls, once for each image.
 const ScanOperation = "DescribeImageScanFindings"
 
 var (
@@ -36,15 +35,15 @@ var (
 	listFindings = awsapi.Permission{Action: "inspector2:ListFindings", Resource: "*"}
 )
 
-// countsDelay is how long after its completion a scan without findings counts as
-// unfinished: ECR can report COMPLETE seconds before it has the counts.
+// countsDelay is how long after its completion a scan without findings is treated as
+// unfinished: ECR can report COMPLETE seconds before the counts.
 const countsDelay = time.Minute
 
 // Scan returns the result of the scan of one image. A missing scan or image is not an
-// error: see inventory.ScanNotFound and ScanImageNotFound. Unfinished is set if a later
-// call may return something else.
+// error (see inventory.ScanNotFound and ScanImageNotFound). Unfinished is set if a later
+// call can return another result.
 //
-// Every page has the counts of all findings, so one page of one finding is requested.
+// Every page has the counts of all findings, so one page with one finding is requested.
 func (c *Client) Scan(ctx context.Context, repository string, digest inventory.Digest) (*inventory.Scan, error) {
 	out, err := c.api.DescribeImageScanFindings(ctx, &ecr.DescribeImageScanFindingsInput{
 		RegistryId: c.registryID, RepositoryName: aws.String(repository), MaxResults: aws.Int32(1),

@@ -40,7 +40,7 @@ func setScan(t *testing.T, registry *ecrtest.Registry, states ...ecrtest.ScanSta
 	check(t, registry.SetScan("app", ecrtest.Digest("0"), ecrtest.Scan{States: states}))
 }
 
-// Each kind of response, and whether it is final.
+// The result of each kind of response, and whether it is final.
 func TestScan(t *testing.T) {
 	t.Parallel()
 	counts := map[string]int32{"UNTRIAGED": 5, "HIGH": 2, "CRITICAL": 1, "LOW": 0}
@@ -57,13 +57,13 @@ func TestScan(t *testing.T) {
 		{"scanned continuously", time.Hour, ecrtest.ScanState{Status: "ACTIVE", Counts: counts}, inventory.Scan{Status: "ACTIVE", Severities: sorted}},
 		{"clean", time.Hour, ecrtest.ScanState{Status: "COMPLETE", Counts: map[string]int32{}}, inventory.Scan{Status: "COMPLETE"}},
 		{"clean, scanned continuously", time.Hour, ecrtest.ScanState{Status: "ACTIVE", Counts: map[string]int32{}}, inventory.Scan{Status: "ACTIVE"}},
-		// ECR can report COMPLETE before it has the counts: a result without any is not
+		// ECR can report COMPLETE before the counts, so a result without counts is not
 		// final in the first minute.
-		{"done, without counts yet", 0, ecrtest.ScanState{Status: "COMPLETE"}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
+		{"done, but without counts yet", 0, ecrtest.ScanState{Status: "COMPLETE"}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
 		{"done just now, without counts yet", time.Second, ecrtest.ScanState{Status: "COMPLETE"}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
 		{"clean just now", time.Second, ecrtest.ScanState{Status: "COMPLETE", Counts: map[string]int32{}}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
 		{"active, without a result yet", 0, ecrtest.ScanState{Status: "ACTIVE"}, inventory.Scan{Status: "ACTIVE", Unfinished: 1}},
-		{"under way", 0, ecrtest.ScanState{Status: "IN_PROGRESS"}, inventory.Scan{Status: "IN_PROGRESS", Unfinished: 1}},
+		{"in progress", 0, ecrtest.ScanState{Status: "IN_PROGRESS"}, inventory.Scan{Status: "IN_PROGRESS", Unfinished: 1}},
 		{"queued", 0, ecrtest.ScanState{Status: "PENDING"}, inventory.Scan{Status: "PENDING", Unfinished: 1}},
 		{"failed", 0, ecrtest.ScanState{Status: "FAILED"}, inventory.Scan{Status: "FAILED"}},
 		{"unsupported", 0, ecrtest.ScanState{Status: "UNSUPPORTED_IMAGE"}, inventory.Scan{Status: "UNSUPPORTED_IMAGE"}},
@@ -98,7 +98,7 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// The scan of a new image is unfinished until its counts are there.
+// The scan of a new image is unfinished until the response has counts.
 func TestScanUnfinished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, 1)
@@ -205,8 +205,8 @@ func TestScanBadResponses(t *testing.T) {
 	})
 }
 
-// A finding is kilobytes, and the counts are on every page: one page of the smallest size
-// is requested, from the configured registry.
+// One page with one finding is requested: a finding has kilobytes, and every page has the
+// counts.
 func TestScanRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, 1)
@@ -224,7 +224,7 @@ func TestScanRequest(t *testing.T) {
 	})
 }
 
-// recorder notes the bodies of requests.
+// recorder records the bodies of requests.
 type recorder struct {
 	aws.HTTPClient
 	bodies *[]string

@@ -18,8 +18,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 )
 
-// Any response leads to rows or an error, no row is about an image that it does not name,
-// and only one that says so leads to ErrDenied.
+// Any response leads to rows or an error. Rows need a digest in the response, and ErrDenied
+// a response with that meaning.
 func FuzzResponses(f *testing.F) {
 	const (
 		image = "arn:aws:ecr:eu-west-1:123456789012:repository/app/sha256:0000000000000000000000000000000000000000000000000000000000000000"
@@ -46,7 +46,7 @@ func FuzzResponses(f *testing.F) {
 		if status < 200 || status > 599 || status/100 == 3 {
 			t.Skip("not a response of an API")
 		}
-		synctest.Test(t, func(t *testing.T) { // the retries take their time
+		synctest.Test(t, func(t *testing.T) { // retries wait
 			const secret = "planted-secret-key"
 			c := inspector.New(aws.Config{
 				Region: region, HTTPClient: &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -59,19 +59,19 @@ func FuzzResponses(f *testing.F) {
 			}, awsapi.NewLimiter(1000))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			said := errorType + string(body)
+			response := errorType + string(body)
 			for token, pages := "", 0; pages < 10; pages++ {
 				rows, next, err := c.Scans(ctx, account, token)
-				if len(rows) > 0 && (status/100 != 2 || err != nil || !strings.Contains(said, "sha256:")) {
+				if len(rows) > 0 && (status/100 != 2 || err != nil || !strings.Contains(response, "sha256:")) {
 					t.Errorf("%d rows from %d %q: %v", len(rows), status, body, err)
 				}
 				if status/100 != 2 && err == nil {
 					t.Errorf("no error from %d %q", status, body)
 				}
-				if errors.Is(err, awsapi.ErrDenied) && status != http.StatusForbidden && !strings.Contains(said, "AccessDeniedException") {
+				if errors.Is(err, awsapi.ErrDenied) && status != http.StatusForbidden && !strings.Contains(response, "AccessDeniedException") {
 					t.Errorf("denied by %d %q: %v", status, body, err)
 				}
-				if err != nil && !strings.Contains(said, secret) && strings.Contains(err.Error(), secret) {
+				if err != nil && !strings.Contains(response, secret) && strings.Contains(err.Error(), secret) {
 					t.Errorf("shows the secret key: %v", err)
 				}
 				if token = next; err != nil || token == "" {

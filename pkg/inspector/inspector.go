@@ -1,7 +1,8 @@
 // Package inspector reads the scans of a whole registry from Amazon Inspector: which
 // images it covers, and how many findings each has.
 //
-// It is the only package that imports the Inspector client.
+// It is the only package that imports the Inspector client. When to call is decided in
+// pkg/refresh.
 package inspector
 
 import (
@@ -33,7 +34,7 @@ var Operations = []string{"ListCoverage", "ListFindingAggregations"}
 // Permissions are the IAM actions that this package needs.
 var Permissions = []awsapi.Permission{listCoverage, listFindingAggregations}
 
-// Client reads the lists. It is safe for concurrent use. Its errors match ErrDenied
+// Client reads Inspector's lists. It is safe for concurrent use. Its errors match ErrDenied
 // and ErrNoTime of package awsapi where these apply.
 type Client struct{ api *inspector2.Client }
 
@@ -42,18 +43,19 @@ func New(cfg aws.Config, limiter *awsapi.Limiter) *Client {
 	return &Client{inspector2.NewFromConfig(limiter.Configure(cfg))}
 }
 
-// A token of Scans begins with the list that it continues.
+// Prefixes of the tokens of Scans: the list that the token belongs to.
 const (
 	inCoverage     = "coverage:"
 	inAggregations = "aggregations:"
 )
 
-// Scans returns a page of scans of an account's images, and the token of the next
-// page. The first page's token is empty, and so is the one after the last page. A
-// delegated administrator sees many accounts; an empty account means all of them.
+// Scans returns a page of scans of an account's images, and the token of the next page. The
+// token of the first page is empty, and so is the one after the last page. With an empty
+// account the images of all accounts are returned that the caller, as a delegated
+// administrator, can see.
 //
-// First come the status and last scan of each covered image, then the counts of those
-// with findings. The parts about one image are to be merged.
+// The first pages have the status and last scan of each covered image, the others the counts
+// of images with findings. The caller merges the two parts about an image.
 //
 // The error matches awsapi.ErrInvalidToken if the lists have to be read from the start.
 func (c *Client) Scans(ctx context.Context, account, token string) ([]inventory.ScanAnswer, string, error) {
@@ -73,18 +75,16 @@ func (c *Client) Scans(ctx context.Context, account, token string) ([]inventory.
 var listCoverage = awsapi.Permission{Action: "inspector2:ListCoverage", Resource: "*"}
 
 func (c *Client) coverage(ctx context.Context, account, token string) ([]inventory.ScanAnswer, string, error) {
-	in := &inspector2.ListCoverageInput{
-		MaxResults: aws.Int32(coveragePage), NextToken: awsapi.PageToken(token),
-		FilterCriteria: &types.CoverageFilterCriteria{
-			ResourceType: []types.CoverageStringFilter{{
-				Comparison: types.CoverageStringComparisonEquals, Value: aws.String(string(types.CoverageResourceTypeAwsEcrContainerImage)),
-			}},
-		},
+	equals := func(value string) []types.CoverageStringFilter {
+		return []types.CoverageStringFilter{{Comparison: types.CoverageStringComparisonEquals, Value: &value}}
 	}
+	filter := &types.CoverageFilterCriteria{ResourceType: equals(string(types.CoverageResourceTypeAwsEcrContainerImage))}
 	if account != "" {
-		in.FilterCriteria.AccountId = []types.CoverageStringFilter{{Comparison: types.CoverageStringComparisonEquals, Value: aws.String(account)}}
+		filter.AccountId = equals(account)
 	}
-	out, err := c.api.ListCoverage(ctx, in)
+	out, err := c.api.ListCoverage(ctx, &inspector2.ListCoverageInput{
+		MaxResults: aws.Int32(coveragePage), NextToken: awsapi.PageToken(token), FilterCriteria: filter,
+	})
 	if err != nil {
 		return nil, "", fmt.Errorf("listing the images that Inspector covers: %w", tokenError(err, token))
 	}
@@ -120,7 +120,7 @@ func (c *Client) aggregations(ctx context.Context, account, token string) ([]inv
 		AggregationRequest: &types.AggregationRequestMemberAwsEcrContainerAggregation{},
 	}
 	if account != "" {
-		in.AccountIds = []types.StringFilter{{Comparison: types.StringComparisonEquals, Value: aws.String(account)}}
+		in.AccountIds = []types.StringFilter{{Comparison: types.StringComparisonEquals, Value: &account}}
 	}
 	out, err := c.api.ListFindingAggregations(ctx, in)
 	if err != nil {
@@ -146,7 +146,7 @@ func (c *Client) aggregations(ctx context.Context, account, token string) ([]inv
 	return scans, next, nil
 }
 
-// tokenError says of an error of a page that its token is at fault.
+// tokenError makes an error match awsapi.ErrInvalidToken if it is about the token.
 func tokenError(err error, token string) error {
 	if invalid := (*types.ValidationException)(nil); token != "" && errors.As(err, &invalid) {
 		return fmt.Errorf("%w: %w", awsapi.ErrInvalidToken, err)
@@ -166,7 +166,7 @@ func imageOf(arn string) (string, inventory.Digest, error) {
 	return shared(name[:slash]), digest, err
 }
 
-// repositoryOf reads the name from a repository's ARN; a name is left as it is.
+// repositoryOf returns the name in a repository's ARN, or a name unchanged.
 func repositoryOf(s string) string {
 	if _, name, ok := strings.Cut(s, ":repository/"); ok {
 		s = name
@@ -174,8 +174,8 @@ func repositoryOf(s string) string {
 	return shared(s)
 }
 
-// counts returns an image's findings. Those below MEDIUM are only in All: then the scan
-// is Partial.
+// counts returns an image's findings. The scan is Partial if some are below MEDIUM: these
+// are counted only in All.
 func counts(in *types.SeverityCounts) inventory.Scan {
 	var scan inventory.Scan
 	var known int64
@@ -196,11 +196,11 @@ func counts(in *types.SeverityCounts) inventory.Scan {
 
 func clamp(n int64) int32 { return int32(min(max(n, 0), math.MaxInt32)) }
 
-// statusOf translates Inspector's status to ECR's, which users know; a reason without a
-// counterpart in ECR stays as it is.
+// statusOf translates Inspector's status to ECR's. A reason that ECR does not have is
+// returned as it is.
 func statusOf(status *types.ScanStatus) (_ string, unfinished bool) {
 	switch reason := status.Reason; {
-	// An image that waits for its first scan is already ACTIVE.
+	// The status code of an image that waits for its first scan is ACTIVE too.
 	case reason == types.ScanStatusReasonPendingInitialScan, reason == types.ScanStatusReasonPendingRevivalScan:
 		return "PENDING", true
 	case reason == types.ScanStatusReasonScanInProgress:
@@ -225,5 +225,5 @@ var unsupported = []types.ScanStatusReason{
 	types.ScanStatusReasonUnsupportedConfigFile, types.ScanStatusReasonUnsupportedRuntime,
 }
 
-// shared returns one copy of a string that many records have in common.
+// shared returns one copy of a string that many records have.
 func shared(s string) string { return unique.Make(s).Value() }

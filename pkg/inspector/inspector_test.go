@@ -59,7 +59,7 @@ func digest(t *testing.T, name string) inventory.Digest {
 	return d
 }
 
-// put adds an image with a scan that has been in one state for an hour.
+// put adds an image whose scan has been in a state for an hour.
 func put(t *testing.T, registry *ecrtest.Registry, repository, name string, state ecrtest.ScanState) {
 	t.Helper()
 	check(t, registry.PutImage(repository, ecrtest.Image{Digest: ecrtest.Digest(name), Tags: []string{name}}))
@@ -67,7 +67,7 @@ func put(t *testing.T, registry *ecrtest.Registry, repository, name string, stat
 	check(t, registry.SetScan(repository, ecrtest.Digest(name), ecrtest.Scan{States: []ecrtest.ScanState{state}}))
 }
 
-// all reads both lists of an account; empty means every account that is seen.
+// all reads both lists of an account; empty means of every account.
 func all(t *testing.T, client *inspector.Client, account string) []inventory.ScanAnswer {
 	t.Helper()
 	var list []inventory.ScanAnswer
@@ -81,8 +81,7 @@ func all(t *testing.T, client *inspector.Client, account string) []inventory.Sca
 	}
 }
 
-// First comes each covered image, then the counts of those with findings, under ECR's
-// names and digests.
+// Each covered image comes first, then the counts of those with findings.
 func TestScans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const name = "team/app/worker"
@@ -130,7 +129,7 @@ func TestScans(t *testing.T) {
 	})
 }
 
-// All pages are read, of the largest size, and coverage before counts.
+// All pages are read, with the largest page size, and coverage before counts.
 func TestPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, "app", "web")
@@ -168,7 +167,7 @@ func TestPages(t *testing.T) {
 	})
 }
 
-// A registry that Inspector does not scan has two empty lists.
+// Both lists of a registry that Inspector does not scan are empty.
 func TestNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t, "app")
@@ -178,8 +177,7 @@ func TestNothing(t *testing.T) {
 	})
 }
 
-// A delegated administrator sees the images of many accounts; only the registry's are
-// requested.
+// A delegated administrator can see many accounts; only the images of one are requested.
 func TestAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, "app")

@@ -15,7 +15,7 @@ import (
 
 const repositoryARN = "arn:aws:ecr:" + region + ":" + account + ":repository/"
 
-// rows reads one page of a list, whose response has these rows.
+// rows reads one page of a list with these rows.
 func rows(t *testing.T, server *ecrtest.Server, list string, rows ...string) []inventory.ScanAnswer {
 	t.Helper()
 	operation, member, token := "ListCoverage", "coveredResources", ""
@@ -28,12 +28,12 @@ func rows(t *testing.T, server *ecrtest.Server, list string, rows ...string) []i
 	return scans
 }
 
-// Inspector's codes and reasons become ECR's statuses; a reason that only Inspector has
-// stays as it is.
+// Inspector's codes and reasons become ECR's statuses. A reason that ECR does not have
+// is used as it is.
 func TestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, server := start(t)
-		// With other reasons, an ACTIVE image is scanned.
+		// With other reasons the status is ACTIVE.
 		active := map[types.ScanStatusReason]string{
 			"PENDING_INITIAL_SCAN": "PENDING, unfinished",
 			"PENDING_REVIVAL_SCAN": "PENDING, unfinished",
@@ -157,7 +157,7 @@ func TestRows(t *testing.T) {
 		{"a tag for a digest", "aggregations", counted(`"repository":"app","imageSha":"latest","severityCounts":{"all":1}`), ""},
 		{"no counts", "aggregations", counted(`"repository":"app","imageSha":"` + sha + `"`), ""},
 		{"of instances", "aggregations", `{"ec2InstanceAggregation":{"instanceId":"i-0123456789abcdef0","severityCounts":{"all":1}}}`, ""},
-		{"of what is to come", "aggregations", `{"moonAggregation":{}}`, ""},
+		{"of an unknown type", "aggregations", `{"moonAggregation":{}}`, ""},
 		{"an empty union", "aggregations", `{}`, ""},
 		{"a null row", "aggregations", `null`, ""},
 	} {

@@ -3,6 +3,7 @@ package refresh
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -11,8 +12,8 @@ import (
 )
 
 // due returns the repositories whose images are to be listed, the one tried longest ago
-// first: those marked as due, and those whose listing is an interval old. Where a
-// permission is missing, the next attempt is an interval after the last.
+// first: those marked as due, and those listed an interval ago. A repository that is denied
+// is due an interval after the last attempt.
 func (r *Refresher) due(registry *inventory.Registry, now time.Time) []*listing {
 	var due []*listing
 	for _, repository := range registry.Repositories {
@@ -33,29 +34,27 @@ func (r *Refresher) due(registry *inventory.Registry, now time.Time) []*listing 
 	return due
 }
 
-// expired reports whether what was read then is an interval old.
+// expired reports whether a listing is an interval old.
 func (r *Refresher) expired(readAt inventory.Time, now time.Time) bool {
 	return readAt.IsZero() || !now.Before(readAt.Time().Add(r.options.Interval))
 }
 
 const (
-	// firstRetry is how long after an unfinished scan was read it is due again. It
-	// doubles each time.
+	// firstRetry is the time until an unfinished scan is read again. It doubles each time.
 	firstRetry = time.Minute
-	// failedRetry is how long after an error an image's scan is due again, and after
-	// one about a repository those of all its images.
+	// failedRetry is the time until a scan is requested again after an error about its
+	// image or its repository.
 	failedRetry = 10 * time.Minute
 )
 
-// dueScans returns the scans to request, as many as there may be time for: never read
-// ones first, the newest push first, then those read longest ago.
+// dueScans returns the scans to request, at most as many as there is time for: first those
+// never read, by the newest push, then those read longest ago.
 func (r *Refresher) dueScans(ctx context.Context, registry *inventory.Registry, result *ScanResult) []*scanJob {
 	now := time.Now()
-	limit := 0
+	limit := math.MaxInt / 4
 	if deadline, bounded := ctx.Deadline(); bounded {
 		// The rate limit allows a second's worth of requests at once.
-		limit = int(r.options.Scans.PerSecond*(time.Until(deadline).Seconds()+1)) + r.options.Concurrency
-		limit = max(limit, r.options.Concurrency)
+		limit = max(0, int(r.options.Scans.PerSecond*(time.Until(deadline).Seconds()+1))) + r.options.Concurrency
 	}
 	for what, at := range r.scans.retryAt {
 		if !now.Before(at) {
@@ -63,6 +62,10 @@ func (r *Refresher) dueScans(ctx context.Context, registry *inventory.Registry, 
 		}
 	}
 	var due []*scanJob
+	sortAndCut := func() {
+		slices.SortStableFunc(due, compareDue)
+		due = due[:min(len(due), limit)]
+	}
 	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image) {
 		if !r.scanDue(registry, repository, image.Scan, now) || r.awaitsRetry(repository.Name, image.Digest) {
 			return
@@ -72,15 +75,11 @@ func (r *Refresher) dueScans(ctx context.Context, registry *inventory.Registry, 
 		if image.Scan != nil {
 			job.last = image.Scan.AskedAt
 		}
-		if due = append(due, job); limit > 0 && len(due) >= 4*limit {
-			slices.SortStableFunc(due, compareDue)
-			due = slices.Clip(due[:limit:limit])
+		if due = append(due, job); len(due) >= 4*limit {
+			sortAndCut() // which bounds memory in a large registry
 		}
 	})
-	slices.SortStableFunc(due, compareDue)
-	if limit > 0 && len(due) > limit {
-		due = due[:limit]
-	}
+	sortAndCut()
 	return due
 }
 
@@ -97,7 +96,7 @@ func (r *Refresher) scanDue(registry *inventory.Registry, repository *inventory.
 	case scan == nil:
 		return true
 	case scan.AskedAt.IsZero():
-		// From the summary in the listing, which has a result if the scan completed.
+		// It is the summary in the listing, which has a result if the scan completed.
 		return scan.CompletedAt.IsZero()
 	case scan.AskedAt < repository.ScansDueSince:
 		return true
@@ -107,7 +106,7 @@ func (r *Refresher) scanDue(registry *inventory.Registry, repository *inventory.
 	case scan.Partial:
 		return true
 	case registry.ScanSource == inventory.ScansFromInspector && scan.Total > 0:
-		return false // Inspector's next lists show whether it changed
+		return false // Inspector's next lists show if it changed
 	}
 	return !now.Before(scan.AskedAt.Time().Add(r.scanInterval(registry)))
 }

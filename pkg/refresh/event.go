@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,13 +12,13 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// Event is what an event says about one repository.
+// Event is an event about one repository.
 type Event struct {
 	Repository string
 	// At is when it happened, with a precision of a second.
 	At time.Time
-	// Images is set if its images or their tags changed, Settings if its own record may
-	// have, Scans if all its scan results may have.
+	// Images is set if images or their tags changed, Settings if the repository's own
+	// record may have, Scans if all its scan results may have.
 	Images, Settings, Scans bool
 	// Digest and Scan are set if the event has the result of an image's scan.
 	Digest inventory.Digest
@@ -29,92 +30,93 @@ type EventResult struct {
 	Result
 	// Repositories are the names of those whose series may have changed, sorted.
 	Repositories []string
-	// Ignored is the number of events without news, or about repositories that are not
-	// included.
+	// Ignored is the number of events that are older than the known record, or about
+	// repositories that are not included.
 	Ignored int
 }
 
 // Apply updates what the events are about, and nothing else. All events about one
-// repository's images cost one listing, those older than the known record none. What
-// cannot be read now stays due.
+// repository's images need one listing; events older than the known record need none. What
+// cannot be read stays due.
 func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, events []Event, now time.Time) EventResult {
-	all := len(events)
-	events = slices.DeleteFunc(slices.Clone(events), func(event Event) bool { return !r.options.Includes(event.Repository) })
-	for i := range events {
-		if events[i].At.After(now) {
-			events[i].At = now // or a clock that is ahead would outdate later reads
+	var result EventResult
+	byRepository := map[string][]Event{}
+	for _, event := range events {
+		if !r.options.Includes(event.Repository) {
+			result.Ignored++
+			continue
 		}
+		if event.At.After(now) {
+			event.At = now // a clock that is ahead must not make later reads look old
+		}
+		byRepository[event.Repository] = append(byRepository[event.Repository], event)
 	}
-	result := EventResult{Ignored: all - len(events)}
+	result.Repositories = slices.Sorted(maps.Keys(byRepository))
 	var failed failures
 	var due []*listing
-	for _, name := range repositories(events) {
-		list, settings := false, false
-		for _, event := range events {
-			if event.Repository != name {
-				continue
-			}
-			repository := registry.Find(name)
-			switch {
-			case event.Scan != nil:
-				updated, known := r.applyScan(registry, repository, event)
-				list = list || !known
-				if known && !updated {
-					result.Ignored++
-				}
-				continue
-			case repository != nil && newerThan(readAt(registry, repository, event), event.At):
-				result.Ignored++
-				continue
-			}
-			list = list || event.Images || repository == nil
-			settings = settings || event.Settings || repository == nil
-			if event.Scans && repository != nil {
-				registry.Update(repository, func(repository *inventory.Repository) {
-					repository.ScansDueSince = max(repository.ScansDueSince, inventory.TimeOf(event.At.Add(eventPrecision)))
-				})
-			}
-		}
+	for _, name := range result.Repositories {
+		images, settings := r.applyEvents(registry, name, byRepository[name], &result)
 		if settings {
 			failed.add(r.describe(ctx, registry, name, &result.Result))
 		}
-		if repository := registry.Find(name); repository != nil && list {
-			// Until the listing says otherwise.
+		if repository := registry.Find(name); repository != nil && images {
+			// It stays due if the listing fails.
 			registry.Update(repository, func(repository *inventory.Repository) { repository.Due = true })
 			due = append(due, r.listing(repository, now))
 		}
-		result.Repositories = append(result.Repositories, name)
 	}
 	r.images(ctx, registry, due, now, &result.Result, &failed)
-	// Scan results of images that became known only now.
-	for _, event := range events {
-		if event.Scan != nil {
-			r.applyScan(registry, registry.Find(event.Repository), event)
+	// Scan results of images that only the listing made known.
+	for name, events := range byRepository {
+		for _, event := range events {
+			if event.Scan != nil {
+				r.applyScan(registry, registry.Find(name), event)
+			}
 		}
 	}
-	result.Selected = r.applySelection(registry, now)
+	result.Selected = r.options.Select(registry, now)
 	result.Err = failed.err()
 	return result
 }
 
-// repositories returns the names of the events' repositories, sorted.
-func repositories(events []Event) []string {
-	var names []string
+// applyEvents records the events about one repository, and returns whether its images are
+// to be listed and its own record is to be read.
+func (r *Refresher) applyEvents(registry *inventory.Registry, name string, events []Event, result *EventResult) (images, settings bool) {
+	repository := registry.Find(name)
 	for _, event := range events {
-		names = append(names, event.Repository)
+		switch {
+		case event.Scan != nil:
+			updated, known := r.applyScan(registry, repository, event)
+			images = images || !known
+			if known && !updated {
+				result.Ignored++
+			}
+			continue
+		case repository == nil:
+			images, settings = true, true
+			continue
+		case newerThan(readAt(registry, repository, event), event.At):
+			result.Ignored++
+			continue
+		}
+		images, settings = images || event.Images, settings || event.Settings
+		if event.Scans {
+			registry.Update(repository, func(repository *inventory.Repository) {
+				repository.ScansDueSince = max(repository.ScansDueSince, inventory.TimeOf(event.At.Add(eventPrecision)))
+			})
+		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return images, settings
 }
 
-// eventPrecision is that of an event's time: it happened up to this much later.
+// eventPrecision is how much later than the time of an event it can have happened.
 const eventPrecision = time.Second
 
 func newerThan(record inventory.Time, at time.Time) bool {
 	return record.Time().After(at.Add(eventPrecision))
 }
 
-// readAt returns when the record was read that an event would change.
+// readAt returns when the record that an event is about was read.
 func readAt(registry *inventory.Registry, repository *inventory.Repository, event Event) inventory.Time {
 	if event.Images {
 		return repository.ImagesReadAt
@@ -122,8 +124,9 @@ func readAt(registry *inventory.Registry, repository *inventory.Repository, even
 	return registry.ListedAt
 }
 
-// applyScan records an event's scan result. known is false if the image may be too new
-// to be known; updated is false if the known result is newer than the event.
+// applyScan records an event's scan result. known is false if the image is not in the
+// inventory and may have been pushed after the last listing; updated is false if the known
+// result is newer than the event.
 func (r *Refresher) applyScan(registry *inventory.Registry, repository *inventory.Repository, event Event) (updated, known bool) {
 	if repository == nil {
 		return false, false
@@ -137,8 +140,8 @@ func (r *Refresher) applyScan(registry *inventory.Registry, repository *inventor
 		if newerThan(image.Scan.AskedAt, event.At) || image.Scan.AskedAt == at {
 			return false, true
 		}
-		// Within the precision of the event's time, the result that it replaces can have
-		// a later time. It must not win when copies of the inventory are merged.
+		// Due to the event's precision, the replaced result can have a later time. It must
+		// not win when copies of the inventory are merged.
 		at = max(at, image.Scan.AskedAt+1)
 	}
 	next := withResponse(image.Scan, event.Scan, at)
@@ -147,7 +150,7 @@ func (r *Refresher) applyScan(registry *inventory.Registry, repository *inventor
 	return true, true
 }
 
-// describe reads one repository's own record.
+// describe reads a repository's own record.
 func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, name string, result *Result) error {
 	repository, err := r.source.Repository(ctx, name)
 	switch {
@@ -158,7 +161,7 @@ func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, 
 		}
 		return nil
 	case err != nil:
-		r.options.Logger.WarnContext(ctx, "repository not refreshed, keeping its last known settings", slog.String("repository", name), slog.Any("error", err))
+		r.options.Logger.WarnContext(ctx, "repository not refreshed: keeping its last known settings", slog.String("repository", name), slog.Any("error", err))
 		result.Failed++
 		return err
 	}

@@ -18,7 +18,7 @@ func (w *world) apply(events ...refresh.Event) refresh.EventResult {
 	return w.refresher.Apply(w.Context(), w.known, events, time.Now())
 }
 
-// changed is an event about a repository's images, now.
+// changed is an event about a change of a repository's images now.
 func changed(repository string) refresh.Event {
 	return refresh.Event{Repository: repository, At: time.Now().Truncate(time.Second), Images: true}
 }
@@ -66,14 +66,14 @@ func TestApply(t *testing.T) {
 			t.Errorf("%d ignored, want 4", result.Ignored)
 		}
 	})
-	bubble(t, "an event in the second of the listing may be later than it", func(t *testing.T) {
+	bubble(t, "an event in the second of the listing can be later than the listing", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		time.Sleep(500 * time.Millisecond)
 		w.run(0)
 		w.server.ResetObserved()
 		time.Sleep(200 * time.Millisecond)
 		w.put("repo-0", "new")
-		w.apply(changed("repo-0")) // its time is the second's, before the listing's
+		w.apply(changed("repo-0")) // its time, truncated to the second, is before the listing
 		w.wantCalls(map[string]int{"DescribeImages": 1})
 		if len(w.tags("repo-0")) != 2 {
 			t.Errorf("tags %v", w.tags("repo-0"))
@@ -145,7 +145,7 @@ func TestApplyScans(t *testing.T) {
 		return refresh.Event{Repository: "repo-0", At: at, Digest: d, Scan: &scan}
 	}
 	critical := inventory.Scan{Status: "COMPLETE", CompletedAt: 7, Severities: []inventory.SeverityCount{{Severity: "CRITICAL", Count: 3}}}
-	bubble(t, "within the second of the known result, it is the newer one for other environments too", func(t *testing.T) {
+	bubble(t, "a result in the second of the known one is newer, also when inventories are merged", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		time.Sleep(300 * time.Millisecond)
 		w.scanning(refresh.ScanFindings)
@@ -200,7 +200,7 @@ func TestApplyScans(t *testing.T) {
 			t.Errorf("%+v", result)
 		}
 	})
-	bubble(t, "Inspector's are partial, and completed by the next run", func(t *testing.T) {
+	bubble(t, "Inspector's counts are partial, and completed by the next run", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.enhanced()
 		w.scan("repo-0", "v0", done(time.Now(), "CRITICAL", 3, "LOW", 2))

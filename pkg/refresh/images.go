@@ -11,51 +11,41 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// listing is the listing of one repository's images, page by page. It may take more
-// than one run.
+// listing is the listing of one repository's images, page by page. It can take several
+// runs.
 type listing struct {
 	repository string
 	tried      inventory.Time // when the repository was last tried before
 
-	begunAt  inventory.Time // when the first page was read, which is the age of the records
-	images   []inventory.Image
-	token    string // of the next page
-	advanced bool   // this run read a page
-	err      error
+	startedAt inventory.Time // when the first page was read: the images are of this time
+	images    []inventory.Image
+	token     string // of the next page
+	advanced  bool   // whether this run read a page
+	err       error
 }
 
-// listing returns a new listing of a repository's images, or the one that an earlier
-// run did not finish.
+// listing returns a new listing of a repository's images, or the unfinished one of an
+// earlier run.
 func (r *Refresher) listing(repository *inventory.Repository, now time.Time) *listing {
 	job := &listing{repository: repository.Name, tried: repository.TriedAt}
-	if begun := r.unfinished[repository.Name]; begun != nil && !r.expired(begun.begunAt, now) && !repository.Due {
-		job.images, job.token, job.begunAt = begun.images, begun.token, begun.begunAt
+	if earlier := r.unfinished[repository.Name]; earlier != nil && !r.expired(earlier.startedAt, now) && !repository.Due {
+		job.images, job.token, job.startedAt = earlier.images, earlier.token, earlier.startedAt
 	}
 	return job
 }
 
-// read reads pages up to the last one or an error. It starts over once if a token is no
-// longer valid.
+// read reads up to the last page or an error.
 func (l *listing) read(ctx context.Context, source Source, now time.Time) {
-	for restarted := false; ; {
-		if l.token == "" {
-			l.begunAt, l.images = inventory.TimeOf(now), nil
+	l.err = readPages(&l.token, func(token string) (string, error) {
+		if token == "" {
+			l.startedAt, l.images = inventory.TimeOf(now), nil
 		}
-		images, next, err := source.Images(ctx, l.repository, l.token)
-		if err != nil {
-			if errors.Is(err, awsapi.ErrInvalidToken) && !restarted {
-				l.token, restarted = "", true
-				continue
-			}
-			l.err = err
-			return
+		images, next, err := source.Images(ctx, l.repository, token)
+		if err == nil {
+			l.images, l.advanced = append(l.images, images...), true
 		}
-		l.images = append(l.images, images...)
-		l.advanced = true
-		if l.token = next; next == "" {
-			return
-		}
-	}
+		return next, err
+	})
 }
 
 // images lists the images of the repositories that are due.
@@ -64,25 +54,20 @@ func (r *Refresher) images(ctx context.Context, registry *inventory.Registry, du
 	for _, job := range due {
 		delete(r.unfinished, job.repository)
 	}
-	var (
-		done     int
-		advanced bool
-		last     error
-	)
-	before := len(failed.errs)
-	done = each(ctx, r.options.Concurrency, due, func(job *listing) {
+	before := len(*failed)
+	var advanced bool
+	var last error
+	done := each(ctx, r.options.Concurrency, due, func(job *listing) {
 		job.read(ctx, r.source, now)
-	}, func(job *listing) {
+	}, func(job *listing, n int) {
 		advanced = advanced || job.advanced
 		last = job.err
 		failed.add(r.record(ctx, registry, job, result))
-		done++
-		r.options.Progress("repositories", done, len(due))
+		r.options.Progress("repositories", n, len(due))
 	})
 	result.Left += len(due) - done
-	if len(failed.errs) == before && done > 0 && !advanced && result.Left > 0 {
-		// Running out of time is normal as long as pages are read. If none was, the
-		// cause has to be reported.
+	if len(*failed) == before && done > 0 && !advanced && result.Left > 0 {
+		// Running out of time is an error only if no page was read.
 		failed.add(fmt.Errorf("no page of images within the time for refreshing: %w", last))
 	}
 }
@@ -92,13 +77,13 @@ func (r *Refresher) record(ctx context.Context, registry *inventory.Registry, jo
 	repository := registry.Find(job.repository)
 	switch {
 	case job.err == nil:
-		registry.SetImages(repository, job.images, job.begunAt)
+		registry.SetImages(repository, job.images, job.startedAt)
 		result.Refreshed++
 		return nil
 	case errors.Is(job.err, awsapi.ErrGone):
 		registry.Remove(job.repository)
 		result.Gone++
-		r.options.Logger.InfoContext(ctx, "repository is gone", slog.String("repository", job.repository))
+		r.options.Logger.InfoContext(ctx, "repository no longer exists", slog.String("repository", job.repository))
 		return nil
 	case outOfTime(ctx, job.err):
 		r.unfinished[job.repository] = job // for the next run to continue
@@ -106,7 +91,7 @@ func (r *Refresher) record(ctx context.Context, registry *inventory.Registry, jo
 		return nil
 	}
 	registry.Update(repository, func(repository *inventory.Repository) {
-		repository.TriedAt = job.begunAt
+		repository.TriedAt = job.startedAt
 		repository.Denied = errors.Is(job.err, awsapi.ErrDenied)
 	})
 	if repository.Denied {
@@ -115,13 +100,8 @@ func (r *Refresher) record(ctx context.Context, registry *inventory.Registry, jo
 		result.Failed++
 	}
 	if result.Denied+result.Failed <= maxErrors {
-		r.options.Logger.WarnContext(ctx, "repository not refreshed, keeping its last known images",
+		r.options.Logger.WarnContext(ctx, "repository not refreshed: keeping its last known images",
 			slog.String("repository", job.repository), slog.Any("error", job.err))
 	}
 	return job.err
-}
-
-// outOfTime reports whether a call failed because the run's time is over.
-func outOfTime(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, awsapi.ErrNoTime)
 }

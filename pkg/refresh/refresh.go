@@ -1,7 +1,7 @@
-// Package refresh brings an inventory up to date: it decides what is due, in which
-// order it is read, and when to stop.
+// Package refresh updates an inventory: it decides what is due, in which order it is read,
+// and when to stop.
 //
-// It knows no AWS API: what it reads comes from a Source and an Inspector.
+// It calls no AWS API itself, but a Source and an Inspector.
 package refresh
 
 import (
@@ -10,13 +10,15 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// Source is where a registry is read from. Its errors match ErrGone, ErrDenied,
-// ErrInvalidToken and ErrNoTime of package awsapi where these apply.
+// Source reads a registry. Its errors match ErrGone, ErrDenied, ErrInvalidToken and
+// ErrNoTime of package awsapi where these apply.
 type Source interface {
 	// RegistryID returns the account of the registry.
 	RegistryID(ctx context.Context) (string, error)
@@ -24,47 +26,45 @@ type Source interface {
 	Repositories(ctx context.Context) ([]*inventory.Repository, error)
 	// Repository returns one repository, without images.
 	Repository(ctx context.Context, name string) (*inventory.Repository, error)
-	// Images returns a page of a repository's images and the token of the next page;
-	// empty tokens stand for the first page and for none.
+	// Images returns a page of a repository's images and the token of the next page. The
+	// token of the first page is empty, and so is the one after the last page.
 	Images(ctx context.Context, repository, token string) ([]inventory.Image, string, error)
 	// EnhancedScanning reports whether Inspector scans the registry's images.
 	EnhancedScanning(ctx context.Context) (bool, error)
-	// Scan returns the result of an image's scan. A missing scan or image is not an
-	// error: see inventory.ScanNotFound.
+	// Scan returns the result of an image's scan. A missing scan or image is not an error
+	// (see inventory.ScanNotFound).
 	Scan(ctx context.Context, repository string, digest inventory.Digest) (*inventory.Scan, error)
 }
 
-// Inspector is where the scans of a whole registry are read from.
+// Inspector reads the scans of a whole registry.
 type Inspector interface {
-	// Scans returns a page of scans of an account's images and the token of the next
-	// page; empty tokens stand for the first page and for none. Several parts can be
-	// about one image.
+	// Scans returns a page of scans of an account's images and the token of the next page,
+	// as Source.Images does. What it returns about one image can be in several parts.
 	Scans(ctx context.Context, account, token string) ([]inventory.ScanAnswer, string, error)
 }
 
 // Options configure a Refresher.
 type Options struct {
-	// Interval is how long a listing stays fresh.
+	// Interval is how long after a listing the next one is due.
 	Interval time.Duration
 	// Concurrency is the number of concurrent calls, at least 1.
 	Concurrency int
-	// Logger logs each repository that failed; nil discards.
+	// Logger logs repositories that failed; nil discards.
 	Logger *slog.Logger
-	// Progress, if set, is called after each repository and each scan with the number
-	// of those done and due.
+	// Progress, if set, is called after each repository and each scan with how many of
+	// those due are done.
 	Progress func(what string, done, due int)
-	// Scans says where scan results come from, and how often.
-	Scans ScanOptions
+	Scans    ScanOptions
 	// Includes reports whether a repository's images are read; nil means all.
 	Includes func(repository string) bool
-	// Select, if set, marks the records that are excluded at a moment, and reports
-	// whether it changed anything stored. It is called after the listings of a run and
-	// before its scans: those of excluded images are not read.
+	// Select, if set, marks the excluded records and reports whether that changed any. It
+	// is called between the listings and the scans of a run: those of excluded images are
+	// not read.
 	Select func(registry *inventory.Registry, at time.Time) (changed bool)
 }
 
-// Refresher reads what is due. It keeps listings that a run could not finish for the
-// next run to continue. It is not safe for concurrent use.
+// Refresher reads what is due. The next run continues the listings that a run did not
+// finish. It is not safe for concurrent use.
 type Refresher struct {
 	source     Source
 	options    Options
@@ -84,6 +84,9 @@ func New(source Source, options Options) *Refresher {
 	if options.Includes == nil {
 		options.Includes = func(string) bool { return true }
 	}
+	if options.Select == nil {
+		options.Select = func(*inventory.Registry, time.Time) bool { return false }
+	}
 	return &Refresher{
 		source: source, options: options,
 		unfinished: map[string]*listing{},
@@ -97,17 +100,16 @@ type Result struct {
 	Listed bool `json:"-"`
 	// Due is the number of repositories whose images were due.
 	Due int `json:"due"`
-	// Of these, Refreshed were listed completely and Gone no longer exist; Denied and
-	// Failed keep their last known records; for Left there was no time.
+	// Of these, Refreshed were listed completely and Gone no longer exist. Denied and
+	// Failed keep their last known records. There was no time for Left.
 	Refreshed int `json:"refreshed"`
 	Gone      int `json:"gone"`
 	Denied    int `json:"denied"`
 	Failed    int `json:"failed"`
 	Left      int `json:"left"`
-	// Selected is set if Options.Select changed anything stored.
-	Selected bool `json:"-"`
-	// Scans is the same for scan results.
-	Scans ScanResult `json:"scans"`
+	// Selected is set if Options.Select changed a record.
+	Selected bool       `json:"-"`
+	Scans    ScanResult `json:"scans"`
 	// Err joins the errors, a few at most.
 	Err error `json:"-"`
 }
@@ -117,40 +119,32 @@ func (r *Result) Changed() bool {
 	return r.Listed || r.Selected || r.Refreshed+r.Gone+r.Denied+r.Failed > 0 || r.Scans.Answered > 0 || r.Scans.Listed
 }
 
-// Finished reports whether this run completed a refresh: repositories or images were
-// listed, and none is left.
+// Finished reports whether the run listed anything and left nothing due.
 func (r *Result) Finished() bool {
 	return (r.Listed || r.Refreshed+r.Gone > 0 || r.Scans.Listed) && r.Left == 0
 }
 
-// maxErrors bounds the repositories whose errors are logged and returned.
+// maxErrors bounds the errors that a run logs and returns.
 const maxErrors = 5
 
-// failures collects at most maxErrors errors.
-type failures struct {
-	errs []error
-	more int
-}
+// failures are the errors of a run.
+type failures []error
 
 func (f *failures) add(err error) {
-	switch {
-	case err == nil:
-	case len(f.errs) < maxErrors:
-		f.errs = append(f.errs, err)
-	default:
-		f.more++
+	if err != nil {
+		*f = append(*f, err)
 	}
 }
 
-func (f *failures) err() error {
-	if f.more > 0 {
-		return errors.Join(append(f.errs, fmt.Errorf("%d more errors", f.more))...)
+func (f failures) err() error {
+	if more := len(f) - maxErrors; more > 0 {
+		f = append(f[:maxErrors:maxErrors], fmt.Errorf("%d more errors", more))
 	}
-	return errors.Join(f.errs...)
+	return errors.Join(f...)
 }
 
-// Run reads everything that is due at now, oldest first, until ctx ends, and updates
-// the registry. What cannot be read keeps its last known records.
+// Run updates the registry: it reads everything that is due at now, oldest first, until ctx
+// ends. What cannot be read keeps its last known records.
 func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now time.Time) Result {
 	var result Result
 	var failed failures
@@ -165,20 +159,14 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 	}
 	r.images(listing, registry, r.due(registry, now), now, &result, &failed)
 	cancel()
-	result.Selected = r.applySelection(registry, now)
+	result.Selected = r.options.Select(registry, now)
 	r.refreshScans(ctx, registry, &result, &failed)
 	result.Err = failed.err()
 	return result
 }
 
-// applySelection marks the excluded records, once those of the run are known.
-func (r *Refresher) applySelection(registry *inventory.Registry, now time.Time) (changed bool) {
-	return r.options.Select != nil && r.options.Select(registry, now)
-}
-
-// listingTime bounds the listing of repositories and images. Where scan results are
-// requested image by image, it is half the time: these are so many more calls that
-// each would have to wait for the end of the other.
+// listingTime bounds the listing of repositories and images to half the time if scan
+// results are requested too, or a large registry's listing would leave no time for them.
 func (r *Refresher) listingTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, bounded := ctx.Deadline()
 	if !bounded || !r.options.Scans.Source.requests() {
@@ -187,7 +175,7 @@ func (r *Refresher) listingTime(ctx context.Context) (context.Context, context.C
 	return context.WithDeadline(ctx, time.Now().Add(time.Until(deadline)/2))
 }
 
-// list reads the list of repositories.
+// list lists the repositories.
 func (r *Refresher) list(ctx context.Context, registry *inventory.Registry, now time.Time) error {
 	repositories, err := r.source.Repositories(ctx)
 	if err != nil {
@@ -202,38 +190,54 @@ func (r *Refresher) list(ctx context.Context, registry *inventory.Registry, now 
 	return err
 }
 
-// each calls work for the jobs, a number of them at a time, until ctx ends. It calls done
-// for each job after its work, one at a time and in the caller's goroutine, and returns
-// the number of jobs done.
-func each[T any](ctx context.Context, concurrency int, jobs []T, work, done func(T)) int {
-	next, worked := make(chan T), make(chan T)
-	go func() {
-		defer close(next)
-		for _, job := range jobs {
-			select {
-			case next <- job:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	var workers sync.WaitGroup
+// each calls work for the jobs, up to concurrency at a time, until ctx ends. After each job
+// it calls done, one call at a time, with the number of jobs done, which it also returns.
+func each[T any](ctx context.Context, concurrency int, jobs []T, work func(T), done func(job T, n int)) int {
+	var (
+		workers sync.WaitGroup
+		next    atomic.Int64
+		mu      sync.Mutex
+		n       int
+	)
 	for range min(concurrency, len(jobs)) {
 		workers.Go(func() {
-			for job := range next {
-				work(job)
-				worked <- job
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(jobs) {
+					return
+				}
+				work(jobs[i])
+				mu.Lock()
+				n++
+				done(jobs[i], n)
+				mu.Unlock()
 			}
 		})
 	}
-	go func() {
-		workers.Wait()
-		close(worked)
-	}()
-	n := 0
-	for job := range worked {
-		done(job)
-		n++
-	}
+	workers.Wait()
 	return n
+}
+
+// readPages reads pages from a token on, and keeps in it the token of the next page. It
+// starts over once if a token is no longer valid: read is then called for the first page,
+// whose token is empty.
+func readPages(token *string, read func(token string) (next string, err error)) error {
+	for restarted := false; ; {
+		next, err := read(*token)
+		switch {
+		case errors.Is(err, awsapi.ErrInvalidToken) && !restarted:
+			*token, restarted = "", true
+			continue
+		case err != nil:
+			return err
+		}
+		if *token = next; next == "" {
+			return nil
+		}
+	}
+}
+
+// outOfTime reports whether a call failed because the time of the run is over.
+func outOfTime(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, awsapi.ErrNoTime)
 }

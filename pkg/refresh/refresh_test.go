@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const interval = 30 * time.Minute
 
-// world is a simulated registry, the client of it, and what is known of it.
+// world is a simulated registry, a refresher of it, and the inventory.
 type world struct {
 	*testing.T
 	registry  *ecrtest.Registry
@@ -37,11 +37,11 @@ type world struct {
 	refresher *refresh.Refresher
 	known     *inventory.Registry
 	log       bytes.Buffer
-	atOnce    int // calls that a refresher of scanning makes; 0 means 4
+	atOnce    int // concurrent calls of the refresher that scanning makes; 0 means 4
 	selection *selection.Selection
 }
 
-// newWorld has a number of repositories, repo-0 and so on, with images each.
+// newWorld has repositories repo-0 and so on, each with images v0 and so on.
 func newWorld(t *testing.T, repositories, images int) *world {
 	t.Helper()
 	w := &world{T: t, registry: ecrtest.NewRegistry("123456789012", "eu-west-1"), known: &inventory.Registry{}}
@@ -57,7 +57,7 @@ func newWorld(t *testing.T, repositories, images int) *world {
 	return w
 }
 
-// restart begins a new execution environment.
+// restart makes a new refresher, as a new execution environment does.
 func (w *world) restart() {
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	client := ecr.New(aws.Config{
@@ -70,10 +70,7 @@ func (w *world) restart() {
 // selecting adds the world's filters.
 func (w *world) selecting(options refresh.Options) refresh.Options {
 	if w.selection != nil {
-		options.Includes = w.selection.Repository
-	}
-	if w.selection != nil {
-		options.Select = w.selection.Apply
+		options.Includes, options.Select = w.selection.Repository, w.selection.Apply
 	}
 	return options
 }
@@ -102,7 +99,7 @@ func (w *world) run(budget time.Duration) refresh.Result {
 	return w.refresher.Run(ctx, w.known, time.Now())
 }
 
-// want compares a result; its error is compared by text, empty for none.
+// want compares a result. text is part of its error; empty if there is to be none.
 func (w *world) want(got, want refresh.Result, text string) {
 	w.Helper()
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(refresh.Result{}, "Err")); diff != "" {
@@ -113,7 +110,7 @@ func (w *world) want(got, want refresh.Result, text string) {
 	}
 }
 
-// tags are what is known of a repository.
+// tags are the tags of a repository in the inventory.
 func (w *world) tags(repository string) []string {
 	known := w.known.Find(repository)
 	if known == nil {
@@ -136,7 +133,7 @@ func bubble(t *testing.T, name string, f func(t *testing.T)) {
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	bubble(t, "fresh until the interval is over", func(t *testing.T) {
+	bubble(t, "nothing is due before the interval is over", func(t *testing.T) {
 		w := newWorld(t, 5, 3)
 		w.want(w.run(0), refresh.Result{Listed: true, Due: 5, Refreshed: 5}, "")
 		w.server.ResetObserved()
@@ -144,7 +141,7 @@ func TestRun(t *testing.T) {
 		result := w.run(0)
 		w.want(result, refresh.Result{}, "")
 		if result.Changed() || len(w.server.Calls()) != 0 {
-			t.Errorf("calls %v although all is fresh", w.server.Calls())
+			t.Errorf("calls %v although nothing is due", w.server.Calls())
 		}
 		w.put("repo-1", "new")
 		time.Sleep(time.Millisecond)
@@ -169,7 +166,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("repositories (-want +got):\n%s", diff)
 		}
 	})
-	bubble(t, "one that is denied keeps its records and is due after an interval", func(t *testing.T) {
+	bubble(t, "a denied repository keeps its records and is due after an interval", func(t *testing.T) {
 		w := newWorld(t, 3, 2)
 		w.run(0)
 		policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},
@@ -194,7 +191,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("tags %v after the permission was given", w.tags("repo-1"))
 		}
 	})
-	bubble(t, "one that fails is retried by the next run, after the others", func(t *testing.T) {
+	bubble(t, "a failed repository is retried by the next run, after the others", func(t *testing.T) {
 		w := newWorld(t, 3, 1)
 		w.server.Fail(ecrtest.Match{RepositoryName: "repo-0"}, 8, ecrtest.FaultServer)
 		w.want(w.run(0), refresh.Result{Listed: true, Due: 3, Refreshed: 2, Failed: 1}, "repository repo-0: ")
@@ -211,7 +208,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("order (-want +got):\n%s", diff)
 		}
 	})
-	bubble(t, "a list of repositories that fails leaves the images to be refreshed", func(t *testing.T) {
+	bubble(t, "images are refreshed even if listing the repositories fails", func(t *testing.T) {
 		w := newWorld(t, 2, 1)
 		w.run(0)
 		w.put("repo-1", "new")
@@ -250,10 +247,10 @@ func (w *world) source() refresh.Source {
 
 func TestBudget(t *testing.T) {
 	t.Parallel()
-	bubble(t, "covered over several runs", func(t *testing.T) {
+	bubble(t, "all repositories are read over several runs", func(t *testing.T) {
 		w := newWorld(t, 20, 1)
 		w.server.SetLatency("DescribeImages", time.Second, 0)
-		// Four at once, a second each, for two and a half seconds.
+		// Four at once, one second each, for 2.5 seconds.
 		left := 20
 		for run := range 3 {
 			result := w.run(2500 * time.Millisecond)
@@ -262,21 +259,21 @@ func TestBudget(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		if !w.known.OldestRead().Time().After(time.Now().Add(-interval)) {
-			t.Error("not everything was read in the end")
+			t.Error("not everything was read")
 		}
-		// Each was requested once, and a few again that the end of a run interrupted.
+		// Those that the end of a run interrupted are requested again.
 		if n := w.server.Calls()["DescribeImages"]; n < 20 || n > 28 {
 			t.Errorf("%d calls", n)
 		}
 	})
-	bubble(t, "the next run continues the listing of a repository too large for one", func(t *testing.T) {
+	bubble(t, "the next run continues the listing of a large repository", func(t *testing.T) {
 		w := newWorld(t, 1, 0)
 		for i := range 50 {
 			w.put("repo-0", fmt.Sprint("v", i))
 		}
 		w.server.SetPageLimit("DescribeImages", 10)
 		w.server.SetLatency("DescribeImages", time.Second, 0)
-		begun := time.Now()
+		started := time.Now()
 		w.want(w.run(2500*time.Millisecond), refresh.Result{Listed: true, Due: 1, Left: 1}, "")
 		time.Sleep(time.Minute)
 		w.want(w.run(2500*time.Millisecond), refresh.Result{Due: 1, Left: 1}, "")
@@ -286,8 +283,8 @@ func TestBudget(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.want(w.run(2500*time.Millisecond), refresh.Result{Due: 1, Refreshed: 1}, "")
 		repository := w.known.Find("repo-0")
-		if len(repository.Images) != 50 || repository.ImagesReadAt != inventory.TimeOf(begun) {
-			t.Errorf("%d images as of %v, want 50 as of %v", len(repository.Images), repository.ImagesReadAt.Time(), begun)
+		if len(repository.Images) != 50 || repository.ImagesReadAt != inventory.TimeOf(started) {
+			t.Errorf("%d images as of %v, want 50 as of %v", len(repository.Images), repository.ImagesReadAt.Time(), started)
 		}
 	})
 	bubble(t, "a token that is no longer valid restarts the listing", func(t *testing.T) {
@@ -323,8 +320,7 @@ func TestBudget(t *testing.T) {
 	})
 }
 
-// A registry that changes between two pages is never shown in a state it was not
-// in with respect to a tag: one image has it.
+// If a tag moves while pages are read, one image has it afterwards.
 func TestTagMovesBetweenPages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -346,7 +342,7 @@ func TestTagMovesBetweenPages(t *testing.T) {
 	})
 }
 
-// The concurrency is used and not exceeded, and progress reported in order.
+// The concurrency is used and not exceeded, and progress is reported in order.
 func TestConcurrency(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,27 +15,27 @@ type ScanSource string
 
 // The settings of ScanSource.
 const (
-	// ScanAuto is ScanFindings where ECR scans the images, and ScanInspector where
-	// Inspector does.
+	// ScanAuto is ScanInspector for a registry with enhanced scanning, and ScanFindings
+	// for others.
 	ScanAuto ScanSource = "auto"
 	// ScanFindings calls DescribeImageScanFindings for each image.
 	ScanFindings ScanSource = "findings"
-	// ScanInspector reads Inspector's lists, and the findings of images whose counts
-	// these leave incomplete.
+	// ScanInspector reads Inspector's lists, and calls DescribeImageScanFindings for
+	// images whose counts are incomplete there.
 	ScanInspector ScanSource = "inspector"
-	// ScanSummary uses the summary in DescribeImages, without any call of its own.
+	// ScanSummary uses the summary in DescribeImages.
 	ScanSummary ScanSource = "summary"
-	// ScanNone shows what is in the inventory, without any call.
+	// ScanNone reads no scans; those in the inventory stay.
 	ScanNone ScanSource = "none"
 )
 
-// requests reports whether the setting needs calls of its own.
+// requests reports whether the setting needs calls beyond DescribeImages.
 func (s ScanSource) requests() bool {
 	return s == ScanAuto || s == ScanFindings || s == ScanInspector
 }
 
-// allows reports whether the setting can lead to the given source, also by fallback for
-// a missing permission.
+// allows reports whether the setting can result in the given source, including as a
+// fallback for a missing permission.
 func (s ScanSource) allows(from string) bool {
 	switch from {
 	case inventory.ScansFromFindings, inventory.ScansFromSummary:
@@ -49,8 +49,8 @@ func (s ScanSource) allows(from string) bool {
 	}
 }
 
-// setScanSource decides where scan results come from until the next list of
-// repositories.
+// setScanSource decides where scan results come from until the repositories are listed
+// again.
 func (r *Refresher) setScanSource(ctx context.Context, registry *inventory.Registry) error {
 	switch r.options.Scans.Source {
 	case ScanFindings, ScanInspector, ScanSummary:
@@ -77,8 +77,7 @@ func (r *Refresher) setScanSource(ctx context.Context, registry *inventory.Regis
 	return nil
 }
 
-// fallBack uses a source that needs fewer permissions, until setScanSource is next
-// called.
+// fallBack uses a source that needs fewer permissions until setScanSource is called again.
 func (r *Refresher) fallBack(ctx context.Context, registry *inventory.Registry, from, to string, cause error) {
 	registry.ScanSource = to
 	r.options.Logger.WarnContext(ctx, "missing permission: using scan source "+to+" instead of "+from, slog.Any("error", cause))

@@ -10,29 +10,28 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// ScanOptions configure where scan results come from, and how often. The zero value
-// requests none.
+// ScanOptions configure where scan results come from, and how often they are read. With the
+// zero value none are.
 type ScanOptions struct {
 	Source ScanSource
 	// Inspector reads the scans of an enhanced registry; nil means that findings are
 	// requested instead.
 	Inspector Inspector
-	// Basic and Enhanced are how long a final result stays fresh. ECR itself scans an
-	// image at most once in 24 hours; Inspector scans again when it learns of a new
+	// Basic and Enhanced are how long after a final result the next request is due. ECR
+	// scans an image at most once in 24 hours, Inspector whenever it learns of a
 	// vulnerability.
 	Basic, Enhanced time.Duration
 	// Newest limits the requests to the newest tagged images of each repository; 0
 	// means all.
 	Newest int
-	// PerSecond is the rate limit of the requests, from which the number that fits into
-	// a run is estimated.
+	// PerSecond is the rate limit of the requests. It bounds how many a run plans.
 	PerSecond float64
 }
 
-// ScanResult is what a run did about scan results, in numbers of images.
+// ScanResult counts the images whose scan results were due in a run.
 type ScanResult struct {
-	// Due images had no fresh result. Of these, Answered got one, Failed did not, and
-	// for Left there was no time.
+	// Of the Due images, Answered got a response and Failed an error. There was no time
+	// for Left.
 	Due      int `json:"due"`
 	Answered int `json:"answered"`
 	Failed   int `json:"failed"`
@@ -41,13 +40,13 @@ type ScanResult struct {
 	Listed bool `json:"-"`
 }
 
-// scanState is what a Refresher keeps about scan requests from run to run.
+// scanState is what a Refresher keeps about scans from run to run.
 type scanState struct {
-	// retryAt is when what failed may be requested again, by repository or
-	// repository@digest.
+	// retryAt is when the scans of a repository, or of one image as repository@digest, may
+	// be requested again after an error.
 	retryAt map[string]time.Time
-	// permitted is set by the first request that is not denied: later denials concern
-	// one repository only.
+	// permitted is set by the first request that succeeds: later denials concern single
+	// repositories.
 	permitted bool
 	lists     *inspectorLists // unfinished
 }
@@ -72,7 +71,7 @@ func (r *Refresher) refreshScans(ctx context.Context, registry *inventory.Regist
 	})
 }
 
-// eachScanned calls a function for each image whose scan is shown and asked for.
+// eachScanned calls do for each image whose scan is to be read.
 func (r *Refresher) eachScanned(registry *inventory.Registry, do func(*inventory.Repository, *inventory.Image)) {
 	var pushes []inventory.Time
 	for _, repository := range registry.Repositories {
@@ -115,57 +114,53 @@ type scanJob struct {
 func (r *Refresher) requestScans(ctx context.Context, registry *inventory.Registry, jobs []*scanJob, result *Result, failed *failures) {
 	requesting, stop := context.WithCancel(ctx)
 	defer stop()
-	done := 0
 	each(requesting, r.options.Concurrency, jobs, func(job *scanJob) {
 		job.at = time.Now()
 		job.scan, job.err = r.source.Scan(requesting, job.repository, job.digest)
-	}, func(job *scanJob) {
+	}, func(job *scanJob, n int) {
 		if requesting.Err() == nil && errors.Is(job.err, awsapi.ErrDenied) && !r.scans.permitted {
 			r.fallBack(ctx, registry, inventory.ScansFromFindings, inventory.ScansFromSummary, job.err)
 			stop()
 		}
 		failed.add(r.recordScan(requesting, registry, job, &result.Scans))
-		done++
-		r.options.Progress("scans", done, len(jobs))
+		r.options.Progress("scans", n, len(jobs))
 	})
 	result.Scans.Left = result.Scans.Due - result.Scans.Answered - result.Scans.Failed
 }
 
 // recordScan updates the registry with the response to a request.
 func (r *Refresher) recordScan(ctx context.Context, registry *inventory.Registry, job *scanJob, result *ScanResult) error {
-	switch {
-	case job.err == nil:
-	case outOfTime(ctx, job.err):
+	if job.err == nil {
+		r.scans.permitted = true
+		result.Answered++
+		repository := registry.Find(job.repository)
+		image := repository.FindImage(job.digest)
+		registry.SetScan(repository, image, withResponse(image.Scan, job.scan, inventory.TimeOf(job.at)))
 		return nil
+	}
+	if outOfTime(ctx, job.err) {
+		return nil
+	}
+	result.Failed++
+	switch {
 	case errors.Is(job.err, awsapi.ErrGone):
-		result.Failed++ // the next list of repositories shows whether it is
+		// The next list of repositories shows whether it is gone.
 		r.scans.retryAt[job.repository] = job.at.Add(failedRetry)
 		return nil
 	case errors.Is(job.err, awsapi.ErrDenied):
-		if result.Failed++; r.scans.retryAt[job.repository].IsZero() {
-			r.scans.retryAt[job.repository] = job.at.Add(r.scanInterval(registry))
-			return job.err
+		if !r.scans.retryAt[job.repository].IsZero() {
+			return nil // one error for each repository
 		}
-		return nil
+		r.scans.retryAt[job.repository] = job.at.Add(r.scanInterval(registry))
+		return job.err
 	default:
-		result.Failed++
 		r.scans.retryAt[job.repository+"@"+job.digest.String()] = job.at.Add(failedRetry)
 		return job.err
 	}
-	r.scans.permitted = true
-	result.Answered++
-	repository := registry.Find(job.repository)
-	if repository == nil {
-		return nil
-	}
-	if image := repository.FindImage(job.digest); image != nil {
-		registry.SetScan(repository, image, withResponse(image.Scan, job.scan, inventory.TimeOf(job.at)))
-	}
-	return nil
 }
 
-// withResponse returns the scan after a response that was requested at a moment. While a
-// scan is in progress, that is the previous result.
+// withResponse returns an image's scan after a response to a request at that time. While a
+// scan is in progress, the counts are those of the previous one.
 func withResponse(known, response *inventory.Scan, at inventory.Time) *inventory.Scan {
 	next := *response
 	next.AskedAt, next.Partial = at, false

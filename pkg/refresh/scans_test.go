@@ -27,7 +27,7 @@ const (
 	aggregations = "ListFindingAggregations"
 )
 
-// scanning makes the world's refresher read scans, ten a second.
+// scanning makes the refresher read scans, ten a second.
 func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.ScanOptions)) {
 	config := aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
@@ -58,7 +58,7 @@ func (w *world) scan(repository, tag string, states ...ecrtest.ScanState) {
 	w.check(w.registry.SetScan(repository, ecrtest.Digest(repository+tag), ecrtest.Scan{States: states}))
 }
 
-// done is a state of a scan with counts, made of words and numbers in turn.
+// done is a completed scan; counts alternates severities and numbers.
 func done(at time.Time, counts ...any) ecrtest.ScanState {
 	state := ecrtest.ScanState{At: at, CompletedAt: at, Counts: map[string]int32{}}
 	for i := 0; i < len(counts); i += 2 {
@@ -67,7 +67,8 @@ func done(at time.Time, counts ...any) ecrtest.ScanState {
 	return state
 }
 
-// knownScan is an image's known scan as text: status and counts, … if not final.
+// knownScan is an image's scan in the inventory as text: status and counts, and … if it is
+// not final.
 func (w *world) knownScan(repository, tag string) string {
 	w.Helper()
 	digest, err := inventory.ParseDigest(ecrtest.Digest(repository + tag))
@@ -96,7 +97,7 @@ func (w *world) wantScan(repository, tag, want string) {
 	}
 }
 
-// calls returns the calls of an operation since the last use of calls.
+// calls returns the number of calls of an operation since the last call of calls.
 func (w *world) calls(operation string) int {
 	n := w.server.Calls()[operation]
 	w.server.ResetObserved()
@@ -131,7 +132,7 @@ func TestBasicScans(t *testing.T) {
 			w.run(time.Minute)
 		}
 		if n := w.calls(findings); n != 0 {
-			t.Errorf("%d calls within a day of a final answer", n)
+			t.Errorf("%d calls within a day of a final result", n)
 		}
 		w.check(w.registry.Rescan("repo-0", ecrtest.Digest("repo-0v0"), done(time.Now(), "HIGH", 3)))
 		time.Sleep(interval)
@@ -147,7 +148,7 @@ func TestBasicScans(t *testing.T) {
 		w.scan("repo-0", "v0",
 			done(now.Add(-time.Hour), "LOW", 1),
 			ecrtest.ScanState{At: now.Add(25 * time.Hour), Status: "IN_PROGRESS"},
-			ecrtest.ScanState{At: now.Add(25*time.Hour + 5*time.Minute), Status: "COMPLETE"}, // the counts are not there yet
+			ecrtest.ScanState{At: now.Add(25*time.Hour + 5*time.Minute), Status: "COMPLETE"}, // without counts yet
 			done(now.Add(25*time.Hour+6*time.Minute), "HIGH", 2))
 		w.scanning(refresh.ScanFindings)
 		w.run(0)
@@ -221,7 +222,7 @@ func TestBasicScans(t *testing.T) {
 		w.scanning(refresh.ScanFindings)
 		w.run(0)
 		if n := w.calls(findings); n != 2 {
-			t.Errorf("%d calls, want one a repository, whatever the number of tags", n)
+			t.Errorf("%d calls, want one for each repository, not for each tag", n)
 		}
 	})
 	bubble(t, "the newest N of each repository, tagged and active", func(t *testing.T) {
@@ -241,12 +242,12 @@ func TestBasicScans(t *testing.T) {
 		w.wantScan("repo-0", "v9", inventory.ScanNotFound)
 		w.wantScan("repo-0", "v6", "unknown")
 	})
-	bubble(t, "more than fits into a run: all are read after the predictable number of runs", func(t *testing.T) {
+	bubble(t, "more than fits into a run: all are read in as many runs as the rate limit needs", func(t *testing.T) {
 		w := newWorld(t, 10, 200)
 		w.scanning(refresh.ScanFindings)
 		const budget = 30 * time.Second
-		// Listing has half the time at most, and takes next to none; the rest makes
-		// ten calls a second and a second's worth at once.
+		// Listing takes almost no time. The rest makes ten calls a second, and a second's
+		// worth at once.
 		runs := 0
 		for w.known.ListedAt.IsZero() || w.known.ScansPending > 0 {
 			result := w.run(budget)
@@ -261,7 +262,7 @@ func TestBasicScans(t *testing.T) {
 		if want := 7; runs != want { // 2000 ÷ (30 s × 10 + 10)
 			t.Errorf("%d runs, want %d", runs, want)
 		}
-		// The end of a run may cut a call off.
+		// The end of a run can interrupt a call.
 		if n := w.calls(findings); n < 2000 || n > 2000+runs {
 			t.Errorf("%d calls for 2000 images", n)
 		}
@@ -271,8 +272,8 @@ func TestBasicScans(t *testing.T) {
 		w.server.SetLatency("DescribeImages", 2*time.Second, 0)
 		w.scanning(refresh.ScanFindings)
 		result := w.run(20 * time.Second)
-		// Ten seconds of listings by four workers, two seconds each; then all that is
-		// known by then is requested.
+		// Ten seconds of listings, two seconds each, by four workers; then the scans of the
+		// images listed are requested.
 		if result.Left == 0 || result.Refreshed < 12 || result.Refreshed > 20 || result.Scans.Answered != 5*result.Refreshed {
 			t.Errorf("%+v", result)
 		}
@@ -286,7 +287,7 @@ func TestScanFaults(t *testing.T) {
 		w.check(err)
 		w.server.SetPolicy(p)
 	}
-	bubble(t, "findings are denied: the summary, and a warning", func(t *testing.T) {
+	bubble(t, "findings are denied: the summary is used, with a warning", func(t *testing.T) {
 		w := newWorld(t, 3, 5)
 		policy(w, `"Action":"ecr:DescribeImageScanFindings","Resource":"*"`)
 		w.scanning(refresh.ScanAuto)
@@ -300,7 +301,7 @@ func TestScanFaults(t *testing.T) {
 		if n := strings.Count(w.log.String(), "missing permission: using scan source summary instead of findings"); n != 3 {
 			t.Errorf("%d warnings, want one each time the source is decided:\n%s", n, &w.log)
 		}
-		// Each refresh tries, with about as many calls as the concurrency.
+		// Each refresh tries again, with about as many calls as the concurrency.
 		if n := w.calls(findings); n > 3*2*4 {
 			t.Errorf("%d calls", n)
 		}
@@ -388,7 +389,7 @@ func TestScanFaults(t *testing.T) {
 
 func TestEnhancedScans(t *testing.T) {
 	t.Parallel()
-	bubble(t, "in bulk, completed where the split is missing", func(t *testing.T) {
+	bubble(t, "Inspector's lists, and findings where counts are missing in them", func(t *testing.T) {
 		w := newWorld(t, 4, 150)
 		w.enhanced()
 		before := time.Now().Add(-time.Hour)
@@ -428,7 +429,7 @@ func TestEnhancedScans(t *testing.T) {
 		w.wantScan("repo-1", "v3", "ACTIVE CRITICAL=1 LOW=7")
 		w.wantScan("repo-1", "v20", "ACTIVE MEDIUM=2")
 	})
-	bubble(t, "clean, never scanned, pending, new since the lists", func(t *testing.T) {
+	bubble(t, "without findings, never scanned, pending, pushed after the lists were read", func(t *testing.T) {
 		w := newWorld(t, 1, 3)
 		w.enhanced()
 		now := time.Now()

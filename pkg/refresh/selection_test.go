@@ -14,8 +14,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 )
 
-// exclude makes the world's refresher exclude repositories, as one of a new execution
-// environment.
+// exclude makes a new refresher, which excludes repositories.
 func (w *world) exclude(names ...string) {
 	w.selects(inventory.Shape{Repositories: inventory.Filter{Exclude: strings.Join(names, "|")}})
 	w.restart()
@@ -27,8 +26,8 @@ func (w *world) selects(shape inventory.Shape) {
 	w.check(err)
 }
 
-// asked are the repositories whose images were listed since it was last asked.
-func (w *world) asked() []string {
+// listed are the repositories whose images were listed since the last call of listed.
+func (w *world) listed() []string {
 	var names []string
 	for _, request := range w.server.Requests() {
 		if request.Operation == "DescribeImages" {
@@ -40,20 +39,20 @@ func (w *world) asked() []string {
 	return names
 }
 
-func (w *world) wantAsked(want ...string) {
+func (w *world) wantListed(want ...string) {
 	w.Helper()
-	if got := w.asked(); !slices.Equal(got, want) {
+	if got := w.listed(); !slices.Equal(got, want) {
 		w.Errorf("listed the images of %v, want %v", got, want)
 	}
 }
 
 func TestIncludes(t *testing.T) {
 	t.Parallel()
-	bubble(t, "what is excluded is not listed, not due and not old", func(t *testing.T) {
+	bubble(t, "an excluded repository is not listed, and its age does not count", func(t *testing.T) {
 		w := newWorld(t, 3, 2)
 		w.exclude("repo-1")
 		w.want(w.run(0), refresh.Result{Listed: true, Due: 2, Refreshed: 2, Selected: true}, "")
-		w.wantAsked("repo-0", "repo-2")
+		w.wantListed("repo-0", "repo-2")
 		if repository := w.known.Find("repo-1"); !repository.Excluded || !repository.ImagesReadAt.IsZero() {
 			t.Errorf("excluded: %+v", repository)
 		}
@@ -67,7 +66,7 @@ func TestIncludes(t *testing.T) {
 			t.Error("changed")
 		}
 	})
-	bubble(t, "what is included again is due at once, until it was listed", func(t *testing.T) {
+	bubble(t, "a repository that is included again is due at once", func(t *testing.T) {
 		w := newWorld(t, 3, 1)
 		w.run(0)
 		time.Sleep(time.Minute)
@@ -75,7 +74,7 @@ func TestIncludes(t *testing.T) {
 		result := w.run(0)
 		w.want(result, refresh.Result{Selected: true}, "")
 		if !result.Changed() {
-			t.Error("not worth saving")
+			t.Error("the change would not be saved")
 		}
 		w.server.ResetObserved()
 		w.put("repo-1", "new")
@@ -90,14 +89,14 @@ func TestIncludes(t *testing.T) {
 		w.server.ResetObserved()
 		time.Sleep(time.Minute)
 		w.want(w.run(0), refresh.Result{Due: 1, Refreshed: 1}, "")
-		w.wantAsked("repo-1")
+		w.wantListed("repo-1")
 		if diff := cmp.Diff([]string{"new", "v0"}, w.tags("repo-1")); diff != "" {
 			t.Errorf("tags (-want +got):\n%s", diff)
 		}
 		time.Sleep(time.Minute)
 		w.want(w.run(0), refresh.Result{}, "")
 	})
-	bubble(t, "also if the first run is for events of others", func(t *testing.T) {
+	bubble(t, "also if the first run is for events about others", func(t *testing.T) {
 		w := newWorld(t, 2, 1)
 		w.run(0)
 		time.Sleep(time.Minute)
@@ -107,10 +106,10 @@ func TestIncludes(t *testing.T) {
 		w.exclude()
 		w.server.ResetObserved()
 		w.apply(changed("repo-0"))
-		w.wantAsked("repo-0")
+		w.wantListed("repo-0")
 		time.Sleep(time.Minute)
 		w.run(0)
-		w.wantAsked("repo-1")
+		w.wantListed("repo-1")
 	})
 }
 
@@ -147,7 +146,7 @@ func TestApplyExcluded(t *testing.T) {
 	})
 }
 
-// The scans of what is selected are read, in the run that selects it.
+// The scans of selected images are read in the run that selects them.
 func TestScansOfExcluded(t *testing.T) {
 	t.Parallel()
 	bubble(t, "one by one", func(t *testing.T) {
@@ -168,7 +167,7 @@ func TestScansOfExcluded(t *testing.T) {
 		if w.known.ScansPending != 0 {
 			t.Errorf("%d pending", w.known.ScansPending)
 		}
-		// A newer one takes the place of the older of the two.
+		// A newer image replaces the older of the two.
 		time.Sleep(interval)
 		w.put("repo-0", "v3")
 		if result = w.run(0); result.Scans.Due != 1 || w.calls(findings) != 1 {
@@ -176,7 +175,7 @@ func TestScansOfExcluded(t *testing.T) {
 		}
 		w.wantScan("repo-0", "v3", inventory.ScanNotFound)
 	})
-	bubble(t, "nor of what was listed before it was excluded", func(t *testing.T) {
+	bubble(t, "not of images that were listed before they were excluded", func(t *testing.T) {
 		w := newWorld(t, 2, 1)
 		w.run(0)
 		w.exclude("repo-1")

@@ -12,17 +12,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 )
 
 // maxFile bounds a file, in bytes: a bundle of all public authorities has 220 KB.
 const maxFile = 1 << 20
 
-// Permission is an IAM action and the ARN it is needed on, with NAME for the name.
-type Permission struct{ Action, Resource string }
-
 // Permissions are the IAM actions for secrets in AWS. Each is declared beside its call.
 // A secret encrypted with a customer managed KMS key needs kms:Decrypt on that key too.
-var Permissions = []Permission{getSecretValue, getParameter}
+var Permissions = []awsapi.Permission{getSecretValue, getParameter}
 
 // Resolver makes Secrets. It is safe for concurrent use.
 type Resolver struct {
@@ -78,7 +77,7 @@ func (r *Resolver) read(ctx context.Context, from reference) (string, error) {
 	return readFile(from.name)
 }
 
-var getSecretValue = Permission{"secretsmanager:GetSecretValue", "arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-??????"}
+var getSecretValue = awsapi.Permission{Action: "secretsmanager:GetSecretValue", Resource: "arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-??????"}
 
 func readSecretValue(ctx context.Context, client *secretsmanager.Client, id string) (string, error) {
 	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id})
@@ -91,7 +90,7 @@ func readSecretValue(ctx context.Context, client *secretsmanager.Client, id stri
 	return *out.SecretString, nil
 }
 
-var getParameter = Permission{"ssm:GetParameter", "arn:aws:ssm:REGION:ACCOUNT:parameter/NAME"}
+var getParameter = awsapi.Permission{Action: "ssm:GetParameter", Resource: "arn:aws:ssm:REGION:ACCOUNT:parameter/NAME"}
 
 func readParameter(ctx context.Context, client *ssm.Client, name string) (string, error) {
 	out, err := client.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})

@@ -13,7 +13,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
-// large makes an inventory of n tagged images, 100 a repository, each with a scan.
+// large makes an inventory of n tagged images with a scan, 100 in each repository.
 func large(n int) *inventory.Registry {
 	rng := rand.New(rand.NewPCG(1, 2))
 	registry := &inventory.Registry{ID: "123456789012", ListedAt: 1}
@@ -39,9 +39,9 @@ func large(n int) *inventory.Registry {
 	return registry
 }
 
-// BenchmarkS3 saves and loads an inventory of scanned images through Moto on this
-// machine: what the network adds is the stored size. alloc-B/image is all that is
-// allocated on the way; saving has no second copy in it.
+// BenchmarkS3 saves and loads an inventory of scanned images with Moto on this machine.
+// alloc-B/image is the number of bytes allocated for each image; stored-MB is what is
+// transferred.
 func BenchmarkS3(b *testing.B) {
 	for _, images := range []int{100_000, 1_000_000} {
 		if images > 100_000 && testing.Short() {

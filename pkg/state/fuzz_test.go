@@ -17,9 +17,9 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
-// FuzzS3Answers: whatever answers in the place of S3, loading and saving end with a
-// result or an error, and nothing counts as saved that was not taken.
-func FuzzS3Answers(f *testing.F) {
+// FuzzS3Responses: with any response, loading and saving return a result or an error, and
+// only a save with a successful response succeeds.
+func FuzzS3Responses(f *testing.F) {
 	xml := func(code string) string {
 		return `<?xml version="1.0" encoding="UTF-8"?><Error><Code>` + code + `</Code><Message>planted</Message><RequestId>1</RequestId></Error>`
 	}
@@ -40,7 +40,7 @@ func FuzzS3Answers(f *testing.F) {
 		{404, ``, `<Error><Code>`},
 		{409, ``, xml("ConditionalRequestConflict")},
 		{412, ``, xml("PreconditionFailed")},
-		{500, ``, `{"message":"a gateway's words"}`},
+		{500, ``, `{"message":"from a gateway"}`},
 		{503, ``, xml("SlowDown")},
 		{503, ``, "\xff\x00<"},
 	} {
@@ -48,12 +48,12 @@ func FuzzS3Answers(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, etag string, body []byte) {
 		if status < 200 || status > 599 {
-			t.Skip("no answer of S3")
+			t.Skip("not a status that S3 responds with")
 		}
-		synctest.Test(t, func(t *testing.T) { // the retries take their time
+		synctest.Test(t, func(t *testing.T) { // retries wait
 			const secret = "planted-secret-key"
 			client := &http.Client{
-				Transport: answered(func(req *http.Request) (*http.Response, error) {
+				Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
 					if req.Body != nil {
 						_, _ = io.Copy(io.Discard, req.Body)
 						_ = req.Body.Close()
@@ -75,33 +75,33 @@ func FuzzS3Answers(f *testing.F) {
 			}, "bucket", "state", nil)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			said := etag + string(body)
+			response := etag + string(body)
 
 			loaded, err := s.Load(ctx)
-			none := status == http.StatusNotModified || strings.Contains(said, "NoSuchKey")
+			none := status == http.StatusNotModified || strings.Contains(response, "NoSuchKey")
 			if err == nil && status/100 != 2 && !none {
 				t.Errorf("loaded from %d %q", status, body)
 			}
 			if loaded != nil && status/100 != 2 {
 				t.Errorf("loaded %+v from %d %q", loaded, status, body)
 			}
-			checkNoSecret(t, err, said, secret)
+			checkNoSecret(t, err, response, secret)
 			err = s.Save(ctx, &inventory.Registry{ID: "123456789012"})
 			if err == nil && status/100 != 2 {
 				t.Errorf("saved by %d %q", status, body)
 			}
-			checkNoSecret(t, err, said, secret)
+			checkNoSecret(t, err, response, secret)
 		})
 	})
 }
 
-func checkNoSecret(t *testing.T, err error, said, secret string) {
+func checkNoSecret(t *testing.T, err error, response, secret string) {
 	t.Helper()
-	if err != nil && !strings.Contains(said, secret) && strings.Contains(err.Error(), secret) {
+	if err != nil && !strings.Contains(response, secret) && strings.Contains(err.Error(), secret) {
 		t.Errorf("shows the secret key: %v", err)
 	}
 }
 
-type answered func(*http.Request) (*http.Response, error)
+type roundTripper func(*http.Request) (*http.Response, error)
 
-func (a answered) RoundTrip(req *http.Request) (*http.Response, error) { return a(req) }
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

@@ -16,8 +16,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
-// Whatever stands in the way: the error names the object, and what is in memory is
-// there to go on with.
+// Every error names the object, and the copy in memory stays usable.
 func TestS3Faults(t *testing.T) {
 	t.Parallel()
 	b := newBucket(t)
@@ -37,27 +36,27 @@ func TestS3Faults(t *testing.T) {
 		name     string
 		endpoint string
 		bucket   string
-		answer   func(http.ResponseWriter, *http.Request) bool
+		respond  func(http.ResponseWriter, *http.Request) bool
 		patience time.Duration
 		load     string
 		save     string
 	}{
 		{name: "missing bucket", bucket: "no-such-bucket", load: "NoSuchBucket", save: "NoSuchBucket"},
-		{name: "denied", answer: always(http.StatusForbidden, "AccessDenied"), load: "where s3:ListBucket is not permitted", save: "AccessDenied"},
+		{name: "denied", respond: always(http.StatusForbidden, "AccessDenied"), load: "needs s3:GetObject and s3:ListBucket", save: "needs s3:PutObject"},
 		{name: "closed port", endpoint: closed, patience: 300 * time.Millisecond, load: "connection refused", save: "connection refused"},
-		{name: "overload", answer: always(http.StatusServiceUnavailable, "SlowDown"), patience: 300 * time.Millisecond, load: "SlowDown", save: "SlowDown"},
-		{name: "no answer", answer: func(_ http.ResponseWriter, r *http.Request) bool {
-			_, _ = io.Copy(io.Discard, r.Body) // only then the server sees the client go
+		{name: "overload", respond: always(http.StatusServiceUnavailable, "SlowDown"), patience: 300 * time.Millisecond, load: "SlowDown", save: "SlowDown"},
+		{name: "no response", respond: func(_ http.ResponseWriter, r *http.Request) bool {
+			_, _ = io.Copy(io.Discard, r.Body) // the server notices only then that the client is gone
 			<-r.Context().Done()
 			return true
 		}, patience: 300 * time.Millisecond, load: "deadline exceeded", save: "deadline exceeded"},
-		{name: "always another version", answer: func(w http.ResponseWriter, r *http.Request) bool {
+		{name: "always another version", respond: func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPut {
 				refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
 			}
 			return r.Method == http.MethodPut
 		}, patience: 300 * time.Millisecond, save: "PreconditionFailed"},
-		{name: "answers that break off", answer: func(w http.ResponseWriter, r *http.Request) bool {
+		{name: "downloads that break off", respond: func(w http.ResponseWriter, r *http.Request) bool {
 			w.Header().Set("Content-Length", "1000")
 			w.Header().Set("ETag", `"x"`)
 			_, _ = io.WriteString(w, "\x1f\x8b\x08")
@@ -69,7 +68,7 @@ func TestS3Faults(t *testing.T) {
 			if err := b.remove(t.Context(), key); err != nil {
 				t.Fatal(err)
 			}
-			b.intercept(c.answer)
+			b.intercept(c.respond)
 			defer b.intercept(nil)
 			endpoint, name := b.url, b.name
 			if c.endpoint != "" {
@@ -97,23 +96,23 @@ func TestS3Faults(t *testing.T) {
 			check("loading", within(func(ctx context.Context) error {
 				got, err := store.Load(ctx)
 				if got != nil {
-					t.Errorf("before anything is known: %v", got)
+					t.Errorf("nothing stored or in memory, but got %v", got)
 				}
 				return err
 			}), c.load)
 			if c.save == "" {
 				return
 			}
-			want := knows("app")
+			want := with("app")
 			check("saving", within(func(ctx context.Context) error { return store.Save(ctx, want) }), c.save)
 			_ = within(func(ctx context.Context) error {
 				got, err := store.Load(ctx)
 				if got != want {
-					t.Errorf("what could not be saved is not in memory: %v", got)
+					t.Errorf("Load after a failed save returns %v, want the copy in memory", got)
 				}
 				return err
 			})
-			// As soon as it can be, it is stored.
+			// The next save succeeds.
 			if c.endpoint == "" && c.bucket == "" {
 				b.intercept(nil)
 				if err := store.Save(t.Context(), want); err != nil {
@@ -127,41 +126,41 @@ func TestS3Faults(t *testing.T) {
 	}
 }
 
-// A fault that passes is waited out.
+// Faults that pass are retried.
 func TestS3PassingFaults(t *testing.T) {
 	t.Parallel()
 	b := newBucket(t)
-	if err := b.store(nil).Save(t.Context(), knows("base")); err != nil {
+	if err := b.store(io.Discard).Save(t.Context(), with("base")); err != nil {
 		t.Fatal(err)
 	}
-	once := func(method string, answer func(http.ResponseWriter)) func(http.ResponseWriter, *http.Request) bool {
+	once := func(method string, respond func(http.ResponseWriter)) func(http.ResponseWriter, *http.Request) bool {
 		done := false
 		return func(w http.ResponseWriter, r *http.Request) bool {
 			if done || r.Method != method {
 				return false
 			}
 			done = true
-			answer(w)
+			respond(w)
 			return true
 		}
 	}
 	for _, c := range []struct {
 		name, method string
-		answer       func(http.ResponseWriter)
+		respond      func(http.ResponseWriter)
 		want         []string
 	}{
 		{"load: 500", http.MethodGet, func(w http.ResponseWriter) { refuse(w, http.StatusInternalServerError, "InternalError") }, []string{"GET", "GET", "PUT"}},
-		{"load: broken off", http.MethodGet, func(w http.ResponseWriter) {
+		{"load: download breaks off", http.MethodGet, func(w http.ResponseWriter) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, "\x1f\x8b\x08")
 			_ = http.NewResponseController(w).Flush() // the test fails if it does not
 			panic(http.ErrAbortHandler)
 		}, []string{"GET", "GET", "PUT"}},
 		{"save: 503", http.MethodPut, func(w http.ResponseWriter) { refuse(w, http.StatusServiceUnavailable, "SlowDown") }, []string{"GET", "PUT", "PUT"}},
-		{"save: a write under way", http.MethodPut, func(w http.ResponseWriter) { refuse(w, http.StatusConflict, "ConditionalRequestConflict") }, []string{"GET", "PUT", "GET", "PUT"}},
+		{"save: another write in progress", http.MethodPut, func(w http.ResponseWriter) { refuse(w, http.StatusConflict, "ConditionalRequestConflict") }, []string{"GET", "PUT", "GET", "PUT"}},
 	} {
-		b.intercept(once(c.method, c.answer))
-		store := b.store(nil)
+		b.intercept(once(c.method, c.respond))
+		store := b.store(io.Discard)
 		registry, err := store.Load(t.Context())
 		if err != nil || registry == nil {
 			t.Errorf("%s: Load returns %v, %v", c.name, registry, err)
@@ -172,7 +171,7 @@ func TestS3PassingFaults(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		var methods []string
-		for _, request := range b.took() {
+		for _, request := range b.takeRequests() {
 			methods = append(methods, strings.Fields(request)[0])
 		}
 		if diff := cmp.Diff(c.want, methods); diff != "" {
@@ -185,8 +184,8 @@ func TestS3PassingFaults(t *testing.T) {
 	}
 }
 
-// A write whose answer is lost is found to be our own when it is made again.
-func TestS3AnswerLost(t *testing.T) {
+// A write whose response is lost is retried, and then conflicts with itself.
+func TestS3ResponseLost(t *testing.T) {
 	t.Parallel()
 	b := newBucket(t)
 	lost := false
@@ -198,7 +197,7 @@ func TestS3AnswerLost(t *testing.T) {
 		b.proxy.ServeHTTP(discard{http.Header{}}, r)
 		panic(http.ErrAbortHandler)
 	})
-	if err := b.store(nil).Save(t.Context(), knows("app")); err != nil || !lost {
+	if err := b.store(io.Discard).Save(t.Context(), with("app")); err != nil || !lost {
 		t.Errorf("error %v, lost %v", err, lost)
 	}
 	if diff := cmp.Diff([]string{"app"}, b.stored(t)); diff != "" {

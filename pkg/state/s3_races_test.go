@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"sync"
@@ -14,28 +15,28 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
-// At every step of a save another environment saves, or somebody deletes the object:
-// nothing that either knows is lost.
+// Before each request of a save, another environment saves or the object is deleted. No
+// record of either environment is lost.
 func TestS3Races(t *testing.T) {
 	t.Parallel()
 	b := newBucket(t)
-	for _, begin := range []string{"no object", "an object both know", "an object neither knows"} {
+	for _, begin := range []string{"no object", "an object both loaded", "an object neither loaded"} {
 		for _, meanwhile := range []string{"save", "delete", "delete and save"} {
 			for step := range 4 {
 				name := fmt.Sprintf("%s, %s before request %d", begin, meanwhile, step+1)
 				if err := b.remove(t.Context(), key); err != nil {
 					t.Fatal(err)
 				}
-				ours, theirs := b.store(nil), b.store(nil)
+				ours, theirs := b.store(io.Discard), b.store(io.Discard)
 				if begin != "no object" {
-					if err := b.store(nil).Save(t.Context(), knows("base")); err != nil {
+					if err := b.store(io.Discard).Save(t.Context(), with("base")); err != nil {
 						t.Fatal(err)
 					}
 				}
-				known := func() *inventory.Registry { return knows() }
-				if begin == "an object both know" {
-					known = func() *inventory.Registry { return knows("base") }
-					for _, store := range []*state.S3{ours, theirs} {
+				known := func() *inventory.Registry { return with() }
+				if begin == "an object both loaded" {
+					known = func() *inventory.Registry { return with("base") }
+					for _, store := range []*state.Store{ours, theirs} {
 						if _, err := store.Load(t.Context()); err != nil {
 							t.Fatal(err)
 						}
@@ -72,9 +73,9 @@ func TestS3Races(t *testing.T) {
 				if happened && meanwhile != "delete" {
 					want = append(want, "theirs")
 				}
-				// What was deleted before anybody read it is nobody's knowledge.
+				// What was deleted before any environment loaded it is lost.
 				deleted := happened && meanwhile != "save"
-				if begin == "an object both know" || begin == "an object neither knows" && !deleted {
+				if begin == "an object both loaded" || begin == "an object neither loaded" && !deleted {
 					want = append(want, "base")
 				}
 				got := b.stored(t)
@@ -84,14 +85,14 @@ func TestS3Races(t *testing.T) {
 					}
 				}
 				if diff := cmp.Diff(got, names(registry)); diff != "" {
-					t.Errorf("%s: what was saved is not what is in memory (-stored +memory):\n%s", name, diff)
+					t.Errorf("%s: the copy in memory differs from what was stored (-stored +memory):\n%s", name, diff)
 				}
 			}
 		}
 	}
 }
 
-// Many environments save at once, each several times: all they know survives.
+// Many environments save at once, several times each. No record is lost.
 func TestS3Crowd(t *testing.T) {
 	t.Parallel()
 	b := newBucket(t)
@@ -103,8 +104,8 @@ func TestS3Crowd(t *testing.T) {
 			want = append(want, fmt.Sprintf("repo-%d-%d", e, round))
 		}
 		wait.Go(func() {
-			store := b.store(nil)
-			registry := knows()
+			store := b.store(io.Discard)
+			registry := with()
 			for round := range rounds {
 				registry.SetRepository(&inventory.Repository{Name: fmt.Sprintf("repo-%d-%d", e, round), CreatedAt: 1, ImagesReadAt: 2})
 				if err := store.Save(t.Context(), registry); err != nil {

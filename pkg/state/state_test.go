@@ -2,47 +2,140 @@ package state_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
-func registry(id string) *inventory.Registry {
-	return &inventory.Registry{ID: id, ListedAt: 1, Repositories: []*inventory.Repository{{
-		Name: "app", Images: []inventory.Image{{Tags: []string{"v1"}}},
-	}}}
+// with makes an inventory of repositories, each with one image.
+func with(names ...string) *inventory.Registry {
+	r := &inventory.Registry{ID: "123456789012", ListedAt: 1}
+	for _, name := range names {
+		r.SetRepository(&inventory.Repository{Name: name, CreatedAt: 1, ImagesReadAt: 2, Images: []inventory.Image{{Tags: []string{"v1"}}}})
+	}
+	return r
 }
 
-func load(t *testing.T, file *state.File) *inventory.Registry {
+func names(r *inventory.Registry) []string {
+	list := []string{}
+	if r != nil {
+		for _, repository := range r.Repositories {
+			list = append(list, repository.Name)
+		}
+	}
+	return list
+}
+
+// place is where a Store keeps its state.
+type place struct {
+	open func(log io.Writer) *state.Store
+	url  string
+	// put, get and remove change the file or object directly, or the one set aside.
+	put    func(t *testing.T, suffix string, content []byte)
+	get    func(t *testing.T, suffix string) []byte
+	remove func(t *testing.T)
+}
+
+// stored returns the repositories that a cold start finds.
+func (p place) stored(t *testing.T) []string {
 	t.Helper()
-	got, err := file.Load(t.Context())
+	return names(load(t, p.open(io.Discard)))
+}
+
+func load(t *testing.T, store *state.Store) *inventory.Registry {
+	t.Helper()
+	got, err := store.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return got
 }
 
-func save(t *testing.T, file *state.File, registry *inventory.Registry) {
+func save(t *testing.T, store *state.Store, registry *inventory.Registry) {
 	t.Helper()
-	if err := file.Save(t.Context(), registry); err != nil {
+	if err := store.Save(t.Context(), registry); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// everyPlace runs a test with a file and with an S3 object.
+func everyPlace(t *testing.T, test func(t *testing.T, p place)) {
+	t.Run("file", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "a", "folder", "state")
+		test(t, place{
+			open: func(log io.Writer) *state.Store {
+				return state.NewFile(path, slog.New(slog.NewTextHandler(log, nil)))
+			},
+			url: "file://" + path,
+			put: func(t *testing.T, suffix string, content []byte) {
+				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path+suffix, content, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			},
+			get: func(t *testing.T, suffix string) []byte {
+				content, err := os.ReadFile(path + suffix)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return content
+			},
+			remove: func(t *testing.T) {
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+			},
+		})
+		if left, err := filepath.Glob(filepath.Dir(path) + "/*.tmp"); err != nil || len(left) > 0 {
+			t.Errorf("left in the folder: %v, %v", left, err)
+		}
+	})
+	t.Run("s3", func(t *testing.T) {
+		t.Parallel()
+		b := newBucket(t)
+		test(t, place{
+			open: b.store,
+			url:  "s3://" + b.name + "/" + key,
+			put:  func(t *testing.T, suffix string, content []byte) { b.put(t, key+suffix, content) },
+			get: func(t *testing.T, suffix string) []byte {
+				name := key + suffix
+				out, err := b.client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &b.name, Key: &name})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer out.Body.Close()
+				content, err := io.ReadAll(out.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return content
+			},
+			remove: func(t *testing.T) {
+				if err := b.remove(t.Context(), key); err != nil {
+					t.Fatal(err)
+				}
+			},
+		})
+	})
 }
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	memory := &state.Memory{}
 	if got, err := memory.Load(t.Context()); got != nil || err != nil {
-		t.Errorf("before anything was saved: %v, %v", got, err)
+		t.Errorf("before the first save: %v, %v", got, err)
 	}
-	want := registry("1")
+	want := with("app")
 	if err := memory.Save(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
@@ -51,114 +144,157 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-func TestFile(t *testing.T) {
+func TestStore(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "a", "folder", "state")
-	file := state.NewFile(path, nil)
-	if got := load(t, file); got != nil {
-		t.Errorf("before anything was saved: %v", got)
-	}
-	want := registry("1")
-	save(t, file, want)
-	if got := load(t, file); got != want {
-		t.Error("an unchanged file was read again")
-	}
-	// A cold start reads what was saved.
-	if diff := cmp.Diff(want, load(t, state.NewFile(path, nil))); diff != "" {
-		t.Errorf("after a cold start (-want +got):\n%s", diff)
-	}
-	// What another process wrote is merged into what is in memory, which may have
-	// something that was not saved.
-	want.Repositories = append(want.Repositories, &inventory.Repository{Name: "unsaved", ImagesReadAt: 9})
-	other := registry("1")
-	other.ListedAt, other.Repositories[0].ImagesReadAt, other.Repositories[0].Images[0].Tags[0] = 2, 2, "v2"
-	save(t, state.NewFile(path, nil), other)
-	if got := load(t, file); got != want || got.Repositories[0].Images[0].Tags[0] != "v2" || got.Find("unsaved") == nil {
-		t.Errorf("after another process saved: %s", cmp.Diff(other, got))
-	}
-	// So it is when saving.
-	other.ListedAt, other.Repositories[0].ImagesReadAt, other.Repositories[0].Images[0].Tags[0] = 3, 3, "v3"
-	save(t, state.NewFile(path, nil), other)
-	save(t, file, want)
-	for name, got := range map[string]*inventory.Registry{"in memory": load(t, file), "in the file": load(t, state.NewFile(path, nil))} {
-		if got.Repositories[0].Images[0].Tags[0] != "v3" || got.Find("unsaved") == nil {
-			t.Errorf("%s after both saved: %s", name, cmp.Diff(other, got))
+	everyPlace(t, func(t *testing.T, p place) {
+		store := p.open(io.Discard)
+		if got := load(t, store); got != nil {
+			t.Errorf("before the first save: %v", got)
 		}
-	}
-	// Without the file, memory is left.
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if got := load(t, file); got != want {
-		t.Errorf("after the file was removed: %v", got)
-	}
-	save(t, file, want)
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil || len(entries) != 1 {
-		t.Errorf("left in the folder: %v, %v", entries, err)
-	}
+		want := with("app", "web")
+		save(t, store, want)
+		if got := load(t, store); got != want {
+			t.Errorf("Load returns %p, want the copy in memory %p", got, want)
+		}
+		cold := p.open(io.Discard)
+		got := load(t, cold)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("after a cold start (-want +got):\n%s", diff)
+		}
+		got.SetRepository(&inventory.Repository{Name: "unsaved", CreatedAt: 1})
+		if load(t, cold) != got {
+			t.Error("an unchanged state was read again")
+		}
+		// Both loading and saving merge what another environment saved.
+		want.SetRepository(&inventory.Repository{Name: "another", CreatedAt: 1})
+		save(t, store, want)
+		if diff := cmp.Diff([]string{"another", "app", "unsaved", "web"}, names(load(t, cold))); diff != "" {
+			t.Errorf("loaded after another environment saved (-want +got):\n%s", diff)
+		}
+		want.SetRepository(&inventory.Repository{Name: "a third", CreatedAt: 1})
+		save(t, store, want)
+		save(t, cold, got)
+		for _, list := range [][]string{names(got), p.stored(t)} {
+			if diff := cmp.Diff([]string{"a third", "another", "app", "unsaved", "web"}, list); diff != "" {
+				t.Errorf("saved after another environment saved (-want +got):\n%s", diff)
+			}
+		}
+		// If the state is deleted, the copy in memory is used and saved again.
+		p.remove(t)
+		if load(t, cold) != got {
+			t.Error("after the state was deleted, the copy in memory is gone")
+		}
+		save(t, cold, got)
+		if diff := cmp.Diff(names(got), p.stored(t)); diff != "" {
+			t.Errorf("saved again (-want +got):\n%s", diff)
+		}
+	})
 }
 
-// A file that is not ours, or not whole, is kept aside, and the run goes on.
-func TestFileSetAside(t *testing.T) {
+func TestRead(t *testing.T) {
 	t.Parallel()
+	everyPlace(t, func(t *testing.T, p place) {
+		if got, err := p.open(io.Discard).Read(t.Context()); got != nil || err != nil {
+			t.Errorf("no state: %v, %v", got, err)
+		}
+		p.put(t, "", []byte("foreign"))
+		if got, err := p.open(io.Discard).Read(t.Context()); got != nil || !errors.Is(err, inventory.ErrFormat) || !strings.Contains(err.Error(), p.url) {
+			t.Errorf("foreign content: %v, %v", got, err)
+		}
+		if got := p.get(t, ""); string(got) != "foreign" {
+			t.Errorf("Read changed the content to %q", got)
+		}
+		save(t, p.open(io.Discard), with("app"))
+		if got, err := p.open(io.Discard).Read(t.Context()); len(names(got)) != 1 || err != nil {
+			t.Errorf("got %v, %v", got, err)
+		}
+	})
+}
+
+// damaged returns contents that cannot be used.
+func damaged(t *testing.T) map[string][]byte {
+	t.Helper()
 	var whole bytes.Buffer
-	if err := inventory.Encode(&whole, registry("1")); err != nil {
+	if err := inventory.Encode(&whole, with("app")); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string][]byte{
-		"empty":     {},
-		"foreign":   []byte(`{"some":"json"}`),
-		"truncated": whole.Bytes()[:whole.Len()-3],
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(t.TempDir(), "state")
-			if err := os.WriteFile(path, content, 0o600); err != nil {
-				t.Fatal(err)
+	return map[string][]byte{"empty": {}, "foreign": []byte(`{"some": "json"}`), "truncated": whole.Bytes()[:whole.Len()-5]}
+}
+
+// A state that cannot be used is kept for inspection and replaced by the next save.
+func TestSetAside(t *testing.T) {
+	t.Parallel()
+	everyPlace(t, func(t *testing.T, p place) {
+		for name, content := range damaged(t) {
+			for _, inMemory := range []*inventory.Registry{nil, with("app")} {
+				var log strings.Builder
+				store := p.open(&log)
+				if inMemory != nil {
+					save(t, store, inMemory)
+				}
+				p.put(t, "", content)
+				for range 2 { // it is read once
+					if got := load(t, store); got != inMemory {
+						t.Errorf("%s: Load returns %v, want the copy in memory", name, got)
+					}
+				}
+				if got := p.get(t, ".damaged"); !bytes.Equal(got, content) {
+					t.Errorf("%s: set aside %q", name, got)
+				}
+				if text := log.String(); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, p.url+".damaged") {
+					t.Errorf("%s: logged\n%s", name, text)
+				}
+				save(t, store, with("rebuilt"))
+				if diff := cmp.Diff([]string{"rebuilt"}, p.stored(t)); diff != "" {
+					t.Errorf("%s: stored (-want +got):\n%s", name, diff)
+				}
 			}
-			var log strings.Builder
-			file := state.NewFile(path, slog.New(slog.NewTextHandler(&log, nil)))
-			if got := load(t, file); got != nil {
-				t.Errorf("got %v, want nothing", got)
-			}
-			if kept, err := os.ReadFile(path + ".damaged"); err != nil || !bytes.Equal(kept, content) {
-				t.Errorf("set aside: %q, %v", kept, err)
-			}
-			if !strings.Contains(log.String(), path) {
-				t.Errorf("the log does not name the file:\n%s", &log)
-			}
-			save(t, file, registry("2"))
-			if got := load(t, state.NewFile(path, nil)); got == nil || got.ID != "2" {
-				t.Errorf("after a save: %v", got)
-			}
-		})
-	}
+		}
+	})
+}
+
+// The state of another registry is replaced and logged.
+func TestAnotherRegistry(t *testing.T) {
+	t.Parallel()
+	everyPlace(t, func(t *testing.T, p place) {
+		foreign := with("theirs")
+		foreign.ID = "210987654321"
+		save(t, p.open(io.Discard), foreign)
+		var log strings.Builder
+		save(t, p.open(&log), with("ours"))
+		if diff := cmp.Diff([]string{"ours"}, p.stored(t)); diff != "" {
+			t.Errorf("stored (-want +got):\n%s", diff)
+		}
+		if !strings.Contains(log.String(), foreign.ID) {
+			t.Errorf("logged\n%s", &log)
+		}
+	})
 }
 
 func TestFileFaults(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	blocked := filepath.Join(dir, "file")
-	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
-		t.Fatal(err)
+	for _, c := range []struct{ name, path, want string }{
+		{"below a file", filepath.Join(dir, "file", "state"), "not a directory"},
+		{"a folder", filepath.Join(dir, "folder"), "is a directory"},
+	} {
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, "file"), nil, 0o600), os.MkdirAll(filepath.Join(dir, "folder"), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		store, registry := state.NewFile(c.path, nil), with("app")
+		for what, err := range map[string]error{
+			"loading": func() error { _, err := store.Load(t.Context()); return err }(),
+			"saving":  store.Save(t.Context(), registry),
+		} {
+			if err == nil || !strings.Contains(err.Error(), what+" the state file://"+c.path) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %s: error %v, want %q", c.name, what, err, c.want)
+			}
+		}
+		if got, err := store.Load(t.Context()); got != registry || err == nil {
+			t.Errorf("%s: Load returns %v, %v, want the copy in memory and an error", c.name, got, err)
+		}
 	}
-	file := state.NewFile(filepath.Join(blocked, "state"), nil)
-	if _, err := file.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "loading the state") {
-		t.Errorf("Load below a file: error %v", err)
-	}
-	if err := file.Save(t.Context(), registry("1")); err == nil || !strings.Contains(err.Error(), "saving the state") {
-		t.Errorf("Save below a file: error %v", err)
-	}
-	folder := filepath.Join(dir, "folder")
-	if err := os.MkdirAll(filepath.Join(folder, "x"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := state.NewFile(folder, nil).Save(t.Context(), registry("1")); err == nil {
-		t.Error("Save over a folder: no error")
-	}
-	entries, _ := filepath.Glob(filepath.Join(dir, "*.tmp"))
-	if len(entries) != 0 {
-		t.Errorf("left behind: %v", entries)
+	if left, err := filepath.Glob(filepath.Join(dir, "*.tmp")); err != nil || len(left) > 0 {
+		t.Errorf("left in the folder: %v, %v", left, err)
 	}
 }

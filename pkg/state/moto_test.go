@@ -31,13 +31,13 @@ func TestMain(m *testing.M) {
 			moto.stop()
 			os.Exit(code)
 		}),
-		// Connections that are kept for the next request.
+		// Idle connections.
 		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),
 		goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
 }
 
-// moto is Moto's server, a foreign fake of AWS, started by the first test that needs
-// it and stopped after the last.
+// moto is Moto's server, an independent fake of AWS. The first test that needs it starts
+// it.
 var moto motoServer
 
 type motoServer struct {
@@ -47,7 +47,7 @@ type motoServer struct {
 	missing string // why there is none
 }
 
-// motoAddress is how the server tells where it listens.
+// motoAddress is the line of its output that has the address.
 var motoAddress = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
 
 func (m *motoServer) start() {
@@ -69,8 +69,8 @@ func (m *motoServer) start() {
 	defer out.Close()
 	command := exec.Command(path, "-H", "127.0.0.1", "-p", "0")
 	command.Stdout, command.Stderr = out, out
-	// What is in PATH may be a script in front of the server: a group of its own
-	// lets both be stopped.
+	// The command may be a wrapper script. In a process group of their own, it and the
+	// server can both be killed.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if command.Start() != nil {
 		return
@@ -89,12 +89,11 @@ func (m *motoServer) start() {
 func (m *motoServer) stop() {
 	if m.command != nil {
 		_ = syscall.Kill(-m.command.Process.Pid, syscall.SIGKILL)
-		_ = m.command.Wait() // it was killed, and says so
+		_ = m.command.Wait() // the error is that it was killed
 	}
 }
 
-// bucket is a bucket in Moto, and a proxy in front of Moto that can answer in its
-// place.
+// bucket is a bucket in Moto behind a proxy that can respond in Moto's place.
 type bucket struct {
 	name, url string
 	client    *s3.Client
@@ -102,18 +101,17 @@ type bucket struct {
 	serial    sync.Mutex
 
 	mu sync.Mutex
-	// answer, if set, sees each request first. It returns true if it answered.
-	answer func(http.ResponseWriter, *http.Request) bool
-	// requests are those that came in: the method and the key.
+	// respond, if set, gets each request first, and returns true if it responded.
+	respond func(http.ResponseWriter, *http.Request) bool
+	// requests are the method and key of each request.
 	requests []string
 }
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)
 
-// newBucket makes a bucket for a test. Without Moto the test is skipped, but not in
-// CI, where it has to be installed.
 var buckets atomic.Int64
 
+// newBucket makes a bucket for a test. Without Moto the test is skipped; in CI it fails.
 func newBucket(tb testing.TB) *bucket {
 	tb.Helper()
 	moto.once.Do(moto.start)
@@ -128,7 +126,7 @@ func newBucket(tb testing.TB) *bucket {
 		tb.Fatal(err)
 	}
 	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(tb.Name()), "-"), "-")
-	// A number, since a test may run more than once.
+	// Numbered, as a test can run more than once (-count).
 	b := &bucket{name: fmt.Sprintf("%s-%d", name[max(0, len(name)-50):], buckets.Add(1)), proxy: &httputil.ReverseProxy{
 		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
@@ -155,27 +153,27 @@ func config(endpoint string) aws.Config {
 
 func (b *bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
-	answer := b.answer
+	respond := b.respond
 	b.requests = append(b.requests, r.Method+" "+strings.TrimPrefix(r.URL.Path, "/"+b.name+"/"))
 	b.mu.Unlock()
-	if answer != nil && answer(w, r) {
+	if respond != nil && respond(w, r) {
 		return
 	}
-	// Moto checks a condition and then writes, which S3 does in one.
+	// Moto checks the condition and writes in two steps; in S3 that is atomic.
 	b.serial.Lock()
 	defer b.serial.Unlock()
 	b.proxy.ServeHTTP(w, r)
 }
 
-// intercept puts an answer in front of Moto; nil takes it away.
-func (b *bucket) intercept(answer func(http.ResponseWriter, *http.Request) bool) {
+// intercept sets or, with nil, removes the function that gets each request before Moto.
+func (b *bucket) intercept(respond func(http.ResponseWriter, *http.Request) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.answer, b.requests = answer, nil
+	b.respond, b.requests = respond, nil
 }
 
-// took returns the requests that came in since it, or intercept, was last called.
-func (b *bucket) took() []string {
+// takeRequests returns the requests since the last call of it or of intercept.
+func (b *bucket) takeRequests() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	requests := b.requests
@@ -183,22 +181,22 @@ func (b *bucket) took() []string {
 	return requests
 }
 
-// put writes an object past the store.
+// put writes an object without a Store.
 func (b *bucket) put(t *testing.T, key string, content []byte) {
 	t.Helper()
 	if _, err := b.client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: strings.NewReader(string(content))}); err != nil {
 		t.Fatal(err)
 	}
-	b.took()
+	b.takeRequests()
 }
 
-// remove deletes an object past the store.
+// remove deletes an object without a Store.
 func (b *bucket) remove(ctx context.Context, key string) error {
 	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &key})
 	return err
 }
 
-// refuse answers as S3 does when it refuses a request.
+// refuse responds as S3 does to a request that it refuses.
 func refuse(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
@@ -206,5 +204,5 @@ func refuse(w http.ResponseWriter, status int, code string) {
 		XMLName       xml.Name `xml:"Error"`
 		Code, Message string
 	}
-	_ = xml.NewEncoder(w).Encode(problem{Code: code, Message: "told to"}) // the client is there, or the test fails
+	_ = xml.NewEncoder(w).Encode(problem{Code: code, Message: "planted"}) // if it fails, so does the test
 }

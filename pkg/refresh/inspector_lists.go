@@ -11,12 +11,11 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// inspectorLists are Inspector's lists, read page by page. It may take more than one
-// run.
+// inspectorLists are Inspector's lists, read page by page. That can take several runs.
 type inspectorLists struct {
-	begunAt time.Time
-	token   string // of the next page
-	scans   map[imageKey]*inventory.Scan
+	startedAt inventory.Time
+	token     string // of the next page
+	scans     map[imageKey]*inventory.Scan
 }
 
 type imageKey struct {
@@ -24,54 +23,47 @@ type imageKey struct {
 	digest     inventory.Digest
 }
 
-func newInspectorLists() *inspectorLists {
-	return &inspectorLists{begunAt: time.Now(), scans: map[imageKey]*inventory.Scan{}}
-}
-
-// readInspector reads Inspector's lists when they are due: one page has a hundred images
-// or more, a request for findings one.
+// readInspector reads Inspector's lists when they are due. A page has up to 100 images or
+// more, while requests for findings are one for each image.
 func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Registry, result *Result, failed *failures) {
 	now := time.Now()
-	if !registry.ScansListedAt.IsZero() && now.Before(registry.ScansListedAt.Time().Add(r.options.Scans.Enhanced)) || !r.allRepositoriesTried(registry) {
+	expired := func(readAt inventory.Time) bool { return !now.Before(readAt.Time().Add(r.options.Scans.Enhanced)) }
+	if !registry.ScansListedAt.IsZero() && !expired(registry.ScansListedAt) || !r.allRepositoriesTried(registry) {
 		return
 	}
 	lists := r.scans.lists
-	if r.scans.lists = nil; lists == nil || now.Sub(lists.begunAt) > r.options.Scans.Enhanced {
-		lists = newInspectorLists()
+	r.scans.lists = nil
+	if lists == nil || expired(lists.startedAt) {
+		lists = &inspectorLists{}
 	}
-	for restarted := false; ; {
-		scans, next, err := r.options.Scans.Inspector.Scans(ctx, registry.ID, lists.token)
-		switch {
-		case err == nil:
-		case outOfTime(ctx, err):
-			r.scans.lists = lists // for the next run to continue
-			return
-		case errors.Is(err, awsapi.ErrInvalidToken) && !restarted:
-			lists, restarted = newInspectorLists(), true
-			continue
-		case errors.Is(err, awsapi.ErrDenied):
-			r.fallBack(ctx, registry, inventory.ScansFromInspector, inventory.ScansFromFindings, err)
-			return
-		default:
-			failed.add(err)
-			return
+	err := readPages(&lists.token, func(token string) (string, error) {
+		if token == "" {
+			*lists = inspectorLists{startedAt: inventory.TimeOf(time.Now()), scans: map[imageKey]*inventory.Scan{}}
 		}
+		scans, next, err := r.options.Scans.Inspector.Scans(ctx, registry.ID, token)
 		for _, scan := range scans {
 			if r.options.Includes(scan.Repository) {
 				lists.add(scan)
 			}
 		}
-		if lists.token = next; next == "" {
-			break
-		}
+		return next, err
+	})
+	switch {
+	case err == nil:
+		r.recordLists(registry, lists)
+		registry.ScansListedAt = lists.startedAt
+		result.Scans.Listed = true
+	case outOfTime(ctx, err):
+		r.scans.lists = lists // for the next run to continue
+	case errors.Is(err, awsapi.ErrDenied):
+		r.fallBack(ctx, registry, inventory.ScansFromInspector, inventory.ScansFromFindings, err)
+	default:
+		failed.add(err)
 	}
-	r.recordLists(registry, lists)
-	registry.ScansListedAt = inventory.TimeOf(lists.begunAt)
-	result.Scans.Listed = true
 }
 
-// allRepositoriesTried reports whether the images of every included repository were
-// listed, or could not be. Earlier, the lists would have images that are not known yet.
+// allRepositoriesTried reports whether the images of every included repository were listed,
+// or failed to be. Before that, the lists would have images that are not in the inventory.
 func (r *Refresher) allRepositoriesTried(registry *inventory.Registry) bool {
 	for _, repository := range registry.Repositories {
 		if r.options.Includes(repository.Name) && repository.ImagesReadAt.IsZero() && repository.TriedAt.IsZero() {
@@ -81,7 +73,7 @@ func (r *Refresher) allRepositoriesTried(registry *inventory.Registry) bool {
 	return !registry.ListedAt.IsZero()
 }
 
-// add merges what the lists have about one image.
+// add merges one part of what the lists have about an image.
 func (l *inspectorLists) add(part inventory.ScanAnswer) {
 	key := imageKey{part.Repository, part.Digest}
 	known := l.scans[key]
@@ -102,12 +94,12 @@ func (l *inspectorLists) add(part inventory.ScanAnswer) {
 
 // recordLists updates the registry with the complete lists.
 func (r *Refresher) recordLists(registry *inventory.Registry, lists *inspectorLists) {
-	at := inventory.TimeOf(lists.begunAt)
+	at := lists.startedAt
 	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image) {
 		known, listed := image.Scan, lists.scans[imageKey{repository.Name, image.Digest}]
 		switch {
 		case known != nil && known.AskedAt > at:
-			// From a later event or request.
+			// It is from a later event or request.
 		case listed != nil:
 			registry.SetScan(repository, image, withListed(known, listed, at))
 		case known != nil && known.Status == inventory.ScanNotFound:
@@ -118,9 +110,9 @@ func (r *Refresher) recordLists(registry *inventory.Registry, lists *inspectorLi
 	})
 }
 
-// withListed returns the scan after Inspector's lists. These count CRITICAL, HIGH, MEDIUM
-// and the total; where they repeat what is known, the known counts of the other
-// severities are still valid.
+// withListed returns an image's scan after Inspector's lists were read. These count
+// CRITICAL, HIGH, MEDIUM and the total. If none of these changed, the known counts of the
+// other severities are still valid.
 func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Scan {
 	next := *listed
 	next.AskedAt = at
@@ -135,15 +127,15 @@ func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Sca
 	case next.Partial && known.Final() && known.Total == listed.Total && slices.Equal(counted, listed.Severities):
 		next.Severities, next.Partial = known.Severities, false
 	case next.Partial:
-		// Until they are read again, the last known counts are the best estimate.
+		// The last known counts of the others stay until they are read again.
 		next.Severities = slices.Concat(listed.Severities, others)
 		slices.SortFunc(next.Severities, func(a, b inventory.SeverityCount) int { return strings.Compare(a.Severity, b.Severity) })
 	}
 	return &next
 }
 
-// splitSeverities returns the counts of the severities that Inspector's lists count, less
-// those of 0, and those of the others.
+// splitSeverities returns the counts above 0 of the severities that Inspector's lists
+// count, and those of the others.
 func splitSeverities(list []inventory.SeverityCount) (counted, others []inventory.SeverityCount) {
 	for _, s := range list {
 		switch s.Severity {
