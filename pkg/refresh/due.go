@@ -119,10 +119,7 @@ func (r *Refresher) scanInterval(registry *inventory.Registry) time.Duration {
 }
 
 func (r *Refresher) awaitsRetry(repository string, digest inventory.Digest) bool {
-	if len(r.scans.retryAt) == 0 {
-		return false
-	}
-	_, whole := r.scans.retryAt[repository]
-	_, one := r.scans.retryAt[repository+"@"+digest.String()]
+	_, whole := r.scans.retryAt[imageKey{repository: repository}]
+	_, one := r.scans.retryAt[imageKey{repository, digest}]
 	return whole || one
 }

@@ -54,7 +54,7 @@ func (r *Refresher) images(ctx context.Context, registry *inventory.Registry, du
 	for _, job := range due {
 		delete(r.unfinished, job.repository)
 	}
-	before := len(*failed)
+	before := failed.n
 	var advanced bool
 	var last error
 	done := each(ctx, r.options.Concurrency, due, func(job *listing) {
@@ -66,7 +66,7 @@ func (r *Refresher) images(ctx context.Context, registry *inventory.Registry, du
 		r.options.Progress("repositories", n, len(due))
 	})
 	result.Left += len(due) - done
-	if len(*failed) == before && done > 0 && !advanced && result.Left > 0 {
+	if failed.n == before && done > 0 && !advanced && result.Left > 0 {
 		// Running out of time is an error only if no page was read.
 		failed.add(fmt.Errorf("no page of images within the time for refreshing: %w", last))
 	}

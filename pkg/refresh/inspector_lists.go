@@ -18,11 +18,6 @@ type inspectorLists struct {
 	scans     map[imageKey]*inventory.Scan
 }
 
-type imageKey struct {
-	repository string
-	digest     inventory.Digest
-}
-
 // readInspector reads Inspector's lists when they are due. A page has up to 100 images or
 // more, while requests for findings are one for each image.
 func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Registry, result *Result, failed *failures) {

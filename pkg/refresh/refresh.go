@@ -90,7 +90,7 @@ func New(source Source, options Options) *Refresher {
 	return &Refresher{
 		source: source, options: options,
 		unfinished: map[string]*listing{},
-		scans:      scanState{retryAt: map[string]time.Time{}},
+		scans:      scanState{retryAt: map[imageKey]time.Time{}},
 	}
 }
 
@@ -127,20 +127,27 @@ func (r *Result) Finished() bool {
 // maxErrors bounds the errors that a run logs and returns.
 const maxErrors = 5
 
-// failures are the errors of a run.
-type failures []error
+// failures keeps the first maxErrors errors of a run and counts all: an SDK error has
+// kilobytes, and every repository may fail.
+type failures struct {
+	first []error
+	n     int
+}
 
 func (f *failures) add(err error) {
-	if err != nil {
-		*f = append(*f, err)
+	if err == nil {
+		return
+	}
+	if f.n++; f.n <= maxErrors {
+		f.first = append(f.first, err)
 	}
 }
 
-func (f failures) err() error {
-	if more := len(f) - maxErrors; more > 0 {
-		f = append(f[:maxErrors:maxErrors], fmt.Errorf("%d more errors", more))
+func (f *failures) err() error {
+	if f.n > maxErrors {
+		return errors.Join(append(f.first, fmt.Errorf("%d more errors", f.n-maxErrors))...)
 	}
-	return errors.Join(f...)
+	return errors.Join(f.first...)
 }
 
 // Run updates the registry: it reads everything that is due at now, oldest first, until ctx

@@ -42,13 +42,18 @@ type ScanResult struct {
 
 // scanState is what a Refresher keeps about scans from run to run.
 type scanState struct {
-	// retryAt is when the scans of a repository, or of one image as repository@digest, may
+	// retryAt is when the scan of an image, or with a zero digest those of a repository, may
 	// be requested again after an error.
-	retryAt map[string]time.Time
+	retryAt map[imageKey]time.Time
 	// permitted is set by the first request that succeeds: later denials concern single
 	// repositories.
 	permitted bool
 	lists     *inspectorLists // unfinished
+}
+
+type imageKey struct {
+	repository string
+	digest     inventory.Digest
 }
 
 // refreshScans reads the scan results that are due.
@@ -142,21 +147,20 @@ func (r *Refresher) recordScan(ctx context.Context, registry *inventory.Registry
 		return nil
 	}
 	result.Failed++
+	whole := imageKey{repository: job.repository}
 	switch {
 	case errors.Is(job.err, awsapi.ErrGone):
-		// The next list of repositories shows whether it is gone.
-		r.scans.retryAt[job.repository] = job.at.Add(failedRetry)
-		return nil
+		r.scans.retryAt[whole] = job.at.Add(failedRetry)
+		return nil // the next list of repositories shows whether it is gone
 	case errors.Is(job.err, awsapi.ErrDenied):
-		if !r.scans.retryAt[job.repository].IsZero() {
+		if !r.scans.retryAt[whole].IsZero() {
 			return nil // one error for each repository
 		}
-		r.scans.retryAt[job.repository] = job.at.Add(r.scanInterval(registry))
-		return job.err
+		r.scans.retryAt[whole] = job.at.Add(r.scanInterval(registry))
 	default:
-		r.scans.retryAt[job.repository+"@"+job.digest.String()] = job.at.Add(failedRetry)
-		return job.err
+		r.scans.retryAt[imageKey{job.repository, job.digest}] = job.at.Add(failedRetry)
 	}
+	return job.err
 }
 
 // withResponse returns an image's scan after a response to a request at that time. While a

@@ -60,8 +60,12 @@ func (f file) write(_ context.Context, registry *inventory.Registry, known strin
 	if err != nil {
 		return "", err
 	}
-	if present, err := versionOf(os.Stat(f.path)); err != nil || present != known {
-		return "", errors.Join(err, errConflict)
+	present, err := versionOf(os.Stat(f.path))
+	if err != nil {
+		return "", err
+	}
+	if present != known {
+		return "", errConflict
 	}
 	return version, os.Rename(out.Name(), f.path)
 }
