@@ -35,7 +35,7 @@ func timeOf(t testing.TB, s string) time.Time {
 	return at
 }
 
-// Every event in events/ is in this table, and read as it says.
+// Every event in events/ is in this table.
 func TestParseSamples(t *testing.T) {
 	t.Parallel()
 	scannedAt, inspectedAt, changedAt := timeOf(t, "2026-11-20T09:15:02Z"), timeOf(t, "2026-11-20T09:15:04Z"), timeOf(t, "2026-11-20T08:30:00Z")
@@ -127,7 +127,7 @@ func inspectorEvent(detail string) string {
 	return notification("aws.inspector2", "Inspector2 Scan", fmt.Sprintf(`{"scan-status":"INITIAL_SCAN_COMPLETE","repository-name":"arn:aws:ecr:eu-west-1:123456789012:repository/app","image-digest":%q,%s}`, sampleDigest, detail))
 }
 
-// Failures and events without consequences are read, and need no run.
+// Failures and events that change no series are valid and need no run.
 func TestParseNothing(t *testing.T) {
 	t.Parallel()
 	for name, payload := range map[string]string{
@@ -152,7 +152,7 @@ func TestParseNothing(t *testing.T) {
 	}
 }
 
-// The scan result in an event is no more than the event says.
+// The scan result of each event.
 func TestParseScans(t *testing.T) {
 	t.Parallel()
 	at := inventory.TimeOf(timeOf(t, "2026-11-20T09:15:02Z"))
@@ -166,10 +166,10 @@ func TestParseScans(t *testing.T) {
 		{"null is absent", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"LOW":null,"":1}`), inventory.Scan{Status: "COMPLETE", CompletedAt: at, Severities: []inventory.SeverityCount{}}},
 		{"without counts", scanEvent(`"scan-status":"COMPLETE"`), inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
 		{"null counts", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":null`), inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
-		{"a count beyond what is held", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"LOW":9000000000000000000}`), inventory.Scan{Status: "COMPLETE", CompletedAt: at,
+		{"a count above 32 bits", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"LOW":9000000000000000000}`), inventory.Scan{Status: "COMPLETE", CompletedAt: at,
 			Severities: []inventory.SeverityCount{{Severity: "LOW", Count: 2147483647}}}},
 		{"failed", scanEvent(`"scan-status":"FAILED","finding-severity-counts":{"LOW":1}`), inventory.Scan{Status: "FAILED"}},
-		{"under way", scanEvent(`"scan-status":"IN_PROGRESS"`), inventory.Scan{Status: "IN_PROGRESS", Unfinished: 1}},
+		{"in progress", scanEvent(`"scan-status":"IN_PROGRESS"`), inventory.Scan{Status: "IN_PROGRESS", Unfinished: 1}},
 		{"waiting", scanEvent(`"scan-status":"PENDING"`), inventory.Scan{Status: "PENDING", Unfinished: 1}},
 		{"status of the future", scanEvent(`"scan-status":"PONDERING","finding-severity-counts":{"LOW":1}`), inventory.Scan{Status: "PONDERING"}},
 
@@ -294,7 +294,7 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// batchOf is what SQS delivers; the messages' ids are their numbers.
+// batchOf is a batch as SQS delivers it; the messages' IDs are their numbers.
 func batchOf(t testing.TB, bodies ...string) []byte {
 	t.Helper()
 	records := []map[string]any{}
@@ -315,7 +315,7 @@ func push(repository string) string {
 	return ecrEvent("ECR Image Action", fmt.Sprintf(`{"action-type":"PUSH","result":"SUCCESS","repository-name":%q}`, repository))
 }
 
-// A message that cannot be read is dropped; the others are handled in order.
+// An invalid message is dropped; the others are handled in order.
 func TestParseBatch(t *testing.T) {
 	t.Parallel()
 	e, err := parseEvent(batchOf(t, push("one"), "garbage", push("two"), string(batchOf(t, push("nested"))), "", push("BAD"), push("one")))
@@ -332,7 +332,7 @@ func TestParseBatch(t *testing.T) {
 		if m.err != nil {
 			bad = append(bad, m.id)
 			if m.event.hasWork() {
-				t.Errorf("message %s needs a run beside its error %v", m.id, m.err)
+				t.Errorf("message %s needs a run and has the error %v", m.id, m.err)
 			}
 		}
 	}
