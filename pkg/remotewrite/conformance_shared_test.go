@@ -226,13 +226,16 @@ func registry() *inventory.Registry {
 	stays := inventory.Image{Digest: inventory.Digest{1}, Tags: []string{"stays"}, SizeBytes: 1, PushedAt: 1000}
 	goes := inventory.Image{Digest: inventory.Digest{2}, Tags: []string{"goes"}, SizeBytes: 2, PushedAt: 1000}
 	r.SetImages(repo, []inventory.Image{stays, goes}, 1000)
-	r.Pushed(2000, inventory.Shape{}, true, nil)
+	r.Pushed(2000, imageTimes, true, nil)
 	r.SetImages(repo, []inventory.Image{stays}, 3000)
 	return r
 }
 
+// imageTimes leaves the families of these tests, whatever others there are.
+var imageTimes = inventory.Shape{Families: inventory.Filter{Include: "aws_ecr_image_(size_in_bytes|pushed_at_timestamp_seconds)"}}
+
 func familyTable() *metrics.Table {
-	table, err := metrics.New(inventory.Shape{})
+	table, err := metrics.New(imageTimes)
 	if err != nil {
 		panic(err)
 	}
