@@ -302,6 +302,15 @@ func (w *crashSetup) checkRecovered(t *testing.T, s summary, before, want tsdbte
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	s3 := &moto{url: startMoto(t)}
+	for name, test := range map[string]func(*testing.T, *moto){"of the schedule": crashOfSchedule, "of events": crashOfEvents} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, s3)
+		})
+	}
+}
+
+func crashOfSchedule(t *testing.T, s3 *moto) {
 	const schedule = `{}`
 	points := []crashPoint{
 		{name: "before the state is loaded", arm: onState(http.MethodGet, false)},
@@ -343,10 +352,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestCrashOnEvents is TestCrash for a batch of events, which SQS delivers again.
-func TestCrashOnEvents(t *testing.T) {
-	t.Parallel()
-	s3 := &moto{url: startMoto(t)}
+// crashOfEvents is for a batch of events, which SQS delivers again.
+func crashOfEvents(t *testing.T, s3 *moto) {
 	points := []crashPoint{
 		{name: "before the state is loaded", arm: onState(http.MethodGet, false)},
 		{name: "before images are listed", arm: onCall("DescribeImages", 1)},

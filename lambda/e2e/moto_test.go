@@ -166,31 +166,36 @@ func startMoto(t *testing.T) string {
 		t.Skip(missing)
 	}
 
+	return startServer(t, exec.Command(path, "-H", "127.0.0.1", "-p", "0"), motoAddress)
+}
+
+// startServer starts a server until the test ends, and returns the address that it logs.
+func startServer(t *testing.T, cmd *exec.Cmd, address *regexp.Regexp) string {
+	t.Helper()
 	out := newLogLines()
-	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", "0")
 	cmd.Stdout, cmd.Stderr = out, out
-	// The program in PATH may be a script that starts the server: with a process group
-	// of their own, both can be stopped.
+	// The program may be a script that starts the server: with a process group of their
+	// own, both can be stopped.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("start Moto: %v", err)
+		t.Fatalf("start %s: %v", cmd, err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
-			t.Errorf("stop Moto: %v", err)
+			t.Errorf("stop %s: %v", cmd, err)
 		}
 		_ = cmd.Wait() // it was killed, which is the error
 	})
-	address := ""
+	url := ""
 	found := out.wait(60*time.Second, func(text []byte) bool {
-		match := motoAddress.FindSubmatch(text)
+		match := address.FindSubmatch(text)
 		if match != nil {
-			address = string(match[1])
+			url = string(match[1])
 		}
 		return match != nil
 	})
 	if !found {
-		t.Fatalf("Moto did not log its address:\n%s", out)
+		t.Fatalf("%s did not log its address:\n%s", cmd, out)
 	}
-	return address
+	return url
 }

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -59,7 +58,6 @@ func startVictoriaMetrics(t *testing.T) *victoriaMetrics {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := newLogLines()
 	cmd := exec.Command(path,
 		"-httpListenAddr=127.0.0.1:0",
 		"-storageDataPath="+t.TempDir(),
@@ -67,27 +65,7 @@ func startVictoriaMetrics(t *testing.T) *victoriaMetrics {
 		"-memory.allowedBytes=256MiB",
 	)
 	cmd.Env = []string{}
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start VictoriaMetrics: %v", err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed, which is the error
-	})
-	v := &victoriaMetrics{}
-	found := out.wait(60*time.Second, func(text []byte) bool {
-		match := serving.FindSubmatch(text)
-		if match != nil {
-			v.url = string(match[1])
-		}
-		return match != nil
-	})
-	if !found {
-		t.Fatalf("VictoriaMetrics did not log its address:\n%s", out)
-	}
-	return v
+	return &victoriaMetrics{url: startServer(t, cmd, serving)}
 }
 
 // series returns the series that have a sample with exactly that time.
