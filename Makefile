@@ -87,7 +87,7 @@ golden: ## write the golden files anew
 	$(if $(WRITERS),go test $(WRITERS) -run Golden -update)
 
 .PHONY: docs
-docs: ## write the README's generated tables anew
+docs: ## write the generated parts of README.md and docs/ anew
 	$(if $(WRITERS),go test $(WRITERS) -run Docs -update)
 
 # A tree may have changes of its own: only what writing anew changes is a fault.
