@@ -60,7 +60,7 @@ func TestMarkdownFamiliesAndSettings(t *testing.T) {
 
 var (
 	makePattern      = regexp.MustCompile(`(?m)(?:^|` + "`" + `|\()make ([a-z]+(?: [a-z]+)*)((?: [A-Z_]+=\S+)*)`)
-	assignPattern    = regexp.MustCompile(`([A-Z_]+)=`)
+	assignPattern    = regexp.MustCompile(` ([A-Z_]+)=`)
 	flagPattern      = regexp.MustCompile(`(?m)(?:go run \./lambda|(?:^| |\.build/)ecr-remote-write)((?: +(?:-[a-z-]+|[^\s#>|` + "`" + `]+))+)`)
 	parameterPattern = regexp.MustCompile(`\b([A-Z][A-Za-z]+)=`)
 	benchPattern     = regexp.MustCompile(`(BENCH=|-bench '?|-run )([A-Z][A-Za-z0-9|\\]*)`)
