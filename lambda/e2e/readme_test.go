@@ -6,13 +6,16 @@ import (
 	"testing"
 )
 
-// TestReadme checks that the rules and queries in the README are those that are tested
-// here.
+// TestReadme checks that what docs offers to copy is what these tests evaluate.
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
+	var docs strings.Builder
+	for _, page := range []string{"metrics", "operations"} {
+		text, err := os.ReadFile("../../docs/" + page + ".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs.Write(text)
 	}
 	offered := map[string]string{}
 	for _, name := range []string{"alerts", "exporter-alerts"} {
@@ -30,8 +33,8 @@ func TestReadme(t *testing.T) {
 		offered["the query "+name] = "```promql\n" + query + "```\n"
 	}
 	for name, block := range offered {
-		if !strings.Contains(string(readme), block) {
-			t.Errorf("README.md does not have %s as tested:\n%s", name, block)
+		if !strings.Contains(docs.String(), block) {
+			t.Errorf("docs/metrics.md and docs/operations.md are without %s as it is tested:\n%s", name, block)
 		}
 	}
 }
