@@ -43,7 +43,7 @@ func BenchmarkPeakMemory(b *testing.B) {
 			receiver := startNullReceiver(b)
 			// The lists are read completely, the exact counts, which take a call an
 			// image, as far as the time allows.
-			env := []string{fastScans, "REFRESH_BUDGET=" + (time.Duration(images) * 200 * time.Microsecond).String()}
+			env := []string{fastScans, "LOG_LEVEL=INFO", "REFRESH_BUDGET=" + (time.Duration(images) * 200 * time.Microsecond).String()}
 			b.Run("state=memory", func(b *testing.B) {
 				for b.Loop() {
 					measurePeak(b, "MB-peak", startFunction(b, server, receiver, env...), 2)

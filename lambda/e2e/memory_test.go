@@ -56,9 +56,11 @@ func TestPeakMemory(t *testing.T) {
 	}
 	// Every record that is older than this is due.
 	const due = "CACHE_REFRESH_INTERVAL=1s"
+	// As deployed: the log lines of level DEBUG take memory.
+	const info = "LOG_LEVEL=INFO"
 
 	t.Run("memory state", func(t *testing.T) {
-		f := startFunction(t, server, receiver, scansFromSummary, due)
+		f := startFunction(t, server, receiver, scansFromSummary, info, due)
 		s := run(t, f, true)
 		waitUntilDue(s, time.Second)
 		run(t, f, true)
@@ -66,17 +68,17 @@ func TestPeakMemory(t *testing.T) {
 	})
 	t.Run("file state", func(t *testing.T) {
 		state := "STATE_URL=file://" + filepath.Join(t.TempDir(), "state")
-		filling := startFunction(t, server, receiver, scansFromSummary, state)
+		filling := startFunction(t, server, receiver, scansFromSummary, info, state)
 		run(t, filling, true)
 		run(t, filling, false)
 		check(t, filling)
 
-		cold := startFunction(t, server, receiver, scansFromSummary, state)
+		cold := startFunction(t, server, receiver, scansFromSummary, info, state)
 		s := run(t, cold, false)
 		check(t, cold)
 
 		waitUntilDue(s, time.Second)
-		refreshing := startFunction(t, server, receiver, scansFromSummary, state, due)
+		refreshing := startFunction(t, server, receiver, scansFromSummary, info, state, due)
 		run(t, refreshing, true)
 		check(t, refreshing)
 	})
