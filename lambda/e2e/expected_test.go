@@ -72,7 +72,7 @@ func final(scans contracttest.Scans) knownScan {
 func (e expectation) series() tsdbtest.Vector {
 	want := tsdbtest.Vector{}
 	if e.durable {
-		want[stateAvailable] = 1
+		want[tsdbtest.KeyOf(stateAvailable, "region", region)] = 1
 	}
 	pending := 0
 	scans := contracttest.ScanSummary
@@ -92,7 +92,7 @@ func (e expectation) series() tsdbtest.Vector {
 		want[s.Key()] = s.Value
 	}
 	if e.scan != nil {
-		want[tsdbtest.KeyOf(scansPending, "registry_id", e.registry.ID())] = float64(pending)
+		want[tsdbtest.KeyOf(scansPending, "region", region, "registry_id", e.registry.ID())] = float64(pending)
 	}
 	return want
 }
@@ -164,7 +164,7 @@ func withAge(t *testing.T, want, got tsdbtest.Vector, s summary) tsdbtest.Vector
 	if s.Scans.Source != "findings" && s.Scans.Source != "inspector" {
 		return want
 	}
-	key := tsdbtest.KeyOf(oldestScan, "registry_id", s.Registry)
+	key := tsdbtest.KeyOf(oldestScan, "region", region, "registry_id", s.Registry)
 	age, ok := got[key]
 	// A result that was read during the run is later than the run's timestamp.
 	if lifetime := (25 * time.Hour).Seconds(); ok && (age < -lifetime || age > lifetime) {

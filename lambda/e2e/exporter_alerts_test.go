@@ -25,7 +25,7 @@ func (r runMetrics) series(t *testing.T) []tsdbtest.Series {
 		label := map[string]string{
 			"series_dropped": `,reason="label_value_too_long"`, "api_requests": `,operation="DescribeImages"`, "api_throttles": `,operation="DescribeImages"`,
 		}[name]
-		fmt.Fprintf(&text, "aws_ecr_exporter_%s{registry_id=%q%s} %f\n", name, account, label, value)
+		fmt.Fprintf(&text, "aws_ecr_exporter_%s{region=%q,registry_id=%q%s} %f\n", name, region, account, label, value)
 	}
 	all, err := tsdbtest.ParseText([]byte(text.String()))
 	if err != nil {

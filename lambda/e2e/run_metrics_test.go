@@ -50,7 +50,7 @@ func TestRunMetrics(t *testing.T) {
 			}
 			return -1
 		}
-		const own = `{registry_id="` + account + `"}`
+		const own = `{region="` + region + `",registry_id="` + account + `"}`
 		total := 0
 		for _, n := range s.Calls {
 			total += n

@@ -90,7 +90,7 @@ type twoEnvironments struct {
 // series are the expected ones with a durable state.
 func (w *twoEnvironments) series() tsdbtest.Vector {
 	want := w.trackedRegistry.series()
-	want[stateAvailable] = 1
+	want[tsdbtest.KeyOf(stateAvailable, "region", region)] = 1
 	return want
 }
 

@@ -97,7 +97,7 @@ func (v *virtualLambda) coldStart() {
 		v.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(v.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	table, err := metrics.New(inventory.Shape{Durable: true})
+	table, err := metrics.New(inventory.Shape{Durable: true, Region: region})
 	if err != nil {
 		v.Fatal(err)
 	}

@@ -50,7 +50,7 @@ type Options struct {
 	// then kept in the inventory.
 	Auto  bool
 	Calls Calls
-	// Publish, if set, also gets the run metrics, without external labels, and those of
+	// Publish, if set, also gets the run metrics, without external labels and Region, and those of
 	// a run whose push failed, too.
 	Publish func(at time.Time, series iter.Seq[metrics.Series]) error
 	// Version and GoVersion are those of the program.

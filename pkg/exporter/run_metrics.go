@@ -29,7 +29,7 @@ func (e *Exporter) pushRunMetrics(ctx context.Context, registry *inventory.Regis
 		// The dimensions of an alarm must not depend on what a run has learned.
 		local := stats
 		local.RegistryID = ""
-		if err := e.Publish(steps.at, e.Table.WithoutExternal().OfRun(local)); err != nil {
+		if err := e.Publish(steps.at, e.Table.Local().OfRun(local)); err != nil {
 			e.Logger.WarnContext(ctx, "the run metrics could not be written to the log", slog.Any("error", err))
 		}
 	}

@@ -27,6 +27,8 @@ type Shape struct {
 	NewestImages int `cbor:"7,keyasint,omitempty" json:"newest_images,omitempty"`
 	// Durable says that the inventory has a durable store.
 	Durable bool `cbor:"8,keyasint,omitempty" json:"durable,omitempty"`
+	// Region is the AWS Region of the registry, a label of the exporter's own families.
+	Region string `cbor:"9,keyasint,omitempty" json:"region,omitempty"`
 }
 
 // ShapeID is the number of a shape in Registry.Shapes.

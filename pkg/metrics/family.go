@@ -70,6 +70,13 @@ var (
 // with returns a label set with further labels.
 func with(set []label, more ...label) []label { return slices.Concat(set, more) }
 
+// The labels of the exporter's own families. Two functions of one account in two Regions
+// can send to one workspace.
+var (
+	regionLabels   = []label{{"region", func(s *subject) string { return s.shape.Region }}}
+	exporterLabels = with(registryLabels, regionLabels...)
+)
+
 func always(*subject) (float64, bool) { return 1, true }
 
 // contract is the metric contract: names, help texts, types and label names that users
@@ -142,13 +149,13 @@ var further = []Family{
 	{
 		Name: "aws_ecr_exporter_images_scan_pending", Help: "Images whose scan result is not known, or not completely", Type: gauge,
 		Unit: "images",
-		per:  perRegistry, labels: registryLabels,
+		per:  perRegistry, labels: exporterLabels,
 		value: func(s *subject) (float64, bool) { return float64(s.registry.ScansPending), readsScans(s.registry) },
 	},
 	{
 		Name: "aws_ecr_exporter_scan_oldest_answer_age_seconds", Help: "The age of the oldest scan result that is shown", Type: gauge,
 		Unit: "seconds",
-		per:  perRegistry, labels: registryLabels,
+		per:  perRegistry, labels: exporterLabels,
 		value: func(s *subject) (float64, bool) {
 			oldest := s.registry.ScansOldest
 			// What was read in this very run is younger than its samples.
@@ -158,7 +165,7 @@ var further = []Family{
 	{
 		Name: "aws_ecr_exporter_state_available", Help: "Whether the durable state could be loaded and saved", Type: gauge,
 		Unit: "1, or 0 while the inventory is in memory only",
-		per:  perExporter,
+		per:  perExporter, labels: regionLabels,
 		value: func(s *subject) (float64, bool) {
 			if s.options.StateAvailable {
 				return 1, s.shape.Durable

@@ -41,7 +41,7 @@ type Run struct {
 
 // The labels of the families of a run.
 var (
-	runLabels = []label{{registryID, func(s *subject) string { return s.run.RegistryID }}}
+	runLabels = with(regionLabels, label{registryID, func(s *subject) string { return s.run.RegistryID }})
 	keyLabel  = func(name string) []label {
 		return with(runLabels, label{name, func(s *subject) string { return s.key }})
 	}
@@ -148,7 +148,7 @@ func RunFamilies() []*Family { return pointers(runTable) }
 // known, is left out. Unlike what All yields, the series stay valid.
 func (t *Table) OfRun(run Run) iter.Seq[Series] {
 	return func(yield func(Series) bool) {
-		s := &subject{run: &run}
+		s := &subject{run: &run, shape: &t.shape}
 		for _, family := range t.run {
 			f := t.form(family)
 			emit := func(value float64) bool {

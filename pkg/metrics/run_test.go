@@ -37,7 +37,7 @@ func exampleRun() metrics.Run {
 	}
 }
 
-func ofRun(run metrics.Run) iter.Seq[metrics.Series] { return table(inventory.Shape{}).OfRun(run) }
+func ofRun(run metrics.Run) iter.Seq[metrics.Series] { return table(inventory.Shape{Region: "eu-west-1"}).OfRun(run) }
 
 func TestRunGolden(t *testing.T) {
 	t.Parallel()
@@ -72,7 +72,7 @@ func TestRunNothingKnown(t *testing.T) {
 		"aws_ecr_exporter_send_retries 0",
 		"aws_ecr_exporter_build_info 1",
 	}
-	if diff := cmp.Diff(want, samples(text(t, ofRun(metrics.Run{})))); diff != "" {
+	if diff := cmp.Diff(want, samples(text(t, table(inventory.Shape{}).OfRun(metrics.Run{})))); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)
 	}
 }
@@ -82,7 +82,7 @@ func TestRunRecordOfThisRun(t *testing.T) {
 	t.Parallel()
 	run := exampleRun()
 	run.OldestRecord = run.At.Add(time.Second)
-	if got := text(t, ofRun(run)); !strings.Contains(got, "\n"+`aws_ecr_exporter_oldest_record_age_seconds{registry_id="123456789012"} 0`+"\n") {
+	if got := text(t, ofRun(run)); !strings.Contains(got, "\n"+`aws_ecr_exporter_oldest_record_age_seconds{region="eu-west-1",registry_id="123456789012"} 0`+"\n") {
 		t.Errorf("the oldest record has no age of 0:\n%s", got)
 	}
 }
@@ -112,7 +112,7 @@ func TestRunLabels(t *testing.T) {
 	t.Parallel()
 	external := map[string]string{"zone": "b", "Account": "prod", "operation": "a family's own label wins"}
 	series := map[string]bool{}
-	for s := range table(inventory.Shape{External: external}).OfRun(exampleRun()) {
+	for s := range table(inventory.Shape{External: external, Region: "eu-west-1"}).OfRun(exampleRun()) {
 		want := map[string]bool{"__name__": true, "zone": true, "Account": true, "operation": true}
 		for _, name := range s.Family.Labels {
 			want[name] = true

@@ -265,6 +265,7 @@ func TestEveryShapeEnds(t *testing.T) {
 		"PulledWithin": {PulledWithin: 8 * time.Second},
 		"NewestImages": {NewestImages: 1},
 		"Durable":      {},
+		"Region":       {External: everyShape.External, Durable: true, Region: "eu-west-2"},
 	} {
 		for _, c := range []struct {
 			what   string
@@ -292,7 +293,7 @@ func TestEveryShapeEnds(t *testing.T) {
 	}
 	for i := range reflect.TypeFor[inventory.Shape]().NumField() {
 		name := reflect.TypeFor[inventory.Shape]().Field(i).Name
-		if !strings.Contains("External Families Repositories Tags PushedWithin PulledWithin NewestImages Durable", name) {
+		if !strings.Contains("External Families Repositories Tags PushedWithin PulledWithin NewestImages Durable Region", name) {
 			t.Errorf("Shape.%s is not tried", name)
 		}
 	}

@@ -46,11 +46,12 @@ func (t *Table) RunFamilies() []*Family { return t.run }
 // Shape returns the shape.
 func (t *Table) Shape() inventory.Shape { return t.shape }
 
-// WithoutExternal returns the table without external labels.
-func (t *Table) WithoutExternal() *Table {
-	plain := *t
-	plain.shape.External = nil
-	return &plain
+// Local returns the table without the labels that tell senders to one workspace apart:
+// external labels and the Region.
+func (t *Table) Local() *Table {
+	local := *t
+	local.shape.External, local.shape.Region = nil, ""
+	return &local
 }
 
 // Options are what the series of one push depend on besides the registry and the shape.
