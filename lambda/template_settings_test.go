@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -184,5 +186,34 @@ func TestTemplateGroups(t *testing.T) {
 	}
 	if diff := gocmp.Diff(want, grouped); diff != "" || len(want) > 30 {
 		t.Errorf("%d parameters (-template.yaml +groups):\n%s", len(want), diff)
+	}
+}
+
+// docs/template-parameters.md has a row for each of the 55 former parameters, with a
+// parameter or a setting that Settings accepts; all that have stayed stand for themselves.
+func TestTemplateFormerParameters(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/template-parameters.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parameters := at(t, template(t), "Parameters")
+	former := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\| `([A-Za-z]+)`(?:: `([A-Z_]+)`)? \\|").FindAllStringSubmatch(string(text), -1) {
+		name, parameter, variable := row[1], row[2], row[3]
+		former[name] = true
+		switch {
+		case child(parameters, parameter) == nil:
+			t.Errorf("%s: there is no parameter %s", name, parameter)
+		case (parameter == "Settings") != (variable != ""), child(parameters, name) != nil && name != parameter:
+			t.Errorf("%s is %s %s", name, parameter, variable)
+		case variable != "" && (!isSetting(variable) || !strings.EqualFold(name, strings.ReplaceAll(variable, "_", ""))):
+			t.Errorf("%s: %s is another setting, or none", name, variable)
+		case variable != "" && !takes(t, at(t, parameters, "Settings"), variable+"=x"):
+			t.Errorf("%s: Settings does not take %s", name, variable)
+		}
+	}
+	if len(former) != 55 {
+		t.Errorf("the table has %d former parameters", len(former))
 	}
 }

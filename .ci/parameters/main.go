@@ -16,18 +16,19 @@ import (
 
 func main() {
 	template := flag.String("template", "template.yaml", "the template, `FILE`")
+	docs := flag.String("docs", "docs/template-parameters.md", "the table of former parameters, `FILE`")
 	config := flag.String("config", "samconfig.toml", "the SAM configuration, `FILE`")
 	env := flag.String("env", "default", "the environment of the SAM configuration")
 	output := flag.String("output", "", "where to write the list for sam deploy --parameter-overrides file://`FILE` (.yaml)")
 	flag.Parse()
-	if err := run(*template, *config, *env, os.Getenv("PARAMETERS"), *output); err != nil {
+	if err := run(*template, *docs, *config, *env, os.Getenv("PARAMETERS"), *output); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
 // run writes the list. PARAMETERS, if not empty, replaces all that the configuration has.
-func run(template, config, env, parameters, output string) error {
+func run(template, docs, config, env, parameters, output string) error {
 	declared, err := readTemplate(template)
 	if err != nil {
 		return err
@@ -38,7 +39,11 @@ func run(template, config, env, parameters, output string) error {
 	} else if given, faults, err = readConfig(config, env); err != nil {
 		return err
 	}
-	sent, more := complete(declared, given)
+	table, err := os.ReadFile(docs)
+	if err != nil {
+		return err
+	}
+	sent, more := complete(declared, given, string(table))
 	if faults = append(faults, more...); len(faults) > 0 {
 		return errors.Join(faults...)
 	}

@@ -10,13 +10,16 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-const template = "../../template.yaml"
+const (
+	template = "../../template.yaml"
+	docs     = "../../docs/template-parameters.md"
+)
 
 // sent returns what make deploy sends.
 func sent(t *testing.T, config, parameters string) (map[string]string, error) {
 	t.Helper()
 	output := filepath.Join(t.TempDir(), "parameters.yaml")
-	if err := run(template, config, "default", parameters, output); err != nil {
+	if err := run(template, docs, config, "default", parameters, output); err != nil {
 		return nil, err
 	}
 	text, err := os.ReadFile(output)
@@ -87,7 +90,7 @@ func TestFaults(t *testing.T) {
 	for parameters, wants := range map[string][]string{
 		"EventRules=DISABLED":                                                  {"set WorkspaceId"},
 		"WorkspaceId=ws-1 RemoteWriteUrl=https://h.example/":                   {"not both"},
-		"WorkspaceId=YOUR-WORKSPACE-ID Foo=1 EcrConcurrency=2":                 {"WorkspaceId is still the placeholder YOUR-WORKSPACE-ID", "Foo is not a parameter", "EcrConcurrency is not a parameter", "docs/template-parameters.md"},
+		"WorkspaceId=YOUR-WORKSPACE-ID Foo=1 EcrConcurrency=2":                 {"WorkspaceId is still the placeholder YOUR-WORKSPACE-ID", "Foo is not a parameter", "EcrConcurrency is no longer a parameter of the template, but Settings: ECR_CONCURRENCY", "docs/template-parameters.md"},
 		"WorkspaceId=workspace":                                                {"WorkspaceId must be a workspace ID"},
 		"WorkspaceId=ws-1 EventRules=false Architecture=arm":                   {"EventRules must be one of ENABLED, DISABLED", "Architecture must be one of arm64, x86_64"},
 		"WorkspaceId=ws-1 ScheduleMinutes=rate(1 minute)":                      {`at "minute)"`},
@@ -136,12 +139,12 @@ func TestConfig(t *testing.T) {
 			t.Errorf("PARAMETERS: %v, %v", got, err)
 		}
 	}
-	if err := run(template, file, "prod", "", ""); err == nil || !strings.Contains(err.Error(), `no environment "prod"`) {
+	if err := run(template, docs, file, "prod", "", ""); err == nil || !strings.Contains(err.Error(), `no environment "prod"`) {
 		t.Errorf("another environment: %v", err)
 	}
 	// Both environments of the repository's file have placeholders, and nothing else wrong.
 	for _, env := range []string{"default", "staging"} {
-		if err := run(template, "../../samconfig.toml", env, "", ""); err == nil || strings.Count(err.Error(), "\n") > 0 || !strings.Contains(err.Error(), "placeholder YOUR-WORKSPACE-ID") {
+		if err := run(template, docs, "../../samconfig.toml", env, "", ""); err == nil || strings.Count(err.Error(), "\n") > 0 || !strings.Contains(err.Error(), "placeholder YOUR-WORKSPACE-ID") {
 			t.Errorf("samconfig.toml, %s: %v", env, err)
 		}
 	}

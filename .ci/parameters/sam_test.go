@@ -246,7 +246,7 @@ func TestDeploySendsEveryParameter(t *testing.T) {
 	}
 
 	list := filepath.Join(t.TempDir(), "parameters.yaml")
-	if err := run(template, "", "", `RemoteWriteUrl=https://h.example/ ExternalLabels="cluster=it's \"a\"" Settings='TAGS_INCLUDE=v\d+ \\w;`+"\n"+`ECR_CONCURRENCY=4'`, list); err != nil {
+	if err := run(template, docs, "", "", `RemoteWriteUrl=https://h.example/ ExternalLabels="cluster=it's \"a\"" Settings='TAGS_INCLUDE=v\d+ \\w;`+"\n"+`ECR_CONCURRENCY=4'`, list); err != nil {
 		t.Fatal(err)
 	}
 	want := defaults(t, nil)

@@ -35,8 +35,9 @@ func readTemplate(file string) (map[string]parameter, error) {
 }
 
 // complete returns the given parameters, and the defaults of the others. No fault shows a
-// value, except a placeholder, since it may be a secret.
-func complete(declared map[string]parameter, given map[string]string) (sent map[string]string, faults []error) {
+// value, except a placeholder, since it may be a secret. The docs have a table of what
+// replaced former parameters.
+func complete(declared map[string]parameter, given map[string]string, docs string) (sent map[string]string, faults []error) {
 	sent = map[string]string{}
 	for name, p := range declared {
 		sent[name] = p.Default
@@ -46,7 +47,11 @@ func complete(declared map[string]parameter, given map[string]string) (sent map[
 		p, known := declared[name]
 		switch {
 		case !known:
-			faults = append(faults, fmt.Errorf("%s is not a parameter of the template: docs/template-parameters.md lists the parameters and what replaced former ones", name))
+			if former := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(name) + "` \\| (.*?) \\|").FindStringSubmatch(docs); former != nil {
+				faults = append(faults, fmt.Errorf("%s is no longer a parameter of the template, but %s: see docs/template-parameters.md", name, strings.ReplaceAll(former[1], "`", "")))
+			} else {
+				faults = append(faults, fmt.Errorf("%s is not a parameter of the template: see docs/template-parameters.md", name))
+			}
 		case strings.HasPrefix(value, "YOUR-"):
 			faults = append(faults, fmt.Errorf(`%s is still the placeholder %s: put your value into samconfig.toml, or give it as make deploy PARAMETERS="%s=..."`, name, value, name))
 		case len(p.AllowedValues) > 0 && !slices.Contains(p.AllowedValues, value):
