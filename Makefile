@@ -2,9 +2,11 @@
 # build; check, lint and deploy fetch their pinned tools themselves (see .ci).
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-# The environment of samconfig.toml, and parameters instead of all that it lists.
+# The environment of samconfig.toml, and parameters that replace all of its parameters.
 CONFIG_ENV ?= default
 PARAMETERS ?=
+# The architecture of the Lambda artifact: arm64 or amd64.
+build-ExporterFunction: GOARCH ?= arm64
 # What to benchmark, and how often for benchstat to tell noise from difference.
 BENCH ?= .
 COUNT ?= 6
@@ -13,7 +15,7 @@ FUZZTIME ?= 10s
 OUT  := .build
 VENV := $(OUT)/venv
 # Modules nested in this one that hold code of ours.
-NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod))
+NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod .ci/parameters/go.mod))
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v $$(go env CC)),-race)
 
@@ -60,18 +62,18 @@ export SUMMARY
 check: $(VENV) test lint generated template ## what CI runs: test, lint, generated files, template
 
 .PHONY: build
-build: $(OUT)/bootstrap build-ExporterFunction ## the program for this machine, and for Lambda (arm64)
+build: $(OUT)/bootstrap build-ExporterFunction ## the program for this machine, and for Lambda; GOARCH=arm64
 
 .PHONY: $(OUT)/bootstrap
 $(OUT)/bootstrap:
 	@echo "building the function"
-	@$(GOBUILD) -o $@ ./lambda
+	@GOARCH= $(GOBUILD) -o $@ ./lambda
 
 # Named by the SAM CLI, which sets ARTIFACTS_DIR.
 .PHONY: build-ExporterFunction
 build-ExporterFunction: ARTIFACTS_DIR ?= $(OUT)/lambda
 build-ExporterFunction:
-	GOOS=linux GOARCH=arm64 $(GOBUILD) -o $(ARTIFACTS_DIR)/bootstrap ./lambda
+	GOOS=linux GOARCH=$(GOARCH) $(GOBUILD) -o $(ARTIFACTS_DIR)/bootstrap ./lambda
 
 $(OUT)/victoria-metrics: $(wildcard lambda/local/victoriametrics/go.*)
 	@echo "building VictoriaMetrics: once, for a minute or so"
@@ -133,11 +135,19 @@ template: $(VENV) ## template.yaml: cfn-lint, sam validate, sam build
 	$(VENV)/bin/sam validate --lint >$(OUT)/sam-validate.log 2>&1 || { cat $(OUT)/sam-validate.log; exit 1; }
 	VERSION='$(VERSION)' $(VENV)/bin/sam build --build-dir $(OUT)/aws-sam/build
 
+# Every parameter is sent, those that are left out with their defaults: CloudFormation would
+# keep their previous values. Wrong ones are reported before anything is built.
 SAM ?= $(VENV)/bin/sam
+SENT := $(OUT)/parameters.yaml
 .PHONY: deploy
-deploy: $(if $(filter $(VENV)/%,$(SAM)),$(VENV)) ## sam build and sam deploy; CONFIG_ENV=default PARAMETERS="WorkspaceId=ws-..."
-	$(SAM) build --config-env $(CONFIG_ENV) --build-dir $(OUT)/aws-sam/build
-	$(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(CONFIG_ENV) --template-file $(OUT)/aws-sam/build/template.yaml $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+deploy: export override PARAMETERS := $(value PARAMETERS)
+deploy: $(OUT)/bin/parameters $(if $(filter $(VENV)/%,$(SAM)),$(VENV)) ## sam build and sam deploy; CONFIG_ENV=default PARAMETERS="WorkspaceId=ws-..."
+	@$< -env $(CONFIG_ENV) -output $(SENT)
+	GOARCH=$$(sed -n 's/^Architecture: arm64/arm64/p; s/^Architecture: x86_64/amd64/p' $(SENT)) $(SAM) build --config-env $(CONFIG_ENV) --build-dir $(OUT)/aws-sam/build
+	$(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(CONFIG_ENV) --template-file $(OUT)/aws-sam/build/template.yaml --parameter-overrides file://$(CURDIR)/$(SENT)
+
+$(OUT)/bin/parameters: $(wildcard .ci/parameters/*.go .ci/parameters/go.*)
+	@GOARCH= go build -C .ci/parameters -o $(CURDIR)/$@ .
 
 $(VENV): .ci/requirements.txt
 	python3 -m venv --clear $@

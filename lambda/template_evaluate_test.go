@@ -11,31 +11,29 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// stack is template.yaml with values for its parameters. It evaluates conditions and
-// references as CloudFormation does.
+// stack is template.yaml with values for its parameters: what CloudFormation would
+// make of it, as far as conditions and references go.
 type stack struct {
 	t          *testing.T
 	root       *yaml.Node
 	parameters map[string]string
-	lists      map[string]bool // parameters that are lists
-	conditions map[string]bool // evaluated so far
+	conditions map[string]bool // those that are evaluated
 }
 
-// pseudo are CloudFormation's pseudo parameters.
+// pseudo are the parameters that CloudFormation itself has.
 var pseudo = map[string]string{
 	"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "111122223333", "AWS::StackName": "stack", "AWS::URLSuffix": "amazonaws.com",
 }
 
-// newStack uses the defaults of parameters that are not given.
+// newStack has the parameters' defaults where none are given.
 func newStack(t *testing.T, root *yaml.Node, given map[string]string) *stack {
 	t.Helper()
-	s := &stack{t: t, root: root, parameters: map[string]string{}, lists: map[string]bool{}, conditions: map[string]bool{}}
+	s := &stack{t: t, root: root, parameters: map[string]string{}, conditions: map[string]bool{}}
 	parameters := at(t, root, "Parameters")
 	for i := 0; i < len(parameters.Content); i += 2 {
 		if value := child(parameters.Content[i+1], "Default"); value != nil {
 			s.parameters[parameters.Content[i].Value] = value.Value
 		}
-		s.lists[parameters.Content[i].Value] = child(parameters.Content[i+1], "Type").Value == "CommaDelimitedList"
 	}
 	for name := range given {
 		if _, ok := s.parameters[name]; !ok {
@@ -46,28 +44,35 @@ func newStack(t *testing.T, root *yaml.Node, given map[string]string) *stack {
 	return s
 }
 
-// takes reports whether a value is valid for a parameter.
+// takes reports whether a parameter takes a value.
 func takes(t *testing.T, parameter *yaml.Node, value string) bool {
 	t.Helper()
 	if allowed := child(parameter, "AllowedValues"); allowed != nil {
 		return slices.ContainsFunc(allowed.Content, func(v *yaml.Node) bool { return v.Value == value })
 	}
-	values := []string{value}
-	if child(parameter, "Type").Value == "CommaDelimitedList" {
-		values = strings.Split(value, ",") // each has to match the pattern
-	}
 	pattern := child(parameter, "AllowedPattern")
-	if pattern == nil || strings.Contains(pattern.Value, "(?!") { // which Go does not support
+	if pattern == nil {
 		return true
 	}
-	expression, err := regexp.Compile(pattern.Value)
-	if err != nil {
-		t.Fatalf("template.yaml, line %d: %v", pattern.Line, err)
+	// Go has no negative lookahead.
+	not, rest := "", pattern.Value
+	if after, ok := strings.CutPrefix(pattern.Value, "^(?!"); ok {
+		depth := 1
+		end := strings.IndexFunc(after, func(r rune) bool {
+			switch r {
+			case '(':
+				depth++
+			case ')':
+				depth--
+			}
+			return depth == 0
+		})
+		not, rest = after[:end], "^"+after[end+1:]
 	}
-	return !slices.ContainsFunc(values, func(v string) bool { return !expression.MatchString(v) })
+	return regexp.MustCompile(rest).MatchString(value) && (not == "" || !regexp.MustCompile("^(?:"+not+")").MatchString(value))
 }
 
-// refused returns the message of the template's rule that the parameters break.
+// refused returns what the template's rules have against the parameters.
 func (s *stack) refused() []string {
 	var all []string
 	rules := at(s.t, s.root, "Rules")
@@ -126,13 +131,6 @@ func (s *stack) function(node *yaml.Node) any {
 		if node.Value == "AWS::NoValue" {
 			return omitted{}
 		}
-		if s.lists[node.Value] {
-			items := []any{}
-			for item := range strings.SplitSeq(s.reference(node.Value), ",") {
-				items = append(items, item)
-			}
-			return items
-		}
 		return s.reference(node.Value)
 	case "!GetAtt":
 		return s.reference(node.Value)
@@ -141,8 +139,12 @@ func (s *stack) function(node *yaml.Node) any {
 			return s.substitute(node.Value, nil)
 		}
 		return s.substitute(argument[0].Value, argument[1])
-	case "!Join":
-		return strings.Join(list(s.value(argument[1])), argument[0].Value)
+	case "!Split":
+		items := []any{}
+		for item := range strings.SplitSeq(fmt.Sprint(s.value(argument[1])), argument[0].Value) {
+			items = append(items, item)
+		}
+		return items
 	case "!If":
 		if s.condition(argument[0].Value) {
 			return s.value(argument[1])
@@ -184,8 +186,8 @@ func (s *stack) condition(name string) bool {
 	return b
 }
 
-// reference returns a parameter's value, or a placeholder for a resource or its attribute. A
-// resource that does not exist with these parameters is an error.
+// reference is a parameter's value, or stands for a resource or an attribute of it. A
+// resource that is not there under these parameters is a fault.
 func (s *stack) reference(name string) string {
 	if value, ok := pseudo[name]; ok {
 		return value
@@ -194,9 +196,9 @@ func (s *stack) reference(name string) string {
 		return value
 	}
 	resource, _, _ := strings.Cut(name, ".")
-	// SAM makes the schedule's rule from the function's events.
+	// SAM makes the schedule's rule out of the function's events.
 	if resource != "ExporterFunctionSchedule" && s.resource(resource) == nil {
-		s.t.Errorf("with %v there is a reference to %s, which does not exist", s.parameters, name)
+		s.t.Errorf("with %v there is no %s, and something refers to it", s.parameters, name)
 	}
 	return "<" + name + ">"
 }
@@ -215,7 +217,7 @@ func (s *stack) substitute(text string, local *yaml.Node) string {
 	})
 }
 
-// resource returns a resource; nil if it does not exist with these parameters.
+// resource returns a resource; nil if there is none under these parameters.
 func (s *stack) resource(name string) *yaml.Node {
 	node := child(at(s.t, s.root, "Resources"), name)
 	if node == nil {
@@ -227,7 +229,7 @@ func (s *stack) resource(name string) *yaml.Node {
 	return node
 }
 
-// present evaluates what exists in a section, Resources or Outputs.
+// present evaluates a section, Resources or Outputs, without what is not there.
 func (s *stack) present(section string) map[string]any {
 	all := map[string]any{}
 	node := at(s.t, s.root, section)
@@ -241,7 +243,7 @@ func (s *stack) present(section string) map[string]any {
 	return all
 }
 
-// properties are a resource's; nil if it does not exist.
+// properties are a resource's; nil if it is not there.
 func properties(resources map[string]any, name string) map[string]any {
 	resource, ok := resources[name].(map[string]any)
 	if !ok {
@@ -251,7 +253,7 @@ func properties(resources map[string]any, name string) map[string]any {
 	return fields
 }
 
-// dig returns the evaluated field at a path of keys.
+// dig follows keys down evaluated fields.
 func dig(t *testing.T, fields map[string]any, keys ...string) any {
 	t.Helper()
 	var value any = fields
@@ -291,7 +293,13 @@ const (
 	someSecret = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/prometheus-a1B2c3"
 )
 
-// with merges parameters.
+// Ways to authenticate at toURL.
+var (
+	basic  = map[string]string{"RemoteWriteUsername": "me", "RemoteWritePassword": "secretsmanager:" + someSecret + "#password", "SecretArns": someSecret}
+	bearer = map[string]string{"RemoteWriteBearerToken": "ssm:/team/token", "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/team/token"}
+)
+
+// with puts parameters together.
 func with(all ...map[string]string) map[string]string {
 	one := map[string]string{}
 	for _, more := range all {
@@ -300,31 +308,41 @@ func with(all ...map[string]string) map[string]string {
 	return one
 }
 
-// besides are parameters that are each tested alone, not in every combination.
+// besides are combinations of parameters that go with any of the others: each by
+// itself, not in every combination.
 var besides = []map[string]string{
 	with(toWorkspace, map[string]string{"RemoteWriteRoleArn": someRole}),
-	with(toAnother, map[string]string{"RemoteWriteRoleArn": someRole, "RemoteWriteRoleExternalId": "registry:1"}),
-	with(toProxy, map[string]string{"RemoteWriteAuth": "sigv4", "RemoteWriteRoleArn": someRole}),
-	with(toURL, map[string]string{"RemoteWriteAuth": "sigv4", "RemoteWriteRegion": "us-east-1", "RemoteWriteRoleArn": someRole}),
-	with(toURL, map[string]string{"RemoteWriteUsername": "me", "RemoteWritePassword": "secretsmanager:" + someSecret + "#password", "SecretArns": someSecret}),
-	with(toURL, map[string]string{"RemoteWriteUsername": "me", "RemoteWritePassword": "a text, with a comma"}),
-	with(toURL, map[string]string{"RemoteWriteBearerToken": "ssm:/team/token", "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/team/token"}),
-	with(toURL, map[string]string{"RemoteWriteAuth": "bearer", "RemoteWriteBearerToken": "abc", "RemoteWriteHeaders": "X-Scope-OrgID=team-a,X-Token=ssm:token"}),
+	with(toAnother, map[string]string{"RemoteWriteRoleArn": someRole, "Settings": "REMOTE_WRITE_ROLE_EXTERNAL_ID=registry:1"}),
+	with(toProxy, map[string]string{"Settings": "REMOTE_WRITE_AUTH=sigv4", "RemoteWriteRoleArn": someRole}),
+	with(toURL, map[string]string{"Settings": "REMOTE_WRITE_AUTH=sigv4;REMOTE_WRITE_REGION=us-east-1", "RemoteWriteRoleArn": someRole}),
+	with(toURL, basic),
+	with(toURL, bearer),
+	with(toURL, map[string]string{"RemoteWriteHeaders": "X-Scope-OrgID=team-a,X-Token=ssm:token", "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/token"}),
 	with(toURL, map[string]string{
-		"RemoteWriteCa": "ssm:ca", "RemoteWriteClientCertificate": "secretsmanager:" + someSecret + "#certificate", "RemoteWriteClientKey": "secretsmanager:" + someSecret + "#key",
+		"RemoteWriteClientKey": "secretsmanager:" + someSecret + "#key", "Settings": "REMOTE_WRITE_CA=ssm:ca\nREMOTE_WRITE_CLIENT_CERTIFICATE=secretsmanager:" + someSecret + "#certificate",
 		"SecretArns": someSecret + ",arn:aws:secretsmanager:eu-west-1:111122223333:secret:other-??????", "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/ca,arn:aws:ssm:eu-west-1:111122223333:parameter/cb",
 		"SecretKmsKeyArn": "arn:aws:kms:eu-west-1:111122223333:key/0a1b-2c3d",
 	}),
-	with(toWorkspace, map[string]string{"RemoteWriteProtocol": "2.0", "ScheduleRate": "rate(1 hour)", "CloudWatchMetrics": "false"}),
-	with(toURL, map[string]string{"RemoteWriteProtocol": "auto", "ScheduleRate": "rate(9999 hours)", "CloudWatchMetrics": "true", "CacheRefreshInterval": "1d12h", "ScanRefreshInterval": "7d"}),
-	with(toWorkspace, map[string]string{
-		"RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "TagsInclude": `v\d+(\.\d+)*|latest`, "TagsExclude": ".*-rc", "FamiliesInclude": "aws_ecr_.*", "FamiliesExclude": ".*_scan_.*",
-		"ImagesPerRepository": "10", "ImagesPushedWithin": "30d", "ImagesPulledWithin": "0",
-	}),
+	with(toWorkspace, map[string]string{"ScheduleMinutes": "1", "RegionLabel": "true", "Settings": "REMOTE_WRITE_PROTOCOL=2.0;CLOUDWATCH_METRICS=false"}),
+	with(toURL, map[string]string{"ScheduleMinutes": "9999", "RegionLabel": "true", "ExternalLabels": "cluster=a,stage=b=c", "Settings": "CACHE_REFRESH_INTERVAL=1d12h; SCAN_REFRESH_INTERVAL=7d;"}),
+	with(toWorkspace, map[string]string{"RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "Settings": `TAGS_INCLUDE=v\d+(\.\d+)*|latest;TAGS_EXCLUDE=.*-rc;IMAGES_PER_REPOSITORY=10`}),
+	allParameters,
 }
 
-// everyStack calls a function for every combination of the parameters that change resources
-// or permissions, and for those in besides.
+// allParameters has every parameter: those that exclude each other empty, the others with a
+// value other than the default.
+var allParameters = map[string]string{
+	"WorkspaceId": "", "RemoteWriteUrl": "https://proxy.example/api/v1/write?tenant=a", "RemoteWriteWorkspaceId": "ws-2", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666",
+	"EcrRegistryId": "777788889999", "RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "ScanSource": "findings", "ExternalLabels": "cluster=a", "RegionLabel": "true",
+	"Settings":        "REMOTE_WRITE_AUTH=basic;REMOTE_WRITE_CLIENT_CERTIFICATE=ssm:/tls/certificate;ECR_CONCURRENCY=4",
+	"ScheduleMinutes": "1", "ScheduleState": "DISABLED", "EventRules": "DISABLED", "StateBucket": "mine", "Architecture": "x86_64", "MemorySize": "128", "ReservedConcurrentExecutions": "none",
+	"RemoteWriteRoleArn": "", "RemoteWriteUsername": "me", "RemoteWritePassword": "secretsmanager:" + someSecret + "#password", "RemoteWriteBearerToken": "", "RemoteWriteHeaders": "X-Scope-OrgID=team-a", "RemoteWriteClientKey": "ssm:/tls/key",
+	"SecretArns": someSecret, "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/tls/key,arn:aws:ssm:eu-west-1:111122223333:parameter/tls/certificate", "SecretKmsKeyArn": "arn:aws:kms:eu-west-1:111122223333:key/0a1b-2c3d",
+	"LogLevel": "DEBUG", "LogRetentionDays": "3",
+}
+
+// everyStack calls a function for every combination of the parameters that change
+// what there is or what is permitted, and for those besides.
 func everyStack(t *testing.T, do func(*stack)) {
 	t.Helper()
 	root := template(t)
@@ -332,10 +350,8 @@ func everyStack(t *testing.T, do func(*stack)) {
 	for _, choice := range [][]map[string]string{
 		{toWorkspace, toAnother, toURL, toProxy},
 		{{}, {"EcrRegistryId": "777788889999"}},
-		{{}, {"ScanSource": "auto"}, {"ScanSource": "findings"}, {"ScanSource": "inspector"}, {"ScanSource": "summary"}, {"ScanSource": "none"}},
-		{{}, {"CreateStateBucket": "false"}},
-		{{}, {"StateBucket": "mine"}},
-		{{}, {"StateUrl": "memory:"}, {"StateUrl": "file:///tmp/inventory"}},
+		{{"ScanSource": ""}, {}, {"ScanSource": "findings"}, {"ScanSource": "inspector"}, {"ScanSource": "summary"}, {"ScanSource": "none"}},
+		{{}, {"StateBucket": "mine"}, {"StateBucket": "NONE"}},
 		{{}, {"EventRules": "DISABLED"}},
 	} {
 		var further []map[string]string
@@ -346,17 +362,17 @@ func everyStack(t *testing.T, do func(*stack)) {
 		}
 		combinations = further
 	}
-	for _, given := range besides {
+	for _, given := range slices.Concat(combinations, besides) {
 		for name, value := range given {
 			if !takes(t, at(t, root, "Parameters", name), value) {
-				t.Errorf("parameter %s: %q is not valid", name, value)
+				t.Errorf("parameter %s does not take %q", name, value)
 			}
 		}
 	}
 	for _, given := range append(combinations, besides...) {
 		s := newStack(t, root, given)
 		if refused := s.refused(); len(refused) > 0 {
-			t.Errorf("refused by the rules: %q", refused)
+			t.Errorf("the rules refuse it: %q", refused)
 		}
 		if do(s); t.Failed() {
 			t.Fatalf("with %v", given)

@@ -2,132 +2,218 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
-	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
-// CloudFormation does not show parameters that can be secrets.
-func TestTemplateNoEcho(t *testing.T) {
+// Secrets are accepted as references only, and no parameter is NoEcho, for which sam
+// deploy --guided asks without end.
+func TestTemplateSecrets(t *testing.T) {
 	t.Parallel()
-	root := template(t)
-	variables := at(t, root, "Resources", "ExporterFunction", "Properties", "Environment", "Variables")
-	hidden := 0
+	parameters := at(t, template(t), "Parameters")
+	for i := 0; i < len(parameters.Content); i += 2 {
+		if child(parameters.Content[i+1], "NoEcho") != nil {
+			t.Errorf("%s is NoEcho", parameters.Content[i].Value)
+		}
+	}
+	for _, name := range []string{"RemoteWritePassword", "RemoteWriteBearerToken", "RemoteWriteClientKey"} {
+		for value, want := range map[string]bool{
+			"": true, "secretsmanager:" + someSecret: true, "secretsmanager:team/prometheus#password": true, "ssm:/team/token": true,
+			"hunter2": false, "-----BEGIN PRIVATE KEY-----": false, "file:/run/secret": false, "ssm:": false, "ssm:a b": false, " ssm:/a": false, "SSM:/a": false,
+		} {
+			if got := takes(t, at(t, parameters, name), value); got != want {
+				t.Errorf("%s takes %q: %v, want %v", name, value, got, want)
+			}
+		}
+	}
+	settings := at(t, parameters, "Settings")
+	if !takes(t, settings, "ECR_CONCURRENCY=4;\nTAGS_EXCLUDE=REMOTE_WRITE_PASSWORD") {
+		t.Error("Settings does not take settings")
+	}
+	refused := 0
 	for field := range reflect.TypeFor[config.Config]().Fields() {
-		if field.Type != reflect.TypeFor[secret.Text]() && field.Type != reflect.TypeFor[config.Headers]() {
+		if field.Tag.Get("secret") == "" {
 			continue
 		}
-		variable := field.Tag.Get("env")
-		parameter := at(t, root, "Parameters", at(t, variables, variable).Content[1].Value)
-		noEcho := child(parameter, "NoEcho")
-		// Certificates are public.
-		want := variable != "REMOTE_WRITE_CA" && variable != "REMOTE_WRITE_CLIENT_CERTIFICATE"
-		if got := noEcho != nil && noEcho.Value == "true"; got != want {
-			t.Errorf("%s: NoEcho is %v, want %v", variable, got, want)
+		refused++
+		if value := "ECR_CONCURRENCY=4;\n" + field.Tag.Get("env") + " =x"; takes(t, settings, value) {
+			t.Errorf("Settings takes %q", value)
 		}
-		hidden++
 	}
-	if hidden < 6 {
-		t.Errorf("%d settings can be secrets", hidden)
+	if refused < 5 {
+		t.Errorf("%d settings are refused", refused)
 	}
 }
 
-// Lambda's environment has at most 4 KB, names and values together. The longest URL and
-// labels fit, with the other settings of usual length and a reference for each secret of one
-// authentication method.
+// What patterns accept beyond what everyStack has.
+func TestTemplatePatterns(t *testing.T) {
+	t.Parallel()
+	parameters := at(t, template(t), "Parameters")
+	for name, values := range map[string]map[string]bool{
+		"RemoteWriteUrl":     {"https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write": false, "https://aps-workspaces-fips.us-east-1.amazonaws.com/x": true, "https://me:pw@host/": false, "http://h": true, "ftp://h/": false},
+		"ScheduleMinutes":    {"": false, "0": false, "1": true, "02": false, "1.5": false, "10000": false, "rate(1 minute)": false},
+		"SecretArns":         {someSecret + ",": false, "," + someSecret: false, someSecret + ", " + someSecret: false, someSecret + someSecret: false, someSecret + "," + someSecret: true, "*": false},
+		"SsmParameterArns":   {"arn:aws:ssm:eu-west-1:111122223333:parameter/a,": false, "arn:aws:ssm:eu-west-1:111122223333:parameter//a": false, "arn:aws:ssm:eu-west-1:111122223333:parameter/*": false},
+		"ExternalLabels":     {"a": false, "a=": false, "a=b,": false, "a=b=c,d=e": true, ",a=b": false, "1a=b": false},
+		"RemoteWriteHeaders": {"X-A": false, "X-A=1,": false, "X-A=a b,X-B=ssm:/c": true},
+		"StateBucket":        {"none": true, "NONE": true, "s3://bucket": false, "Bucket": false},
+		"WorkspaceId":        {"YOUR-WORKSPACE-ID": false},
+	} {
+		for value, want := range values {
+			if got := takes(t, at(t, parameters, name), value); got != want {
+				t.Errorf("%s takes %q: %v, want %v", name, value, got, want)
+			}
+		}
+	}
+}
+
+// Lambda takes 4 KB of environment, names and values together. Not all that may be long
+// fits at once: the longest URL, labels and 1 KB of Settings do, beside usual filters and
+// a reference for each secret of one way to authenticate.
 func TestTemplateEnvironment(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("x", 1024) // MaxLength of the two
-	s := newStack(t, template(t), nil)
-	reference := "secretsmanager:" + someSecret + "#password"
-	given := map[string]string{
-		"WorkspaceId": "", "RemoteWriteUrl": long, "ExternalLabels": long, "StateUrl": long[:256],
-		"RemoteWritePassword": reference, "RemoteWriteHeaders": "X-Scope-OrgID=" + reference,
-		"RemoteWriteBearerToken": "", "RemoteWriteRoleArn": "", "RemoteWriteRoleExternalId": "", "RemoteWriteCa": "ssm:ca", "RemoteWriteClientCertificate": "", "RemoteWriteClientKey": "",
-	}
-	parameters := at(t, s.root, "Parameters")
-	for i := 0; i < len(parameters.Content); i += 2 {
-		name := parameters.Content[i].Value
-		value, ok := given[name]
-		if !ok && s.parameters[name] == "" {
-			value, ok = long[:16], true // most are shorter
-		}
-		if ok {
-			s.parameters[name] = value
-		}
-	}
+	long := strings.Repeat("x", 1024) // MaxLength of URL and labels
+	s := newStack(t, template(t), with(allParameters, map[string]string{
+		"RemoteWriteUrl": long, "ExternalLabels": long, "Settings": long, "RepositoriesInclude": long[:64], "RepositoriesExclude": long[:64],
+		"RemoteWriteHeaders": "X-Scope-OrgID=secretsmanager:" + someSecret + "#tenant",
+	}))
 	size := 0
 	variables := dig(t, properties(s.present("Resources"), "ExporterFunction"), "Environment", "Variables").(map[string]any)
 	for name, value := range variables {
 		size += len(name) + len(fmt.Sprint(value))
 	}
-	if size > 4096 || size < 2304 {
-		t.Errorf("the environment can have %d bytes", size)
+	if size > 4096 || size < 3*1024 {
+		t.Errorf("the environment can take %d bytes", size)
 	}
 }
 
-// The function's variables are exactly the settings, each with the value of its parameter
-// unless it is composed of several.
+// Every variable of the template's function is a setting, and has the value of the
+// parameter of the same name, unless it is put together from several. The other settings
+// can be given in Settings.
 func TestTemplateSettings(t *testing.T) {
 	t.Parallel()
-	var want, got []string
+	variables := at(t, template(t), "Resources", "ExporterFunction", "Properties", "Environment", "Variables")
 	for field := range reflect.TypeFor[config.Config]().Fields() {
-		// The template sets Lambda's own variable instead of LOG_LEVEL.
-		if variable := field.Tag.Get("env"); variable != "-" && variable != "LOG_LEVEL" {
-			want = append(want, variable)
+		variable := field.Tag.Get("env")
+		value := child(variables, variable)
+		switch {
+		case variable == "-":
+		case value == nil && field.Tag.Get("secret") != "":
+			t.Errorf("no parameter sets %s, and Settings cannot", variable)
+		case value == nil, variable == "REMOTE_WRITE_URL", variable == "STATE_URL", variable == "SCHEDULE":
+		case value.Tag != "!Ref" || !strings.EqualFold(value.Value, strings.ReplaceAll(variable, "_", "")):
+			t.Errorf("%s is %s %s", variable, value.Tag, value.Value)
 		}
 	}
-	root := template(t)
-	variables := at(t, root, "Resources", "ExporterFunction", "Properties", "Environment", "Variables")
 	for i := 0; i < len(variables.Content); i += 2 {
-		variable, value := variables.Content[i].Value, variables.Content[i+1]
-		got = append(got, variable)
-		if variable == "REMOTE_WRITE_URL" || variable == "STATE_URL" || variable == "SCHEDULE" {
-			continue
+		if !isSetting(variables.Content[i].Value) {
+			t.Errorf("%s is not a setting", variables.Content[i].Value)
 		}
-		condition, parameter := value.Content[0].Value, value.Content[1].Value
-		if !strings.EqualFold(parameter, strings.ReplaceAll(variable, "_", "")) || condition != "Has"+parameter {
-			t.Errorf("%s is %s if %s", variable, parameter, condition)
-		}
-		if not := at(t, root, "Conditions", condition).Content[0]; not.Content[0].Value != parameter || not.Content[1].Value != "" {
-			t.Errorf("line %d: %s does not ask for %s", not.Line, condition, parameter)
-		}
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if diff := gocmp.Diff(want, got); diff != "" {
-		t.Errorf("settings (-config +template.yaml):\n%s", diff)
 	}
 }
 
-// The defaults in the descriptions of parameters are right.
+func isSetting(variable string) bool {
+	for field := range reflect.TypeFor[config.Config]().Fields() {
+		if field.Tag.Get("env") == variable {
+			return true
+		}
+	}
+	return false
+}
+
+// The template's defaults are those of the program, but for where the state is kept.
 func TestTemplateDefaults(t *testing.T) {
 	t.Parallel()
+	variables := dig(t, properties(newStack(t, template(t), toURL).present("Resources"), "ExporterFunction"), "Environment", "Variables").(map[string]any)
+	var environ []string
+	for name, value := range variables {
+		if name != "STATE_URL" {
+			environ = append(environ, name+"="+fmt.Sprint(value))
+		}
+	}
+	got, err := config.Load(environ, config.ToSend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := config.Load([]string{"REMOTE_WRITE_URL=" + toURL["RemoteWriteUrl"]}, config.ToSend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the settings of a default stack are\n%+v, those of the program\n%+v", got, want)
+	}
+}
+
+// The rule's expression has the singular for one minute, as EventBridge requires, and the
+// function gets the same interval.
+func TestTemplateSchedule(t *testing.T) {
+	t.Parallel()
+	for minutes, want := range map[string]string{"1": "rate(1 minute)", "2": "rate(2 minutes)", "60": "rate(60 minutes)"} {
+		function := properties(newStack(t, template(t), map[string]string{"ScheduleMinutes": minutes}).present("Resources"), "ExporterFunction")
+		if got := dig(t, function, "Events", "Schedule", "Properties", "Schedule"); got != want {
+			t.Errorf("the rule's schedule is %s, want %s", got, want)
+		}
+		schedule := config.Schedule(0)
+		if err := schedule.UnmarshalText([]byte(dig(t, function, "Environment", "Variables", "SCHEDULE").(string))); err != nil || fmt.Sprintf("%.0f", schedule.Interval().Minutes()) != minutes {
+			t.Errorf("SCHEDULE is %s (%v), want %s minutes", schedule, err, minutes)
+		}
+	}
+}
+
+// At most 30 parameters, each in one group.
+func TestTemplateGroups(t *testing.T) {
+	t.Parallel()
+	root := template(t)
+	var grouped, want []string
+	for _, group := range at(t, root, "Metadata", "AWS::CloudFormation::Interface", "ParameterGroups").Content {
+		for _, name := range at(t, group, "Parameters").Content {
+			grouped = append(grouped, name.Value)
+		}
+	}
+	parameters := at(t, root, "Parameters")
+	for i := 0; i < len(parameters.Content); i += 2 {
+		want = append(want, parameters.Content[i].Value)
+		if child(parameters.Content[i+1], "Default") == nil || child(parameters.Content[i+1], "Description") == nil {
+			t.Errorf("%s has no default or no description", parameters.Content[i].Value)
+		}
+	}
+	if diff := gocmp.Diff(want, grouped); diff != "" || len(want) > 30 {
+		t.Errorf("%d parameters (-template.yaml +groups):\n%s", len(want), diff)
+	}
+}
+
+// docs/template-parameters.md has a row for each of the 55 former parameters, with a
+// parameter or a setting that Settings accepts; all that have stayed stand for themselves.
+func TestTemplateFormerParameters(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/template-parameters.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	parameters := at(t, template(t), "Parameters")
-	told := regexp.MustCompile(`^([A-Z_]+)\. .*Empty is ([^ ,;]+?)(?: \(seconds\))?[.:,;]?(?: |$)`)
-	defaults := map[string]string{}
-	for field := range reflect.TypeFor[config.Config]().Fields() {
-		defaults[field.Tag.Get("env")] = field.Tag.Get("envDefault")
-	}
-	checked := 0
-	for i := 1; i < len(parameters.Content); i += 2 {
-		match := told.FindStringSubmatch(strings.Join(strings.Fields(at(t, parameters.Content[i], "Description").Value), " "))
-		if match == nil || defaults[match[1]] == "" {
-			continue
+	former := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\| `([A-Za-z]+)`(?:: `([A-Z_]+)`)? \\|").FindAllStringSubmatch(string(text), -1) {
+		name, parameter, variable := row[1], row[2], row[3]
+		former[name] = true
+		switch {
+		case child(parameters, parameter) == nil:
+			t.Errorf("%s: there is no parameter %s", name, parameter)
+		case (parameter == "Settings") != (variable != ""), child(parameters, name) != nil && name != parameter:
+			t.Errorf("%s is %s %s", name, parameter, variable)
+		case variable != "" && (!isSetting(variable) || !strings.EqualFold(name, strings.ReplaceAll(variable, "_", ""))):
+			t.Errorf("%s: %s is another setting, or none", name, variable)
+		case variable != "" && !takes(t, at(t, parameters, "Settings"), variable+"=x"):
+			t.Errorf("%s: Settings does not take %s", name, variable)
 		}
-		checked++
-		if got := strings.TrimRight(match[2], ":.,"); got != strings.TrimRight(defaults[match[1]], ":") {
-			t.Errorf("%s: the template says that empty is %s, the default is %s", match[1], got, defaults[match[1]])
-		}
 	}
-	if checked < 12 {
-		t.Errorf("%d defaults were compared, want 12 at least: was the wording changed?", checked)
+	if len(former) != 55 {
+		t.Errorf("the table has %d former parameters", len(former))
 	}
 }

@@ -145,15 +145,14 @@ func declared(s *stack) []string {
 
 // bucketOf is the bucket of the state; empty for none.
 func bucketOf(s *stack) string {
-	switch {
-	case s.parameters["StateUrl"] != "":
+	switch bucket := s.parameters["StateBucket"]; bucket {
+	case "NONE":
 		return ""
-	case s.parameters["StateBucket"] != "":
-		return s.parameters["StateBucket"]
-	case s.parameters["CreateStateBucket"] == "true":
+	case "":
 		return "<InventoryBucket>"
+	default:
+		return bucket
 	}
-	return ""
 }
 
 // The template permits exactly what the code declares, for every combination of parameters.
@@ -184,15 +183,15 @@ func TestTemplateRules(t *testing.T) {
 		given map[string]string
 		want  string // the beginning of the message
 	}{
-		{map[string]string{}, "Give WorkspaceId ("},
-		{with(toWorkspace, toURL), "Give WorkspaceId or"},
-		{with(toWorkspace, map[string]string{"RemoteWriteWorkspaceId": "ws-2"}), "RemoteWriteWorkspaceId belongs"},
-		{with(toURL, map[string]string{"WorkspaceRegion": "eu-west-1"}), "WorkspaceRegion and"},
-		{with(toWorkspace, map[string]string{"RemoteWriteRoleExternalId": "x1"}), "RemoteWriteRoleExternalId belongs"},
-		{with(toURL, map[string]string{"RemoteWriteUsername": "me"}), "RemoteWriteUsername and"},
-		{with(toURL, map[string]string{"RemoteWritePassword": "ssm:x"}), "RemoteWriteUsername and"},
-		{with(toURL, map[string]string{"RemoteWriteClientKey": "ssm:x"}), "RemoteWriteClientCertificate and"},
-		{with(toURL, map[string]string{"RemoteWriteClientCertificate": "ssm:x"}), "RemoteWriteClientCertificate and"},
+		{map[string]string{}, "Set WorkspaceId ("},
+		{with(toWorkspace, toURL), "Set WorkspaceId or"},
+		{with(toWorkspace, basic), "Requests to WorkspaceId"},
+		{with(toWorkspace, bearer), "Requests to WorkspaceId"},
+		{with(toURL, map[string]string{"RemoteWriteUsername": "me"}), "Set RemoteWriteUsername and"},
+		{with(toURL, map[string]string{"RemoteWritePassword": "ssm:x", "SecretArns": someSecret}), "Set RemoteWriteUsername and"},
+		{with(toURL, basic, map[string]string{"SecretArns": ""}), "Set SecretArns or"},
+		{with(toURL, bearer, map[string]string{"SsmParameterArns": ""}), "Set SecretArns or"},
+		{with(toURL, map[string]string{"RemoteWriteClientKey": "ssm:x"}), "Set SecretArns or"},
 	} {
 		if got := newStack(t, template(t), c.given).refused(); len(got) != 1 || !strings.HasPrefix(got[0], c.want) {
 			t.Errorf("%v: %q, want %q", c.given, got, c.want)
@@ -206,7 +205,7 @@ func TestTemplateCombinations(t *testing.T) {
 	t.Parallel()
 	everyStack(t, func(s *stack) {
 		resources, outputs := s.present("Resources"), s.present("Outputs")
-		var environ []string
+		environ := []string{"AWS_REGION=" + pseudo["AWS::Region"]}
 		variables := dig(t, properties(resources, "ExporterFunction"), "Environment", "Variables").(map[string]any)
 		for name, value := range variables {
 			// CloudFormation makes up the name.
@@ -216,11 +215,9 @@ func TestTemplateCombinations(t *testing.T) {
 		if err != nil || len(c.Warnings) > 0 {
 			t.Fatalf("environment %q: error %v, warnings %v", environ, err, c.Warnings)
 		}
-		bucket, want := bucketOf(s), any(nil)
+		bucket, want := bucketOf(s), ""
 		if bucket != "" {
 			want = "s3://" + bucket + "/stack/inventory"
-		} else if s.parameters["StateUrl"] != "" {
-			want = s.parameters["StateUrl"]
 		}
 		if variables["STATE_URL"] != want {
 			t.Errorf("STATE_URL is %v, want %v", variables["STATE_URL"], want)

@@ -21,10 +21,10 @@ import (
 )
 
 // Config holds the settings. Each field is one environment variable; the README's table is
-// generated from its tags and comment.
+// generated from its tags and comment. A field tagged secret can hold a secret.
 type Config struct {
 	// The remote-write URL of an Amazon Managed Service for Prometheus (AMP) workspace, or of any other endpoint.
-	RemoteWriteURL URL `env:"REMOTE_WRITE_URL" rule:"an absolute http or https URL" note:"required"`
+	RemoteWriteURL URL `env:"REMOTE_WRITE_URL" secret:"yes" rule:"an absolute http or https URL" note:"required"`
 	// The version of the remote-write protocol: `auto` tries 2.0, whose responses say how much of a batch was stored, and falls back to 1.0 if the endpoint does not support it.
 	RemoteWriteProtocol remotewrite.Protocol `env:"REMOTE_WRITE_PROTOCOL" rule:"1.0, auto or 2.0" note:"1.0 for an AMP host, else auto"`
 	// How requests authenticate: `sigv4`, `basic`, `bearer` or `none`.
@@ -38,17 +38,17 @@ type Config struct {
 	// The user name for `basic`. It may be in the URL instead.
 	RemoteWriteUsername string `env:"REMOTE_WRITE_USERNAME" rule:"text without colon and control characters"`
 	// The password for `basic`. A secret is the text itself or, better, a reference to where it is stored.
-	RemoteWritePassword secret.Text `env:"REMOTE_WRITE_PASSWORD" rule:"text without control characters, or a reference: secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH, where a name and an ARN are interchangeable"`
+	RemoteWritePassword secret.Text `env:"REMOTE_WRITE_PASSWORD" secret:"yes" rule:"text without control characters, or a reference: secretsmanager:ARN, secretsmanager:ARN#json-key, ssm:NAME or file:PATH, where a name and an ARN are interchangeable"`
 	// The token for `bearer`: text or a reference.
-	RemoteWriteBearerToken secret.Text `env:"REMOTE_WRITE_BEARER_TOKEN" rule:"visible ASCII characters, or a reference like REMOTE_WRITE_PASSWORD's"`
+	RemoteWriteBearerToken secret.Text `env:"REMOTE_WRITE_BEARER_TOKEN" secret:"yes" rule:"visible ASCII characters, or a reference like REMOTE_WRITE_PASSWORD's"`
 	// Headers to add to every request, as `Name=value,Name=value`, such as `X-Scope-OrgID=team-a`. A value may be a reference. Authorization, Cookie and headers that the sender sets are refused.
-	RemoteWriteHeaders Headers `env:"REMOTE_WRITE_HEADERS" rule:"Name=value pairs separated by commas, each name once and none that is reserved; a value is text or a reference like REMOTE_WRITE_PASSWORD's"`
+	RemoteWriteHeaders Headers `env:"REMOTE_WRITE_HEADERS" secret:"yes" rule:"Name=value pairs separated by commas, each name once and none that is reserved; a value is text or a reference like REMOTE_WRITE_PASSWORD's"`
 	// The CA certificates to verify the endpoint with, in place of the system's: PEM text or a reference. This and the next two need an https URL, and are read once per process.
 	RemoteWriteCA secret.Text `env:"REMOTE_WRITE_CA" rule:"certificates as PEM text, or a reference like REMOTE_WRITE_PASSWORD's"`
 	// The client certificate, followed by any intermediate certificates: PEM text or a reference.
 	RemoteWriteClientCertificate secret.Text `env:"REMOTE_WRITE_CLIENT_CERTIFICATE" rule:"certificates as PEM text, or a reference like REMOTE_WRITE_PASSWORD's"`
 	// The private key of the client certificate, not encrypted: PEM text or a reference.
-	RemoteWriteClientKey secret.Text `env:"REMOTE_WRITE_CLIENT_KEY" rule:"a private key as PEM text, or a reference like REMOTE_WRITE_PASSWORD's"`
+	RemoteWriteClientKey secret.Text `env:"REMOTE_WRITE_CLIENT_KEY" secret:"yes" rule:"a private key as PEM text, or a reference like REMOTE_WRITE_PASSWORD's"`
 	// The timeout of one attempt to send a batch.
 	RemoteWriteTimeout Duration `env:"REMOTE_WRITE_TIMEOUT" envDefault:"10s" rule:"from 100ms to 5m, as a Go duration or in seconds" min:"100ms" max:"5m"`
 	// The maximum size of a request in bytes, before compression. AMP accepts 1 MB.
@@ -101,10 +101,14 @@ type Config struct {
 	StateSaveInterval Duration `env:"STATE_SAVE_INTERVAL" envDefault:"5m" rule:"from 0s to 24h, as a Go duration or in seconds" min:"0s" max:"24h"`
 	// Labels to add to every series, as `name=value,name=value`. A family's own label of the same name wins.
 	ExternalLabels Labels `env:"EXTERNAL_LABELS" rule:"name=value pairs separated by commas; names match [a-zA-Z_][a-zA-Z0-9_]* and do not begin with __; values have 1 to 2048 bytes"`
+	// Whether to add the label `region`, the function's AWS Region, to every series, like one of `EXTERNAL_LABELS`. Set it if functions in several Regions of one account send to one workspace.
+	RegionLabel bool `env:"REGION_LABEL" envDefault:"false" rule:"true or false"`
 	// Whether to log the run metrics in CloudWatch's embedded metric format too, which shows an endpoint that is down. CloudWatch bills them as custom metrics.
 	CloudWatchMetrics bool `env:"CLOUDWATCH_METRICS" envDefault:"true" rule:"true or false"`
 	// The log level: `DEBUG`, `INFO`, `WARN` or `ERROR`.
 	LogLevel LogLevel `env:"LOG_LEVEL" rule:"DEBUG, INFO, WARN or ERROR" note:"AWS_LAMBDA_LOG_LEVEL, else INFO"`
+	// Further settings as `NAME=value` pairs, separated by semicolons or new lines, neither of which a value can contain. A variable of its own wins. What can be secret is refused: the URL, password, token, headers and client key.
+	Settings Settings `env:"SETTINGS" rule:"NAME=value pairs separated by ; or new lines"`
 	// Warnings are about settings that are accepted but probably wrong, such as a misspelt name.
 	Warnings []string `env:"-"`
 }
@@ -150,6 +154,7 @@ func Load(environ []string, use Use) (*Config, error) {
 	maps.DeleteFunc(vars, func(_, value string) bool { return value == "" })
 	c := &Config{}
 	var faults Faults
+	c.Warnings = addSettings(vars, &faults)
 	if err := env.ParseWithOptions(c, env.Options{Environment: vars, FuncMap: parsers}); err != nil {
 		all, ok := err.(env.AggregateError) //nolint:errorlint // documented as the type of every error of the package
 		if !ok {

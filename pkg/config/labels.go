@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -28,4 +29,18 @@ func (l *Labels) UnmarshalText(text []byte) error {
 		*l = append(*l, metrics.Label{Name: name, Value: value})
 	}
 	return nil
+}
+
+// addRegionLabel adds what REGION_LABEL asks for to the external labels.
+func (c *Config) addRegionLabel(vars map[string]string, faults *Faults) {
+	if !c.RegionLabel {
+		return
+	}
+	region := vars["AWS_REGION"]
+	if slices.ContainsFunc(c.ExternalLabels, func(l metrics.Label) bool { return l.Name == "region" }) {
+		faults.note(vars, "REGION_LABEL", "true only if EXTERNAL_LABELS has no region")
+	} else if region == "" {
+		faults.note(vars, "REGION_LABEL", "true only if AWS_REGION is set, as Lambda does")
+	}
+	c.ExternalLabels = append(c.ExternalLabels, metrics.Label{Name: "region", Value: region})
 }

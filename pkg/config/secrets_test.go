@@ -158,6 +158,7 @@ func FuzzFaultsShowNoSecret(f *testing.F) {
 			check(endpoint, "REMOTE_WRITE_HEADERS="+value)
 			check(endpoint, "REMOTE_WRITE_HEADERS=X-A="+value+",Host=x")
 			check(endpoint, "REMOTE_WRITE_USERNAME=me:"+value)
+			check(endpoint, "SETTINGS=REMOTE_WRITE_PASSWORD="+value)
 		}
 		check("REMOTE_WRITE_URL=https://me:" + url.QueryEscape(value) + "@h.example/#")
 		check("REMOTE_WRITE_URL=https://me:" + value + "@h.example/")
