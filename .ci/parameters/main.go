@@ -33,7 +33,8 @@ func run(template, docs, config, env, parameters, output string) error {
 	if err != nil {
 		return err
 	}
-	given, faults := map[string]string{}, []error(nil)
+	given := map[string]string{}
+	var faults []error
 	if parameters != "" {
 		faults = parse(given, parameters)
 	} else if given, faults, err = readConfig(config, env); err != nil {

@@ -271,7 +271,7 @@ func TestMakeDeployChecksParameters(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, ".build"), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	folder, err := os.MkdirTemp(filepath.Join(root, ".build"), "deploy-")
+	folder, err := os.MkdirTemp(filepath.Join(root, ".build"), "deploy-") //nolint:usetesting // OUT is relative to the Makefile
 	if err != nil {
 		t.Fatal(err)
 	}
