@@ -104,14 +104,47 @@ func TestHandleBatch(t *testing.T) {
 		t.Errorf("%d dropped, Summary %+v", len(dropped), last)
 	}
 
-	// If the push failed, the message and all after it are delivered again.
+	// If the push failed, the next run makes up for it, and no message is delivered again.
 	s.receiver.Answer(remotewritetest.Answer{Status: 403})
-	if diff := cmp.Diff([]string{"2", "3"}, again(t, f, "garbage", push, push)); diff != "" {
-		t.Errorf("to be delivered again (-want +got):\n%s", diff)
+	if got := again(t, f, "garbage", push, push); len(got) != 0 {
+		t.Errorf("after a failed push, to be delivered again: %v", got)
 	}
 	// If reading failed, the repository is due, and no message is delivered again.
 	s.server.Fail(ecrtest.Match{Operation: "DescribeImages"}, 8, ecrtest.Fault{Status: 400, Code: "AccessDeniedException"})
 	if got := again(t, f, push); len(got) != 0 {
 		t.Errorf("to be delivered again: %v", got)
+	}
+}
+
+// A message whose news could not be saved is delivered again, with all after it; what was
+// pushed stays.
+func TestBatchNotSaved(t *testing.T) {
+	s := surround(t)
+	folder := filepath.Join(t.TempDir(), "folder")
+	f := newFunction(s.environ("STATE_URL=file://"+folder+"/state"), &bytes.Buffer{})
+	if _, err := f.handle(t.Context(), []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.registry.PutImage("app", ecrtest.Image{Digest: ecrtest.Digest("2"), Tags: []string{"v2"}, SizeBytes: new(int64)}); err != nil {
+		t.Fatal(err)
+	}
+	push := string(s.registry.PushEvent("app", ecrtest.Digest("2"), "v2", time.Now()))
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(folder, nil, 0o600); err != nil { // where a folder has to be
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"2", "3"}, again(t, f, "garbage", push, push)); diff != "" {
+		t.Errorf("to be delivered again (-want +got):\n%s", diff)
+	}
+	if got := s.receiver.Find("aws_ecr_image_size_in_bytes", "tag", "v2"); len(got) != 1 {
+		t.Errorf("the pushed image's series: %v", got)
+	}
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	if got := again(t, f, push); len(got) != 0 {
+		t.Errorf("with the folder back, to be delivered again: %v", got)
 	}
 }

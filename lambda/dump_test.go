@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -53,6 +54,11 @@ func TestDump(t *testing.T) {
 		t.Fatal(err)
 	}
 	bucket := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/my-bucket/folder/state.changes" {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, "<Error><Code>NoSuchKey</Code></Error>")
+			return
+		}
 		if r.Method != http.MethodGet || r.URL.Path != "/my-bucket/folder/state" {
 			t.Errorf("%s %s", r.Method, r.URL)
 			w.WriteHeader(http.StatusNotImplemented)

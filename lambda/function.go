@@ -68,9 +68,9 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 }
 
 // handleBatch handles a batch from SQS. Invalid messages are dropped: the next refresh makes
-// up for them. If the push failed, messages are delivered again. If reading from AWS failed,
-// they are not: the repository stays due for the next run, and a message that is delivered
-// again would block the rest of its group.
+// up for them. Messages are delivered again only if what they taught could not be saved. If
+// reading from AWS or the push failed they are not: the repository stays due, the next run
+// pushes everything, and a message that is delivered again blocks the rest of its group.
 func (f *function) handleBatch(ctx context.Context, e event) events.SQSEventResponse {
 	for _, m := range e.messages {
 		if m.err != nil {
@@ -79,7 +79,7 @@ func (f *function) handleBatch(ctx context.Context, e event) events.SQSEventResp
 	}
 	summary, err := process(ctx, f.exporter, e)
 	f.report(ctx, summary, err)
-	return batchResponse(e.messages, err != nil && summary.Errors["push"] != "")
+	return batchResponse(e.messages, summary != nil && summary.Errors["save"] != "")
 }
 
 func (f *function) report(ctx context.Context, summary *exporter.Summary, err error) {

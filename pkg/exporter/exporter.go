@@ -21,8 +21,8 @@ type Store interface {
 	// Load returns what was saved last; nil if there is nothing. With an error it
 	// returns the copy in memory, if there is one.
 	Load(ctx context.Context) (*inventory.Registry, error)
-	// Save keeps the registry.
-	Save(ctx context.Context, registry *inventory.Registry) error
+	// Save keeps the registry, and so what its Unsaved names: as a whole, or only that.
+	Save(ctx context.Context, registry *inventory.Registry, whole bool) error
 }
 
 // Calls counts requests to AWS.
@@ -35,8 +35,8 @@ type Calls interface {
 // Options are the parts of an Exporter.
 type Options struct {
 	Store Store
-	// SaveInterval is how long new records may wait to be saved, unless a refresh is
-	// finished.
+	// SaveInterval is how long the whole inventory may differ from the stored whole, unless
+	// a refresh is finished. Changes are stored before they are pushed.
 	SaveInterval time.Duration
 
 	Refresher *refresh.Refresher
@@ -70,9 +70,7 @@ type Exporter struct {
 	Options
 	registry *inventory.Registry // of the last run
 	last     time.Time           // timestamp of the last run's samples
-	saved    time.Time           // when the store last took the inventory
-	unsaved  bool                // the inventory has something that the store has not
-	refused  bool                // the last save failed
+	saved    time.Time           // when the store last took the whole inventory
 	// operations are the AWS operations that were called so far.
 	operations map[string]bool
 }
@@ -85,14 +83,12 @@ func New(options Options) *Exporter {
 	return &Exporter{Options: options}
 }
 
-// Time at the end of an invocation that earlier steps leave for later ones: for pushing
-// what is known, however the refresh goes, and then for saving and reporting. A deadline
-// that passes would take all three with it.
+// Time at the end of an invocation that earlier steps leave for later ones: for saving and
+// pushing what is known, however the refresh goes, and then for reporting. A deadline that
+// passes would take all three with it.
 const (
 	keptForPush   = 40 * time.Second
 	keptForReport = 3 * time.Second
-	// keptForSave is for each image, of which about 60 bytes are encoded and uploaded.
-	keptForSave = 10 * time.Microsecond
 	// longestLoad bounds loading: a store that does not respond must not take up the
 	// invocation.
 	longestLoad = 20 * time.Second
@@ -136,7 +132,8 @@ type run struct {
 	print io.Writer
 }
 
-// run makes one run, in order.
+// run makes one run, in order. What it learned is saved before it is pushed: else series
+// that a killed run began would never be ended.
 func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	steps := steps{begun: time.Now()}
 	available := true
@@ -144,7 +141,7 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	var registry *inventory.Registry
 	steps.try("load", func() (err error) {
 		registry, err = e.load(ctx)
-		available = err == nil && !e.refused
+		available = err == nil
 		return err
 	}, e.degraded(ctx))
 	e.registry = registry
@@ -157,36 +154,30 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 		steps.refreshed = run.refresh(refreshing, registry, steps.at)
 		return steps.refreshed.Err
 	})
-	e.unsaved = e.unsaved || steps.refreshed.Changed()
+
+	options := metrics.Options{At: steps.at}
+	if run.partial {
+		options.Only = append([]string{}, steps.refreshed.Repositories...)
+	}
+	if run.print == nil {
+		registry.Pushing(inventory.TimeOf(steps.at), e.Table.Shape(), options.Only)
+		if whole := !run.partial && e.saveWhole(registry, steps.at, &steps.refreshed.Result); whole || registry.Unsaved.Any {
+			steps.try("save", func() error { return e.save(ctx, registry, whole, steps.at) }, e.degraded(ctx))
+		}
+	}
+	options.StateAvailable = available && steps.failed["save"] == ""
 
 	steps.do("push", func() error {
-		pushing, cancel := before(ctx, e.keptForEnd(registry))
+		pushing, cancel := before(ctx, keptForReport)
 		defer cancel()
-		options := metrics.Options{At: steps.at, StateAvailable: available}
 		if run.print != nil {
 			return e.print(pushing, run.print, registry, options, &steps)
-		}
-		if run.partial {
-			options.Only = append([]string{}, steps.refreshed.Repositories...)
 		}
 		return e.push(pushing, registry, options, &steps)
 	})
 
 	if !run.partial && len(steps.errs) == 0 {
 		registry.SucceededAt = inventory.TimeOf(steps.at)
-	}
-
-	if run.print == nil && e.unsaved && e.saveNow(steps.at, &steps.refreshed.Result) {
-		steps.try("save", func() error {
-			// An interrupted run keeps what it learned.
-			saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.saveTime(ctx))
-			defer cancel()
-			err := e.Store.Save(saving, registry)
-			if e.refused = err != nil; !e.refused {
-				e.saved, e.unsaved = steps.at, false
-			}
-			return err
-		}, e.degraded(ctx))
 	}
 	e.pushRunMetrics(ctx, registry, run, &steps)
 	summary := steps.summary(registry)
@@ -201,28 +192,32 @@ func (e *Exporter) degraded(ctx context.Context) func(error) {
 	}
 }
 
-// keptForEnd is the time that the push leaves for saving and reporting.
-func (e *Exporter) keptForEnd(registry *inventory.Registry) time.Duration {
-	if !e.Table.Shape().Durable {
-		return keptForReport
+// saveWhole reports whether a run that is not for events saves the whole inventory, and not
+// only its changes.
+func (e *Exporter) saveWhole(registry *inventory.Registry, at time.Time, refreshed *refresh.Result) bool {
+	changed := registry.Unsaved.All || len(registry.Unsaved.Repositories) > 0
+	return changed && (refreshed.Finished() || e.saved.IsZero() || at.Sub(e.saved) >= e.SaveInterval)
+}
+
+func (e *Exporter) save(ctx context.Context, registry *inventory.Registry, whole bool, at time.Time) error {
+	// An interrupted run keeps what it learned.
+	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.saveTime(ctx))
+	defer cancel()
+	err := e.Store.Save(saving, registry, whole)
+	if err == nil && (whole || registry.Unsaved.Repositories == nil) {
+		e.saved = at
 	}
-	images, _ := registry.ImageCount()
-	return keptForReport + time.Duration(images)*keptForSave
+	return err
 }
 
-// saveNow reports whether a save is due.
-func (e *Exporter) saveNow(at time.Time, refreshed *refresh.Result) bool {
-	return refreshed.Finished() || e.saved.IsZero() || at.Sub(e.saved) >= e.SaveInterval
-}
-
-// saveTime is how long saving may take: what is left of the invocation, less the time
-// for reporting.
+// saveTime is how long saving may take: half of what is left of the invocation, the other
+// half being for the push.
 func (e *Exporter) saveTime(ctx context.Context) time.Duration {
 	deadline, bounded := ctx.Deadline()
 	if !bounded {
 		return time.Minute
 	}
-	return max(time.Until(deadline)-keptForReport/2, keptForReport/6)
+	return max(time.Until(deadline)/2, keptForReport/6)
 }
 
 // clockSkew is how far another environment's clock may be ahead of ours.

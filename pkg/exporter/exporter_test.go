@@ -158,7 +158,7 @@ func TestRunFailures(t *testing.T) {
 		w := newWorld(t, func(o *exporter.Options) { o.RegistryID = account })
 		w.check(w.store.Save(t.Context(), &inventory.Registry{
 			ID: "999999999999", ListedAt: inventory.TimeOf(time.Now()), Repositories: []*inventory.Repository{{Name: "theirs", ImagesReadAt: inventory.TimeOf(time.Now())}},
-		}))
+		}, true))
 		w.put("app")
 		summary, err := w.run(time.Minute)
 		w.check(err)
@@ -172,8 +172,8 @@ var errBroken = errors.New("the disk is gone")
 
 type brokenStore struct{}
 
-func (brokenStore) Load(context.Context) (*inventory.Registry, error) { return nil, errBroken }
-func (brokenStore) Save(context.Context, *inventory.Registry) error   { return errBroken }
+func (brokenStore) Load(context.Context) (*inventory.Registry, error)     { return nil, errBroken }
+func (brokenStore) Save(context.Context, *inventory.Registry, bool) error { return errBroken }
 
 // Nothing outlives the deadline, and asking leaves time for pushing.
 func TestDeadlines(t *testing.T) {

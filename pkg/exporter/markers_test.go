@@ -216,34 +216,41 @@ func TestApply(t *testing.T) {
 	})
 }
 
-// Saving costs a whole upload: it is done when a refresh is finished, and
-// otherwise now and then.
+// The whole is saved when a refresh is finished, and otherwise now and then; what changed in
+// between is saved before it is pushed.
 func TestSaves(t *testing.T) {
 	t.Parallel()
-	bubble(t, "not more often than the interval", func(t *testing.T) {
-		saves := &savesCounted{}
+	bubble(t, "the whole not more often than the interval", func(t *testing.T) {
+		saves := &savesCounted{t: t}
 		w := newWorld(t, func(o *exporter.Options) { o.Store, o.SaveInterval = saves, 5*time.Minute }, durable)
+		saves.pushed = func() int { return len(w.receiver.Requests()) }
 		w.put("app", images(3)...)
-		run := func(want int, why string) {
+		run := func(wholes, changes int, why string) {
 			t.Helper()
 			_, _ = w.run(time.Minute)
-			if saves.n != want {
-				t.Errorf("%s: %d saves, want %d", why, saves.n, want)
+			if saves.wholes != wholes || saves.changes != changes {
+				t.Errorf("%s: %d saves of the whole and %d of changes, want %d and %d", why, saves.wholes, saves.changes, wholes, changes)
 			}
+			saves.wholes, saves.changes = 0, 0
 		}
-		run(1, "a finished refresh")
+		run(1, 0, "a finished refresh")
 		time.Sleep(2 * time.Minute)
-		run(1, "nothing changed")
+		run(0, 0, "nothing changed")
 		// A run that leaves something due is not finished.
 		w.put("app2", images(1)...)
 		w.server.SetLatency("DescribeImages", time.Hour, 0)
 		time.Sleep(interval)
-		run(2, "the first change in a while")
+		run(1, 0, "the first change in a while")
 		time.Sleep(2 * time.Minute)
-		run(2, "nothing new in this run")
+		run(0, 0, "nothing new in this run")
 		w.server.SetLatency("DescribeImages", 0, 0)
 		time.Sleep(time.Minute)
-		run(3, "finished")
+		run(1, 0, "finished")
+		w.put("app", ecrtest.Image{Digest: ecrtest.Digest("new"), Tags: []string{"new"}, SizeBytes: new(int64)})
+		time.Sleep(time.Minute)
+		if _, err := w.exporter.Apply(t.Context(), []refresh.Event{{Repository: "app", At: time.Now(), Images: true}}); err != nil || saves.changes != 1 {
+			t.Errorf("an event: %d saves of changes, error %v", saves.changes, err)
+		}
 		if len(w.receiver.Find("aws_ecr_exporter_state_available")) != 1 {
 			t.Error("no aws_ecr_exporter_state_available")
 		}
@@ -261,15 +268,30 @@ func TestSaves(t *testing.T) {
 	})
 }
 
+// savesCounted counts saves, each of which must come before its run's first push.
 type savesCounted struct {
-	registry *inventory.Registry
-	n        int
+	t               *testing.T
+	registry        *inventory.Registry
+	wholes, changes int
+	pushed          func() int // requests to the receiver
+	before          int
 }
 
-func (s *savesCounted) Load(context.Context) (*inventory.Registry, error) { return s.registry, nil }
+func (s *savesCounted) Load(context.Context) (*inventory.Registry, error) {
+	s.before = s.pushed()
+	return s.registry, nil
+}
 
-func (s *savesCounted) Save(_ context.Context, registry *inventory.Registry) error {
+func (s *savesCounted) Save(_ context.Context, registry *inventory.Registry, whole bool) error {
+	if s.pushed() != s.before {
+		s.t.Error("saved after a push began")
+	}
 	s.registry = registry
-	s.n++
+	if whole {
+		s.wholes, registry.Unsaved = s.wholes+1, inventory.Unsaved{}
+	} else {
+		s.changes++
+	}
+	registry.Unsaved.Any = false
 	return nil
 }

@@ -24,8 +24,9 @@ func (e *Exporter) push(ctx context.Context, registry *inventory.Registry, optio
 		// A batch with a final refusal counts as delivered: receivers store what is
 		// valid in it, and previous records must not pile up during weeks of refusals.
 		told := steps.pushed.NotSent == 0
-		changed := registry.Pushed(inventory.TimeOf(steps.at), e.Table.Shape(), told, options.Only)
-		e.unsaved = e.unsaved || changed
+		registry.Pushed(inventory.TimeOf(steps.at), e.Table.Shape(), told, options.Only)
+	} else {
+		registry.NotPushed()
 	}
 	if dropped := steps.pushed.DroppedTotal(); err == nil && dropped > 0 {
 		err = fmt.Errorf("%d of %d series could not be sent: %v", dropped, steps.pushed.Series, steps.pushed.Dropped)
@@ -41,7 +42,7 @@ func (e *Exporter) keepProtocol(registry *inventory.Registry) {
 	}
 	// Earlier endpoints are of no use any more.
 	registry.Protocols = map[string]string{endpoint: protocol}
-	e.unsaved = true
+	registry.Unsaved.Any = true
 }
 
 // print writes the series as text, family by family, and measures what pushing them would

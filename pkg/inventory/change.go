@@ -45,11 +45,10 @@ func (r *Registry) SetRepository(repository *Repository) {
 // images and its listing, and keeps the old record if series end.
 func (r *Registry) replaceRepository(repository *Repository) {
 	old := r.Find(repository.Name)
-	if old == nil {
-		return
-	}
-	if !old.sameIdentity(repository) {
-		r.keepAll(old)
+	if old == nil || !old.sameIdentity(repository) {
+		if r.Unsaved.noteImages(repository); old != nil {
+			r.keepAll(old)
+		}
 		return
 	}
 	repository.takeReading(old)
@@ -64,11 +63,18 @@ func (r *Registry) Update(repository *Repository, change func(*Repository)) {
 	r.changed(&old, repository)
 }
 
+// Forget forgets a repository's images, none of which is shown.
+func (r *Registry) Forget(repository *Repository) {
+	r.Unsaved.noteImages(repository)
+	repository.Images, repository.ImagesReadAt = nil, 0
+}
+
 // changed keeps what ends by a change of a repository's own record.
 func (r *Registry) changed(old, repository *Repository) {
 	if sameRecord(old, repository) {
 		return
 	}
+	r.Unsaved.note(repository.Name)
 	r.keepOwn(old, repository)
 	if repository.orSame(old) == repository {
 		return // only read again: that is in no label of an image
@@ -92,6 +98,7 @@ func (r *Registry) Remove(name string) {
 // removed records that a repository was deleted.
 func (r *Registry) removed(old *Repository, at Time) {
 	r.Removed = append(r.Removed, Removal{old.Name, old.CreatedAt, at})
+	r.Unsaved.note(old.Name)
 	r.keepAll(old)
 }
 
@@ -106,13 +113,18 @@ func (r *Registry) SetImages(repository *Repository, list []Image, at Time) {
 	for old, now := range pairs(repository.Images, list, compareDigest) {
 		switch {
 		case old == nil:
+			r.Unsaved.noteImage(repository.Name, now.Digest)
 		case now == nil:
+			r.Unsaved.noteImage(repository.Name, old.Digest)
 			r.keepImage(imageUnit(repository, old), Unit{})
 		default:
 			if !replacesScan(now.Scan, old.Scan) {
 				now.Scan = old.Scan
 			}
-			now.Mark = old.Mark
+			if now.Mark = old.Mark; sameRecord(old, now) {
+				continue
+			}
+			r.Unsaved.noteImage(repository.Name, now.Digest)
 			r.keepImage(imageUnit(repository, old), imageUnit(repository, now))
 		}
 	}
@@ -169,6 +181,7 @@ func replacesScan(listed, known *Scan) bool {
 
 // SetScan replaces what is known about an image's scan.
 func (r *Registry) SetScan(repository *Repository, image *Image, scan *Scan) {
+	r.Unsaved.noteImage(repository.Name, image.Digest)
 	old := *image
 	image.Scan = scan
 	r.keepImage(imageUnit(repository, &old), imageUnit(repository, image))

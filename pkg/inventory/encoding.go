@@ -56,32 +56,48 @@ func Encode(w io.Writer, registry *Registry) error {
 	if err != nil {
 		return fmt.Errorf("encoding the inventory: %w", err)
 	}
-	items := cbor.NewEncoder(zip)
-	images := 0
-	write := func(item any) {
-		if err == nil {
-			err = items.Encode(item)
-		}
+	out := encoder{items: cbor.NewEncoder(zip)}
+	out.write(header{formatName, formatVersion, len(registry.Repositories), len(registry.Previous)})
+	out.write(registry)
+	for _, repository := range registry.Repositories {
+		out.repository(repository)
 	}
-	write(header{formatName, formatVersion, len(registry.Repositories), len(registry.Previous)})
-	write(registry)
-	for _, list := range [][]*Repository{registry.Repositories, registry.Previous} {
-		for _, repository := range list {
-			write(repositoryItem{repository, len(repository.Images)})
-			for i := range repository.Images {
-				write(&repository.Images[i])
-			}
-			images += len(repository.Images)
-		}
+	for _, version := range registry.Previous {
+		out.repository(version)
 	}
-	write(trailer{images})
-	if err == nil {
-		err = zip.Close()
+	out.write(trailer{out.images})
+	if out.err == nil {
+		out.err = zip.Close()
 	}
-	if err != nil {
-		return fmt.Errorf("encoding the inventory: %w", err)
+	if out.err != nil {
+		return fmt.Errorf("encoding the inventory: %w", out.err)
 	}
 	return nil
+}
+
+// encoder writes items until one fails.
+type encoder struct {
+	items  *cbor.Encoder
+	images int // written
+	err    error
+}
+
+func (e *encoder) write(item any) {
+	if e.err == nil {
+		e.err = e.items.Encode(item)
+	}
+}
+
+func (e *encoder) repository(repository *Repository) {
+	e.write(repositoryItem{repository, len(repository.Images)})
+	for i := range repository.Images {
+		e.image(&repository.Images[i])
+	}
+}
+
+func (e *encoder) image(image *Image) {
+	e.write(image)
+	e.images++
 }
 
 // Decode reads the stored form of a registry. An error that matches ErrFormat is about
@@ -113,24 +129,9 @@ func (s *sourceReader) Read(p []byte) (int, error) {
 }
 
 func decode(r io.Reader) (*Registry, error) {
-	zip, err := gzip.NewReader(r)
+	zip, items, head, registry, err := begin(r, formatName)
 	if err != nil {
-		return nil, fmt.Errorf("gzip header: %w", err)
-	}
-	items := cbor.NewDecoder(zip)
-	var head header
-	if err := items.Decode(&head); err != nil {
-		return nil, fmt.Errorf("header: %w", err)
-	}
-	if head.Name != formatName {
-		return nil, fmt.Errorf("header: %.40q, want %q", head.Name, formatName)
-	}
-	if head.Version != 1 && head.Version != formatVersion {
-		return nil, fmt.Errorf("header: version %d, want 1 or %d", head.Version, formatVersion)
-	}
-	registry := &Registry{}
-	if err := items.Decode(registry); err != nil {
-		return nil, fmt.Errorf("registry: %w", err)
+		return nil, err
 	}
 	// In version 1 what was pushed and not hidden is shown, under the present shape.
 	shown := head.Version == 1 && !registry.PushedAt.IsZero()
@@ -154,15 +155,45 @@ func decode(r io.Reader) (*Registry, error) {
 	if tail.Images != images {
 		return nil, fmt.Errorf("trailer: %d images, want %d", images, tail.Images)
 	}
+	return registry, end(zip, items, registry)
+}
+
+// begin reads the header and the registry.
+func begin(r io.Reader, name string) (io.Reader, *cbor.Decoder, header, *Registry, error) {
+	var head header
+	fail := func(err error) (io.Reader, *cbor.Decoder, header, *Registry, error) { return nil, nil, head, nil, err }
+	zip, err := gzip.NewReader(r)
+	if err != nil {
+		return fail(fmt.Errorf("gzip header: %w", err))
+	}
+	items := cbor.NewDecoder(zip)
+	if err := items.Decode(&head); err != nil {
+		return fail(fmt.Errorf("header: %w", err))
+	}
+	if head.Name != name {
+		return fail(fmt.Errorf("header: %.40q, want %q", head.Name, name))
+	}
+	if head.Version != 1 && head.Version != formatVersion {
+		return fail(fmt.Errorf("header: version %d, want 1 or %d", head.Version, formatVersion))
+	}
+	registry := &Registry{}
+	if err := items.Decode(registry); err != nil {
+		return fail(fmt.Errorf("registry: %w", err))
+	}
+	return zip, items, head, registry, nil
+}
+
+// end checks that nothing follows, and that the records are in order.
+func end(zip io.Reader, items *cbor.Decoder, registry *Registry) error {
 	// The checksum follows the last byte of content, and is verified when the end is read.
 	rest := io.LimitReader(io.MultiReader(items.Buffered(), zip), 1)
 	if n, err := io.Copy(io.Discard, rest); err != nil || n != 0 {
-		return nil, fmt.Errorf("end: %d more bytes, %w", n, cmp.Or(err, errors.New("want none")))
+		return fmt.Errorf("end: %d more bytes, %w", n, cmp.Or(err, errors.New("want none")))
 	}
 	if !registry.sorted() {
-		return nil, errors.New("records are not in order, or not distinct")
+		return errors.New("records are not in order, or not distinct")
 	}
-	return registry, nil
+	return nil
 }
 
 // decodeRepository reads a repository and its images. With shown set, what is not hidden
@@ -189,25 +220,33 @@ func decodeRepository(items *cbor.Decoder, shown bool) (*Repository, error) {
 	// The number is not trusted with memory before the images are there.
 	repository.Images = make([]Image, 0, min(item.Images, 100_000))
 	for i := range item.Images {
-		var stored struct {
-			Image
-			Hidden bool `cbor:"10,keyasint,omitempty"`
-		}
-		if err := items.Decode(&stored); err != nil {
+		image, err := decodeImage(items, shown)
+		if err != nil {
 			return nil, fmt.Errorf("image %d of %d: %w", i+1, item.Images, err)
-		}
-		image := stored.Image
-		image.Shown = image.Shown || shown && !stored.Hidden
-		image.MediaType, image.ArtifactType, image.Status = shared(image.MediaType), shared(image.ArtifactType), shared(image.Status)
-		if image.Scan != nil {
-			image.Scan.Status = shared(image.Scan.Status)
-			for j := range image.Scan.Severities {
-				image.Scan.Severities[j].Severity = shared(image.Scan.Severities[j].Severity)
-			}
 		}
 		repository.Images = append(repository.Images, image)
 	}
 	return repository, nil
+}
+
+func decodeImage(items *cbor.Decoder, shown bool) (Image, error) {
+	var stored struct {
+		Image
+		Hidden bool `cbor:"10,keyasint,omitempty"`
+	}
+	if err := items.Decode(&stored); err != nil {
+		return Image{}, err
+	}
+	image := stored.Image
+	image.Shown = image.Shown || shown && !stored.Hidden
+	image.MediaType, image.ArtifactType, image.Status = shared(image.MediaType), shared(image.ArtifactType), shared(image.Status)
+	if image.Scan != nil {
+		image.Scan.Status = shared(image.Scan.Status)
+		for j := range image.Scan.Severities {
+			image.Scan.Severities[j].Severity = shared(image.Scan.Severities[j].Severity)
+		}
+	}
+	return image, nil
 }
 
 // shared returns the one copy of a string that many records have in common.

@@ -58,6 +58,10 @@ type Registry struct {
 	// by the endpoint's URL without user info and query.
 	Protocols map[string]string `cbor:"10,keyasint,omitempty" json:"protocols,omitempty"`
 
+	// Whole identifies the stored whole that Unsaved is about; empty if there is none.
+	Whole string `cbor:"14,keyasint,omitempty" json:"-"`
+	// Unsaved names what changed since the registry was stored as a whole.
+	Unsaved Unsaved `cbor:"-" json:"-"`
 	// Ends reports whether a unit that was pushed has a series that the unit in its
 	// place does not have. pkg/metrics derives it from the family table. While it is
 	// nil the previous version of every changed record is kept, which costs memory

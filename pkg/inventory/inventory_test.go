@@ -137,6 +137,7 @@ func TestSetRepositories(t *testing.T) {
 			{Name: "remade", URI: "1/remade", CreatedAt: 2},
 		},
 	}
+	registry.Unsaved = inventory.Unsaved{} // see TestChanges
 	if diff := cmp.Diff(want, registry); diff != "" {
 		t.Errorf("registry (-want +got):\n%s", diff)
 	}

@@ -61,6 +61,8 @@ func (r *Registry) Merge(other *Registry) bool {
 	}
 	r.compactPrevious()
 	r.dropShapes()
+	r.Whole = other.Whole
+	r.Unsaved.noteAll()
 	return true
 }
 

@@ -421,6 +421,7 @@ func TestMergeRegistry(t *testing.T) {
 	}
 	got := clone(t, ours)
 	got.Ends = nil
+	want.Unsaved = inventory.Unsaved{Any: true, All: true}
 	if !got.Merge(clone(t, theirs)) || !cmp.Equal(want, got) {
 		t.Errorf("ours.Merge(theirs) (-want +got):\n%s", cmp.Diff(want, got))
 	}

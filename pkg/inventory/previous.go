@@ -30,8 +30,8 @@ func (r *Registry) keepOwn(old, now *Repository) {
 	}
 }
 
-// keepImage keeps the record of an image if it was pushed and the one in its place does
-// not have all its series. That one is then yet to be pushed.
+// keepImage keeps the record of an image if it was pushed and the one in its place does not
+// have all its series. That one is then yet to be pushed.
 func (r *Registry) keepImage(old, now Unit) {
 	if !old.Image.Shown {
 		return
@@ -82,18 +82,70 @@ func (r *Registry) compactPrevious() {
 	}
 }
 
-// Pushed records that a push under a shape arrived at a moment, at least in part: what
-// is not excluded is shown from then on. With names it was a push of these repositories
-// only. If told is set it delivered the markers of what had ended; else they are due
-// again. It reports whether any record changed.
-func (r *Registry) Pushed(at Time, shape Shape, told bool, names []string) (changed bool) {
+// Pushing records, before a push under a shape, what it may show from a moment on, so that
+// it can be stored first: else series would not be ended if the process died in between.
+// With names it is a push of these repositories only.
+func (r *Registry) Pushing(at Time, shape Shape, names []string) {
+	r.mark(at, shape, false, names, func(m *Mark, excluded bool) {
+		m.Pending = m.Pending || !m.Shown && !excluded
+		m.Shown = m.Shown || !excluded
+	})
+}
+
+// Pushed records that a push under a shape arrived at a moment, at least in part: what is
+// not excluded is shown from then on. With names it was a push of these repositories only.
+// If told is set it delivered the markers of what had ended; else they are due again, also
+// those of the shapes that records had before.
+func (r *Registry) Pushed(at Time, shape Shape, told bool, names []string) {
+	r.mark(at, shape, told, names, func(m *Mark, excluded bool) {
+		m.Shown, m.Pending = !excluded || m.Shown && !told, false
+	})
+	if told {
+		r.Previous = slices.DeleteFunc(r.Previous, func(version *Repository) bool { return named(names, version) })
+		r.dropShapes()
+	}
+}
+
+// NotPushed records that the push under way did not arrive at all.
+func (r *Registry) NotPushed() {
+	undo := func(m *Mark) { m.Shown, m.Pending = m.Shown && !m.Pending, false }
+	for _, repository := range r.Repositories {
+		undo(&repository.Mark)
+		for i := range repository.Images {
+			undo(&repository.Images[i].Mark)
+		}
+	}
+}
+
+func named(names []string, repository *Repository) bool {
+	return names == nil || slices.Contains(names, repository.Name)
+}
+
+// mark changes the marks and shapes of the records of a push.
+func (r *Registry) mark(at Time, shape Shape, told bool, names []string, change func(m *Mark, excluded bool)) {
 	id := r.shapeID(shape)
 	shapes := []ShapeID{id} // shared by all repositories
-	pushed := func(repository *Repository) bool { return names == nil || slices.Contains(names, repository.Name) }
-	changed = r.PushedAt.IsZero()
 	for _, repository := range r.Repositories {
-		if pushed(repository) {
-			changed = repository.pushed(shapes, told) || changed
+		if !named(names, repository) {
+			continue
+		}
+		marked := shapes
+		if !told {
+			marked = unionOfShapes(shapes, repository.Shapes)
+		}
+		shown := repository.Shown
+		change(&repository.Mark, repository.Excluded)
+		if repository.Shown != shown || !slices.Equal(repository.Shapes, marked) {
+			repository.Shapes = marked
+			r.Unsaved.note(repository.Name)
+		}
+		for i := range repository.Images {
+			image := &repository.Images[i]
+			shown := image.Shown
+			change(&image.Mark, repository.Excluded || image.Excluded)
+			if image.Shown != shown {
+				r.Unsaved.noteImage(repository.Name, image.Digest)
+			}
 		}
 	}
 	r.PushedAt = max(r.PushedAt, at)
@@ -105,34 +157,6 @@ func (r *Registry) Pushed(at Time, shape Shape, told bool, names []string) (chan
 		}
 		r.addSent(sent)
 	}
-	if told {
-		previous := len(r.Previous)
-		r.Previous = slices.DeleteFunc(r.Previous, pushed)
-		changed = changed || len(r.Previous) < previous
-	}
-	r.dropShapes()
-	return changed
-}
-
-// pushed marks a repository and its images as shown, or as no longer shown. If the
-// markers did not arrive, what was shown stays so, also under the shapes it had, to be
-// ended by the next push.
-func (r *Repository) pushed(shape []ShapeID, told bool) (changed bool) {
-	mark := func(m *Mark, excluded bool) {
-		shown := !excluded || m.Shown && !told
-		changed = changed || m.Shown != shown
-		m.Shown = shown
-	}
-	mark(&r.Mark, r.Excluded)
-	for i := range r.Images {
-		mark(&r.Images[i].Mark, r.Excluded || r.Images[i].Excluded)
-	}
-	if !told {
-		shape = unionOfShapes(shape, r.Shapes)
-	}
-	changed = changed || !slices.Equal(r.Shapes, shape)
-	r.Shapes = shape
-	return changed
 }
 
 // unionOfShapes returns the first list, with what only the other one has after it.
@@ -157,5 +181,6 @@ func (r *Registry) addSent(sent *Registry) {
 func (r *Registry) own() *Registry {
 	own := *r
 	own.Repositories, own.Previous, own.Removed, own.Shapes, own.Sent, own.Ends = nil, nil, nil, nil, nil, nil
+	own.Whole, own.Unsaved = "", Unsaved{}
 	return &own
 }

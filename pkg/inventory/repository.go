@@ -44,9 +44,11 @@ type Repository struct {
 
 // Mark is what the push, not the registry, says about a record.
 type Mark struct {
-	// Shown is set if the last push of the record sent its series. Only
-	// Registry.Pushed sets it.
+	// Shown is set if the last push of the record sent its series, or may have. Only
+	// Registry.Pushing and Registry.Pushed set it.
 	Shown bool `cbor:"17,keyasint,omitempty" json:"shown,omitempty"`
+	// Pending is set while it is only the push under way that makes the record Shown.
+	Pending bool `cbor:"-" json:"-"`
 	// Excluded is set if the present settings leave the record out (see
 	// pkg/selection). It is decided anew in each run and not stored.
 	Excluded bool `cbor:"-" json:"-"`

@@ -191,7 +191,7 @@ func (d *differ) repository(previous []*inventory.Repository, now *inventory.Rep
 		if !now.Excluded {
 			present.Repository = now
 		}
-		if now.Shown && (now.Excluded || reshaped) {
+		if now.Shown && !now.Pending && (now.Excluded || reshaped) {
 			d.pushed = append(d.pushed, inventory.Unit{Repository: now})
 		}
 	}
@@ -203,7 +203,7 @@ func (d *differ) repository(previous []*inventory.Repository, now *inventory.Rep
 	if now != nil {
 		for i := range now.Images {
 			image := &now.Images[i]
-			if !image.Shown || !now.Excluded && !image.Excluded && !reshaped {
+			if !image.Shown || image.Pending || !now.Excluded && !image.Excluded && !reshaped {
 				continue
 			}
 			// With other versions of the image it is compared below.
@@ -226,7 +226,7 @@ func (d *differ) repository(previous []*inventory.Repository, now *inventory.Rep
 		if now != nil {
 			if image := now.FindImage(digest); image != nil {
 				present = presentImage(now, image)
-				if image.Shown {
+				if image.Shown && !image.Pending {
 					d.pushed = append(d.pushed, inventory.Unit{Repository: now, Image: image})
 				}
 			}

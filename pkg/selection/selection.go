@@ -64,10 +64,11 @@ func (s *Selection) Apply(registry *inventory.Registry, at time.Time) (changed b
 		// It is not listed, and events about it are ignored: if a later setting selects
 		// it again, it is listed at once.
 		changed = changed || !repository.Due
-		repository.Due = true
+		registry.Update(repository, func(repository *inventory.Repository) { repository.Due = true })
 		// Images that are still shown are needed to end their series.
 		if !repository.ImagesReadAt.IsZero() && repository.ImagesReadAt < forget && !shown(repository) {
-			repository.Images, repository.ImagesReadAt, changed = nil, 0, true
+			registry.Forget(repository)
+			changed = true
 		}
 	}
 	return changed

@@ -70,7 +70,7 @@ func BenchmarkS3(b *testing.B) {
 			})
 		}
 		measured("save", func() {
-			if err := store.Save(b.Context(), registry); err != nil {
+			if err := store.Save(b.Context(), registry, true); err != nil {
 				b.Fatal(err)
 			}
 		})

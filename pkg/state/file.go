@@ -5,16 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-
-	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
 // file is an object in the file system. Its version is its time of modification and size.
-type file struct{ path string }
+type file struct {
+	path  string
+	whole string // path of the whole, which names what is set aside
+}
 
 // NewFile returns a Store in a file, whose folder is made with the first save. log may be
 // nil.
@@ -22,37 +24,31 @@ type file struct{ path string }
 // The file is replaced as a whole, so a crash leaves the old or the new one. It is not
 // locked: of two processes that replace it at the same moment, one's changes are missing
 // until its next save.
-func NewFile(path string, log *slog.Logger) *Store { return newStore(file{path}, log) }
+func NewFile(path string, log *slog.Logger) *Store {
+	return newStore(file{path, path}, file{path + changesSuffix, path}, log)
+}
 
 func (f file) String() string { return "file://" + f.path }
 
-func (f file) read(_ context.Context, known string) (*inventory.Registry, string, error) {
+func (f file) folder() string { return filepath.Dir(f.path) }
+
+func (f file) read(_ context.Context, known string, decode func(io.Reader) error) (string, error) {
 	in, err := os.Open(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", nil
+		return "", nil
 	}
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
 	defer in.Close()
 	version, err := versionOf(in.Stat())
 	if err != nil || version == known {
-		return nil, version, err
+		return version, err
 	}
-	registry, err := inventory.Decode(bufio.NewReader(in))
-	return registry, version, err
+	return version, decode(bufio.NewReader(in))
 }
 
-func (f file) write(_ context.Context, registry *inventory.Registry, known string) (string, error) {
-	folder := filepath.Dir(f.path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return "", err
-	}
-	out, err := spool(folder, filepath.Base(f.path)+".*.tmp", registry)
-	if err != nil {
-		return "", err
-	}
-	defer discard(out)
+func (f file) write(_ context.Context, out *os.File, known string) (string, error) {
 	if err := out.Sync(); err != nil {
 		return "", err
 	}
@@ -71,7 +67,8 @@ func (f file) write(_ context.Context, registry *inventory.Registry, known strin
 }
 
 func (f file) setAside(context.Context, string) (string, error) {
-	return f.String() + damagedSuffix, os.Rename(f.path, f.path+damagedSuffix)
+	aside := file{path: f.whole + damagedSuffix}
+	return aside.String(), os.Rename(f.path, aside.path)
 }
 
 // versionOf returns a file's version, empty if it does not exist.

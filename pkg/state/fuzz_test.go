@@ -86,7 +86,7 @@ func FuzzS3Responses(f *testing.F) {
 				t.Errorf("loaded %+v from %d %q", loaded, status, body)
 			}
 			checkNoSecret(t, err, response, secret)
-			err = s.Save(ctx, &inventory.Registry{ID: "123456789012"})
+			err = s.Save(ctx, &inventory.Registry{ID: "123456789012"}, true)
 			if err == nil && status/100 != 2 {
 				t.Errorf("saved by %d %q", status, body)
 			}

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -25,6 +27,7 @@ import (
 type s3Object struct {
 	api         *s3.Client
 	bucket, key string
+	whole       string // key of the whole, which names what is set aside
 }
 
 // Limits of retries; the context's deadline is another one.
@@ -36,7 +39,7 @@ const (
 // Permissions are the IAM actions that a Store in S3 needs (Service Authorization
 // Reference, Amazon S3). A bucket encrypted with a customer managed KMS key needs
 // kms:Decrypt and kms:GenerateDataKey on that key too.
-var Permissions = []awsapi.Permission{getObject, listBucket, putObject, putDamaged}
+var Permissions = []awsapi.Permission{getObject, getChanges, listBucket, putObject, putChanges, putDamaged}
 
 // NewS3 returns a Store in an S3 object. It makes no call. log may be nil.
 //
@@ -54,7 +57,7 @@ func NewS3(cfg aws.Config, bucket, key string, log *slog.Logger) *Store {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.DisableLogOutputChecksumValidationSkipped = true
 	})
-	return newStore(s3Object{api, bucket, key}, log)
+	return newStore(s3Object{api, bucket, key, key}, s3Object{api, bucket, key + changesSuffix, key}, log)
 }
 
 // withoutSubdomains reports whether an endpoint is an IP address or a host name without a
@@ -71,7 +74,8 @@ func withoutSubdomains(endpoint string) bool {
 func (o s3Object) String() string { return "s3://" + o.bucket + "/" + o.key }
 
 var (
-	getObject = awsapi.Permission{Action: "s3:GetObject", Resource: "arn:aws:s3:::BUCKET/KEY"}
+	getObject  = awsapi.Permission{Action: "s3:GetObject", Resource: "arn:aws:s3:::BUCKET/KEY"}
+	getChanges = awsapi.Permission{Action: "s3:GetObject", Resource: "arn:aws:s3:::BUCKET/KEY" + changesSuffix}
 	// Without it S3 responds with 403 instead of 404 if the object does not exist.
 	listBucket = awsapi.Permission{Action: "s3:ListBucket", Resource: "arn:aws:s3:::BUCKET"}
 )
@@ -79,16 +83,18 @@ var (
 // errBrokenOff means that a download did not come to its end.
 var errBrokenOff = errors.New("the download broke off")
 
-func (o s3Object) read(ctx context.Context, known string) (*inventory.Registry, string, error) {
+func (o s3Object) folder() string { return "" }
+
+func (o s3Object) read(ctx context.Context, known string, decode func(io.Reader) error) (string, error) {
 	for n := 1; ; n++ {
-		registry, version, err := o.readOnce(ctx, known)
+		version, err := o.readOnce(ctx, known, decode)
 		if !errors.Is(err, errBrokenOff) || n == maxReads || pause(ctx, n) != nil {
-			return registry, version, err
+			return version, err
 		}
 	}
 }
 
-func (o s3Object) readOnce(ctx context.Context, known string) (*inventory.Registry, string, error) {
+func (o s3Object) readOnce(ctx context.Context, known string, decode func(io.Reader) error) (string, error) {
 	in := &s3.GetObjectInput{Bucket: &o.bucket, Key: &o.key}
 	if known != "" {
 		in.IfNoneMatch = &known
@@ -97,31 +103,30 @@ func (o s3Object) readOnce(ctx context.Context, known string) (*inventory.Regist
 	if err != nil {
 		switch status, code := failureOf(err); {
 		case status == http.StatusNotModified:
-			return nil, known, nil
+			return known, nil
 		case code == "NoSuchKey":
-			return nil, "", nil
+			return "", nil
 		case errors.Is(err, awsapi.ErrDenied):
 			err = fmt.Errorf("%w (needs %s and %s: without the latter, S3 also denies an object that does not exist)", err, getObject.Action, listBucket.Action)
 		}
-		return nil, "", err
-	}
-	defer out.Body.Close()
-	registry, err := inventory.Decode(bufio.NewReaderSize(out.Body, 64<<10))
-	if err != nil && !errors.Is(err, inventory.ErrFormat) {
-		err = fmt.Errorf("%w: %w", errBrokenOff, err)
-	}
-	return registry, aws.ToString(out.ETag), err
-}
-
-var putObject = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY"}
-
-func (o s3Object) write(ctx context.Context, registry *inventory.Registry, known string) (string, error) {
-	// The SDK needs the length and checksum before it sends, and reads again to retry.
-	body, err := spool("", "ecr-remote-write-state-*", registry)
-	if err != nil {
 		return "", err
 	}
-	defer discard(body)
+	defer out.Body.Close()
+	err = decode(bufio.NewReaderSize(out.Body, 64<<10))
+	if err != nil && !errors.Is(err, inventory.ErrFormat) && !errors.Is(err, errChanged) {
+		err = fmt.Errorf("%w: %w", errBrokenOff, err)
+	}
+	return aws.ToString(out.ETag), err
+}
+
+var (
+	putObject  = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY"}
+	putChanges = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + changesSuffix}
+)
+
+// write needs a file, because the SDK needs the length and checksum before it sends, and
+// reads again to retry.
+func (o s3Object) write(ctx context.Context, body *os.File, known string) (string, error) {
 	if _, err := body.Seek(0, 0); err != nil {
 		return "", err
 	}
@@ -153,14 +158,14 @@ func (o s3Object) setAside(ctx context.Context, version string) (string, error) 
 	// In this header S3 takes + for a space.
 	source := strings.ReplaceAll((&url.URL{Path: o.bucket + "/" + o.key}).EscapedPath(), "+", "%2B")
 	_, err := o.api.CopyObject(ctx, &s3.CopyObjectInput{
-		Bucket: &o.bucket, Key: aws.String(o.key + damagedSuffix),
+		Bucket: &o.bucket, Key: aws.String(o.whole + damagedSuffix),
 		CopySource: &source, CopySourceIfMatch: &version,
 		TaggingDirective: types.TaggingDirectiveReplace, // copying tags needs more permissions
 	})
 	if errors.Is(err, awsapi.ErrDenied) {
 		err = fmt.Errorf("%w (needs %s on KEY%s)", err, putDamaged.Action, damagedSuffix)
 	}
-	return o.String() + damagedSuffix, err
+	return s3Object{bucket: o.bucket, key: o.whole + damagedSuffix}.String(), err
 }
 
 // failureOf returns the HTTP status and the error code of a failed request. A 304 has no

@@ -29,7 +29,7 @@ func TestS3Races(t *testing.T) {
 				}
 				ours, theirs := b.store(io.Discard), b.store(io.Discard)
 				if begin != "no object" {
-					if err := b.store(io.Discard).Save(t.Context(), with("base")); err != nil {
+					if err := b.store(io.Discard).Save(t.Context(), with("base"), true); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -56,7 +56,7 @@ func TestS3Races(t *testing.T) {
 					if meanwhile != "delete" {
 						registry := known()
 						registry.SetRepository(&inventory.Repository{Name: "theirs", CreatedAt: 1})
-						err = errors.Join(err, theirs.Save(t.Context(), registry))
+						err = errors.Join(err, theirs.Save(t.Context(), registry, true))
 					}
 					if err != nil {
 						t.Errorf("%s: %v", name, err)
@@ -65,7 +65,7 @@ func TestS3Races(t *testing.T) {
 				})
 				registry := known()
 				registry.SetRepository(&inventory.Repository{Name: "ours", CreatedAt: 1})
-				if err := ours.Save(t.Context(), registry); err != nil {
+				if err := ours.Save(t.Context(), registry, true); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 				b.intercept(nil)
@@ -108,7 +108,7 @@ func TestS3Crowd(t *testing.T) {
 			registry := with()
 			for round := range rounds {
 				registry.SetRepository(&inventory.Repository{Name: fmt.Sprintf("repo-%d-%d", e, round), CreatedAt: 1, ImagesReadAt: 2})
-				if err := store.Save(t.Context(), registry); err != nil {
+				if err := store.Save(t.Context(), registry, true); err != nil {
 					t.Error(err)
 				}
 			}

@@ -25,7 +25,7 @@ func (b *bucket) stored(t *testing.T) []string {
 	return names(load(t, b.store(io.Discard)))
 }
 
-// A run makes one request to load and one to save, also after the state was damaged.
+// A run makes one request to load each object and one to save, also after the state was damaged.
 func TestS3Requests(t *testing.T) {
 	t.Parallel()
 	b := newBucket(t)
@@ -42,7 +42,7 @@ func TestS3Requests(t *testing.T) {
 	save(t, store, with("app"))
 	requests("first save", "PUT "+key)
 	load(t, store)
-	requests("loading the unchanged state", "GET "+key)
+	requests("loading the unchanged state", "GET "+key, "GET "+key+".changes")
 	save(t, store, with("app"))
 	requests("second save", "PUT "+key)
 
@@ -60,7 +60,7 @@ func TestS3Requests(t *testing.T) {
 		t.Errorf("logged\n%s", text)
 	}
 	load(t, store)
-	requests("loading it again", "GET "+key)
+	requests("loading it again", "GET "+key, "GET "+key+".changes")
 	save(t, store, with("rebuilt"))
 	requests("replacing it", "PUT "+key)
 	b.intercept(nil)
@@ -75,7 +75,7 @@ func TestS3TemporaryFiles(t *testing.T) {
 	folder := t.TempDir()
 	t.Setenv("TMPDIR", folder)
 	save(t, b.store(io.Discard), with("app"))
-	if err := state.NewS3(config(b.url), "no-such-bucket", key, nil).Save(t.Context(), with("app")); err == nil {
+	if err := state.NewS3(config(b.url), "no-such-bucket", key, nil).Save(t.Context(), with("app"), true); err == nil {
 		t.Error("saved in a missing bucket")
 	}
 	save(t, b.store(io.Discard), with("web")) // with a retry
@@ -83,7 +83,7 @@ func TestS3TemporaryFiles(t *testing.T) {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
 	t.Setenv("TMPDIR", folder+"/none")
-	if err := b.store(io.Discard).Save(t.Context(), with("web")); err == nil || !strings.Contains(err.Error(), "saving the state s3://") {
+	if err := b.store(io.Discard).Save(t.Context(), with("web"), true); err == nil || !strings.Contains(err.Error(), "saving the state s3://") {
 		t.Errorf("without a folder for temporary files: error %v", err)
 	}
 }

@@ -7,10 +7,12 @@ package state
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"os"
 	"time"
 
@@ -27,35 +29,47 @@ type Memory struct {
 func (m *Memory) Load(context.Context) (*inventory.Registry, error) { return m.registry, nil }
 
 // Save keeps the registry itself, not a copy: runs are serial.
-func (m *Memory) Save(_ context.Context, registry *inventory.Registry) error {
+func (m *Memory) Save(_ context.Context, registry *inventory.Registry, _ bool) error {
 	m.registry = registry
+	registry.Unsaved = inventory.Unsaved{}
 	return nil
 }
 
-// Store keeps the inventory in a file or an S3 object, and a copy in memory, so that a
-// run can go on while the file or object is not available. NewFile and NewS3 make one.
+// Store keeps the inventory in two files or S3 objects: the whole, and what changed since
+// the whole was stored, which is small. It also keeps a copy in memory, so that a run can go
+// on while they are not available. NewFile and NewS3 make one.
 //
 // It is not safe for concurrent use: an execution environment makes one run at a time.
-// Several environments can each have a Store of the same file or object: a write replaces
-// only the version that was read, and the changes of the others are merged first.
+// Several environments can each have a Store of the same objects: a write replaces only the
+// version that was read, and the changes of the others are merged first.
 type Store struct {
-	object  object
-	log     *slog.Logger
-	copied  *inventory.Registry // the copy in memory, nil if there is none
-	version string              // of the object that is merged into the copy; empty if it does not exist
+	whole, changes stored
+	log            *slog.Logger
+	copied         *inventory.Registry // the copy in memory, nil if there is none
+	wholeSize      int64               // in bytes, of the last whole that was written
 }
 
-// object is where the stored form is kept.
+// stored is an object and its version that is merged into the copy; empty if the object
+// does not exist.
+type stored struct {
+	object
+	version string
+}
+
+// object is where a stored form is kept.
 type object interface {
 	// String returns its URL.
 	String() string
-	// read returns the content and its version. The registry is nil if the object does
-	// not exist, and then the version is empty, or if it still has the known version. An
-	// error that matches inventory.ErrFormat comes with the version.
-	read(ctx context.Context, known string) (*inventory.Registry, string, error)
-	// write replaces the known version and returns the new one. The error matches
-	// errConflict if the object has another version, or none.
-	write(ctx context.Context, registry *inventory.Registry, known string) (string, error)
+	// read passes the content to decode, and returns its version. decode is not called if
+	// the object does not exist, and then the version is empty, or if it still has the
+	// known version. An error that matches inventory.ErrFormat comes with the version.
+	read(ctx context.Context, known string, decode func(io.Reader) error) (string, error)
+	// write replaces the known version by the content of a file, which is open at any
+	// place, and returns the new version. The error matches errConflict if the object has
+	// another version, or none.
+	write(ctx context.Context, file *os.File, known string) (string, error)
+	// folder is where the file is made that write is given; empty for any.
+	folder() string
 	// setAside keeps a damaged version at the URL that it returns, in place of one that
 	// was set aside before.
 	setAside(ctx context.Context, version string) (string, error)
@@ -64,22 +78,29 @@ type object interface {
 // errConflict means that another environment wrote or deleted the object.
 var errConflict = errors.New("another writer changed the state")
 
-// damagedSuffix names what is set aside.
-const damagedSuffix = ".damaged"
+// Suffixes of the names of the whole.
+const (
+	changesSuffix = ".changes"
+	damagedSuffix = ".damaged" // what is set aside
+)
 
 // maxConflicts bounds the retries of a save. Each conflict means that another writer
 // succeeded, so this many environments can save at once.
 const maxConflicts = 20
 
-func newStore(object object, log *slog.Logger) *Store {
+// Changes are stored as such up to this size in bytes, or a tenth of the whole's if that is
+// more; beyond it the whole is stored.
+const maxChanges = 1 << 20
+
+func newStore(whole, changes object, log *slog.Logger) *Store {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Store{object: object, log: log}
+	return &Store{whole: stored{object: whole}, changes: stored{object: changes}, log: log}
 }
 
-// String returns the URL of the file or object.
-func (s *Store) String() string { return s.object.String() }
+// String returns the URL of the whole.
+func (s *Store) String() string { return s.whole.String() }
 
 // Load returns the copy in memory, after merging into it what another environment saved;
 // nil if nothing is stored or in memory. A state that is damaged or of an unknown format is
@@ -95,21 +116,96 @@ func (s *Store) Load(ctx context.Context) (*inventory.Registry, error) {
 // Read returns what is stored, nil if nothing is, and changes nothing. The error matches
 // inventory.ErrFormat if the state is damaged or of an unknown format.
 func (s *Store) Read(ctx context.Context) (*inventory.Registry, error) {
-	registry, _, err := s.object.read(ctx, "")
-	if err != nil {
+	l, err := s.read(ctx, "")
+	if err = errors.Join(err, l.wholeDamage, l.changesDamage); err != nil {
 		return nil, fmt.Errorf("reading the state %s: %w", s, err)
 	}
-	return registry, nil
+	return l.registry, nil
 }
 
+// loaded is what is stored. Damage to an object is not an error.
+type loaded struct {
+	registry                     *inventory.Registry // nil if there is none, or the whole is damaged
+	wholeVersion, changesVersion string
+	wholeDamage, changesDamage   error
+}
+
+// read reads both objects; the registry is nil if both have their known versions.
+func (s *Store) read(ctx context.Context, known string) (l loaded, err error) {
+	l.wholeVersion, l.wholeDamage, err = damageOf(s.whole.read(ctx, known, func(r io.Reader) (err error) {
+		l.registry, err = inventory.Decode(r)
+		return err
+	}))
+	if err != nil || l.wholeDamage != nil {
+		l.registry = nil
+		return l, err
+	}
+	if known != "" && l.wholeVersion == known {
+		l.changesVersion, err = s.changes.read(ctx, s.changes.version, func(io.Reader) error { return errChanged })
+		if !errors.Is(err, errChanged) && (err != nil || l.changesVersion == s.changes.version) {
+			return l, err
+		}
+		return s.read(ctx, "") // the changes are of no use without the whole
+	}
+	if l.registry == nil {
+		return l, nil
+	}
+	l.changesVersion, l.changesDamage, err = damageOf(s.changes.read(ctx, "", func(r io.Reader) error { return inventory.DecodeChanges(r, l.registry) }))
+	if l.changesDamage != nil {
+		// Some of them may have been applied: the whole is read again.
+		_, err = s.whole.read(ctx, "", func(r io.Reader) (err error) {
+			l.registry, err = inventory.Decode(r)
+			return err
+		})
+	}
+	return l, err
+}
+
+// damageOf separates damage to what was read from other errors.
+func damageOf(version string, err error) (string, error, error) {
+	if errors.Is(err, inventory.ErrFormat) {
+		return version, err, nil
+	}
+	return version, nil, err
+}
+
+// merge merges what is stored into the copy in memory, if another environment stored it.
+func (s *Store) merge(ctx context.Context) error {
+	l, err := s.read(ctx, s.whole.version)
+	if err != nil {
+		return err
+	}
+	if l.wholeDamage != nil && l.wholeVersion != s.whole.version {
+		s.setAside(ctx, s.whole.object, l.wholeVersion, l.wholeDamage)
+	}
+	if l.changesDamage != nil {
+		s.setAside(ctx, s.changes.object, l.changesVersion, l.changesDamage)
+	}
+	switch {
+	case s.copied == nil:
+		s.copied = l.registry
+	case l.registry != nil && !s.copied.Merge(l.registry):
+		s.log.WarnContext(ctx, "ignoring the stored state of another registry", slog.String("state", s.String()),
+			slog.String("registry", s.copied.ID), slog.String("stored", l.registry.ID))
+	}
+	if s.whole.version = l.wholeVersion; l.wholeDamage == nil {
+		s.changes.version = l.changesVersion
+	}
+	return nil
+}
+
+// errChanged ends the reading of an object that has another version.
+var errChanged = errors.New("the object has another version")
+
 // Save makes the registry the copy in memory and stores it, after merging into it what
-// another environment saved.
-func (s *Store) Save(ctx context.Context, registry *inventory.Registry) error {
+// another environment saved: its changes since the last whole or, if whole is set or they
+// are too many, all of it.
+func (s *Store) Save(ctx context.Context, registry *inventory.Registry, whole bool) error {
 	s.copied = registry
 	for n := 0; ; n++ {
-		version, err := s.object.write(ctx, registry, s.version)
+		err := s.write(ctx, registry, whole)
 		if err == nil {
-			s.version = version
+			registry.Unsaved.Any = false
 			return nil
 		}
 		if errors.Is(err, errConflict) && n < maxConflicts {
@@ -126,29 +222,63 @@ func (s *Store) Save(ctx context.Context, registry *inventory.Registry) error {
 	}
 }
 
-// merge merges what is stored into the copy in memory.
-func (s *Store) merge(ctx context.Context) error {
-	stored, version, err := s.object.read(ctx, s.version)
-	switch {
-	case errors.Is(err, inventory.ErrFormat):
-		s.setAside(ctx, version, err)
-	case err != nil:
-		return err
-	case s.copied == nil:
-		s.copied = stored
-	case stored != nil && !s.copied.Merge(stored):
-		s.log.WarnContext(ctx, "ignoring the stored state of another registry", slog.String("state", s.String()),
-			slog.String("registry", s.copied.ID), slog.String("stored", stored.ID))
+func (s *Store) write(ctx context.Context, registry *inventory.Registry, whole bool) error {
+	if !whole && registry.Whole != "" && !registry.Unsaved.All {
+		size, err := s.changes.replace(ctx, max(maxChanges, s.wholeSize/10), func(w io.Writer) error { return inventory.EncodeChanges(w, registry) })
+		if !errors.Is(err, errTooLarge) {
+			return err
+		}
+		s.log.DebugContext(ctx, "too many changes: saving the whole state", slog.Int64("bytes", size))
 	}
-	s.version = version
+	before := registry.Whole
+	registry.Whole = rand.Text()
+	size, err := s.whole.replace(ctx, 0, func(w io.Writer) error { return inventory.Encode(w, registry) })
+	if err != nil {
+		registry.Whole = before
+		return err
+	}
+	s.wholeSize, registry.Unsaved = size, inventory.Unsaved{}
+	if s.changes.version == "" {
+		return nil
+	}
+	// What they say is in the whole. If they stay, this is noticed: they are about another
+	// whole.
+	if _, err := s.changes.replace(ctx, 0, func(w io.Writer) error { return inventory.EncodeChanges(w, registry) }); err != nil {
+		s.log.DebugContext(ctx, "the stored changes are not emptied", slog.String("state", s.changes.String()), slog.Any("error", err))
+	}
 	return nil
+}
+
+// errTooLarge means that the stored form is larger than it may be.
+var errTooLarge = errors.New("too large")
+
+// replace writes what encode writes in place of the known version, and returns its size in
+// bytes. Nothing is written if it is larger than most, unless that is 0.
+func (o *stored) replace(ctx context.Context, most int64, encode func(io.Writer) error) (int64, error) {
+	file, err := spool(o.folder(), "ecr-remote-write-state-*.tmp", encode)
+	if err != nil {
+		return 0, err
+	}
+	defer discard(file)
+	info, err := file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if most > 0 && info.Size() > most {
+		return info.Size(), errTooLarge
+	}
+	version, err := o.write(ctx, file, o.version)
+	if err == nil {
+		o.version = version
+	}
+	return info.Size(), err
 }
 
 // setAside keeps a damaged state for inspection. The next save replaces it even if it could
 // not be kept.
-func (s *Store) setAside(ctx context.Context, version string, damage error) {
-	aside, err := s.object.setAside(ctx, version)
-	log := s.log.With(slog.String("state", s.String()), slog.Any("error", damage))
+func (s *Store) setAside(ctx context.Context, damaged object, version string, damage error) {
+	aside, err := damaged.setAside(ctx, version)
+	log := s.log.With(slog.String("state", damaged.String()), slog.Any("error", damage))
 	if err != nil {
 		log.WarnContext(ctx, "unusable state could not be set aside and will be replaced: rebuilding the inventory", slog.Any("asideError", err))
 		return
@@ -156,15 +286,20 @@ func (s *Store) setAside(ctx context.Context, version string, damage error) {
 	log.WarnContext(ctx, "unusable state set aside: rebuilding the inventory", slog.String("aside", aside))
 }
 
-// spool writes the stored form to a new temporary file, so that it is never in memory as a
-// whole. The caller discards the file.
-func spool(folder, pattern string, registry *inventory.Registry) (*os.File, error) {
+// spool writes what encode writes to a new temporary file, so that it is never in memory as
+// a whole. The caller discards the file.
+func spool(folder, pattern string, encode func(io.Writer) error) (*os.File, error) {
+	if folder != "" {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, err
+		}
+	}
 	file, err := os.CreateTemp(folder, pattern)
 	if err != nil {
 		return nil, err
 	}
 	out := bufio.NewWriter(file)
-	if err = inventory.Encode(out, registry); err == nil {
+	if err = encode(out); err == nil {
 		err = out.Flush()
 	}
 	if err != nil {
@@ -183,7 +318,7 @@ func discard(file *os.File) {
 // pause waits before retry n, counted from 0: a random time of at most 20 ms, doubled with
 // each retry up to 1 s.
 func pause(ctx context.Context, n int) error {
-	timer := time.NewTimer(rand.N(min(time.Second, 20*time.Millisecond<<min(n, 10))) + 1)
+	timer := time.NewTimer(mathrand.N(min(time.Second, 20*time.Millisecond<<min(n, 10))) + 1)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

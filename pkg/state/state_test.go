@@ -63,7 +63,7 @@ func load(t *testing.T, store *state.Store) *inventory.Registry {
 
 func save(t *testing.T, store *state.Store, registry *inventory.Registry) {
 	t.Helper()
-	if err := store.Save(t.Context(), registry); err != nil {
+	if err := store.Save(t.Context(), registry, true); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -136,7 +136,7 @@ func TestMemory(t *testing.T) {
 		t.Errorf("before the first save: %v, %v", got, err)
 	}
 	want := with("app")
-	if err := memory.Save(t.Context(), want); err != nil {
+	if err := memory.Save(t.Context(), want, true); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := memory.Load(t.Context()); got != want || err != nil {
@@ -284,7 +284,7 @@ func TestFileFaults(t *testing.T) {
 		store, registry := state.NewFile(c.path, nil), with("app")
 		for what, err := range map[string]error{
 			"loading": func() error { _, err := store.Load(t.Context()); return err }(),
-			"saving":  store.Save(t.Context(), registry),
+			"saving":  store.Save(t.Context(), registry, true),
 		} {
 			if err == nil || !strings.Contains(err.Error(), what+" the state file://"+c.path) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: %s: error %v, want %q", c.name, what, err, c.want)
