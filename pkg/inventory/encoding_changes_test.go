@@ -32,10 +32,8 @@ func restore(tb testing.TB, whole, changes []byte) *inventory.Registry {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if changes != nil {
-		if err := inventory.DecodeChanges(bytes.NewReader(changes), registry); err != nil {
-			tb.Fatal(err)
-		}
+	if err := inventory.DecodeChanges(bytes.NewReader(changes), registry); err != nil {
+		tb.Fatal(err)
 	}
 	return derive(registry)
 }
@@ -47,7 +45,7 @@ func TestChanges(t *testing.T) {
 	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		r := derive(&inventory.Registry{ID: "123456789012"})
-		var whole, changes []byte
+		var whole []byte
 		at := inventory.Time(0)
 		images := func() (list []inventory.Image) {
 			for d := byte(1); d < 6; d++ {
@@ -100,12 +98,11 @@ func TestChanges(t *testing.T) {
 			switch {
 			case r.Whole == "" || rng.IntN(8) == 0:
 				r.Whole = fmt.Sprint(step)
-				whole, changes, r.Unsaved = encode(t, r), nil, inventory.Unsaved{}
+				whole, r.Unsaved = encode(t, r), inventory.Unsaved{}
 			case r.Unsaved.All:
 				t.Fatalf("seed %d: the changes are not named", seed)
 			case rng.IntN(2) == 0:
-				changes = encodeChanges(t, r)
-				restored := restore(t, whole, changes)
+				restored := restore(t, whole, encodeChanges(t, r))
 				if diff := cmp.Diff(r, restored, asStored); diff != "" {
 					t.Fatalf("seed %d, step %d: restored (-want +got):\n%s", seed, step, diff)
 				}

@@ -169,13 +169,11 @@ func (d *differ) marker(s Series) bool {
 // repository yields the markers of a repository, given its previous versions and its
 // record, nil if there is none.
 func (d *differ) repository(previous []*inventory.Repository, now *inventory.Repository) bool {
-	name := ""
-	if now != nil {
-		name = now.Name
-	} else {
-		name = previous[0].Name
+	one := now
+	if one == nil {
+		one = previous[0]
 	}
-	if !d.options.includes(name) {
+	if !d.options.includes(one.Name) {
 		return true
 	}
 	reshaped := now != nil && slices.ContainsFunc(d.walkersOf(inventory.Unit{Repository: now}), func(w *walker) bool { return w != d.present })
