@@ -13,16 +13,16 @@ func TestProgress(t *testing.T) {
 		var out strings.Builder
 		p := newProgress(&out)
 		p.terminal = true
-		p.show("repositories", 1, 9) // too early
+		p.refreshing("repositories", 1, 9) // too early
 		time.Sleep(progressAfter)
-		p.show("repositories", 2, 9)
-		p.show("repositories", 3, 9) // too soon after the last
+		p.refreshing("repositories", 2, 9)
+		p.refreshing("repositories", 3, 9) // too soon after the last
 		if _, err := p.Write([]byte("a log line\n")); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(progressEvery)
-		p.show("repositories", 4, 9)
-		p.show("repositories", 9, 9)
+		p.refreshing("repositories", 4, 9)
+		p.refreshing("repositories", 9, 9)
 		want := eraseLine + "refreshing: 2 of 9 repositories" + eraseLine + "a log line\n" +
 			eraseLine + "refreshing: 4 of 9 repositories" + eraseLine + "refreshing: 9 of 9 repositories\n"
 		if out.String() != want {
@@ -37,7 +37,7 @@ func TestNoProgress(t *testing.T) {
 	var out strings.Builder
 	p := newProgress(&out)
 	p.started = time.Now().Add(-time.Hour)
-	p.show("repositories", 1, 9)
+	p.refreshing("repositories", 1, 9)
 	if _, err := p.Write([]byte("a log line\n")); err != nil || out.String() != "a log line\n" {
 		t.Errorf("got %q, %v", out.String(), err)
 	}
