@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"pkg/ecr":             {"pkg/awsapi", "pkg/inventory"},
 	"pkg/ecrtest":         {},
 	"pkg/emf":             {"pkg/metrics"},
-	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite"},
+	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite"},
 	"pkg/inspector":       {"pkg/awsapi", "pkg/inventory"},
 	"pkg/inventory":       {},
 	"pkg/lambdatest":      {},

@@ -90,6 +90,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		usage = "nothing to do: want -once, -dry-run, -event or -dump"
 	case o.once && o.dryRun:
 		usage = "-once pushes and -dry-run does not: use only one of them"
+	case o.dryRun && o.event != "":
+		usage = "-dry-run prints the whole registry: use it without -event"
 	case o.dump && (o.once || o.dryRun || o.event != ""):
 		usage = "-dump makes no run: use it without -once, -dry-run and -event"
 	}

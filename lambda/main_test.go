@@ -34,6 +34,7 @@ func TestUsage(t *testing.T) {
 		{"unknown flag", []string{"-onec"}, nil, 2, "", "ecr-remote-write: flag provided but not defined: -onec; see -help\n"},
 		{"argument", []string{"-once", "now"}, nil, 2, "", `unexpected argument "now"`},
 		{"both", []string{"-once", "-dry-run"}, nil, 2, "", "use only one of them"},
+		{"event that is not sent", []string{"-dry-run", "-event", "-"}, nil, 2, "", "use it without -event"},
 		{"bad configuration", []string{"-once"}, []string{"ECR_CONCURRENCY=0", "REMOTE_WRITE_UR=x"}, 2, "", `ecr-remote-write: the configuration has 3 faults:
   ECR_CONCURRENCY="0": want a whole number from 1 to 256
   REMOTE_WRITE_UR: not a setting, and ignored; did you mean REMOTE_WRITE_URL?

@@ -54,7 +54,7 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 	if o.dryRun {
 		summary, err := export.Print(ctx, stdout)
 		if useful(&summary, err) {
-			writePrinted(progress, &summary, time.Duration(c.Schedule.Interval()))
+			writePrinted(progress, &summary, c.Schedule.Interval())
 		}
 		return explain(c, err)
 	}
@@ -80,7 +80,7 @@ func useful(s *exporter.Summary, err error) bool {
 
 // writePushed writes what was pushed for an event. The Summary is nil if it needed no run.
 func writePushed(w io.Writer, s *exporter.Summary, e event, endpoint string) {
-	what := ""
+	var what string
 	switch {
 	case s == nil:
 		fmt.Fprintln(w, "The event changes no series: nothing was pushed.")

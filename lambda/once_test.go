@@ -50,7 +50,7 @@ func TestTexts(t *testing.T) {
 	}
 	untrusted, untrustedRequests := serve(t, (*httptest.Server).StartTLS)
 	mutual, mutualRequests := serve(t, func(s *httptest.Server) {
-		s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert} //nolint:gosec // a test's server
+		s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
 		s.StartTLS()
 	})
 	plain, _ := serve(t, (*httptest.Server).Start)

@@ -59,17 +59,17 @@ func TestTakenPort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.free(port, "PORT"); got != 0 || out.String() != "port "+text+" is taken, using another one; PORT=N sets it\n" {
+	if got := s.free(t.Context(), port, "PORT"); got != 0 || out.String() != "port "+text+" is taken, using another one; PORT=N sets it\n" {
 		t.Errorf("port %d, output %q", got, &out)
 	}
 	out.Reset()
-	if got := s.free(0, "PORT"); got != 0 || out.String() != "" {
+	if got := s.free(t.Context(), 0, "PORT"); got != 0 || out.String() != "" {
 		t.Errorf("port %d, output %q", got, &out)
 	}
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.free(port, "PORT"); got != port || out.String() != "" {
+	if got := s.free(t.Context(), port, "PORT"); got != port || out.String() != "" {
 		t.Errorf("port %d, output %q", got, &out)
 	}
 }

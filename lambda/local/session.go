@@ -62,10 +62,10 @@ func (s *session) start(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintln(s.stdout, "starting: simulated ECR, VictoriaMetrics, function")
-	if s.registry, err = startRegistry(time.Now(), s.free(s.ecrPort, "ECR_PORT")); err != nil {
+	if s.registry, err = startRegistry(time.Now(), s.free(ctx, s.ecrPort, "ECR_PORT")); err != nil {
 		return err
 	}
-	if s.store, err = startStore(ctx, s.victoriaMetrics, queries, s.free(s.port, "PORT"), storeStart); err != nil {
+	if s.store, err = startStore(ctx, s.victoriaMetrics, queries, s.free(ctx, s.port, "PORT"), storeStart); err != nil {
 		return err
 	}
 	var log io.Writer
@@ -83,8 +83,8 @@ func (s *session) start(ctx context.Context) error {
 }
 
 // free returns the port, or 0, for any, if it is taken. The variable of make run sets it.
-func (s *session) free(port int, variable string) int {
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+func (s *session) free(ctx context.Context, port int, variable string) int {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		fmt.Fprintf(s.stdout, "port %d is taken, using another one; %s=N sets it\n", port, variable)
 		return 0
