@@ -11,6 +11,9 @@ build-ExporterFunction: GOARCH ?= arm64
 BENCH ?= .
 COUNT ?= 6
 FUZZTIME ?= 10s
+# The ports of make run: of VictoriaMetrics with its UI, and of the simulated ECR.
+PORT ?= 8428
+ECR_PORT ?= 8429
 
 OUT  := .build
 VENV := $(OUT)/venv
@@ -30,9 +33,10 @@ help: ## this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(OUT)/bootstrap $(OUT)/victoria-metrics ## the function against a simulated registry and a store with a UI; ONCE=1 for one push
+run: $(OUT)/ecr-remote-write $(OUT)/victoria-metrics ## the function, a simulated registry and a store with a UI; PORT=8428 ECR_PORT=8429 ONCE=1
+	@echo "building the simulated registry"
 	@$(GOBUILD) -o $(OUT)/local ./lambda/local
-	@exec $(OUT)/local -bootstrap $(OUT)/bootstrap -victoriametrics $(OUT)/victoria-metrics $(if $(ONCE),-once)
+	@exec $(OUT)/local -bootstrap $(OUT)/ecr-remote-write -victoriametrics $(OUT)/victoria-metrics -port $(PORT) -ecr-port $(ECR_PORT) $(if $(ONCE),-once)
 
 # The nested modules' tests run the built program, which the cache of go test does not
 # know of, so they run each time. One of them searches what all other tests printed for
@@ -40,10 +44,11 @@ run: $(OUT)/bootstrap $(OUT)/victoria-metrics ## the function against a simulate
 .PHONY: test
 test: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 test: ## all tests, with the race detector
-	@$(if $(RACE),,echo "no C compiler: without the race detector")
+	@echo "testing the packages, $(if $(RACE),with,without a C compiler and so without) the race detector: compiling takes minutes the first time"
 	@mkdir -p $(OUT); rm -f $(OUT)/test.failed; \
 	{ LOG_LEVEL=DEBUG go test $(RACE) -v ./... 2>&1 || touch $(OUT)/test.failed; } | tee $(OUT)/test.txt | awk "$$SUMMARY"; \
 	for module in $(NESTED); do \
+		echo "testing $$module"; \
 		TEST_OUTPUT=$(CURDIR)/$(OUT)/test.txt go test -C $$module $(RACE) -count 1 -timeout 30m ./... || touch $(OUT)/test.failed; \
 	done; \
 	test ! -e $(OUT)/test.failed
@@ -62,11 +67,11 @@ export SUMMARY
 check: $(VENV) test lint generated template ## what CI runs: test, lint, generated files, template
 
 .PHONY: build
-build: $(OUT)/bootstrap build-ExporterFunction ## the program for this machine, and for Lambda; GOARCH=arm64
+build: $(OUT)/ecr-remote-write build-ExporterFunction ## the program for this machine, and for Lambda; GOARCH=arm64
 
-.PHONY: $(OUT)/bootstrap
-$(OUT)/bootstrap:
-	@echo "building the function"
+.PHONY: $(OUT)/ecr-remote-write
+$(OUT)/ecr-remote-write:
+	@echo "building $@ for this machine (the first time a minute or so)"
 	@GOARCH= $(GOBUILD) -o $@ ./lambda
 
 # Named by the SAM CLI, which sets ARTIFACTS_DIR.

@@ -25,8 +25,8 @@ const module = "github.com/aws-exporters/ecr-remote-write"
 // arrows are the allowed imports between packages of this module: the package on the left
 // may import those on the right.
 var arrows = map[string][]string{
-	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/selection", "pkg/state"},
-	"lambda/local":        {"pkg/contracttest", "pkg/ecrtest", "pkg/lambdatest"},
+	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/selection", "pkg/state"},
+	"lambda/local":        {"pkg/contracttest", "pkg/ecrtest", "pkg/lambdatest", "pkg/quantity"},
 	"pkg/auth":            {"pkg/awsapi"},
 	"pkg/awsapi":          {},
 	"pkg/config":          {"pkg/auth", "pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret"}, // the owners of its types
@@ -34,13 +34,14 @@ var arrows = map[string][]string{
 	"pkg/ecr":             {"pkg/awsapi", "pkg/inventory"},
 	"pkg/ecrtest":         {},
 	"pkg/emf":             {"pkg/metrics"},
-	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite"},
+	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite"},
 	"pkg/inspector":       {"pkg/awsapi", "pkg/inventory"},
 	"pkg/inventory":       {},
 	"pkg/lambdatest":      {},
 	"pkg/metrics":         {"pkg/inventory"},
+	"pkg/quantity":        {},
 	"pkg/refresh":         {"pkg/awsapi", "pkg/inventory"},
-	"pkg/remotewrite":     {"pkg/metrics", "pkg/remotewrite/internal/wire"},
+	"pkg/remotewrite":     {"pkg/metrics", "pkg/quantity", "pkg/remotewrite/internal/wire"},
 	"pkg/remotewritetest": {},
 	"pkg/secret":          {"pkg/awsapi"},
 	"pkg/selection":       {"pkg/inventory"},

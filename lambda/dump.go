@@ -22,7 +22,10 @@ func runDump(ctx context.Context, environ []string, stdout, stderr io.Writer) er
 	log := newLogger(stderr, c, environ, nil)
 	var awsCfg aws.Config
 	if c.StateURL.Bucket != "" {
-		if awsCfg, err = awsConfig(ctx, c, log); err != nil {
+		if awsCfg, err = awsConfig(ctx, c, log); err == nil {
+			err = checkCredentials(ctx, awsCfg)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"os"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -108,63 +106,4 @@ func process(ctx context.Context, export *exporter.Exporter, e event) (*exporter
 	}
 	summary, err := export.Run(ctx)
 	return &summary, errors.Join(applied, err)
-}
-
-// runOnce makes one run outside Lambda: with -event as the function does, else without the
-// refresh budget. The Summary is written to stdout, or to stderr if stdout has the series.
-func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io.Writer) error {
-	use := config.ToSend
-	if o.dryRun {
-		use = config.ToPrint
-	}
-	c, err := config.Load(environ, use)
-	if err != nil {
-		return err
-	}
-	e := event{run: true}
-	if o.event != "" {
-		payload, err := readEvent(o.event)
-		if err != nil {
-			return err
-		}
-		if e, err = parseEvent(payload); err != nil {
-			return err
-		}
-	}
-	progress := newProgress(stderr)
-	log := newLogger(progress, c, environ, nil)
-	export, err := wire(ctx, c, wiring{log: log, budget: !o.once && !o.dryRun, print: o.dryRun, progress: progress.show})
-	if err != nil {
-		return err
-	}
-	var summary *exporter.Summary
-	out := stdout
-	if o.dryRun {
-		var printed exporter.Summary
-		printed, err = export.Print(ctx, stdout)
-		summary, out = &printed, progress
-	} else {
-		summary, err = process(ctx, export, e)
-	}
-	text, jsonErr := json.MarshalIndent(summary, "", "  ")
-	fmt.Fprintln(out, string(text))
-	if summary != nil && summary.Cost != nil {
-		fmt.Fprintf(out, "Each push is %d samples and %d bytes; with one every %s, that is %d samples and %d bytes a month.\n",
-			summary.Cost.Series, summary.Cost.BytesPerPush, c.Schedule, summary.Cost.SamplesPerMonth, summary.Cost.BytesPerMonth)
-	}
-	return errors.Join(err, jsonErr)
-}
-
-func readEvent(name string) ([]byte, error) {
-	var payload []byte
-	var err error
-	if name == "-" {
-		payload, err = io.ReadAll(os.Stdin)
-	} else {
-		payload, err = os.ReadFile(name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the event: %w", err)
-	}
-	return payload, nil
 }

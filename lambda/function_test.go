@@ -255,7 +255,9 @@ func TestHandleBadConfiguration(t *testing.T) {
 	s := surround(t)
 	var log bytes.Buffer
 	f := newFunction([]string{"REMOTE_WRITE_URL=nowhere", "ECR_CONCURRENCY=no"}, &log)
-	const want = `the configuration has faults: ECR_CONCURRENCY="no": want a whole number from 1 to 256; REMOTE_WRITE_URL="nowhere": want an absolute http or https URL`
+	const want = `the configuration has 2 faults:
+  ECR_CONCURRENCY="no": want a whole number from 1 to 256
+  REMOTE_WRITE_URL="nowhere": want an absolute http or https URL`
 	if lines := logged(t, &log); len(lines) != 1 || lines[0].Error != want {
 		t.Errorf("logged %+v", lines)
 	}

@@ -22,7 +22,7 @@ func newLogger(w io.Writer, c *config.Config, environ []string, request *request
 		level = c.LogLevel.Level()
 	}
 	if request == nil {
-		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+		return slog.New(withoutErrors{slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})})
 	}
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: lambdacontext.ReplaceAttr}
 	var handler slog.Handler = slog.NewJSONHandler(w, options)
@@ -30,6 +30,13 @@ func newLogger(w io.Writer, c *config.Config, environ []string, request *request
 		handler = slog.NewTextHandler(w, options)
 	}
 	return slog.New(requestHandler{handler, request})
+}
+
+// withoutErrors leaves out errors: outside Lambda, the last line shows each.
+type withoutErrors struct{ slog.Handler }
+
+func (h withoutErrors) Enabled(ctx context.Context, level slog.Level) bool {
+	return level < slog.LevelError && h.Handler.Enabled(ctx, level)
 }
 
 // requestID is the ID of the current invocation. An execution environment handles one at a

@@ -67,33 +67,36 @@ type options struct {
 func run(args, environ []string, stdout, stderr io.Writer) int {
 	var o options
 	flags := flag.NewFlagSet("ecr-remote-write", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard)
 	flags.BoolVar(&o.once, "once", false, "make one run with the ambient AWS credentials: refresh everything due, then push")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print the series as exposition text instead of pushing them; needs no endpoint")
 	flags.StringVar(&o.event, "event", "", "handle the event in `FILE` (- for standard input) as the function does")
 	flags.BoolVar(&o.dump, "dump", false, "print the stored inventory as JSON lines; changes nothing and needs no endpoint")
 	flags.StringVar(&o.state, "state", "", "use the state at `URL` instead of STATE_URL")
 	flags.BoolVar(&o.version, "version", false, "print the version")
-	flags.Usage = func() { help(flags) }
+	usage := ""
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
+		help(stdout, flags)
 		return 0
 	case err != nil:
-		return exitUsage
+		usage = err.Error()
 	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "ecr-remote-write: unexpected argument %q; see -help\n", flags.Arg(0))
-		return exitUsage
+		usage = fmt.Sprintf("unexpected argument %q", flags.Arg(0))
 	case o.version:
 		fmt.Fprintf(stdout, "ecr-remote-write %s (%s, %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return 0
 	case !o.once && !o.dryRun && !o.dump && o.event == "":
-		help(flags)
-		return exitUsage
+		usage = "nothing to do: want -once, -dry-run, -event or -dump"
 	case o.once && o.dryRun:
-		fmt.Fprintln(stderr, "ecr-remote-write: -once pushes and -dry-run does not: use only one of them")
-		return exitUsage
+		usage = "-once pushes and -dry-run does not: use only one of them"
+	case o.dryRun && o.event != "":
+		usage = "-dry-run prints the whole registry: use it without -event"
 	case o.dump && (o.once || o.dryRun || o.event != ""):
-		fmt.Fprintln(stderr, "ecr-remote-write: -dump makes no run: use it without -once, -dry-run and -event")
+		usage = "-dump makes no run: use it without -once, -dry-run and -event"
+	}
+	if usage != "" {
+		fmt.Fprintf(stderr, "ecr-remote-write: %s; see -help\n", usage)
 		return exitUsage
 	}
 	if o.state != "" {
@@ -122,16 +125,26 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-func help(flags *flag.FlagSet) {
-	out := flags.Output()
-	fmt.Fprint(out, `ecr-remote-write sends metrics about an Amazon ECR registry to a Prometheus
-remote-write endpoint. It runs as an AWS Lambda function; outside Lambda, flags
-say what to do.
+// help writes how to use the program.
+func help(w io.Writer, flags *flag.FlagSet) {
+	fmt.Fprint(w, `Usage: ecr-remote-write -once | -dry-run | -event FILE | -dump [-state URL]
+
+Sends metrics about an Amazon ECR registry to a Prometheus remote-write endpoint.
+It runs as an AWS Lambda function; outside Lambda, flags say what to do:
 
 `)
+	flags.SetOutput(w)
 	flags.PrintDefaults()
-	fmt.Fprint(out, "\nSettings are environment variables:\n\n")
-	config.Describe(out)
+	fmt.Fprint(w, `
+Examples:
+
+  AWS_REGION=eu-west-1 ecr-remote-write -dry-run > series.txt
+  AWS_REGION=eu-west-1 REMOTE_WRITE_URL=http://localhost:9090/api/v1/write ecr-remote-write -once
+
+Settings are environment variables:
+
+`)
+	config.Describe(w)
 }
 
 // versionText returns the version set by the linker, else the one that the Go tool recorded.

@@ -42,8 +42,15 @@ type wiring struct {
 	// stdout, if set, gets the run metrics for CloudWatch, with the function's name.
 	stdout io.Writer
 	name   string
-	// progress, if set, is called after each repository and scan.
-	progress func(what string, done, due int)
+	// laptop, if set, shows the progress to a person, outside Lambda.
+	laptop *progress
+}
+
+func (w *wiring) progress() func(what string, done, due int) {
+	if w.laptop == nil {
+		return nil
+	}
+	return w.laptop.refreshing
 }
 
 // awsTimeout bounds one request to an AWS API. A page of 1,000 images takes about one
@@ -64,6 +71,9 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 		w.log.Warn(warning)
 	}
 	awsCfg, err := awsConfig(ctx, c, w.log)
+	if err == nil && w.laptop != nil {
+		err = checkCredentials(ctx, awsCfg)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +96,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Interval:    time.Duration(c.CacheRefreshInterval),
 			Concurrency: c.ECRConcurrency,
 			Logger:      w.log,
-			Progress:    w.progress,
+			Progress:    w.progress(),
 			Includes:    selected.Repository,
 			Select:      selected.Apply,
 			Scans: refresh.ScanOptions{

@@ -26,6 +26,9 @@ func newSender(c *config.Config, awsCfg aws.Config, w wiring) (*remotewrite.Send
 		Version:     versionText(),
 		Logger:      w.log,
 	}
+	if w.laptop != nil {
+		o.UnreachableFor, o.Progress = unreachableFor, w.laptop.pushing
+	}
 	if w.print {
 		o.Discard = true
 		return remotewrite.New(o)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/quantity"
 )
 
 // indent is the indentation of lines below a headline.
@@ -72,36 +74,5 @@ func alignRight(texts []string) {
 	}
 }
 
-// byteSize formats a number of bytes with two or three digits and a decimal unit.
-func byteSize(n float64) string {
-	units := []string{"B", "kB", "MB", "GB", "TB", "PB"}
-	for n >= 999.5 && len(units) > 1 {
-		n, units = n/1000, units[1:]
-	}
-	digits := 0
-	if units[0] != "B" && n < 99.95 {
-		digits = 1
-	}
-	return strconv.FormatFloat(n, 'f', digits, 64) + " " + units[0]
-}
-
-// grouped formats a number with commas between groups of three digits.
-func grouped(n int) string {
-	text := strconv.Itoa(n)
-	first := 0
-	if n < 0 {
-		first = 1
-	}
-	for i := len(text) - 3; i > first; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
-// plural formats a number with its noun.
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return grouped(n) + " " + many
-}
+// The formats of numbers.
+var byteSize, grouped, plural = quantity.Bytes, quantity.Grouped, quantity.Plural

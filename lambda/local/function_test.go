@@ -3,6 +3,9 @@
 package main
 
 import (
+	"net"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +16,7 @@ import (
 // state.
 func TestFunctionEnv(t *testing.T) {
 	t.Parallel()
-	r, err := startRegistry(time.Now())
+	r, err := startRegistry(time.Now(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,5 +41,35 @@ func TestFunctionEnv(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, setup.env()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// A port that is taken is replaced by any other, and that is said.
+func TestTakenPort(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var out strings.Builder
+	s := &session{stdout: &out}
+	_, text, _ := strings.Cut(listener.Addr().String(), ":")
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.free(t.Context(), port, "PORT"); got != 0 || out.String() != "port "+text+" is taken, using another one; PORT=N sets it\n" {
+		t.Errorf("port %d, output %q", got, &out)
+	}
+	out.Reset()
+	if got := s.free(t.Context(), 0, "PORT"); got != 0 || out.String() != "" {
+		t.Errorf("port %d, output %q", got, &out)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.free(t.Context(), port, "PORT"); got != port || out.String() != "" {
+		t.Errorf("port %d, output %q", got, &out)
 	}
 }

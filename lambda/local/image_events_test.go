@@ -16,7 +16,7 @@ import (
 func TestImageEvents(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	r, err := startRegistry(now)
+	r, err := startRegistry(now, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,7 @@ func main() {
 type options struct {
 	bootstrap, victoriaMetrics, event string
 	every                             time.Duration
+	port, ecrPort                     int
 	once, verbose                     bool
 }
 
@@ -52,6 +53,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.victoriaMetrics, "victoriametrics", "", "the built VictoriaMetrics, `FILE`")
 	flags.StringVar(&o.event, "event", "events/schedule-rule.json", "the schedule's event, `FILE`")
 	flags.DurationVar(&o.every, "every", 5*time.Second, "the interval of invocations")
+	flags.IntVar(&o.port, "port", 0, "the port of VictoriaMetrics; 0 for a free one")
+	flags.IntVar(&o.ecrPort, "ecr-port", 0, "the port of the simulated ECR, likewise")
 	flags.BoolVar(&o.once, "once", false, "push once, send the events of one image, check the results of queries, and end")
 	flags.BoolVar(&o.verbose, "v", false, "show the function's log, on standard error")
 	switch err := flags.Parse(args); {

@@ -24,12 +24,12 @@ const (
 	account      = "123456789012"
 	region       = "eu-central-1"
 	repositories = 40
-	taggedImages = 1500
+	taggedImages = 600
 	seed         = 1
 )
 
-// startRegistry generates a registry as of a time, and serves it.
-func startRegistry(now time.Time) (*registry, error) {
+// startRegistry generates a registry as of a time, and serves it on a port.
+func startRegistry(now time.Time, port int) (*registry, error) {
 	r := &registry{Registry: ecrtest.NewRegistry(account, region), rng: rand.New(rand.NewPCG(seed, 0))}
 	// All images are at least an hour old, so their scans are complete.
 	shape := ecrtest.RealisticShape(repositories, taggedImages, now.Add(-time.Hour))
@@ -39,7 +39,7 @@ func startRegistry(now time.Time) (*registry, error) {
 		return nil, err
 	}
 	r.server = ecrtest.New(r.Registry)
-	if err := r.server.Listen(); err != nil {
+	if err := r.server.ListenOn(port); err != nil {
 		return nil, err
 	}
 	return r, nil

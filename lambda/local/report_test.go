@@ -103,18 +103,8 @@ func TestWriteRuns(t *testing.T) {
 	}
 }
 
-func TestNumbers(t *testing.T) {
+func TestDuration(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", -1000: "-1,000", -100: "-100", 1234567: "1,234,567"} {
-		if got := grouped(n); got != want {
-			t.Errorf("grouped(%d) = %q, want %q", n, got, want)
-		}
-	}
-	for n, want := range map[float64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 99_949: "99.9 kB", 99_950: "100 kB", 999_499: "999 kB", 999_500: "1.0 MB", 4.3e9: "4.3 GB", 5e18: "5000 PB"} {
-		if got := byteSize(n); got != want {
-			t.Errorf("byteSize(%g) = %q, want %q", n, got, want)
-		}
-	}
 	for s, want := range map[float64]string{0: "0 ms", 0.201: "201 ms", 0.999: "999 ms", 1: "1.00 s", 61.5: "61.50 s"} {
 		if got := duration(s); got != want {
 			t.Errorf("duration(%g) = %q, want %q", s, got, want)

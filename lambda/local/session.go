@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 )
 
@@ -60,10 +61,11 @@ func (s *session) start(ctx context.Context) error {
 	if s.schedule, err = readEvent(s.event); err != nil {
 		return err
 	}
-	if s.registry, err = startRegistry(time.Now()); err != nil {
+	fmt.Fprintln(s.stdout, "starting: simulated ECR, VictoriaMetrics, function")
+	if s.registry, err = startRegistry(time.Now(), s.free(ctx, s.ecrPort, "ECR_PORT")); err != nil {
 		return err
 	}
-	if s.store, err = startStore(ctx, s.victoriaMetrics, queries, storeStart); err != nil {
+	if s.store, err = startStore(ctx, s.victoriaMetrics, queries, s.free(ctx, s.port, "PORT"), storeStart); err != nil {
 		return err
 	}
 	var log io.Writer
@@ -78,6 +80,17 @@ func (s *session) start(ctx context.Context) error {
 		log:         log,
 	})
 	return err
+}
+
+// free returns the port, or 0, for any, if it is taken. The variable of make run sets it.
+func (s *session) free(ctx context.Context, port int, variable string) int {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		fmt.Fprintf(s.stdout, "port %d is taken, using another one; %s=N sets it\n", port, variable)
+		return 0
+	}
+	_ = listener.Close()
+	return port
 }
 
 // stop stops everything that was started, in reverse order.

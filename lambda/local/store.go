@@ -39,9 +39,9 @@ type store struct {
 	grace  time.Duration // for stopping
 }
 
-// startStore starts VictoriaMetrics and waits until it serves, with a timeout. The queries
+// startStore starts VictoriaMetrics on a port and waits until it serves, with a timeout. The queries
 // become the dashboard of its UI.
-func startStore(ctx context.Context, path string, queries []namedQuery, timeout time.Duration) (*store, error) {
+func startStore(ctx context.Context, path string, queries []namedQuery, port int, timeout time.Duration) (*store, error) {
 	folder, err := os.MkdirTemp("", "ecr-remote-write-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for VictoriaMetrics: %w", err)
@@ -61,8 +61,8 @@ func startStore(ctx context.Context, path string, queries []namedQuery, timeout 
 	// Not CommandContext: stop stops the process after the function, which may push to it
 	// until then.
 	s.cmd = exec.Command(path, //nolint:gosec,noctx // the path is the caller's; as above
-		// The system chooses a free port, which is in the log.
-		"-httpListenAddr=127.0.0.1:0",
+		// For 0 the system chooses a free port. The port is in the log.
+		fmt.Sprintf("-httpListenAddr=127.0.0.1:%d", port),
 		"-loggerFormat=json",
 		"-storageDataPath="+filepath.Join(folder, "data"),
 		"-vmui.customDashboardsPath="+dashboards,

@@ -39,7 +39,7 @@ func TestStartStore(t *testing.T) {
 			if test.context != nil {
 				ctx = test.context(ctx)
 			}
-			s, err := startStore(ctx, act(t, test.role), nil, test.timeout)
+			s, err := startStore(ctx, act(t, test.role), nil, 0, test.timeout)
 			if err == nil {
 				t.Fatalf("it started: %v", errors.Join(s.stop()))
 			}
@@ -54,7 +54,7 @@ func TestStartStore(t *testing.T) {
 	t.Run("no such program", func(t *testing.T) {
 		temp := t.TempDir()
 		t.Setenv("TMPDIR", temp)
-		if _, err := startStore(t.Context(), "/no/such/program", nil, time.Minute); err == nil {
+		if _, err := startStore(t.Context(), "/no/such/program", nil, 0, time.Minute); err == nil {
 			t.Error("no error")
 		}
 		checkEmpty(t, temp)
@@ -66,7 +66,7 @@ func TestStopStubbornStore(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
 	path := act(t, "store-stubborn")
-	s, err := startStore(t.Context(), path, nil, time.Minute)
+	s, err := startStore(t.Context(), path, nil, 0, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

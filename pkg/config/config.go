@@ -170,7 +170,12 @@ func Load(environ []string, use Use) (*Config, error) {
 	}
 	c.checkRanges(vars, &faults)
 	c.resolve(vars, use, &faults)
-	c.Warnings = append(c.Warnings, unknown(vars)...)
+	for _, fault := range misspelt(vars) {
+		c.Warnings = append(c.Warnings, fault.Variable+" is "+fault.Rule)
+		if len(faults) > 0 {
+			faults = append(faults, fault)
+		}
+	}
 	if len(faults) > 0 {
 		slices.SortStableFunc(faults, func(a, b Fault) int { return strings.Compare(a.Variable, b.Variable) })
 		return nil, faults
@@ -208,26 +213,6 @@ func bound(tag string) float64 {
 	var d Duration
 	_ = d.UnmarshalText([]byte(tag)) // all tags are valid, or every test fails
 	return float64(d)
-}
-
-// prefixes are those of settings, which other programs' variables are unlikely to have.
-var prefixes = []string{"REMOTE_WRITE_", "ECR_", "SCAN_", "STATE_", "REPOSITORIES_", "TAGS_", "FAMILIES_", "IMAGES_"}
-
-// unknown warns of variables that have such a prefix and are not settings.
-func unknown(vars map[string]string) []string {
-	known := map[string]bool{}
-	for field := range reflect.TypeFor[Config]().Fields() {
-		known[field.Tag.Get("env")] = true
-	}
-	var warnings []string
-	for name := range vars {
-		ours := slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
-		if ours && !known[name] {
-			warnings = append(warnings, name+" is not a setting of this program and is ignored")
-		}
-	}
-	slices.Sort(warnings)
-	return warnings
 }
 
 // Loopback reports whether the endpoint is on this machine.

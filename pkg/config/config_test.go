@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"log/slog"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,7 +159,11 @@ func TestBadSettings(t *testing.T) {
 func TestEveryFaultAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load([]string{"REMOTE_WRITE_AUTH=x", "ECR_CONCURRENCY=0", "LOG_LEVEL=y"}, config.ToSend)
-	const want = `the configuration has faults: ECR_CONCURRENCY="0": want a whole number from 1 to 256; LOG_LEVEL="y": want DEBUG, INFO, WARN or ERROR; REMOTE_WRITE_AUTH="x": want sigv4, basic, bearer or none; REMOTE_WRITE_URL: required: an absolute http or https URL`
+	const want = `the configuration has 4 faults:
+  ECR_CONCURRENCY="0": want a whole number from 1 to 256
+  LOG_LEVEL="y": want DEBUG, INFO, WARN or ERROR
+  REMOTE_WRITE_AUTH="x": want sigv4, basic, bearer or none
+  REMOTE_WRITE_URL: required: an absolute http or https URL`
 	if err == nil || err.Error() != want {
 		t.Errorf("error\n%v, want\n%s", err, want)
 	}
@@ -176,12 +182,64 @@ func TestToPrint(t *testing.T) {
 func TestUnknownSettings(t *testing.T) {
 	t.Parallel()
 	c := load(t, plainURL, "REMOTE_WRITE_ULR=x", "ECR_PARALLEL=3", "SCAN_FROM=findings", "STATE_URI=memory:", "IMAGES_NEWEST=3", "TAGS=x", "TAGS_ONLY=x", "FAMILIES_=x", "REPOSITORIES_INCLUDED=x", "OTHER=1", "AWS_ECR_X=1")
-	var want []string
-	for _, name := range []string{"ECR_PARALLEL", "FAMILIES_", "IMAGES_NEWEST", "REMOTE_WRITE_ULR", "REPOSITORIES_INCLUDED", "SCAN_FROM", "STATE_URI", "TAGS_ONLY"} {
-		want = append(want, name+" is not a setting of this program and is ignored")
+	const ignored = " is not a setting, and ignored"
+	want := []string{
+		"ECR_PARALLEL" + ignored, "FAMILIES_" + ignored, "IMAGES_NEWEST" + ignored, "REMOTE_WRITE_ULR" + ignored + "; did you mean REMOTE_WRITE_URL?",
+		"REPOSITORIES_INCLUDED" + ignored + "; did you mean REPOSITORIES_INCLUDE?", "SCAN_FROM" + ignored, "STATE_URI" + ignored + "; did you mean STATE_URL?", "TAGS_ONLY" + ignored,
 	}
 	if diff := cmp.Diff(want, c.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// Names near those of settings are reported, without their prefixes, too.
+func TestMisspeltSettings(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"REPOSITORY_INCLUDE": "REPOSITORIES_INCLUDE", "REPOSITORYS_EXCLUDE": "REPOSITORIES_EXCLUDE", "REMOTE_WRITE_UR": "REMOTE_WRITE_URL", "LOGLEVEL": "LOG_LEVEL",
+		"SCHEDULES": "SCHEDULE", "EXTERNAL_LABEL": "EXTERNAL_LABELS", "CACHE_REFRESH_INTERVALL": "CACHE_REFRESH_INTERVAL", "REMOTEWRITE_PASSWORD": "REMOTE_WRITE_PASSWORD",
+		"LEVEL": "", "SHELL": "", "SITE_URL": "", "REFRESH": "", "AWS_REGION": "",
+	} {
+		var warnings []string
+		if want != "" {
+			warnings = []string{name + " is not a setting, and ignored; did you mean " + want + "?"}
+		}
+		if diff := cmp.Diff(warnings, load(t, plainURL, name+"=x").Warnings); diff != "" {
+			t.Errorf("%s: warnings (-want +got):\n%s", name, diff)
+		}
+	}
+	// They are among the faults, as one can be the reason of another.
+	_, err := config.Load([]string{"REMOTE_WRITE_UR=http://host/", "REMOTE_WRITE_MAX_SERIES=0"}, config.ToSend)
+	const want = `the configuration has 3 faults:
+  REMOTE_WRITE_MAX_SERIES="0": want a whole number from 1 to 1000000
+  REMOTE_WRITE_UR: not a setting, and ignored; did you mean REMOTE_WRITE_URL?
+  REMOTE_WRITE_URL: required: an absolute http or https URL`
+	if err == nil || err.Error() != want {
+		t.Errorf("error\n%v, want\n%s", err, want)
+	}
+}
+
+// Contradictions are reported with other faults, also if it is not known which method it is.
+func TestContradictionsWithFaults(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		environ []string
+		want    string
+	}{
+		{
+			[]string{"REMOTE_WRITE_USERNAME=me", "REMOTE_WRITE_BEARER_TOKEN=x"}, `the configuration has 2 faults:
+  REMOTE_WRITE_BEARER_TOKEN="REDACTED": want to be set only where REMOTE_WRITE_AUTH is bearer, and REMOTE_WRITE_USERNAME is for basic
+  REMOTE_WRITE_URL: required: an absolute http or https URL`,
+		},
+		{
+			[]string{"REMOTE_WRITE_AUTH=oauth", plainURL, "REMOTE_WRITE_BEARER_TOKEN=x", "REMOTE_WRITE_ROLE_EXTERNAL_ID=id"}, `the configuration has 2 faults:
+  REMOTE_WRITE_AUTH="oauth": want sigv4, basic, bearer or none
+  REMOTE_WRITE_ROLE_EXTERNAL_ID="id": want to be set only where REMOTE_WRITE_AUTH is sigv4, and REMOTE_WRITE_BEARER_TOKEN is for bearer`,
+		},
+	} {
+		if _, err := config.Load(c.environ, config.ToSend); err == nil || err.Error() != c.want {
+			t.Errorf("%q: error\n%v, want\n%s", c.environ, err, c.want)
+		}
 	}
 }
 
@@ -189,9 +247,18 @@ func TestDescribe(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
 	config.Describe(&out)
-	for _, want := range []string{"REMOTE_WRITE_URL\n", "(required to push)", "CACHE_REFRESH_INTERVAL\n", "(default 1800)"} {
+	for _, want := range []string{
+		"  REMOTE_WRITE_URL (required to push)\n        The remote-write URL of an Amazon Managed Service for Prometheus (AMP) workspace, or of any other endpoint.\n",
+		"  ECR_CONCURRENCY (default 8)\n        The number of repositories listed concurrently.\n",
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, &out)
+		}
+	}
+	sentence := regexp.MustCompile("^        [A-Z][^`]+[^.]\\.\n$")
+	for i, line := range slices.Collect(strings.Lines(out.String())) {
+		if i%2 == 1 && !sentence.MatchString(line) {
+			t.Errorf("%q is no sentence", line)
 		}
 	}
 }

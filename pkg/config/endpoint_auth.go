@@ -7,13 +7,24 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
+// methodSettings are the settings of one method.
+var methodSettings = []struct {
+	variable string
+	method   auth.Method
+}{
+	{"REMOTE_WRITE_USERNAME", auth.Basic},
+	{"REMOTE_WRITE_PASSWORD", auth.Basic},
+	{"REMOTE_WRITE_BEARER_TOKEN", auth.Bearer},
+	{"REMOTE_WRITE_ROLE_ARN", auth.SigV4},
+	{"REMOTE_WRITE_ROLE_EXTERNAL_ID", auth.SigV4},
+}
+
 // resolveAuth decides how requests authenticate, and finds settings that contradict it.
 // The user name and password of the URL move to where those of the variables are.
 func (c *Config) resolveAuth(vars map[string]string, amp bool, faults *Faults) {
 	c.checkCredentials(vars, faults)
 	set := func(variable string) bool { return vars[variable] != "" }
 	user := c.RemoteWriteURL.User
-	// Without an endpoint, as in a dry run, nothing contradicts a default.
 	known := c.RemoteWriteURL.Host != "" && !faults.has("REMOTE_WRITE_URL")
 	if !set("REMOTE_WRITE_AUTH") {
 		switch {
@@ -26,23 +37,30 @@ func (c *Config) resolveAuth(vars map[string]string, amp bool, faults *Faults) {
 		default:
 			c.RemoteWriteAuth = auth.None
 		}
-		if !known {
-			return
-		}
-	} else if faults.has("REMOTE_WRITE_AUTH") {
-		return
 	}
 	is := ", and it is " + string(c.RemoteWriteAuth)
-	for variable, method := range map[string]auth.Method{
-		"REMOTE_WRITE_USERNAME": auth.Basic, "REMOTE_WRITE_PASSWORD": auth.Basic, "REMOTE_WRITE_BEARER_TOKEN": auth.Bearer,
-		"REMOTE_WRITE_ROLE_ARN": auth.SigV4, "REMOTE_WRITE_ROLE_EXTERNAL_ID": auth.SigV4,
-	} {
-		if set(variable) && c.RemoteWriteAuth != method {
-			faults.note(vars, variable, "to be set only where REMOTE_WRITE_AUTH is "+string(method)+is)
+	method := c.RemoteWriteAuth
+	undecided := !known && !set("REMOTE_WRITE_AUTH") || faults.has("REMOTE_WRITE_AUTH")
+	if undecided {
+		// Settings of different methods contradict each other whatever it will be.
+		method, is = "", ""
+	}
+	for _, s := range methodSettings {
+		if !set(s.variable) {
+			continue
+		}
+		if method == "" {
+			method, is = s.method, ", and "+s.variable+" is for "+string(s.method)
+		}
+		if s.method != method {
+			faults.note(vars, s.variable, "to be set only where REMOTE_WRITE_AUTH is "+string(s.method)+is)
 		}
 	}
 	if set("REMOTE_WRITE_ROLE_EXTERNAL_ID") && !set("REMOTE_WRITE_ROLE_ARN") {
 		faults.note(vars, "REMOTE_WRITE_ROLE_EXTERNAL_ID", "to be set only with REMOTE_WRITE_ROLE_ARN")
+	}
+	if undecided {
+		return
 	}
 	if user != nil && c.RemoteWriteAuth != auth.Basic {
 		faults.note(vars, "REMOTE_WRITE_URL", "no user name or password in it unless REMOTE_WRITE_AUTH is basic"+is)

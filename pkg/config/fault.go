@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
@@ -29,13 +28,16 @@ func (f Fault) String() string {
 // Faults are all faults of a configuration, in the order of their variables.
 type Faults []Fault
 
-// Error lists all faults.
+// Error lists all faults, one a line if there are several.
 func (f Faults) Error() string {
-	lines := make([]string, len(f))
-	for i, fault := range f {
-		lines[i] = fault.String()
+	if len(f) == 1 {
+		return "the configuration has a fault: " + f[0].String()
 	}
-	return "the configuration has faults: " + strings.Join(lines, "; ")
+	text := fmt.Sprintf("the configuration has %d faults:", len(f))
+	for _, fault := range f {
+		text += "\n  " + fault.String()
+	}
+	return text
 }
 
 // add records that a field's value breaks its rule; a reason says more.

@@ -1,7 +1,10 @@
 package config
 
 import (
+	"reflect"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/caarlos0/env/v11"
 )
@@ -44,4 +47,63 @@ func matching[T ~string](expression string, limits ...int) env.ParserFunc {
 		}
 		return T(text), nil
 	}
+}
+
+// prefixes are those of settings, which other programs' variables are unlikely to have.
+var prefixes = []string{"REMOTE_WRITE_", "ECR_", "SCAN_", "STATE_", "REPOSITORIES_", "TAGS_", "FAMILIES_", "IMAGES_"}
+
+// misspelt returns a fault for each variable that is not a setting and looks like one.
+// Alone they are no reason to stop.
+func misspelt(vars map[string]string) (faults []Fault) {
+	known := map[string]bool{}
+	for field := range reflect.TypeFor[Config]().Fields() {
+		known[field.Tag.Get("env")] = true
+	}
+	for name := range vars {
+		near := nearest(name)
+		switch ours := slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }); {
+		case known[name]:
+		case near != "":
+			faults = append(faults, Fault{Variable: name, Rule: "not a setting, and ignored; did you mean " + near + "?"})
+		case ours:
+			faults = append(faults, Fault{Variable: name, Rule: "not a setting, and ignored"})
+		}
+	}
+	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Variable, b.Variable) })
+	return faults
+}
+
+// nearest returns the setting that a name is a misspelling of, if any: at most one letter in
+// six is missing, added or another one.
+func nearest(name string) string {
+	near, least := "", len(name)/6+1
+	for field := range reflect.TypeFor[Config]().Fields() {
+		variable := field.Tag.Get("env")
+		if d := distance(name, variable); d < least {
+			near, least = variable, d
+		}
+	}
+	return near
+}
+
+// distance is the number of letters to insert, remove or replace to turn one text into the
+// other (Levenshtein's).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			substitute := diagonal
+			if a[i] != b[j] {
+				substitute++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(substitute, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }

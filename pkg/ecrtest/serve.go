@@ -52,8 +52,11 @@ func StartPipe(tb testing.TB, reg *Registry) *Server {
 }
 
 // Listen starts to serve on a free port of 127.0.0.1, until Close. It may be called once.
-func (s *Server) Listen() error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func (s *Server) Listen() error { return s.ListenOn(0) }
+
+// ListenOn is Listen on a port.
+func (s *Server) ListenOn(port int) error {
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return fmt.Errorf("serve simulated ECR: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/quantity"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
@@ -29,7 +30,7 @@ func (e *Exporter) push(ctx context.Context, registry *inventory.Registry, optio
 		registry.NotPushed()
 	}
 	if dropped := steps.pushed.DroppedTotal(); err == nil && dropped > 0 {
-		err = fmt.Errorf("%d of %d series could not be sent: %v", dropped, steps.pushed.Series, steps.pushed.Dropped)
+		err = fmt.Errorf("%s of %s series could not be sent: %v", quantity.Grouped(dropped), quantity.Grouped(steps.pushed.Series), steps.pushed.Dropped)
 	}
 	return err
 }

@@ -83,6 +83,8 @@ type Scans struct {
 // Events is the part of a Summary about events.
 type Events struct {
 	Repositories []string `json:"repositories"`
+	// Missing are those of Repositories that the registry does not have.
+	Missing []string `json:"missing,omitempty"`
 	// Ignored counts events that reported nothing new.
 	Ignored int `json:"ignored"`
 }
@@ -150,7 +152,12 @@ func (s *steps) summary(registry *inventory.Registry) Summary {
 		Errors:    s.failed,
 	}
 	if s.refreshed.Repositories != nil {
-		summary.Events = &Events{s.refreshed.Repositories, s.refreshed.Ignored}
+		summary.Events = &Events{Repositories: s.refreshed.Repositories, Ignored: s.refreshed.Ignored}
+		for _, name := range s.refreshed.Repositories {
+			if registry.Find(name) == nil {
+				summary.Events.Missing = append(summary.Events.Missing, name)
+			}
+		}
 	}
 	if oldest := registry.OldestRead(); !oldest.IsZero() {
 		age := seconds(s.at.Sub(oldest.Time()))

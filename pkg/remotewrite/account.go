@@ -74,6 +74,13 @@ func (a *account) record(r result, e *DeliveryError) {
 	}
 }
 
+// done is the number of series that have a result.
+func (a *account) done() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.push.Accepted + a.push.Refused + a.push.Unconfirmed + a.push.NotSent
+}
+
 // err returns the push's error, nil if every series that was not dropped was
 // accepted.
 func (a *account) err() error {

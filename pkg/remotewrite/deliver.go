@@ -19,11 +19,14 @@ import (
 type endpoint struct {
 	client
 	*negotiation
-	backoff   backoff
-	retryFor  time.Duration // of one request body
-	maxSeries int
-	discard   bool
-	log       *slog.Logger
+	backoff  backoff
+	retryFor time.Duration // of one request body
+	// unreachableFor bounds the time without any connection; 0 means no limit.
+	unreachableFor time.Duration
+	progress       func(done int, failed *DeliveryError)
+	maxSeries      int
+	discard        bool
+	log            *slog.Logger
 	// fits is the size in bytes of a batch that the receiver accepts, at most MaxBytes.
 	fits atomic.Int64
 }
@@ -89,6 +92,9 @@ type attempts struct {
 type delivery struct {
 	*endpoint
 	account account
+	// unreachableSince is the time of the first of the attempts that could not connect;
+	// nil if the last one did.
+	unreachableSince atomic.Pointer[time.Time]
 }
 
 // sendBatch sends a whole batch and accounts for its series.
@@ -213,20 +219,34 @@ func (d *delivery) try(ctx context.Context, r request, body []byte) (a attempts)
 		// Never sleep into the deadline: what is known now is better reported now
 		// than lost to it.
 		wait := d.backoff.wait(a.count, retryAfter)
-		if !time.Now().Add(wait).Before(stop) {
+		next := time.Now().Add(wait)
+		if !next.Before(stop) || unreachable(err) && d.unreachableUntil(next) {
 			return a
 		}
-		d.log.DebugContext(ctx, "remote write attempt failed, trying again", slog.Duration("wait", wait),
-			slog.Any("cause", d.deliveryError(r, a, result{notSent: r.series})))
+		failed := d.deliveryError(r, a, result{notSent: r.series})
+		d.progress(d.account.done(), failed)
+		d.log.DebugContext(ctx, "remote write attempt failed, trying again", slog.Duration("wait", wait), slog.Any("cause", failed))
 		if !sleep(ctx, wait) {
 			return a
 		}
 	}
 }
 
+// unreachableUntil reports whether the limit for attempts without a connection is over by
+// then.
+func (d *delivery) unreachableUntil(then time.Time) bool {
+	since := d.unreachableSince.Load()
+	return d.unreachableFor > 0 && since != nil && !then.Before(since.Add(d.unreachableFor))
+}
+
 // attempt makes one request and counts it.
 func (d *delivery) attempt(ctx context.Context, p Protocol, body []byte, retry bool) (*response, error) {
 	resp, err := d.post(ctx, p, body)
+	if now := time.Now(); unreachable(err) {
+		d.unreachableSince.CompareAndSwap(nil, &now)
+	} else {
+		d.unreachableSince.Store(nil)
+	}
 	d.account.update(func(n *metrics.Push) {
 		n.Requests++
 		if retry {
@@ -245,6 +265,7 @@ func (d *delivery) record(r request, a attempts, res result) {
 		a.err = res.err
 	}
 	d.account.record(res, d.deliveryError(r, a, res))
+	d.progress(d.account.done(), nil)
 }
 
 func (d *delivery) deliveryError(r request, a attempts, res result) *DeliveryError {

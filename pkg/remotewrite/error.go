@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/quantity"
 )
 
 // DeliveryError is why a batch, or several for the same reason, was not delivered.
@@ -37,9 +39,9 @@ type DeliveryError struct {
 // Error names the endpoint and quotes the last response.
 func (e *DeliveryError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "remote write of %d series to %s", e.Series, e.URL)
+	fmt.Fprintf(&b, "remote write of %s series to %s", quantity.Grouped(e.Series), e.URL)
 	if e.Attempts > 1 {
-		fmt.Fprintf(&b, ", %d attempts", e.Attempts)
+		fmt.Fprintf(&b, ", %s attempts", quantity.Grouped(e.Attempts))
 	}
 	if e.Status != 0 {
 		fmt.Fprintf(&b, ": HTTP %d", e.Status)
@@ -48,7 +50,7 @@ func (e *DeliveryError) Error() string {
 		}
 	}
 	if e.Sent > 0 {
-		fmt.Fprintf(&b, ", %d of %d samples written", e.Written, e.Sent)
+		fmt.Fprintf(&b, ", %s of %s samples written", quantity.Grouped(e.Written), quantity.Grouped(e.Sent))
 	}
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
@@ -91,7 +93,7 @@ func (e *PushError) Error() string {
 		shown += d.Series
 	}
 	if rest := e.Series - shown; rest > 0 {
-		fmt.Fprintf(&b, "; and %d more series for other reasons", rest)
+		fmt.Fprintf(&b, "; and %s more series for other reasons", quantity.Grouped(rest))
 	}
 	return b.String()
 }

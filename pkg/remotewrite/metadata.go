@@ -37,8 +37,10 @@ func (m *metadataSchedule) due(now time.Time, families []*metrics.Family) []*met
 // them yet. 2.0 has them in each series.
 func (m *metadataSchedule) push(ctx context.Context, d *delivery, families []*metrics.Family) {
 	due := m.due(time.Now(), families)
-	// A receiver that could not accept all series has no time for these either.
-	if d.discard || len(due) == 0 || ctx.Err() != nil || d.account.push.NotSent > 0 || d.current() != V1 {
+	// A receiver that could not accept all series has no time for these either, and one that
+	// refused all would refuse these.
+	useless := d.account.push.NotSent > 0 || d.account.push.Accepted == 0 && d.account.failed.Series > 0
+	if d.discard || len(due) == 0 || ctx.Err() != nil || useless || d.current() != V1 {
 		return
 	}
 	if err := d.sendMetadata(ctx, due); err != nil {

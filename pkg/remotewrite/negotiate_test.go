@@ -83,7 +83,7 @@ func TestAuto(t *testing.T) {
 			want: "2.0 1.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2,
 			report: metrics.Push{Downgrades: 1, Accepted: 20, Unconfirmed: 10}},
 		{name: "neither", script: answers{{Status: 415}, {Status: 415}, {Status: 415}, {Status: 415}},
-			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1,
+			want: "2.0 1.0 1.0 1.0", again: "1.0 1.0 1.0 metadata", found: V1,
 			report: metrics.Push{Downgrades: 1, Unconfirmed: 30}},
 		{name: "1.0 set", set: V1, want: "1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1},
 		{name: "2.0 set", set: V2, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2},

@@ -1,8 +1,10 @@
 package remotewrite
 
 import (
+	"crypto/tls"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -42,9 +44,28 @@ func judge(status int) verdict {
 // made.
 type Permanent interface{ Permanent() bool }
 
+// permanent also covers what a handshake ends with: a certificate that is not trusted, a
+// server without TLS, and the server's alerts, such as a missing client certificate, which
+// crypto/tls reports as an operation of the name below.
 func permanent(err error) bool {
 	var p Permanent
-	return errors.As(err, &p) && p.Permanent()
+	if errors.As(err, &p) && p.Permanent() {
+		return true
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	return errors.Is(err, http.ErrSchemeMismatch) || failedOperation(err) == "remote error"
+}
+
+// unreachable reports whether no connection could be made.
+func unreachable(err error) bool { return failedOperation(err) == "dial" }
+
+func failedOperation(err error) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Op
+	}
+	return ""
 }
 
 // backoff computes how long to wait before an attempt.

@@ -1,13 +1,19 @@
 package remotewrite
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,6 +45,8 @@ type permanentError bool
 func (e permanentError) Error() string   { return "no credentials" }
 func (e permanentError) Permanent() bool { return bool(e) }
 
+var errRefused = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+
 func TestPermanent(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -50,10 +58,81 @@ func TestPermanent(t *testing.T) {
 		{permanentError(true), true},
 		{fmt.Errorf("signing: %w", permanentError(true)), true},
 		{errors.Join(io.EOF, permanentError(true)), true},
+		{fmt.Errorf("sending: %w", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), true},
+		{&net.OpError{Op: "remote error", Err: tls.AlertError(116)}, true}, // certificate required
+		{http.ErrSchemeMismatch, true},
+		{errRefused, false},
+		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, false},
 	} {
 		if got := permanent(tt.err); got != tt.want {
 			t.Errorf("%v: %v", tt.err, got)
 		}
+	}
+}
+
+// comesUp is a receiver that cannot be reached until a time.
+type comesUp time.Time
+
+func (c comesUp) RoundTrip(*http.Request) (*http.Response, error) {
+	if time.Now().Before(time.Time(c)) {
+		return nil, errRefused
+	}
+	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody}, nil
+}
+
+// Without a connection a push ends after UnreachableFor, however many batches it has.
+func TestUnreachableFor(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name              string
+		up, limit         time.Duration
+		shortest, longest time.Duration
+		accepted          int
+	}{
+		{"never", time.Hour, 30 * time.Second, 25 * time.Second, 30 * time.Second, 0},
+		{"in time", 20 * time.Second, 30 * time.Second, 20 * time.Second, 25 * time.Second, 1000},
+		{"no limit", 100 * time.Second, 0, 100 * time.Second, 105 * time.Second, 1000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var first time.Time
+				most, failures := 0, 0
+				s, err := New(Options{
+					URL: &url.URL{Scheme: "http", Host: "receiver.test"}, Client: &http.Client{Transport: comesUp(time.Now().Add(tt.up))},
+					MaxSeries: 10, UnreachableFor: tt.limit,
+					Progress: func(done int, failed *DeliveryError) {
+						mu.Lock()
+						defer mu.Unlock()
+						most = max(most, done)
+						if failed == nil {
+							return
+						}
+						if failures++; failures == 1 {
+							first = time.Now()
+						}
+						if !errors.Is(failed, errRefused) {
+							t.Errorf("failure %v", failed)
+						}
+					},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				report, err := pushTo(t, s, images(1000))
+				if took := time.Since(start); took < tt.shortest || took > tt.longest {
+					t.Errorf("it took %s, want %s to %s", took, tt.shortest, tt.longest)
+				}
+				if report.Accepted != tt.accepted || (err == nil) != (tt.accepted == 1000) {
+					t.Errorf("report %+v, error %v", report, err)
+				}
+				if !first.Equal(start) || most != 1000 || failures < 4 {
+					t.Errorf("the first failure was reported after %s, %d failures and %d series", first.Sub(start), failures, most)
+				}
+			})
+		})
 	}
 }
 

@@ -107,6 +107,13 @@ type Options struct {
 	// RetryFor bounds the time for which one batch is tried, if the deadline of
 	// Push's context is later or missing.
 	RetryFor time.Duration
+	// UnreachableFor bounds the time for which a push is tried while no connection can
+	// be made. The default is no limit besides RetryFor.
+	UnreachableFor time.Duration
+	// Progress, if set, is called with the number of series that have a result: after
+	// each request body with nil, and after each attempt that will be repeated with its
+	// failure. It is called by several goroutines.
+	Progress func(done int, failed *DeliveryError)
 	// MetadataInterval is the least time between two accepted pushes of HELP and
 	// TYPE.
 	MetadataInterval time.Duration
@@ -144,6 +151,9 @@ func New(o Options) (*Sender, error) {
 	o.MaxRetryAfter = cmp.Or(o.MaxRetryAfter, DefaultMaxRetryAfter)
 	o.RetryFor = cmp.Or(o.RetryFor, DefaultRetryFor)
 	o.MetadataInterval = cmp.Or(o.MetadataInterval, DefaultMetadataInterval)
+	if o.Progress == nil {
+		o.Progress = func(int, *DeliveryError) {}
+	}
 
 	httpClient := http.Client{Transport: NewTransport(o.Concurrency)}
 	if o.Client != nil {
@@ -161,12 +171,14 @@ func New(o Options) (*Sender, error) {
 				url: o.URL, logURL: PublicURL(o.URL), http: &httpClient,
 				timeout: o.Timeout, userAgent: "ecr-remote-write/" + o.Version,
 			},
-			negotiation: newNegotiation(o.Protocol),
-			backoff:     backoff{min: o.MinBackoff, max: max(o.MinBackoff, o.MaxBackoff), maxRetryAfter: o.MaxRetryAfter},
-			retryFor:    o.RetryFor,
-			maxSeries:   o.MaxSeries,
-			discard:     o.Discard,
-			log:         o.Logger,
+			negotiation:    newNegotiation(o.Protocol),
+			backoff:        backoff{min: o.MinBackoff, max: max(o.MinBackoff, o.MaxBackoff), maxRetryAfter: o.MaxRetryAfter},
+			retryFor:       o.RetryFor,
+			unreachableFor: o.UnreachableFor,
+			progress:       o.Progress,
+			maxSeries:      o.MaxSeries,
+			discard:        o.Discard,
+			log:            o.Logger,
 		},
 		maxBytes:  o.MaxBytes,
 		workers:   o.Concurrency,
@@ -224,6 +236,7 @@ func (o *Options) validate() error {
 		{"MaxBackoff", int64(o.MaxBackoff)},
 		{"MaxRetryAfter", int64(o.MaxRetryAfter)},
 		{"RetryFor", int64(o.RetryFor)},
+		{"UnreachableFor", int64(o.UnreachableFor)},
 		{"MetadataInterval", int64(o.MetadataInterval)},
 	} {
 		if n.value < 0 {

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/config"
+	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+	"github.com/aws-exporters/ecr-remote-write/pkg/quantity"
+)
+
+// unreachableFor is how long a push outside Lambda is tried without any connection.
+var unreachableFor = 30 * time.Second
+
+// runOnce makes one run outside Lambda: with -event as the function does, else without the
+// refresh budget. Standard output gets the Summary or the series, standard error what
+// people need to know.
+func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io.Writer) error {
+	use := config.ToSend
+	if o.dryRun {
+		use = config.ToPrint
+	}
+	c, err := config.Load(environ, use)
+	if err != nil {
+		return err
+	}
+	e := event{run: true}
+	if o.event != "" {
+		payload, err := readEvent(o.event)
+		if err != nil {
+			return err
+		}
+		if e, err = parseEvent(payload); err != nil {
+			return err
+		}
+	}
+	progress := newProgress(stderr)
+	for _, m := range e.messages {
+		if m.err != nil {
+			fmt.Fprintf(progress, "message %s dropped: %v\n", m.id, m.err)
+		}
+	}
+	defer progress.clear()
+	log := newLogger(progress, c, environ, nil)
+	export, err := wire(ctx, c, wiring{log: log, budget: !o.once && !o.dryRun, print: o.dryRun, laptop: progress})
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		summary, err := export.Print(ctx, stdout)
+		if useful(&summary, err) {
+			writePrinted(progress, &summary, c.Schedule.Interval())
+		}
+		return explain(c, err)
+	}
+	summary, err := process(ctx, export, e)
+	progress.clear()
+	if useful(summary, err) {
+		text, jsonErr := json.MarshalIndent(summary, "", "  ")
+		if jsonErr != nil {
+			return jsonErr
+		}
+		fmt.Fprintln(stdout, string(text))
+	}
+	if err == nil || summary.Accepted > 0 {
+		writePushed(progress, summary, e, c.RemoteWriteURL.String())
+	}
+	return explain(c, err)
+}
+
+// useful reports whether a Summary says more than the error.
+func useful(s *exporter.Summary, err error) bool {
+	return s != nil && (err == nil || s.Accepted > 0 && s.Repositories > 0)
+}
+
+// writePushed writes what was pushed for an event. The Summary is nil if it needed no run.
+func writePushed(w io.Writer, s *exporter.Summary, e event, endpoint string) {
+	var what string
+	switch {
+	case s == nil:
+		fmt.Fprintln(w, "The event changes no series: nothing was pushed.")
+		return
+	case e.run:
+		what = contents(s)
+	case s.Events == nil:
+		fmt.Fprintln(w, "The event is about a repository that REPOSITORIES_INCLUDE or REPOSITORIES_EXCLUDE leaves out: nothing was pushed.")
+		return
+	default:
+		for _, name := range s.Events.Missing {
+			fmt.Fprintf(w, "There is no repository %s in the registry.\n", name)
+		}
+		if s.Series == 0 {
+			fmt.Fprintln(w, "Nothing was pushed.")
+			return
+		}
+		what = strings.Join(s.Events.Repositories, ", ")
+	}
+	pushed := quantity.Grouped(s.Accepted)
+	if s.Accepted < s.Series {
+		pushed += " of " + quantity.Grouped(s.Series)
+	}
+	fmt.Fprintf(w, "Pushed %s series of %s to %s in %s.\n", pushed, what, endpoint, took(s))
+}
+
+// writePrinted writes what was printed, and what pushing it would cost.
+func writePrinted(w io.Writer, s *exporter.Summary, schedule time.Duration) {
+	fmt.Fprintf(w, "Printed %s series of %s in %s; nothing was pushed.\n", quantity.Grouped(s.Series), contents(s), took(s))
+	if cost := s.Cost; cost != nil {
+		fmt.Fprintf(w, "Each push is %s and %s; with one every %s, that is %s samples and %s a month.\n", quantity.Plural(cost.Series, "sample", "samples"),
+			quantity.Bytes(float64(cost.BytesPerPush)), schedule, quantity.Grouped(int(cost.SamplesPerMonth)), quantity.Bytes(float64(cost.BytesPerMonth)))
+	}
+}
+
+func contents(s *exporter.Summary) string {
+	return quantity.Plural(s.Repositories, "repository", "repositories") + " and " + quantity.Plural(s.Images, "image", "images")
+}
+
+// took is how long a run took, with a precision that people need.
+func took(s *exporter.Summary) time.Duration {
+	d := time.Duration(s.Durations["total"] * float64(time.Second))
+	if d < time.Second {
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(100 * time.Millisecond)
+}
+
+func readEvent(name string) ([]byte, error) {
+	var payload []byte
+	var err error
+	if name == "-" {
+		payload, err = io.ReadAll(os.Stdin)
+	} else {
+		payload, err = os.ReadFile(name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the event: %w", err)
+	}
+	return payload, nil
+}
