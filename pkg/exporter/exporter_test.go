@@ -207,7 +207,7 @@ func TestDeadlines(t *testing.T) {
 			if took := time.Since(begun); took > timeout-min(3*time.Second, timeout/2) && timeout <= 5*time.Minute {
 				t.Errorf("it took %v of %v", took, timeout)
 			}
-			if err == nil || !strings.Contains(err.Error(), "no ingesters") || summary.Refused+summary.NotSent != 28 {
+			if err == nil || !strings.Contains(err.Error(), "no ingesters") || summary.Unconfirmed != 28 {
 				t.Errorf("error %v, Summary %+v", err, summary)
 			}
 			if saved, err := w.store.Load(t.Context()); err != nil || saved == nil {

@@ -17,20 +17,30 @@ func (e *Exporter) push(ctx context.Context, registry *inventory.Registry, optio
 	if e.Auto {
 		e.Sender.SetProtocol(remotewrite.Protocol(registry.Protocols[e.Sender.Endpoint()]))
 	}
-	series := concat(count(e.Table.Stale(registry, options), &steps.ended), e.Table.ByRepository(registry, options))
+	series := concat(e.Table.Stale(registry, options), e.Table.ByRepository(registry, options))
 	steps.pushed, err = e.Sender.Push(ctx, steps.at, series, e.Table.Families())
 	e.keepProtocol(registry)
-	if steps.pushed.Accepted > 0 {
-		// A batch with a final refusal counts as delivered: receivers store what is
-		// valid in it, and previous records must not pile up during weeks of refusals.
-		told := steps.pushed.NotSent == 0
-		changed := registry.Pushed(inventory.TimeOf(steps.at), e.Table.Shape(), told, options.Only)
+	if steps.pushed.MayBeStored() {
+		changed := registry.Pushed(inventory.TimeOf(steps.at), e.Table.Shape(), told(steps.pushed), options.Only)
 		e.unsaved = e.unsaved || changed
 	}
 	if dropped := steps.pushed.DroppedTotal(); err == nil && dropped > 0 {
 		err = fmt.Errorf("%d of %d series could not be sent: %v", dropped, steps.pushed.Series, steps.pushed.Dropped)
 	}
 	return err
+}
+
+// maxMarkersDue is the number of markers beyond which those without an answer are given
+// up if they are also more than the other series. They are about 30,000 images.
+const maxMarkersDue = 100_000
+
+// told reports whether the previous records have done their work: every marker was
+// accepted or refused. Others are sent again by the next push, with its timestamp. But
+// previous records must not pile up while a receiver does not answer for weeks; it has
+// stopped showing their series after the lookback.
+func told(pushed metrics.Push) bool {
+	markers := pushed.Markers
+	return markers.Due == 0 || markers.Series > max(maxMarkersDue, pushed.Series-markers.Series)
 }
 
 // keepProtocol keeps the protocol that was found for the next environment.
@@ -53,18 +63,6 @@ func (e *Exporter) print(ctx context.Context, w io.Writer, registry *inventory.R
 	steps.pushed, err = e.Sender.Push(ctx, steps.at, e.Table.ByRepository(registry, options), e.Table.Families())
 	steps.cost = costOf(steps.pushed, e.Schedule)
 	return err
-}
-
-// count counts the series that pass.
-func count(series iter.Seq[metrics.Series], n *int) iter.Seq[metrics.Series] {
-	return func(yield func(metrics.Series) bool) {
-		for s := range series {
-			*n++
-			if !yield(s) {
-				return
-			}
-		}
-	}
 }
 
 func concat(parts ...iter.Seq[metrics.Series]) iter.Seq[metrics.Series] {

@@ -37,8 +37,8 @@ func (m *metadataSchedule) due(now time.Time, families []*metrics.Family) []*met
 // them yet. 2.0 has them in each series.
 func (m *metadataSchedule) push(ctx context.Context, d *delivery, families []*metrics.Family) {
 	due := m.due(time.Now(), families)
-	// A receiver that could not accept all series has no time for these either.
-	if d.discard || len(due) == 0 || ctx.Err() != nil || d.account.push.NotSent > 0 || d.current() != V1 {
+	// A receiver that did not answer for all series has no time for these either.
+	if d.discard || len(due) == 0 || ctx.Err() != nil || d.account.unanswered || d.current() != V1 {
 		return
 	}
 	if err := d.sendMetadata(ctx, due); err != nil {
@@ -58,7 +58,7 @@ func (d *delivery) sendMetadata(ctx context.Context, families []*metrics.Family)
 	if err != nil {
 		return err
 	}
-	resp, err := d.attempt(ctx, V1, compress(nil, raw), false)
+	resp, _, err := d.attempt(ctx, V1, compress(nil, raw), false)
 	if err == nil && judge(resp.status) != accepted {
 		err = fmt.Errorf("HTTP %d %q", resp.status, resp.body)
 	}
