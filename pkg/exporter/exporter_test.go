@@ -54,7 +54,7 @@ func TestRunTwice(t *testing.T) {
 		want := exporter.Summary{
 			Registry: account, Repositories: 1, Images: 25, TaggedImages: 25,
 			Result: refresh.Result{Listed: true, Due: 1, Refreshed: 1}, OldestRecordAge: aws.Float64(0), Scans: exporter.Scans{Source: "none"},
-			Push:  metrics.Push{Series: 28, Accepted: 28, Protocol: string(remotewrite.V1), Batches: 3, Requests: 4},
+			Push:  metrics.Push{Series: 28, Accepted: 28, Protocol: string(remotewrite.V1), Batches: 3, Requests: 4, MayBeStored: true},
 			Calls: map[string]int{"DescribeImages": 1, "DescribeRepositories": 1}, Throttles: map[string]int{},
 		}
 		strip := func(s exporter.Summary) exporter.Summary {

@@ -20,7 +20,7 @@ func (e *Exporter) push(ctx context.Context, registry *inventory.Registry, optio
 	series := concat(e.Table.Stale(registry, options), e.Table.ByRepository(registry, options))
 	steps.pushed, err = e.Sender.Push(ctx, steps.at, series, e.Table.Families())
 	e.keepProtocol(registry)
-	if steps.pushed.MayBeStored() {
+	if steps.pushed.MayBeStored {
 		changed := registry.Pushed(inventory.TimeOf(steps.at), e.Table.Shape(), told(steps.pushed), options.Only)
 		e.unsaved = e.unsaved || changed
 	}

@@ -109,33 +109,41 @@ func everything(remotewritetest.Series) string { return "refused" }
 func TestMarkersOfUnconfirmed(t *testing.T) {
 	t.Parallel()
 	type answer = remotewritetest.Answer
-	half := 0
-	for name, c := range map[string]struct {
-		answer answer
-		stored bool
-	}{
-		"series limit": {answer{Refuse: func(s remotewritetest.Series) string {
-			if half++; half%2 == 0 && s.Labels["tag"] != "v1" {
+	limit := func() func(remotewritetest.Series) string {
+		n := 0
+		return func(s remotewritetest.Series) string {
+			if n++; n%2 == 0 && s.Labels["tag"] != "v1" {
 				return "per-user series limit exceeded"
 			}
 			return ""
-		}}, true},
-		"slow, and stored": {answer{Delay: time.Hour}, true},
-		"answer lost":      {answer{Store: true, Close: true}, true},
-		"gateway timeout":  {answer{Store: true, Status: http.StatusGatewayTimeout}, true},
-		"not authorized":   {answer{Status: http.StatusUnauthorized}, false},
+		}
+	}
+	for name, c := range map[string]struct {
+		protocol remotewrite.Protocol
+		answer   answer
+		stored   bool
+	}{
+		"series limit": {remotewrite.V1, answer{Refuse: limit()}, true},
+		// As Cortex does.
+		"series limit, 2.0": {remotewrite.V2, answer{Refuse: limit(), Header: http.Header{remotewritetest.SamplesWritten: {"0"}}}, true},
+		"slow, and stored":  {remotewrite.V1, answer{Delay: time.Hour}, true},
+		"answer lost":       {remotewrite.V2, answer{Store: true, Close: true}, true},
+		"gateway timeout":   {remotewrite.V1, answer{Store: true, Status: http.StatusGatewayTimeout}, true},
+		"not authorized":    {remotewrite.V1, answer{Status: http.StatusUnauthorized}, false},
 	} {
 		bubble(t, name, func(t *testing.T) {
 			w := newWorld(t)
+			through := w.through(&gate{left: -1}, c.protocol)
+			w.restart(through)
 			w.put("app", images(3)...)
 			w.receiver.Answer(slices.Repeat([]answer{c.answer}, 1000)...)
 			first, err := w.run(10 * time.Second)
-			if err == nil || first.Accepted != 0 || first.MayBeStored() != c.stored || (len(w.receiver.All()) > 0) != c.stored {
+			if err == nil || first.Accepted != 0 || first.MayBeStored != c.stored || (len(w.receiver.All()) > 0) != c.stored {
 				t.Fatalf("error %v, %d series stored, Summary %+v", err, len(w.receiver.All()), first)
 			}
 			w.receiver.Mend()
 			w.check(w.registry.DeleteImage("app", ecrtest.Digest("1")))
-			w.restart()
+			w.restart(through)
 			want := 0
 			if c.stored {
 				want = 1

@@ -55,6 +55,11 @@ type Push struct {
 	// Splits is the number of times that a request body was split in two, after a 413
 	// or repeated 429.
 	Splits int `json:"-"`
+	// MayBeStored: the receiver may have stored a part of the push, so it has to be sent
+	// markers when these series end. It is set if any series is accepted or unconfirmed,
+	// or refused for its content: Cortex reports 0 samples written for a batch of 2.0 of
+	// which it has stored what its limits allow.
+	MayBeStored bool `json:"-"`
 	// Duration is the time that the push took.
 	Duration time.Duration `json:"-"`
 }
@@ -67,10 +72,6 @@ func (p Push) DroppedTotal() int {
 	}
 	return total
 }
-
-// MayBeStored reports whether the receiver may have stored a part of the push, so that
-// it has to be sent markers when these series end.
-func (p Push) MayBeStored() bool { return p.Accepted+p.Unconfirmed > 0 }
 
 // Markers counts the staleness markers of one push, each as in Push. It always holds
 // that

@@ -37,7 +37,9 @@ func exampleRun() metrics.Run {
 	}
 }
 
-func ofRun(run metrics.Run) iter.Seq[metrics.Series] { return table(inventory.Shape{Region: "eu-west-1"}).OfRun(run) }
+func ofRun(run metrics.Run) iter.Seq[metrics.Series] {
+	return table(inventory.Shape{Region: "eu-west-1"}).OfRun(run)
+}
 
 func TestRunGolden(t *testing.T) {
 	t.Parallel()

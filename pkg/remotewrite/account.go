@@ -71,6 +71,7 @@ func (a *account) record(r result, markers bool, e *DeliveryError) {
 	a.push.Refused += r.refused
 	a.push.Unconfirmed += r.unconfirmed
 	a.push.NotSent += r.notSent
+	a.push.MayBeStored = a.push.MayBeStored || r.accepted+r.unconfirmed > 0 || r.counted
 	if markers {
 		m := &a.push.Markers
 		m.Accepted += r.accepted

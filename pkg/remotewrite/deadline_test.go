@@ -156,7 +156,7 @@ func TestDeadlines(t *testing.T) {
 				if tt.protocol != Auto {
 					tt.want.Protocol = string(s.Protocol())
 				}
-				report.BytesRaw, report.BytesCompressed = 0, 0
+				report.BytesRaw, report.BytesCompressed, report.MayBeStored = 0, 0, false
 				report.Duration = report.Duration.Truncate(time.Millisecond) // of the backoff
 				if diff := cmp.Diff(tt.want, report); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)

@@ -132,7 +132,7 @@ func TestAuto(t *testing.T) {
 					want.Accepted = 30
 				}
 				got := report
-				got.BytesRaw, got.BytesCompressed, got.Duration = 0, 0, 0
+				got.BytesRaw, got.BytesCompressed, got.Duration, got.MayBeStored = 0, 0, 0, false
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}

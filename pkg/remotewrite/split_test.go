@@ -98,10 +98,10 @@ func TestAlwaysTooLarge(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			to := remotewritetest.NewPipe(t, remotewritetest.Options{})
 			to.Answer(slices.Repeat(answers{{Status: 413, Body: "too large"}}, 10_000)...)
-			s := newSender(t, to, func(o *Options) { o.Protocol, o.MaxSeries = protocol, 1000 })
+			s := newSender(t, to, func(o *Options) { o.Protocol, o.MaxSeries = protocol, 200 })
 			for range 2 {
-				report, err := pushTo(t, s, images(20_000))
-				if most := 20 + 2*splitsPerWorker*DefaultConcurrency; report.Refused != 20_000 || report.Requests > most || report.Batches != 20 {
+				report, err := pushTo(t, s, images(4000))
+				if most := 20 + 2*splitsPerWorker*DefaultConcurrency; report.Refused != 4000 || report.Requests > most || report.Batches != 20 {
 					t.Errorf("%d requests, at most %d are wanted: %+v", report.Requests, most, report)
 				}
 				if !errors.Is(err, errNoSplits) {
@@ -109,7 +109,7 @@ func TestAlwaysTooLarge(t *testing.T) {
 				}
 			}
 			to.Mend()
-			if report, err := pushTo(t, s, images(2000)); err != nil || report.Splits != 0 || report.Batches != 2 {
+			if report, err := pushTo(t, s, images(400)); err != nil || report.Splits != 0 || report.Batches != 2 {
 				t.Errorf("after it: %+v, %v", report, err)
 			}
 		})
