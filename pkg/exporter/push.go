@@ -21,7 +21,7 @@ func (e *Exporter) push(ctx context.Context, registry *inventory.Registry, optio
 	steps.pushed, err = e.Sender.Push(ctx, steps.at, series, e.Table.Families())
 	e.keepProtocol(registry)
 	if steps.pushed.MayBeStored {
-		changed := registry.Pushed(inventory.TimeOf(steps.at), e.Table.Shape(), told(steps.pushed), options.Only)
+		changed := registry.Pushed(inventory.TimeOf(steps.at), e.Table.Shape(), markersAnswered(steps.pushed), options.Only)
 		e.unsaved = e.unsaved || changed
 	}
 	if dropped := steps.pushed.DroppedTotal(); err == nil && dropped > 0 {
@@ -30,17 +30,17 @@ func (e *Exporter) push(ctx context.Context, registry *inventory.Registry, optio
 	return err
 }
 
-// maxMarkersDue is the number of markers beyond which those without an answer are given
-// up if they are also more than the other series. They are about 30,000 images.
-const maxMarkersDue = 100_000
+// maxMarkers is the number of markers beyond which they are given up if some have no
+// answer and they are also more than the other series: those of about 30,000 images.
+const maxMarkers = 100_000
 
-// told reports whether the previous records have done their work: every marker was
-// accepted or refused. Others are sent again by the next push, with its timestamp. But
-// previous records must not pile up while a receiver does not answer for weeks; it has
-// stopped showing their series after the lookback.
-func told(pushed metrics.Push) bool {
+// markersAnswered reports whether previous records are no longer needed, because every
+// marker was accepted or refused. Else the next push sends them again, with its own
+// timestamp. But previous records must not pile up while a receiver does not answer for
+// weeks; it stops showing their series after the lookback anyway.
+func markersAnswered(pushed metrics.Push) bool {
 	markers := pushed.Markers
-	return markers.Due == 0 || markers.Series > max(maxMarkersDue, pushed.Series-markers.Series)
+	return markers.Due == 0 || markers.Series > max(maxMarkers, pushed.Series-markers.Series)
 }
 
 // keepProtocol keeps the protocol that was found for the next environment.
