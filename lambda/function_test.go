@@ -285,7 +285,7 @@ func TestHandleFailure(t *testing.T) {
 	if err := json.Unmarshal(lines[len(lines)-1].Summary, &last); err != nil {
 		t.Fatal(err)
 	}
-	if lines[len(lines)-1].Level != "ERROR" || last.Series == 0 || last.Unconfirmed != last.Series || last.Errors["push"] == "" {
+	if lines[len(lines)-1].Level != "ERROR" || last.Series == 0 || last.Refused != last.Series || last.Errors["push"] == "" {
 		t.Errorf("logged %+v, Summary %+v", lines, last)
 	}
 }

@@ -18,14 +18,11 @@ func (e *Exporter) push(ctx context.Context, registry *inventory.Registry, optio
 	if e.Auto {
 		e.Sender.SetProtocol(remotewrite.Protocol(registry.Protocols[e.Sender.Endpoint()]))
 	}
-	series := concat(count(e.Table.Stale(registry, options), &steps.ended), e.Table.ByRepository(registry, options))
+	series := concat(e.Table.Stale(registry, options), e.Table.ByRepository(registry, options))
 	steps.pushed, err = e.Sender.Push(ctx, steps.at, series, e.Table.Families())
 	e.keepProtocol(registry)
-	if steps.pushed.Accepted > 0 {
-		// A batch with a final refusal counts as delivered: receivers store what is
-		// valid in it, and previous records must not pile up during weeks of refusals.
-		told := steps.pushed.NotSent == 0
-		registry.Pushed(inventory.TimeOf(steps.at), e.Table.Shape(), told, options.Only)
+	if steps.pushed.MayBeStored {
+		registry.Pushed(inventory.TimeOf(steps.at), e.Table.Shape(), markersAnswered(steps.pushed), options.Only)
 	} else {
 		registry.NotPushed()
 	}
@@ -33,6 +30,19 @@ func (e *Exporter) push(ctx context.Context, registry *inventory.Registry, optio
 		err = fmt.Errorf("%s of %s series could not be sent: %v", quantity.Grouped(dropped), quantity.Grouped(steps.pushed.Series), steps.pushed.Dropped)
 	}
 	return err
+}
+
+// maxMarkers is the number of markers beyond which they are given up if some have no
+// answer and they are also more than the other series: those of about 30,000 images.
+const maxMarkers = 100_000
+
+// markersAnswered reports whether previous records are no longer needed, because every
+// marker was accepted or refused. Else the next push sends them again, with its own
+// timestamp. But previous records must not pile up while a receiver does not answer for
+// weeks; it stops showing their series after the lookback anyway.
+func markersAnswered(pushed metrics.Push) bool {
+	markers := pushed.Markers
+	return markers.Due == 0 || markers.Series > max(maxMarkers, pushed.Series-markers.Series)
 }
 
 // keepProtocol keeps the protocol that was found for the next environment.
@@ -55,18 +65,6 @@ func (e *Exporter) print(ctx context.Context, w io.Writer, registry *inventory.R
 	steps.pushed, err = e.Sender.Push(ctx, steps.at, e.Table.ByRepository(registry, options), e.Table.Families())
 	steps.cost = costOf(steps.pushed, e.Schedule)
 	return err
-}
-
-// count counts the series that pass.
-func count(series iter.Seq[metrics.Series], n *int) iter.Seq[metrics.Series] {
-	return func(yield func(metrics.Series) bool) {
-		for s := range series {
-			*n++
-			if !yield(s) {
-				return
-			}
-		}
-	}
 }
 
 func concat(parts ...iter.Seq[metrics.Series]) iter.Seq[metrics.Series] {

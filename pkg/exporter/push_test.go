@@ -16,6 +16,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
@@ -47,30 +48,113 @@ func (w *world) through(g *gate, protocol remotewrite.Protocol) func(*exporter.O
 	}
 }
 
-// A marker in a batch that is refused for good counts as told: a refusal that lasts
-// for weeks must not let former records pile up.
-func TestMarkersRefused(t *testing.T) {
+// A marker is sent again until the receiver has accepted or refused it, whatever becomes
+// of the other series.
+func TestMarkersAnswered(t *testing.T) {
 	t.Parallel()
-	bubble(t, "refused", func(t *testing.T) {
-		w := newWorld(t)
-		w.restart(w.through(&gate{left: -1}, remotewrite.V1)) // the markers' batch is the first
-		w.put("app", images(25)...)
-		_, err := w.run(time.Minute)
-		w.check(err)
-		w.check(w.registry.DeleteImage("app", ecrtest.Digest("1")))
-		time.Sleep(interval)
-		w.receiver.Answer(remotewritetest.Answer{Status: http.StatusBadRequest, Body: "out of order sample"})
-		second, err := w.run(time.Minute)
-		if err == nil || second.Ended != 1 || second.Unconfirmed == 0 || second.NotSent != 0 {
-			t.Errorf("error %v, Summary %+v", err, second)
+	type answer = remotewritetest.Answer
+	for name, c := range map[string]struct {
+		protocol remotewrite.Protocol
+		markers  answer // to the batch of the marker, which is the first
+		rest     answer // to the next batch
+		want     metrics.Markers
+		stored   bool
+	}{
+		"accepted":                {remotewrite.V1, answer{}, answer{Status: http.StatusBadRequest}, metrics.Markers{Accepted: 1}, true},
+		"refused":                 {remotewrite.V2, answer{Refuse: everything}, answer{}, metrics.Markers{Refused: 1}, false},
+		"too large":               {remotewrite.V1, answer{Status: http.StatusRequestEntityTooLarge}, answer{}, metrics.Markers{Refused: 1}, false},
+		"refused, unread":         {remotewrite.V1, answer{Status: http.StatusForbidden}, answer{}, metrics.Markers{Refused: 1, Due: 1}, false},
+		"redirected":              {remotewrite.V1, answer{Status: http.StatusFound}, answer{}, metrics.Markers{Refused: 1, Due: 1}, false},
+		"unconfirmed, not stored": {remotewrite.V1, answer{Status: http.StatusBadRequest}, answer{}, metrics.Markers{Unconfirmed: 1, Due: 1}, false},
+		"unconfirmed, stored":     {remotewrite.V1, answer{Status: http.StatusBadRequest, Store: true}, answer{}, metrics.Markers{Unconfirmed: 1, Due: 1}, true},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			w := newWorld(t)
+			w.restart(w.through(&gate{left: -1}, c.protocol))
+			w.put("app", images(25)...)
+			_, err := w.run(time.Minute)
+			w.check(err)
+			w.check(w.registry.DeleteImage("app", ecrtest.Digest("1")))
+			time.Sleep(interval)
+			w.receiver.Answer(c.markers, c.rest)
+			c.want.Series = 1
+			second, err := w.run(time.Minute)
+			if err == nil || second.Markers != c.want {
+				t.Errorf("error %v, markers %+v, want %+v", err, second.Markers, c.want)
+			}
+			if stale, _ := w.stale("v1"); (stale == 1) != c.stored {
+				t.Errorf("%d markers stored", stale)
+			}
+			w.restart(w.through(&gate{left: -1}, c.protocol))
+			for _, due := range []int{c.want.Due, 0} {
+				time.Sleep(2 * time.Minute)
+				next, err := w.run(time.Minute)
+				w.check(err)
+				if next.Ended != due || next.Markers.Accepted != due {
+					t.Errorf("then %+v, want %d", next.Markers, due)
+				}
+			}
+			if c.stored || c.want.Due > 0 {
+				w.wantStale("v1", 1, 0)
+			}
+		})
+	}
+}
+
+func everything(remotewritetest.Series) string { return "refused" }
+
+// The end of a series is told to a receiver that may have stored its beginning, though no
+// push was accepted: the next push of markers has a later timestamp than any sample, also
+// from a new execution environment in the same millisecond.
+func TestMarkersOfUnconfirmed(t *testing.T) {
+	t.Parallel()
+	type answer = remotewritetest.Answer
+	limit := func() func(remotewritetest.Series) string {
+		n := 0
+		return func(s remotewritetest.Series) string {
+			if n++; n%2 == 0 && s.Labels["tag"] != "v1" {
+				return "per-user series limit exceeded"
+			}
+			return ""
 		}
-		time.Sleep(2 * time.Minute)
-		third, err := w.run(time.Minute)
-		w.check(err)
-		if third.Ended != 0 {
-			t.Errorf("%d markers again", third.Ended)
-		}
-	})
+	}
+	for name, c := range map[string]struct {
+		protocol remotewrite.Protocol
+		answer   answer
+		stored   bool
+	}{
+		"series limit": {remotewrite.V1, answer{Refuse: limit()}, true},
+		// As Cortex does.
+		"series limit, 2.0": {remotewrite.V2, answer{Refuse: limit(), Header: http.Header{remotewritetest.SamplesWritten: {"0"}}}, true},
+		"slow, and stored":  {remotewrite.V1, answer{Delay: time.Hour}, true},
+		"answer lost":       {remotewrite.V2, answer{Store: true, Close: true}, true},
+		"gateway timeout":   {remotewrite.V1, answer{Store: true, Status: http.StatusGatewayTimeout}, true},
+		"not authorized":    {remotewrite.V1, answer{Status: http.StatusUnauthorized}, false},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			w := newWorld(t)
+			through := w.through(&gate{left: -1}, c.protocol)
+			w.restart(through)
+			w.put("app", images(3)...)
+			w.receiver.Answer(slices.Repeat([]answer{c.answer}, 1000)...)
+			first, err := w.run(10 * time.Second)
+			if err == nil || first.Accepted != 0 || first.MayBeStored != c.stored || (len(w.receiver.All()) > 0) != c.stored {
+				t.Fatalf("error %v, %d series stored, Summary %+v", err, len(w.receiver.All()), first)
+			}
+			w.receiver.Mend()
+			w.check(w.registry.DeleteImage("app", ecrtest.Digest("1")))
+			w.restart(through)
+			want := 0
+			if c.stored {
+				want = 1
+			}
+			second, err := w.exporter.Apply(t.Context(), []refresh.Event{{Repository: "app", At: time.Now(), Images: true}})
+			w.check(err)
+			if w.wantStale("v1", want, 0); second.Ended != want || second.Markers.Accepted != want || c.stored && !second.Timestamp.After(first.Timestamp) {
+				t.Errorf("markers %+v at %v, after a push at %v", second.Markers, second.Timestamp, first.Timestamp)
+			}
+		})
+	}
 }
 
 // What was found out of the endpoint is known to the next execution environment.

@@ -95,7 +95,6 @@ type steps struct {
 	at        time.Time // the samples' timestamp
 	refreshed refresh.EventResult
 	pushed    metrics.Push
-	ended     int
 	cost      *Cost
 	calls     map[string]int // requests to AWS by operation
 	throttles map[string]int
@@ -143,7 +142,7 @@ func (s *steps) summary(registry *inventory.Registry) Summary {
 		Scans:  Scans{Source: registry.ScanSource, ScanResult: s.refreshed.Scans, Pending: registry.ScansPending},
 
 		Push:  s.pushed,
-		Ended: s.ended,
+		Ended: s.pushed.Markers.Series,
 		Cost:  s.cost,
 
 		Calls:     s.calls,

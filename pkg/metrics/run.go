@@ -101,12 +101,12 @@ var runTable = []Family{
 	},
 	{
 		Name: "aws_ecr_exporter_series_unconfirmed", Help: "Series of the last run that the receiver may or may not have stored", Type: gauge,
-		Unit: "series in requests answered with an error that may concern only some of them", labels: runLabels,
+		Unit: "series in requests without a final response, or whose response does not say what was stored", labels: runLabels,
 		value: one(func(r *Run) float64 { return float64(r.Push.Unconfirmed) }),
 	},
 	{
-		Name: "aws_ecr_exporter_series_not_sent", Help: "Series that could not be delivered before the end of the last run", Type: gauge,
-		Unit: "series", labels: runLabels,
+		Name: "aws_ecr_exporter_series_not_sent", Help: "Series that could not be sent before the end of the last run", Type: gauge,
+		Unit: "series of which nothing was written to a connection", labels: runLabels,
 		value: one(func(r *Run) float64 { return float64(r.Push.NotSent) }),
 	},
 	{
@@ -116,7 +116,7 @@ var runTable = []Family{
 	},
 	{
 		Name: "aws_ecr_exporter_sent_bytes", Help: "The size of the requests to the receiver in the last run", Type: gauge,
-		Unit: "bytes, compressed", labels: runLabels,
+		Unit: "bytes, compressed, without retries", labels: runLabels,
 		value: one(func(r *Run) float64 { return float64(r.Push.BytesCompressed) }),
 	},
 	{

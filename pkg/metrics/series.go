@@ -1,6 +1,9 @@
 package metrics
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 const (
 	nameLabel  = "__name__"
@@ -25,6 +28,9 @@ type Series struct {
 	Labels []Label
 	Value  float64
 }
+
+// IsMarker reports whether the series is a staleness marker.
+func (s Series) IsMarker() bool { return math.Float64bits(s.Value) == staleMarker }
 
 // Clone returns a copy of the series that stays valid.
 func (s Series) Clone() Series {

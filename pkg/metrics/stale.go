@@ -11,7 +11,9 @@ import (
 
 // StaleMarker is the value that ends a series: a NaN with bits of its own
 // (https://prometheus.io/docs/specs/prw/remote_write_spec/#stale-markers).
-var StaleMarker = math.Float64frombits(0x7ff0000000000002)
+var StaleMarker = math.Float64frombits(staleMarker)
+
+const staleMarker = 0x7ff0000000000002
 
 // Stale yields, each once and with the value StaleMarker, the series that were pushed
 // and are not among those that the table now makes of the registry. They are the

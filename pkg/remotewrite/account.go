@@ -20,6 +20,8 @@ type account struct {
 	// overcounted is the number of responses that claim more samples written than
 	// were sent.
 	overcounted int
+	// unanswered: some request had no final response.
+	unanswered bool
 }
 
 // example is the first series that was dropped for a reason.
@@ -43,6 +45,9 @@ func (a *account) drop(f wire.Fault, s metrics.Series) {
 		a.push.Dropped = make(map[string]int)
 	}
 	a.push.Dropped[string(f.Reason)]++
+	if s.IsMarker() {
+		a.push.Markers.Dropped++
+	}
 	if a.push.Dropped[string(f.Reason)] > 1 {
 		return
 	}
@@ -57,15 +62,28 @@ func (a *account) drop(f wire.Fault, s metrics.Series) {
 	a.examples = append(a.examples, e)
 }
 
-// record counts the result of a request body. The error describes it, and is kept
-// if series are lost.
-func (a *account) record(r result, e *DeliveryError) {
+// record counts the result of a request body, of markers or of other series. The error
+// describes it, and is kept if series are lost.
+func (a *account) record(r result, markers bool, e *DeliveryError) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.push.Accepted += r.accepted
 	a.push.Refused += r.refused
 	a.push.Unconfirmed += r.unconfirmed
 	a.push.NotSent += r.notSent
+	a.push.MayBeStored = a.push.MayBeStored || r.accepted+r.unconfirmed > 0 || r.counted
+	if markers {
+		m := &a.push.Markers
+		m.Accepted += r.accepted
+		m.Refused += r.refused
+		m.Unconfirmed += r.unconfirmed
+		m.NotSent += r.notSent
+		m.Due += r.unconfirmed + r.notSent
+		if r.unread {
+			m.Due += r.refused
+		}
+	}
+	a.unanswered = a.unanswered || r.unanswered
 	if r.overcounted {
 		a.overcounted++
 	}

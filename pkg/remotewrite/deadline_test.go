@@ -48,13 +48,13 @@ func TestDeadlines(t *testing.T) {
 			want: metrics.Push{NotSent: 600, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
 			text: "no response before the deadline of the push"},
 		{name: "while sending the body", script: always(answer{Unread: true, Delay: hour}),
-			want: metrics.Push{NotSent: 600, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
+			want: metrics.Push{Unconfirmed: 200, NotSent: 400, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
 			text: "no response before the deadline of the push"},
 		{name: "while sending the rest of the body", script: always(answer{ReadOnly: 5000, Delay: hour}),
-			want: metrics.Push{NotSent: 600, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
+			want: metrics.Push{Unconfirmed: 200, NotSent: 400, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
 			text: "no response before the deadline of the push"},
 		{name: "while waiting for the response", script: hang(),
-			want: metrics.Push{NotSent: 600, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
+			want: metrics.Push{Unconfirmed: 200, NotSent: 400, Requests: 4, Retries: 3, Batches: 2, Duration: 30 * time.Second},
 			text: "no response before the deadline of the push"},
 		{name: "while reading the response", deadline: 500 * time.Millisecond, script: always(answer{Status: 200, Body: "wait", Stall: true}),
 			want: metrics.Push{Accepted: 200, NotSent: 400, Requests: 1, Batches: 2, Duration: 500 * time.Millisecond},
@@ -63,51 +63,51 @@ func TestDeadlines(t *testing.T) {
 			want: metrics.Push{Unconfirmed: 200, NotSent: 400, Requests: 1, Batches: 2, Duration: 500 * time.Millisecond},
 			text: `HTTP 400 "bad"`},
 		{name: "connections closed late", script: always(answer{Delay: 7 * time.Second, Close: true}),
-			want: metrics.Push{NotSent: 600, Requests: 5, Retries: 4, Batches: 2, Duration: 30 * time.Second},
+			want: metrics.Push{Unconfirmed: 200, NotSent: 400, Requests: 5, Retries: 4, Batches: 2, Duration: 30 * time.Second},
 			text: "no response before the deadline of the push"},
 		{name: "slow errors", script: always(answer{Delay: 7 * time.Second, Status: 502, Body: "bad gateway"}),
-			want: metrics.Push{NotSent: 600, Requests: 5, Retries: 4, Batches: 2, Duration: 30 * time.Second},
+			want: metrics.Push{Unconfirmed: 200, NotSent: 400, Requests: 5, Retries: 4, Batches: 2, Duration: 30 * time.Second},
 			text: `5 attempts: HTTP 502 "bad gateway": no response before the deadline of the push`},
 		{name: "Retry-After beyond it", script: always(after(429, "31", "slow down")),
-			want: metrics.Push{NotSent: 600, Requests: 3, Throttled: 3, Batches: 3},
+			want: metrics.Push{Unconfirmed: 600, Requests: 3, Throttled: 3, Batches: 3},
 			text: `HTTP 429 "slow down"`},
 		{name: "Retry-After to it", script: always(after(503, "30", "")),
-			want: metrics.Push{NotSent: 600, Requests: 3, Batches: 3},
+			want: metrics.Push{Unconfirmed: 600, Requests: 3, Batches: 3},
 			text: "HTTP 503"},
 		{name: "Retry-After before it", script: always(after(429, "29", "")),
-			want: metrics.Push{NotSent: 600, Requests: 4, Throttled: 4, Retries: 1, Batches: 3, Duration: 29 * time.Second},
+			want: metrics.Push{Unconfirmed: 600, Requests: 4, Throttled: 4, Retries: 1, Batches: 3, Duration: 29 * time.Second},
 			text: "HTTP 429"},
 		{name: "an error and then none", script: hang(after(500, "5", "broken")),
-			want: metrics.Push{NotSent: 600, Requests: 5, Retries: 4, Batches: 2, Duration: 30 * time.Second},
+			want: metrics.Push{Unconfirmed: 200, NotSent: 400, Requests: 5, Retries: 4, Batches: 2, Duration: 30 * time.Second},
 			text: `HTTP 500 "broken": no response before the deadline of the push`},
 		{name: "success and then none", script: hang(answer{}),
-			want: metrics.Push{Accepted: 200, NotSent: 400, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
+			want: metrics.Push{Accepted: 200, Unconfirmed: 200, NotSent: 200, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
 			text: "no response before the deadline of the push"},
 		{name: "400 and then none", script: hang(answer{Status: 400, Body: "bad"}),
-			want: metrics.Push{Unconfirmed: 200, NotSent: 400, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
+			want: metrics.Push{Unconfirmed: 400, NotSent: 200, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
 			text: `HTTP 400 "bad"; `},
 		{name: "302 and then none", script: hang(answer{Status: 302}),
-			want: metrics.Push{Refused: 200, NotSent: 400, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
+			want: metrics.Push{Refused: 200, Unconfirmed: 200, NotSent: 200, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
 			text: "HTTP 302; "},
 		{name: "413 and then none", script: hang(answer{Status: 413, Body: "too large"}),
-			want: metrics.Push{NotSent: 600, Requests: 5, Retries: 3, Splits: 1, Batches: 2, Duration: 30 * time.Second},
+			want: metrics.Push{Unconfirmed: 100, NotSent: 500, Requests: 5, Retries: 3, Splits: 1, Batches: 2, Duration: 30 * time.Second},
 			text: `HTTP 413 "too large": no response before the deadline of the push`},
 		{name: "413, half of it, and then none", script: hang(answer{Status: 413}, answer{}),
-			want: metrics.Push{Accepted: 100, NotSent: 500, Requests: 6, Retries: 3, Splits: 1, Batches: 2, Duration: 30 * time.Second},
+			want: metrics.Push{Accepted: 100, Unconfirmed: 100, NotSent: 400, Requests: 6, Retries: 3, Splits: 1, Batches: 2, Duration: 30 * time.Second},
 			text: "HTTP 413: no response before the deadline of the push"},
 		{name: "2.0, written in part and then none", protocol: V2,
 			script: hang(answer{Status: 400, Body: "bad", Header: http.Header{samplesWritten: {"150"}}}),
-			want:   metrics.Push{Accepted: 150, Refused: 50, NotSent: 400, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
+			want:   metrics.Push{Accepted: 150, Refused: 50, Unconfirmed: 200, NotSent: 200, Requests: 5, Retries: 3, Batches: 3, Duration: 30 * time.Second},
 			text:   `remote write of 50 series to http://receiver.test/api/v1/write: HTTP 400 "bad", 150 of 200 samples written; `},
 		{name: "2.0, written in part and overloaded", protocol: V2,
 			script: always(answer{Status: 503, Header: http.Header{samplesWritten: {"150"}, "Retry-After": {"40"}}}),
-			want:   metrics.Push{NotSent: 600, Requests: 3, Batches: 3},
+			want:   metrics.Push{Unconfirmed: 600, Requests: 3, Batches: 3},
 			text:   "HTTP 503"},
 		{name: "auto, none", protocol: Auto, script: hang(),
-			want: metrics.Push{NotSent: 600, Requests: 4, Retries: 3, Batches: 1, Duration: 30 * time.Second},
+			want: metrics.Push{Unconfirmed: 200, NotSent: 400, Requests: 4, Retries: 3, Batches: 1, Duration: 30 * time.Second},
 			text: "no response before the deadline of the push"},
 		{name: "auto, 415 and then none", protocol: Auto, script: hang(answer{Status: 415, Body: "1.0 only"}),
-			want: metrics.Push{NotSent: 600, Protocol: string(V1), Requests: 5, Retries: 3, Downgrades: 1, Batches: 1, Duration: 30 * time.Second},
+			want: metrics.Push{Unconfirmed: 200, NotSent: 400, Protocol: string(V1), Requests: 5, Retries: 3, Downgrades: 1, Batches: 1, Duration: 30 * time.Second},
 			text: `HTTP 415 "1.0 only": no response before the deadline of the push`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -148,14 +148,15 @@ func TestDeadlines(t *testing.T) {
 				}
 				checkReport(t, report, err)
 				checkIdle(t, s)
-				if report.BytesCompressed <= 0 && report.Requests > 0 {
+				// Nothing was sent if nothing was even unconfirmed.
+				if sent := lost(report) > report.NotSent || report.Accepted > 0; sent != (report.BytesCompressed > 0) {
 					t.Errorf("sizes: %+v", report)
 				}
 				tt.want.Series = 600
 				if tt.protocol != Auto {
 					tt.want.Protocol = string(s.Protocol())
 				}
-				report.BytesRaw, report.BytesCompressed = 0, 0
+				report.BytesRaw, report.BytesCompressed, report.MayBeStored = 0, 0, false
 				report.Duration = report.Duration.Truncate(time.Millisecond) // of the backoff
 				if diff := cmp.Diff(tt.want, report); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
@@ -196,7 +197,7 @@ func TestDeadlineWhileFilling(t *testing.T) {
 		}, nil)
 		checkReport(t, report, err)
 		checkIdle(t, s)
-		if report.Series != 1001 || report.Accepted != 20 || report.NotSent != 980 || report.Dropped["no_metric_name"] != 1 {
+		if report.Series != 1001 || report.Accepted != 20 || report.Unconfirmed != 20 || report.NotSent != 960 || report.Dropped["no_metric_name"] != 1 {
 			t.Errorf("%+v", report)
 		}
 		var p *PushError
@@ -263,7 +264,7 @@ func TestRetryFor(t *testing.T) {
 		s := newSender(t, to, func(o *Options) { o.RetryFor = time.Minute })
 		start := time.Now()
 		report, _ := pushTo(t, s, images(10))
-		if took := time.Since(start); took > time.Minute || took < 50*time.Second || report.NotSent != 10 {
+		if took := time.Since(start); took > time.Minute || took < 50*time.Second || report.Unconfirmed != 10 {
 			t.Errorf("took %s, %+v", took, report)
 		}
 	})

@@ -36,6 +36,7 @@ type batch struct {
 	protocol Protocol
 	msg      wire.Message
 	series   int
+	markers  bool // all series are staleness markers, else none is
 	// alone: no other is encoded until this one has its response.
 	alone bool
 	// compressed is the compressed form of the batch or of a part of it.
@@ -53,40 +54,64 @@ func (b *batch) reset(p Protocol, at int64) {
 		b.protocol, b.msg = p, wire.NewMessage(wire.Protocol(p))
 	}
 	b.msg.Reset(at)
-	b.series, b.alone = 0, false
+	b.series, b.markers, b.alone = 0, false, false
 	b.split, b.stuck, b.fits = false, false, 0
 }
 
-// observeSize learns from a final response to a part of the batch of that size.
-func (b *batch) observeSize(v verdict, size int) {
+// observeSize learns from a final response to a part of the batch, or all of it.
+func (b *batch) observeSize(v verdict, r request) {
 	switch v {
 	case tooLarge:
-		b.stuck = true
+		b.stuck = b.stuck || r.series == 1
 	case accepted, refused:
-		b.fits = max(b.fits, size)
+		b.fits = max(b.fits, len(r.raw))
 	case again: // the receiver may not have checked the size
 	}
 }
 
-// request is one request body: a batch, or a part of it after a 413 or after a
-// downgrade to 1.0.
+// request is one request body: a batch, or a part of it after it was split or
+// downgraded to 1.0.
 type request struct {
 	protocol Protocol
 	raw      []byte
 	series   int
+	markers  bool // see batch
 	// previous is the response to the body that this one was made from, nil if it is
 	// the whole batch.
 	previous *response
+	// inDoubt: that body was in doubt, see attempts.
+	inDoubt bool
+	// throttled is the number of attempts to send bodies that this one was made from,
+	// until they were split because of 429.
+	throttled int
 }
 
 // attempts is how the attempts to send one request body ended.
 type attempts struct {
 	count int
+	// out: at least one was written to a connection.
+	out bool
+	// inDoubt: at least one was, and had no final response. The receiver may have
+	// stored its series.
+	inDoubt bool
+	// split: the response was 429 again and again. The parts are to be sent.
+	split bool
 	// last is the last HTTP response, nil if there was none.
 	last *response
 	// err is why the last attempt had no response, nil if it had one.
 	err error
 }
+
+const (
+	// splitAfter is the number of 429 to the same body after which it is split: it may
+	// be larger than the receiver's burst, and then waiting is in vain.
+	splitAfter = 3
+	// splitsPerWorker is enough to find a size that the receiver accepts in batches of
+	// up to 65,536 series at once. See delivery.splits.
+	splitsPerWorker = 16
+)
+
+var errNoSplits = errors.New("not split further, since smaller requests were not accepted either")
 
 // delivery sends the batches of one push.
 type delivery struct {
@@ -95,12 +120,28 @@ type delivery struct {
 	// unreachableSince is the time of the first of the attempts that could not connect;
 	// nil if the last one did.
 	unreachableSince atomic.Pointer[time.Time]
+	// splits is how often batches may still be split. Each part that is accepted allows
+	// for one more, so it only ends where splitting does not help: a receiver that
+	// answers 413 to everything must not cost two requests a series.
+	splits atomic.Int64
+}
+
+// maySplit reports whether a body may be split, and counts that.
+func (d *delivery) maySplit(r request) bool {
+	if r.series < 2 {
+		return false
+	}
+	if d.splits.Add(-1) < 0 {
+		d.splits.Add(1)
+		return false
+	}
+	return true
 }
 
 // sendBatch sends a whole batch and accounts for its series.
 func (d *delivery) sendBatch(ctx context.Context, b *batch) {
 	d.account.update(func(n *metrics.Push) { n.Batches++ })
-	d.sendPart(ctx, b, request{protocol: b.protocol, raw: b.msg.Bytes(), series: b.series})
+	d.sendPart(ctx, b, request{protocol: b.protocol, raw: b.msg.Bytes(), series: b.series, markers: b.markers})
 	// If a single series was too large, that says nothing about the others.
 	if b.split && !b.stuck {
 		d.limitSize(b.fits)
@@ -126,26 +167,35 @@ func (d *delivery) sendPart(ctx context.Context, b *batch, r request) {
 		return
 	}
 	if ctx.Err() != nil {
-		d.record(r, attempts{last: r.previous, err: neverTried(ctx)}, result{notSent: r.series})
+		d.record(r, attempts{last: r.previous, err: neverTried(ctx)}, unanswered(r.series, r.inDoubt))
 		return
 	}
 	b.compressed = compress(b.compressed, r.raw)
-	if r.previous == nil {
+	a := attempts{out: true}
+	if !d.discard {
+		a = d.try(ctx, r, b.compressed)
+	}
+	if a.out {
 		d.account.update(func(n *metrics.Push) {
 			n.BytesRaw += int64(len(r.raw))
 			n.BytesCompressed += int64(len(b.compressed))
 		})
 	}
 	if d.discard {
-		d.record(r, attempts{}, result{accepted: r.series})
+		d.record(r, a, result{accepted: r.series})
 		return
 	}
-	a := d.try(ctx, r, b.compressed)
 	if a.last == nil {
 		a.last = r.previous
 	}
+	r.inDoubt = r.inDoubt || a.inDoubt
 	if a.err != nil {
-		d.record(r, a, result{notSent: r.series})
+		d.record(r, a, unanswered(r.series, r.inDoubt))
+		return
+	}
+	if a.split {
+		r.previous, r.throttled = a.last, r.throttled+a.count
+		d.split(ctx, b, r)
 		return
 	}
 
@@ -158,30 +208,43 @@ func (d *delivery) sendPart(ctx context.Context, b *batch, r request) {
 	switch {
 	case fallBack:
 		r.previous = a.last
+		// Only a 415 says that nothing was stored.
+		r.inDoubt = r.inDoubt || a.last.status != http.StatusUnsupportedMediaType
 		d.downgrade(ctx, b, r)
-	case v == tooLarge && r.series > 1:
+	case v == tooLarge && d.maySplit(r):
+		b.split = true
 		r.previous = a.last
 		d.split(ctx, b, r)
 	default:
-		b.observeSize(v, len(r.raw))
-		d.record(r, a, resultOf(r.protocol, a.last.status, a.last.written, r.series))
+		b.observeSize(v, r)
+		if v == accepted && r.previous != nil {
+			d.splits.Add(1)
+		}
+		res := resultOf(r.protocol, a.last.status, a.last.written, r.series).after(r.inDoubt)
+		if v == tooLarge && r.series > 1 {
+			res.err = errNoSplits
+		}
+		d.record(r, a, res)
 	}
 }
 
-// split sends a body that was too large for the receiver in two.
+// split sends a body in two, since it was too large for the receiver or for its rate
+// limit.
 func (d *delivery) split(ctx context.Context, b *batch, r request) {
 	left, right, err := wire.Split(wire.Protocol(r.protocol), r.raw, r.series)
 	if err != nil {
-		d.record(r, attempts{last: r.previous, err: fmt.Errorf("splitting the batch: %w", err)}, result{refused: r.series})
+		d.record(r, attempts{last: r.previous, err: fmt.Errorf("splitting the batch: %w", err)}, result{refused: r.series}.after(r.inDoubt))
 		return
 	}
-	b.split = true
 	d.account.update(func(n *metrics.Push) { n.Splits++ })
 	d.log.DebugContext(ctx, "batch too large for the receiver, sending it in two",
-		slog.Int("series", r.series), slog.Int("bytes", len(r.raw)))
+		slog.Int("series", r.series), slog.Int("bytes", len(r.raw)), slog.Int("status", r.previous.status))
 	half := r.series / 2
-	d.sendPart(ctx, b, request{r.protocol, left, half, r.previous})
-	d.sendPart(ctx, b, request{r.protocol, right, r.series - half, r.previous})
+	first, second := r, r
+	first.raw, first.series = left, half
+	second.raw, second.series = right, r.series-half
+	d.sendPart(ctx, b, first)
+	d.sendPart(ctx, b, second)
 }
 
 // downgrade sends a 2.0 body as 1.0. Without the symbol table it is larger, so it
@@ -189,26 +252,29 @@ func (d *delivery) split(ctx context.Context, b *batch, r request) {
 func (d *delivery) downgrade(ctx context.Context, b *batch, r request) {
 	messages, err := wire.Downgrade(r.raw, int(d.fits.Load()), d.maxSeries)
 	if err != nil {
-		d.record(r, attempts{last: r.previous, err: fmt.Errorf("converting the batch to 1.0: %w", err)}, result{refused: r.series})
+		d.record(r, attempts{last: r.previous, err: fmt.Errorf("converting the batch to 1.0: %w", err)}, result{refused: r.series}.after(r.inDoubt))
 		return
 	}
 	d.account.update(func(n *metrics.Push) { n.Downgrades++ })
-	for raw, n := range messages {
-		d.sendPart(ctx, b, request{V1, raw, n, r.previous})
+	r.protocol = V1
+	for r.raw, r.series = range messages {
+		d.sendPart(ctx, b, r)
 	}
 }
 
-// try sends the same bytes until the response is final or there is no time for a
-// further attempt.
+// try sends the same bytes until the response is final, they are to be split, or there
+// is no time for a further attempt. Repeating them is harmless: a receiver that has
+// stored them accepts the same sample again.
 func (d *delivery) try(ctx context.Context, r request, body []byte) (a attempts) {
 	stop := time.Now().Add(d.retryFor)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(stop) {
 		stop = deadline
 	}
+	throttled := 0
 	for {
 		a.count++
-		resp, err := d.attempt(ctx, r.protocol, body, a.count > 1)
-		a.err = err
+		resp, out, err := d.attempt(ctx, r.protocol, body, a.count > 1)
+		a.err, a.out = err, a.out || out
 		var retryAfter time.Duration
 		if err == nil {
 			a.last, retryAfter = resp, resp.retryAfter
@@ -216,18 +282,25 @@ func (d *delivery) try(ctx context.Context, r request, body []byte) (a attempts)
 		if err == nil && judge(resp.status) != again || err != nil && permanent(err) {
 			return a
 		}
+		a.inDoubt = a.inDoubt || out
 		// Never sleep into the deadline: what is known now is better reported now
 		// than lost to it.
-		wait := d.backoff.wait(a.count, retryAfter)
+		wait := d.backoff.wait(r.throttled+a.count, retryAfter)
 		next := time.Now().Add(wait)
 		if !next.Before(stop) || unreachable(err) && d.unreachableUntil(next) {
 			return a
 		}
-		failed := d.deliveryError(r, a, result{notSent: r.series})
+		failed := d.deliveryError(r, a, unanswered(r.series, a.inDoubt))
 		d.progress(d.account.done(), failed)
 		d.log.DebugContext(ctx, "remote write attempt failed, trying again", slog.Duration("wait", wait), slog.Any("cause", failed))
 		if !sleep(ctx, wait) {
 			return a
+		}
+		if err == nil && resp.status == http.StatusTooManyRequests {
+			if throttled++; throttled >= splitAfter && d.maySplit(r) {
+				a.split = true
+				return a
+			}
 		}
 	}
 }
@@ -240,8 +313,8 @@ func (d *delivery) unreachableUntil(then time.Time) bool {
 }
 
 // attempt makes one request and counts it.
-func (d *delivery) attempt(ctx context.Context, p Protocol, body []byte, retry bool) (*response, error) {
-	resp, err := d.post(ctx, p, body)
+func (d *delivery) attempt(ctx context.Context, p Protocol, body []byte, retry bool) (resp *response, out bool, err error) {
+	resp, out, err = d.post(ctx, p, body)
 	if now := time.Now(); unreachable(err) {
 		d.unreachableSince.CompareAndSwap(nil, &now)
 	} else {
@@ -256,7 +329,7 @@ func (d *delivery) attempt(ctx context.Context, p Protocol, body []byte, retry b
 			n.Throttled++
 		}
 	})
-	return resp, err
+	return resp, out, err
 }
 
 // record accounts for the series of a request body.
@@ -264,7 +337,7 @@ func (d *delivery) record(r request, a attempts, res result) {
 	if a.err == nil {
 		a.err = res.err
 	}
-	d.account.record(res, d.deliveryError(r, a, res))
+	d.account.record(res, r.markers, d.deliveryError(r, a, res))
 	d.progress(d.account.done(), nil)
 }
 

@@ -83,7 +83,7 @@ func (c faultCase) timeout() time.Duration {
 // endless reports whether the broken requests are retried until the push is
 // canceled, which must not happen before the others are done.
 func (c faultCase) endless() bool {
-	return c.want().NotSent > 0 && (c.which == "one batch" || c.fault.Delivers())
+	return c.fault.Status()/100 != 4 && c.want().Unconfirmed > 0 && (c.which == "one batch" || c.fault.Delivers())
 }
 
 // successes is a transport that counts them.
@@ -124,8 +124,8 @@ func (c faultCase) want() metrics.Push {
 		want.Refused = lost
 	case c.which == "first two":
 		want.Accepted = lineSeries // at a further attempt
-	default:
-		want.NotSent = lost
+	default: // it went out
+		want.Unconfirmed = lost
 	}
 	return want
 }

@@ -37,9 +37,9 @@ func (m *metadataSchedule) due(now time.Time, families []*metrics.Family) []*met
 // them yet. 2.0 has them in each series.
 func (m *metadataSchedule) push(ctx context.Context, d *delivery, families []*metrics.Family) {
 	due := m.due(time.Now(), families)
-	// A receiver that could not accept all series has no time for these either, and one that
-	// refused all would refuse these.
-	useless := d.account.push.NotSent > 0 || d.account.push.Accepted == 0 && d.account.failed.Series > 0
+	// A receiver that did not answer for all series has no time for these either, and one
+	// that refused all would refuse these.
+	useless := d.account.unanswered || d.account.push.Accepted == 0 && d.account.failed.Series > 0
 	if d.discard || len(due) == 0 || ctx.Err() != nil || useless || d.current() != V1 {
 		return
 	}
@@ -60,7 +60,7 @@ func (d *delivery) sendMetadata(ctx context.Context, families []*metrics.Family)
 	if err != nil {
 		return err
 	}
-	resp, err := d.attempt(ctx, V1, compress(nil, raw), false)
+	resp, _, err := d.attempt(ctx, V1, compress(nil, raw), false)
 	if err == nil && judge(resp.status) != accepted {
 		err = fmt.Errorf("HTTP %d %q", resp.status, resp.body)
 	}

@@ -66,7 +66,7 @@ func TestAuto(t *testing.T) {
 		{name: "no count for a later batch", script: answers{{}, none},
 			want: "2.0 2.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1, report: metrics.Push{Downgrades: 1}},
 		{name: "errors of others decide nothing", script: answers{{Status: 401}, {Status: 404}, {Status: 302}},
-			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2, late: true, report: metrics.Push{Refused: 10, Unconfirmed: 20}},
+			want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2, late: true, report: metrics.Push{Refused: 20, Unconfirmed: 10}},
 		{name: "overload decides nothing", script: answers{{Status: 429}, {Close: true}, {Status: 503}, {Status: 415}},
 			want: "2.0 2.0 2.0 2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1,
 			report: metrics.Push{Downgrades: 1, Retries: 3, Throttled: 1}},
@@ -84,12 +84,12 @@ func TestAuto(t *testing.T) {
 			report: metrics.Push{Downgrades: 1, Accepted: 20, Unconfirmed: 10}},
 		{name: "neither", script: answers{{Status: 415}, {Status: 415}, {Status: 415}, {Status: 415}},
 			want: "2.0 1.0 1.0 1.0", again: "1.0 1.0 1.0 metadata", found: V1,
-			report: metrics.Push{Downgrades: 1, Unconfirmed: 30}},
+			report: metrics.Push{Downgrades: 1, Refused: 30}},
 		{name: "1.0 set", set: V1, want: "1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1},
 		{name: "2.0 set", set: V2, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2},
 		{name: "neither version set", set: Auto, want: "2.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2},
 		{name: "1.0 wrongly set", set: V1, receiver: options{Protocols: v2only},
-			want: "1.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2, report: metrics.Push{Accepted: 20, Unconfirmed: 10}},
+			want: "1.0 2.0 2.0", again: "2.0 2.0 2.0", found: V2, report: metrics.Push{Accepted: 20, Refused: 10}},
 		{name: "2.0 wrongly set", set: V2, receiver: options{Protocols: v1only},
 			want: "2.0 1.0 1.0 1.0 metadata", again: "1.0 1.0 1.0", found: V1, report: metrics.Push{Downgrades: 1}},
 		{name: "2.0 wrongly set, 400", set: V2, script: answers{{Status: 400}},
@@ -132,7 +132,7 @@ func TestAuto(t *testing.T) {
 					want.Accepted = 30
 				}
 				got := report
-				got.BytesRaw, got.BytesCompressed, got.Duration = 0, 0, 0
+				got.BytesRaw, got.BytesCompressed, got.Duration, got.MayBeStored = 0, 0, 0, false
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
@@ -164,7 +164,7 @@ func TestOverloadDecidesNothing(t *testing.T) {
 			to.Answer(remotewritetest.Answer{Status: 503, Header: header})
 			s := newSender(t, to, func(o *Options) { o.Protocol, o.RetryFor = Auto, 1 })
 			report, err := pushTo(t, s, images(3))
-			if report.NotSent != 3 || report.Protocol != "" || s.Protocol() != "" {
+			if report.Unconfirmed != 3 || report.Protocol != "" || s.Protocol() != "" {
 				t.Errorf("%+v, %v", report, err)
 			}
 		}

@@ -19,7 +19,8 @@ type push struct {
 }
 
 // Push sends every series with the timestamp at, and counts what became of each. No
-// two series may have the same labels. With 1.0, the families' HELP and TYPE are
+// two series may have the same labels. Staleness markers have batches of their own, so
+// that a batch refused for other series does not take them with it. With 1.0, the families' HELP and TYPE are
 // sent after them if they are due; with 2.0 they are in the series.
 //
 // The iterator is always drained, so that every series is counted, also those that
@@ -41,6 +42,7 @@ func (s *Sender) Push(ctx context.Context, at time.Time, series iter.Seq[metrics
 		// Room for every batch there is, so that handing one over never blocks.
 		ready: make(chan *batch, cap(s.free)),
 	}
+	p.splits.Store(int64(splitsPerWorker * s.workers))
 
 	var workers sync.WaitGroup
 	for range s.workers {
@@ -67,28 +69,37 @@ func (s *Sender) Push(ctx context.Context, at time.Time, series iter.Seq[metrics
 // fill validates and encodes the series and hands over each batch that is full.
 func (p *push) fill(ctx context.Context, series iter.Seq[metrics.Series]) {
 	var (
-		b    *batch // the one that is being filled
-		n    = 0
-		late = 0 // series for which there was no batch before the deadline
+		b *batch // the one that is being filled
+		// The following are of series and of markers among them.
+		n, markers int
+		// For these there was no batch before the deadline.
+		late, lateMarkers int
 	)
 	for s := range series {
 		n++
+		marker := s.IsMarker()
+		if marker {
+			markers++
+		}
 		labels, fault := p.sender.validator.Check(s.Labels)
 		if fault.Reason != "" {
 			p.account.drop(fault, s)
 			continue
 		}
 		if b != nil {
-			if b.msg.Add(labels, s, int(p.fits.Load())) {
+			if b.markers == marker && b.msg.Add(labels, s, int(p.fits.Load())) {
 				b = p.added(ctx, b)
 				continue
 			}
 			p.hand(ctx, b)
 		}
 		if b = p.take(ctx); b == nil {
-			late++
+			if late++; marker {
+				lateMarkers++
+			}
 			continue
 		}
+		b.markers = marker
 		// The first of a batch may be as large as MaxBytes: a smaller size that the
 		// receiver accepted was that of a number of series.
 		if !b.msg.Add(labels, s, p.sender.maxBytes) {
@@ -102,9 +113,15 @@ func (p *push) fill(ctx context.Context, series iter.Seq[metrics.Series]) {
 	if b != nil {
 		p.hand(ctx, b)
 	}
-	p.account.update(func(c *metrics.Push) { c.Series = n })
-	if late > 0 {
-		p.record(request{protocol: p.current(), series: late}, attempts{err: neverTried(ctx)}, result{notSent: late})
+	p.account.update(func(c *metrics.Push) { c.Series, c.Markers.Series = n, markers })
+	p.late(ctx, late-lateMarkers, false)
+	p.late(ctx, lateMarkers, true)
+}
+
+// late accounts for series that the deadline left without a batch.
+func (p *push) late(ctx context.Context, n int, markers bool) {
+	if n > 0 {
+		p.record(request{protocol: p.current(), series: n, markers: markers}, attempts{err: neverTried(ctx)}, unanswered(n, false))
 	}
 }
 

@@ -2,6 +2,7 @@ package remotewrite
 
 import (
 	"cmp"
+	"encoding/base64"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
@@ -39,6 +40,13 @@ func (s *sentHeaders) trace() *httptrace.ClientTrace {
 	}}
 }
 
+// any reports whether any header was written, so that there was a connection.
+func (s *sentHeaders) any() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.header) > 0
+}
+
 // redact returns the error without the secrets of the request in its text.
 func (s *sentHeaders) redact(req *http.Request, err error) error {
 	s.mu.Lock()
@@ -47,8 +55,6 @@ func (s *sentHeaders) redact(req *http.Request, err error) error {
 	text := err.Error()
 	for _, secret := range secretsOf(sent) {
 		text = strings.ReplaceAll(text, secret, redacted)
-		quoted := strconv.Quote(secret)
-		text = strings.ReplaceAll(text, quoted[1:len(quoted)-1], redacted)
 	}
 	if text == err.Error() {
 		return err
@@ -74,8 +80,9 @@ var publicHeaders = map[string]bool{
 	"X-Amz-Date": true, "X-Amz-Content-Sha256": true, "X-Scope-Orgid": true, "Thanos-Tenant": true,
 }
 
-// secretsOf returns the credentials of a request, longest first, so that none is
-// hidden in another. Texts of less than four bytes are left out.
+// secretsOf returns the credentials of a request in every form in which they are
+// redacted, longest first, so that none is hidden in another. Credentials of less than
+// four bytes are left out.
 func secretsOf(req *http.Request) []string {
 	var secrets []string
 	for name, values := range req.Header {
@@ -90,11 +97,11 @@ func secretsOf(req *http.Request) []string {
 			}
 		}
 	}
-	if _, password, ok := req.BasicAuth(); ok {
-		secrets = append(secrets, password)
+	if user, password, ok := req.BasicAuth(); ok {
+		secrets = append(secrets, password, user+":"+password)
 	}
 	if password, ok := req.URL.User.Password(); ok {
-		secrets = append(secrets, password)
+		secrets = append(secrets, password, req.URL.User.Username()+":"+password)
 	}
 	if q := req.URL.RawQuery; q != "" {
 		secrets = append(secrets, q)
@@ -102,9 +109,32 @@ func secretsOf(req *http.Request) []string {
 			secrets = append(secrets, values...)
 		}
 	}
-	secrets = slices.DeleteFunc(secrets, func(s string) bool { return len(s) < 4 })
-	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
-	return secrets
+	var forms []string
+	for _, s := range secrets {
+		if len(s) >= 4 {
+			forms = append(forms, formsOf(s)...)
+		}
+	}
+	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	return slices.Compact(forms)
+}
+
+// formsOf returns a secret as it is, quoted, and as it appears in the base64 of a text
+// that contains it, such as "user:password". In base64 three bytes are four characters,
+// so there are three such forms, and three more in the alphabet for URLs; characters
+// that also depend on the bytes around the secret are left out. Padding makes no
+// difference.
+func formsOf(secret string) []string {
+	quoted := strconv.Quote(secret)
+	forms := []string{secret, quoted[1 : len(quoted)-1]}
+	for before := range 3 {
+		text := []byte("\x00\x00"[:before] + secret)
+		from, to := (before*8+5)/6, len(text)*8/6
+		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			forms = append(forms, encoding.EncodeToString(text)[from:to])
+		}
+	}
+	return forms
 }
 
 // redactBody returns the start of a response's body, at most maxErrorBody bytes,

@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -85,5 +87,50 @@ func TestAddressStays(t *testing.T) {
 	got := sent.redact(req, errors.New("POST https://receiver.test:9009/push?key=planted: planted-secret")).Error()
 	if want := "POST https://receiver.test:9009/push?REDACTED: REDACTED"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestSecretForms: secrets are redacted however a receiver repeats them.
+func TestSecretForms(t *testing.T) {
+	t.Parallel()
+	const user, password, token = "planted-user", `pl?nted>"secret"ÿ`, "planted/token+with=signs"
+	req := &http.Request{Header: http.Header{}, URL: &url.URL{Scheme: "https", Host: "receiver.test", User: url.UserPassword(user, password)}}
+	req.Header.Set("Authorization", "Bearer "+token)
+	secrets := secretsOf(req)
+	encodings := map[string]*base64.Encoding{
+		"base64": base64.StdEncoding, "base64 for URLs": base64.URLEncoding,
+		"base64, not padded": base64.RawStdEncoding, "base64 for URLs, not padded": base64.RawURLEncoding,
+	}
+	for _, secret := range []string{password, token} {
+		// Each form, and the number of bytes that may be left of what is around the secret.
+		type form struct {
+			name, text string
+			around     int
+		}
+		forms := []form{{"plain", secret, 0}, {"quoted", strconv.Quote(secret), 2}}
+		for name, encoding := range encodings {
+			forms = append(forms, form{name, encoding.EncodeToString([]byte(secret)), 0})
+			for _, other := range []string{user + ":", "x:", "xy:", ":"} {
+				forms = append(forms,
+					form{name + " after " + other, encoding.EncodeToString([]byte(other + secret)), len(other)},
+					form{name + " between " + other, encoding.EncodeToString([]byte(other + secret + other)), 2 * len(other)})
+			}
+		}
+		for _, f := range forms {
+			got := redactBody("before "+f.text+" after", false, secrets)
+			rest := strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(got, "before "), " after"), redacted, "")
+			// A character at each end also depends on what is around; and there is padding.
+			if !strings.Contains(got, redacted) || len(rest) > f.around*4/3+5 || f.around == 0 && len(rest) > 3 {
+				t.Errorf("%s of %s: %s", f.name, secret, got)
+			}
+			var sent sentHeaders
+			sent.trace().WroteHeaderField("authorization", []string{"Bearer " + token})
+			if err := sent.redact(req, errors.New("said: "+f.text)); !strings.Contains(err.Error(), redacted) || strings.Contains(err.Error(), f.text) {
+				t.Errorf("%s of %s: %v", f.name, secret, err)
+			}
+		}
+	}
+	if got := redactBody("nothing of it in cGxlbnR5IG9mIHRleHQ=", false, secrets); got != "nothing of it in cGxlbnR5IG9mIHRleHQ=" {
+		t.Error(got)
 	}
 }

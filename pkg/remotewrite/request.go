@@ -44,8 +44,10 @@ type response struct {
 	written    written
 }
 
-// post makes one attempt. An error means that there was no response.
-func (c *client) post(ctx context.Context, p Protocol, body []byte) (*response, error) {
+// post makes one attempt. An error means that there was no response. It also reports
+// whether the request went out: something of it was written to a connection, so that
+// the receiver may have all of it.
+func (c *client) post(ctx context.Context, p Protocol, body []byte) (_ *response, out bool, _ error) {
 	parent := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -55,7 +57,7 @@ func (c *client) post(ctx context.Context, p Protocol, body []byte) (*response, 
 	var sent sentHeaders
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, sent.trace()), http.MethodPost, c.url.String(), guard.reader())
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	req.ContentLength = int64(len(body))
 	req.GetBody = guard.getBody
@@ -70,7 +72,8 @@ func (c *client) post(ctx context.Context, p Protocol, body []byte) (*response, 
 
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, sent.redact(req, noResponse(parent, ctx, c.timeout, err))
+		// A transport that is not net/http's need not report what it writes.
+		return nil, sent.any() || guard.wasRead(), sent.redact(req, noResponse(parent, ctx, c.timeout, err))
 	}
 	r := &response{
 		status:     resp.StatusCode,
@@ -88,7 +91,7 @@ func (c *client) post(ctx context.Context, p Protocol, body []byte) (*response, 
 		}
 		r.body = redactBody(string(text), len(text) == maxBodyRead, secretsOf(req))
 	}
-	return r, nil
+	return r, true, nil
 }
 
 // noResponse says why there was no response. The client's own error is not used as
@@ -120,11 +123,19 @@ type bodyGuard struct {
 	mu    sync.Mutex
 	data  []byte
 	ended bool
+	read  bool // something of the request's own copy; the signer hashes another
 }
 
 var errAttemptEnded = errors.New("the attempt that this body belongs to has ended")
 
-func (g *bodyGuard) reader() io.ReadCloser { return &guardedReader{guard: g} }
+// reader returns the request's own copy.
+func (g *bodyGuard) reader() io.ReadCloser { return &guardedReader{guard: g, own: true} }
+
+func (g *bodyGuard) wasRead() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.read
+}
 
 // getBody is the request's GetBody: the signer hashes one copy, and the transport
 // needs one if a kept connection turns out to be closed.
@@ -134,7 +145,7 @@ func (g *bodyGuard) getBody() (io.ReadCloser, error) {
 	if g.ended {
 		return nil, errAttemptEnded
 	}
-	return g.reader(), nil
+	return &guardedReader{guard: g}, nil
 }
 
 // end waits for a read in progress and makes later ones fail.
@@ -147,6 +158,7 @@ func (g *bodyGuard) end() {
 
 type guardedReader struct {
 	guard *bodyGuard
+	own   bool // see bodyGuard.read
 	at    int
 	whole bool // all of it has been read
 }
@@ -165,6 +177,7 @@ func (r *guardedReader) Read(p []byte) (int, error) {
 	}
 	n := copy(p, r.guard.data[r.at:])
 	r.at += n
+	r.guard.read = r.guard.read || r.own
 	r.whole = r.at == len(r.guard.data)
 	return n, nil
 }

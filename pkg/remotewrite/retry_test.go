@@ -308,8 +308,8 @@ func TestBackoffGrows(t *testing.T) {
 					to := remotewritetest.NewPipe(t, remotewritetest.Options{})
 					to.Answer(slices.Repeat(answers{tt.fault}, n)...)
 					to.Answer(answers{{}, tt.fault}...)
-					s := newSender(t, to, func(o *Options) { o.Protocol, o.Concurrency, o.MaxSeries = protocol, 1, 3 })
-					if report, err := pushTo(t, s, images(6)); err != nil || report.Retries != n+1 {
+					s := newSender(t, to, func(o *Options) { o.Protocol, o.Concurrency, o.MaxSeries = protocol, 1, 1 })
+					if report, err := pushTo(t, s, images(2)); err != nil || report.Retries != n+1 {
 						t.Fatalf("%+v, %v", report, err)
 					}
 					all := to.Requests()
@@ -346,11 +346,11 @@ func TestOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := remotewritetest.NewPipe(t, remotewritetest.Options{})
 		to.Answer(slices.Repeat(answers{{Status: 429, Delay: time.Second}, {Status: 503, Delay: time.Second}}, 10)...)
-		s := newSender(t, to, func(o *Options) { o.MaxSeries = 10 })
-		report, err := pushTo(t, s, images(200))
-		if err != nil || report.Accepted != 200 || report.Throttled != 10 || report.Retries != 20 || to.MaxActive() != DefaultConcurrency {
+		s := newSender(t, to, func(o *Options) { o.MaxSeries = 1 })
+		report, err := pushTo(t, s, images(20))
+		if err != nil || report.Accepted != 20 || report.Throttled != 10 || report.Retries != 20 || to.MaxActive() != DefaultConcurrency {
 			t.Errorf("%d at once, %+v, %v", to.MaxActive(), report, err)
 		}
-		checkArrived(t, to, 200)
+		checkArrived(t, to, 20)
 	})
 }

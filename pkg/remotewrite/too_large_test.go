@@ -49,7 +49,7 @@ func TestTooLargeAlone(t *testing.T) {
 			gauge(1, "__name__", "large", "value", strings.Repeat("x", 600)),
 			gauge(1, "__name__", "c"), gauge(1, "__name__", "d"), gauge(1, "__name__", "e"),
 		))
-		if report.Accepted != 5 || report.Unconfirmed != 1 || len(to.All()) != 5 {
+		if report.Accepted != 5 || report.Refused != 1 || len(to.All()) != 5 {
 			t.Errorf("%+v", report)
 		}
 		var d *DeliveryError
@@ -111,7 +111,7 @@ func TestTooLargeNothingLearned(t *testing.T) {
 		to := remotewritetest.NewPipe(t, remotewritetest.Options{MaxBytes: 1500})
 		s := newSender(t, to, func(o *Options) { o.MaxBytes, o.Concurrency = 3000, 1 })
 		large := gauge(1, "__name__", "large", "value", strings.Repeat("x", 1600))
-		if report, err := pushTo(t, s, seq(gauge(1, "__name__", "a"), large, gauge(1, "__name__", "b"))); err == nil || report.Unconfirmed != 1 {
+		if report, err := pushTo(t, s, seq(gauge(1, "__name__", "a"), large, gauge(1, "__name__", "b"))); err == nil || report.Refused != 1 {
 			t.Errorf("%+v, %v", report, err)
 		}
 		if got := int(s.fits.Load()); got != 3000 {
@@ -120,7 +120,7 @@ func TestTooLargeNothingLearned(t *testing.T) {
 		// A series larger than the batches is still sent.
 		s.limitSize(1000)
 		report, err := pushTo(t, s, seq(gauge(1, "__name__", "a"), large, gauge(1, "__name__", "b")))
-		if report.Accepted != 2 || report.Unconfirmed != 1 || report.Batches != 3 || report.DroppedTotal() != 0 {
+		if report.Accepted != 2 || report.Refused != 1 || report.Batches != 3 || report.DroppedTotal() != 0 {
 			t.Errorf("%+v, %v", report, err)
 		}
 	})

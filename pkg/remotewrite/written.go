@@ -55,17 +55,35 @@ type result struct {
 	// counted: the response reports how many samples were written; overcounted: more
 	// than were sent.
 	counted, overcounted bool
+	// unread: the response is about the request, and says nothing about its series.
+	unread bool
+	// unanswered: there was no final response.
+	unanswered bool
 }
 
 // lost is the number of series that the receiver is not known to have.
 func (r result) lost() int { return r.refused + r.unconfirmed + r.notSent }
 
+// unanswered is the result of n series without a final response.
+func unanswered(n int, inDoubt bool) result {
+	if inDoubt {
+		return result{unconfirmed: n, unanswered: true}
+	}
+	return result{notSent: n, unanswered: true}
+}
+
 // resultOf is the one place that decides what the last response to a message of n
 // series means for them. Each series has one sample, so samples written are series
 // written.
 //
-// 1.0: a 2xx is all of them. A receiver may store the valid part of what it answers
-// with 4xx and cannot report how much: these are unconfirmed.
+// A redirect, 401, 403, 413 and 415 refuse the request as a whole: nothing of it is
+// stored. Without a final response (429, 5xx until the deadline) all is unconfirmed: AMP
+// answers 429 at its series limit, and a gateway 504 for what it has passed on.
+//
+// 1.0: a 2xx is all of them. Of what it answers with another 4xx a receiver may have
+// stored a part, and cannot report how much: these are unconfirmed. Cortex, AMP and Mimir
+// store what is valid; Prometheus 3.16 stores nothing of a batch in which one sample is
+// out of order, nor does Cortex of a batch that is too large (400, not 413).
 //
 // 2.0: an absent Written header stands for 0 if another is present, as the
 // specification allows to assume. It allows that also for a 4xx without any, but
@@ -82,11 +100,16 @@ func (r result) lost() int { return r.refused + r.unconfirmed + r.notSent }
 // be counted several times.
 func resultOf(p Protocol, status int, w written, n int) result {
 	verdict := judge(status)
-	clientError := status >= 400 && status <= 499
 	switch {
 	case verdict == again:
-		return result{notSent: n}
-	case verdict != accepted && !clientError:
+		return unanswered(n, true)
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, verdict == refused && (status < 400 || status > 499):
+		return result{refused: n, unread: true}
+	case verdict == tooLarge:
+		return result{refused: n}
+	case status == http.StatusUnsupportedMediaType && p == V2:
+		return result{refused: n, err: errNot20}
+	case status == http.StatusUnsupportedMediaType:
 		return result{refused: n}
 	case p != V2 && verdict == accepted:
 		return result{accepted: n}
@@ -96,13 +119,21 @@ func resultOf(p Protocol, status int, w written, n int) result {
 		return result{unconfirmed: n, err: errMalformed}
 	case !w.present && verdict == accepted:
 		return result{unconfirmed: n, err: errNoWritten}
-	case !w.present && status == http.StatusUnsupportedMediaType:
-		return result{refused: n, err: errNot20}
 	case !w.present:
 		return result{unconfirmed: n}
-	case clientError && w.samples >= int64(n):
+	case verdict == refused && w.samples >= int64(n):
 		return result{unconfirmed: n, err: errAllWritten}
 	}
 	stored := int(min(w.samples, int64(n)))
 	return result{accepted: stored, refused: n - stored, counted: true, overcounted: w.samples > int64(n)}
+}
+
+// after returns the result of a last response, given that the receiver may have stored
+// the series in an earlier attempt: a refusal of the whole request does not say that it
+// has not.
+func (r result) after(inDoubt bool) result {
+	if inDoubt && r.refused > 0 && !r.counted {
+		r.unconfirmed, r.refused = r.unconfirmed+r.refused, 0
+	}
+	return r
 }

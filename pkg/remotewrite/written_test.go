@@ -15,6 +15,7 @@ func TestResults(t *testing.T) {
 	type headers = http.Header
 	wrote := func(n string) headers { return headers{samplesWritten: {n}, histogramsWritten: {"0"}} }
 	all := result{accepted: 10}
+	unread := result{refused: 10, unread: true}
 	for _, tt := range []struct {
 		name     string
 		statuses []int
@@ -25,11 +26,13 @@ func TestResults(t *testing.T) {
 		over     bool
 	}{
 		{name: "nothing said", statuses: []int{200, 202, 204, 206}, v1: all, v2: result{unconfirmed: 10}, err: errNoWritten},
-		{name: "nothing said", statuses: []int{400, 401, 403, 404, 409, 410, 422, 451, 499}, v1: result{unconfirmed: 10}, v2: result{unconfirmed: 10}},
-		{name: "nothing said", statuses: []int{415}, v1: result{unconfirmed: 10}, v2: result{refused: 10}, err: errNot20},
+		{name: "nothing said", statuses: []int{400, 404, 409, 410, 422, 451, 499}, v1: result{unconfirmed: 10}, v2: result{unconfirmed: 10}},
+		{name: "about the credentials", statuses: []int{401, 403}, headers: wrote("7"), v1: unread, v2: unread},
+		{name: "about the size", statuses: []int{413}, headers: wrote("7"), v1: result{refused: 10}, v2: result{refused: 10}},
+		{name: "nothing said", statuses: []int{415}, v1: result{refused: 10}, v2: result{refused: 10}, err: errNot20},
 		{name: "all", statuses: []int{200, 204}, headers: wrote("10"), v1: all, v2: all},
 		{name: "all, with spaces", statuses: []int{200, 204}, headers: wrote(" 10\t"), v1: all, v2: all},
-		{name: "all", statuses: []int{400, 409, 415}, headers: wrote("10"), v1: result{unconfirmed: 10}, v2: result{unconfirmed: 10}, err: errAllWritten},
+		{name: "all", statuses: []int{400, 409}, headers: wrote("10"), v1: result{unconfirmed: 10}, v2: result{unconfirmed: 10}, err: errAllWritten},
 		{name: "some", statuses: []int{200, 204}, headers: wrote("7"), v1: all, v2: result{accepted: 7, refused: 3}, counted: true},
 		{name: "some", statuses: []int{400, 404, 409, 422}, headers: wrote("7"), v1: result{unconfirmed: 10}, v2: result{accepted: 7, refused: 3}, counted: true},
 		{name: "none", statuses: []int{200, 204}, headers: wrote("0"), v1: all, v2: result{refused: 10}, counted: true},
@@ -48,9 +51,9 @@ func TestResults(t *testing.T) {
 		{name: "beyond 64 bits", statuses: []int{200}, headers: wrote("9223372036854775808"), v1: all, v2: result{unconfirmed: 10}, err: errMalformed},
 		{name: "twice the same", statuses: []int{200}, headers: headers{samplesWritten: {"10", "10"}}, v1: all, v2: all},
 		{name: "twice and different", statuses: []int{200}, headers: headers{samplesWritten: {"10", "3"}}, v1: all, v2: result{unconfirmed: 10}, err: errMalformed},
-		{name: "of a redirect", statuses: []int{300, 302, 307, 308}, headers: wrote("10"), v1: result{refused: 10}, v2: result{refused: 10}},
-		{name: "nothing said", statuses: []int{300, 302, 307, 308, 600, 999}, v1: result{refused: 10}, v2: result{refused: 10}},
-		{name: "of an overload", statuses: []int{429, 500, 503, 599}, headers: wrote("10"), v1: result{notSent: 10}, v2: result{notSent: 10}},
+		{name: "of a redirect", statuses: []int{300, 302, 307, 308}, headers: wrote("10"), v1: unread, v2: unread},
+		{name: "nothing said", statuses: []int{300, 302, 307, 308, 600, 999}, v1: unread, v2: unread},
+		{name: "of an overload", statuses: []int{429, 500, 503, 599}, headers: wrote("10"), v1: unanswered(10, true), v2: unanswered(10, true)},
 	} {
 		for _, status := range tt.statuses {
 			v2 := tt.v2
@@ -96,7 +99,7 @@ func TestWrittenOfAttempts(t *testing.T) {
 		to.Answer(remotewritetest.Answer{Status: 503, Header: http.Header{samplesWritten: {"10"}, "Retry-After": {"3600"}}})
 		s = newSender(t, to, func(o *Options) { o.Protocol, o.RetryFor = V2, 1 })
 		report, err = pushTo(t, s, images(10))
-		if report.NotSent != 10 || report.Accepted != 0 {
+		if report.Unconfirmed != 10 || report.Accepted != 0 {
 			t.Errorf("%+v, %v", report, err)
 		}
 	})

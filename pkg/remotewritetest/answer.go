@@ -12,7 +12,7 @@ import (
 // gets without a script.
 //
 // The request is checked in any case, unless its body is not read. It is stored only if
-// the response is 2xx, or in part, see Refuse.
+// the response is 2xx, or in part, see Refuse, or whatever the response, see Store.
 type Answer struct {
 	// Status is the response's. 0 is that of an unscripted response, after Delay.
 	Status int
@@ -26,6 +26,9 @@ type Answer struct {
 	// not stored and the others are, whatever the status. Without a Status the response
 	// is 400 with the first text, or the unscripted one if there is none.
 	Refuse func(Series) string
+	// Store stores the request, or what Refuse leaves of it, whatever the response, also
+	// if there is none. Only a 2xx has Written headers then.
+	Store bool
 	// Body is the response's body. BodySize, if larger, repeats it up to that number
 	// of bytes.
 	Body     string
@@ -52,7 +55,7 @@ func (a *Answer) unread() bool { return a != nil && (a.Unread || a.ReadOnly > 0 
 
 // stores reports whether the content of the request is stored.
 func (a *Answer) stores() bool {
-	return a == nil || !a.unread() && (a.Refuse != nil || !a.Close && (a.Status == 0 || a.Status/100 == 2))
+	return a == nil || !a.unread() && (a.Store || a.Refuse != nil || !a.Close && (a.Status == 0 || a.Status/100 == 2))
 }
 
 // confirms reports whether a 2.0 response has Written headers.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -43,6 +44,9 @@ type Options struct {
 	// MaxSeries is the largest accepted number of series in a request; more get a 413.
 	// The default is no limit.
 	MaxSeries int
+	// Burst is the largest number of series in a request that its rate limit lets through;
+	// more get a 429, however long the sender waits. The default is no limit.
+	Burst int
 	// SigV4, if set, is the signature that every request must have.
 	SigV4 *SigV4
 	// KeepBodies keeps the Body of every Request.
@@ -98,8 +102,9 @@ type Request struct {
 	// Sum is the SHA-256 of the body as received. Body is that body, if it is kept.
 	Sum  [sha256.Size]byte
 	Body []byte
-	// Series is its number of series, Metadata that of families with HELP and TYPE.
-	Series, Metadata int
+	// Series is its number of series, Markers that of staleness markers among them, and
+	// Metadata that of families with HELP and TYPE.
+	Series, Markers, Metadata int
 	// Stored is the number of series that were stored by it or before.
 	Stored int
 	// Status is the response's, 0 if the connection was closed without one.
@@ -169,9 +174,16 @@ func (r *Receiver) take(req *http.Request, rec *Request, script *Answer) (sample
 	}
 	body, raw, err := r.check(req, rec.Protocol, data, err)
 	rec.Raw, rec.Series, rec.Metadata = raw, len(body.Timeseries), len(body.Metadata)
+	for _, ts := range body.Timeseries {
+		if len(ts.Samples) > 0 && math.Float64bits(ts.Samples[0].Value) == staleMarker {
+			rec.Markers++
+		}
+	}
 	switch {
 	case err != nil:
 		return 0, err
+	case r.opts.Burst > 0 && rec.Series > r.opts.Burst:
+		return 0, &unwilling{http.StatusTooManyRequests, fmt.Sprintf("%d samples in a request, the burst is %d", rec.Series, r.opts.Burst)}
 	case !r.opts.speaks(rec.Protocol) && r.opts.Unaware && rec.Protocol == V2:
 		return 0, nil
 	case !r.opts.speaks(rec.Protocol):
@@ -193,6 +205,9 @@ func (r *Receiver) take(req *http.Request, rec *Request, script *Answer) (sample
 	}
 	return samples, refused
 }
+
+// staleMarker are the bits of a staleness marker.
+const staleMarker = 0x7ff0000000000002
 
 // split removes the refused series from body, and returns why the first one was.
 func split(body prompb.WriteRequest, refuse func(Series) string) (rest prompb.WriteRequest, err error) {
@@ -260,6 +275,13 @@ func (r *Receiver) Answer(answers ...Answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.script = append(r.script, answers...)
+}
+
+// Mend drops the queued responses that are left.
+func (r *Receiver) Mend() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.script = nil
 }
 
 // Unused is the number of queued responses that are left.
