@@ -67,7 +67,7 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 		}
 		fmt.Fprintln(stdout, string(text))
 	}
-	if err == nil || summary.Accepted > 0 {
+	if summary == nil || useful(summary, err) {
 		writePushed(progress, summary, e, c.RemoteWriteURL.String())
 	}
 	return explain(c, err)

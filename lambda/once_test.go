@@ -50,7 +50,7 @@ func TestTexts(t *testing.T) {
 	}
 	untrusted, untrustedRequests := serve(t, (*httptest.Server).StartTLS)
 	mutual, mutualRequests := serve(t, func(s *httptest.Server) {
-		s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+		s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}
 		s.StartTLS()
 	})
 	plain, _ := serve(t, (*httptest.Server).Start)
@@ -128,7 +128,7 @@ func TestTexts(t *testing.T) {
 		},
 		{
 			name: "no client certificate", args: []string{"-once"}, url: mutual.URL, environ: []string{ca}, code: 1,
-			stderr: lost + ": remote error: tls: certificate required\n" +
+			stderr: lost + ": remote error: tls: handshake failure\n" +
 				"  The endpoint ended the TLS handshake, most often because it requires a client certificate: set REMOTE_WRITE_CLIENT_CERTIFICATE and REMOTE_WRITE_CLIENT_KEY (file:PATH).\n",
 		},
 		{
@@ -180,13 +180,29 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// With TLS 1.3 the alert can be lost in the first attempt, with the connection.
+func TestNoClientCertificate(t *testing.T) {
+	s := surround(t)
+	server, requests := serve(t, func(s *httptest.Server) {
+		s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS13}
+		s.StartTLS()
+	})
+	ca := "REMOTE_WRITE_CA=" + string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	var stdout, stderr bytes.Buffer
+	code := run([]string{"-once"}, s.environ("REMOTE_WRITE_URL="+server.URL, ca), &stdout, &stderr)
+	want := regexp.MustCompile(`remote write of 4 series to \S+(, \d attempts)?: remote error: tls: certificate required\n  The endpoint ended the TLS handshake, .*\n$`)
+	if code != 1 || *requests > 0 || !want.Match(stderr.Bytes()) {
+		t.Errorf("exit code %d, %d requests, standard error\n%s", code, *requests, &stderr)
+	}
+}
+
 // Credentials that AWS refuses: the error, and nothing that hides it.
 func TestRefusedCredentials(t *testing.T) {
 	s := surround(t)
 	s.server.RequireAccessKey("another")
 	var stdout, stderr bytes.Buffer
 	code := run([]string{"-once"}, s.environ(), &stdout, &stderr)
-	if lines := strings.Split(strings.TrimSpace(stderr.String()), "\n"); code != 1 || stdout.Len() > 0 ||
+	if lines := strings.Split(strings.TrimSpace(stderr.String()), "\n"); code != 1 || stdout.Len() > 0 || strings.Contains(stderr.String(), "Pushed") ||
 		!strings.HasPrefix(lines[len(lines)-1], "  AWS does not accept the credentials, which may have expired: log in") {
 		t.Errorf("exit code %d, standard output\n%s\nstandard error\n%s", code, &stdout, &stderr)
 	}

@@ -151,14 +151,11 @@ func awsConfig(ctx context.Context, c *config.Config, log *slog.Logger) (aws.Con
 	return awsCfg, nil
 }
 
-// sdkLogger writes the AWS SDK's log lines to log.
+// sdkLogger writes the AWS SDK's log lines to log. Its warnings are about details such as a
+// connection that cannot be reused; what fails is an error.
 func sdkLogger(log *slog.Logger) logging.Logger {
-	return logging.LoggerFunc(func(class logging.Classification, format string, v ...any) {
-		level := slog.LevelDebug
-		if class == logging.Warn {
-			level = slog.LevelWarn
-		}
-		log.Log(context.Background(), level, "AWS SDK: "+fmt.Sprintf(format, v...))
+	return logging.LoggerFunc(func(_ logging.Classification, format string, v ...any) {
+		log.Debug("AWS SDK: " + fmt.Sprintf(format, v...))
 	})
 }
 

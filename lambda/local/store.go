@@ -39,8 +39,8 @@ type store struct {
 	grace  time.Duration // for stopping
 }
 
-// startStore starts VictoriaMetrics on a port and waits until it serves, with a timeout. The queries
-// become the dashboard of its UI.
+// startStore starts VictoriaMetrics on a port and waits until it serves, with a timeout. The
+// queries become the dashboard of its UI.
 func startStore(ctx context.Context, path string, queries []namedQuery, port int, timeout time.Duration) (*store, error) {
 	folder, err := os.MkdirTemp("", "ecr-remote-write-")
 	if err != nil {
