@@ -65,6 +65,7 @@ func TestMarkersAnswered(t *testing.T) {
 		"too large":               {remotewrite.V1, answer{Status: http.StatusRequestEntityTooLarge}, answer{}, metrics.Markers{Refused: 1}, false},
 		"refused, unread":         {remotewrite.V1, answer{Status: http.StatusForbidden}, answer{}, metrics.Markers{Refused: 1, Due: 1}, false},
 		"redirected":              {remotewrite.V1, answer{Status: http.StatusFound}, answer{}, metrics.Markers{Refused: 1, Due: 1}, false},
+		"wrong protocol":          {remotewrite.V1, answer{Status: http.StatusUnsupportedMediaType}, answer{}, metrics.Markers{Refused: 1, Due: 1}, false},
 		"unconfirmed, not stored": {remotewrite.V1, answer{Status: http.StatusBadRequest}, answer{}, metrics.Markers{Unconfirmed: 1, Due: 1}, false},
 		"unconfirmed, stored":     {remotewrite.V1, answer{Status: http.StatusBadRequest, Store: true}, answer{}, metrics.Markers{Unconfirmed: 1, Due: 1}, true},
 	} {

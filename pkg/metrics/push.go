@@ -84,7 +84,7 @@ type Markers struct {
 	Refused     int `json:"refused"`
 	Unconfirmed int `json:"unconfirmed"`
 	NotSent     int `json:"notSent"`
-	// Due is the number to send again: unconfirmed, not sent, or refused by a redirect,
-	// 401 or 403, which says nothing about them.
+	// Due is the number to send again: unconfirmed, not sent, or refused together with
+	// their request (by a redirect, 401, 403 or 415), which says nothing about them.
 	Due int `json:"due"`
 }

@@ -222,7 +222,7 @@ func (d *delivery) sendPart(ctx context.Context, b *batch, r request) {
 		}
 		res := resultOf(r.protocol, a.last.status, a.last.written, r.series).after(r.inDoubt)
 		if v == tooLarge && r.series > 1 {
-			res.err = errNoSplits
+			res.err, res.unread = errNoSplits, true
 		}
 		d.record(r, a, res)
 	}

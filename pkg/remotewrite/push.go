@@ -20,8 +20,9 @@ type push struct {
 
 // Push sends every series with the timestamp at, and counts what became of each. No
 // two series may have the same labels. Staleness markers have batches of their own, so
-// that a batch refused for other series does not take them with it. With 1.0, the families' HELP and TYPE are
-// sent after them if they are due; with 2.0 they are in the series.
+// that a batch refused for other series does not take them with it. With 1.0, the
+// families' HELP and TYPE are sent after the series if they are due; with 2.0 they are in
+// them.
 //
 // The iterator is always drained, so that every series is counted, also those that
 // the deadline of ctx leaves unsent. Until then network errors, 5xx and 429 are

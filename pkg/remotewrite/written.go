@@ -108,9 +108,9 @@ func resultOf(p Protocol, status int, w written, n int) result {
 	case verdict == tooLarge:
 		return result{refused: n}
 	case status == http.StatusUnsupportedMediaType && p == V2:
-		return result{refused: n, err: errNot20}
+		return result{refused: n, unread: true, err: errNot20}
 	case status == http.StatusUnsupportedMediaType:
-		return result{refused: n}
+		return result{refused: n, unread: true}
 	case p != V2 && verdict == accepted:
 		return result{accepted: n}
 	case p != V2:
