@@ -15,7 +15,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// everySecond refuses every second series.
+// everySecond refuses every second series, of one receiver.
 func everySecond() func(remotewritetest.Series) string {
 	n := 0
 	return func(remotewritetest.Series) string {
@@ -53,7 +53,8 @@ func TestAccounts(t *testing.T) {
 		{"unavailable, then no connection", nil, answers{{Status: 503, Header: http.Header{"Connection": {"close"}}}}, 1, metrics.Push{Unconfirmed: 10}, 0},
 		{"unavailable", nil, always(answer{Status: 503}), -1, metrics.Push{Unconfirmed: 10}, 0},
 		{"stored, gateway timeout", nil, always(answer{Status: 504, Store: true}), -1, metrics.Push{Unconfirmed: 10}, 10},
-		{"throttled, a part stored", nil, always(answer{Status: 429, Refuse: everySecond()}), -1, metrics.Push{Unconfirmed: 10}, 10},
+		{"throttled, a part stored", []Protocol{V1}, always(answer{Status: 429, Refuse: everySecond()}), -1, metrics.Push{Unconfirmed: 10}, 10},
+		{"throttled, a part stored", []Protocol{V2}, always(answer{Status: 429, Refuse: everySecond()}), -1, metrics.Push{Unconfirmed: 10}, 10},
 		{"series limit", []Protocol{V1}, answers{{Refuse: everySecond()}}, -1, metrics.Push{Unconfirmed: 10}, 5},
 		{"series limit", []Protocol{V2}, answers{{Refuse: everySecond()}}, -1, metrics.Push{Accepted: 5, Refused: 5}, 5},
 		{"nothing stored, 400", []Protocol{V1}, answers{{Status: 400}}, -1, metrics.Push{Unconfirmed: 10}, 0},
