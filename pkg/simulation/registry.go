@@ -1,6 +1,9 @@
 //go:build unix
 
-package main
+// Package simulation is the world around the function on one machine: a simulated registry
+// whose images change, and VictoriaMetrics, which is queried for what the function pushed.
+// Commands that run the function for people use it; tests have doubles of their own.
+package simulation
 
 import (
 	"math/rand/v2"
@@ -10,10 +13,10 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
-// registry is the simulated registry and its API.
-type registry struct {
+// Registry is the simulated registry and its API.
+type Registry struct {
 	*ecrtest.Registry
-	server *ecrtest.Server
+	Server *ecrtest.Server
 	rng    *rand.Rand
 	image  lifecycle
 }
@@ -21,16 +24,16 @@ type registry struct {
 // The account and Region of events/schedule-rule.json, and a registry small enough for
 // graphs that show single builds.
 const (
-	account      = "123456789012"
-	region       = "eu-central-1"
+	Account      = "123456789012"
+	Region       = "eu-central-1"
 	repositories = 40
 	taggedImages = 1500
 	seed         = 1
 )
 
-// startRegistry generates a registry as of a time, and serves it.
-func startRegistry(now time.Time) (*registry, error) {
-	r := &registry{Registry: ecrtest.NewRegistry(account, region), rng: rand.New(rand.NewPCG(seed, 0))}
+// StartRegistry generates a registry as of a time, and serves it.
+func StartRegistry(now time.Time) (*Registry, error) {
+	r := &Registry{Registry: ecrtest.NewRegistry(Account, Region), rng: rand.New(rand.NewPCG(seed, 0))}
 	// All images are at least an hour old, so their scans are complete.
 	shape := ecrtest.RealisticShape(repositories, taggedImages, now.Add(-time.Hour))
 	// Basic scanning does not support indexes: the newest images would have no findings.
@@ -38,8 +41,8 @@ func startRegistry(now time.Time) (*registry, error) {
 	if err := r.Generate(seed, shape); err != nil {
 		return nil, err
 	}
-	r.server = ecrtest.New(r.Registry)
-	if err := r.server.Listen(); err != nil {
+	r.Server = ecrtest.New(r.Registry)
+	if err := r.Server.Listen(); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -48,8 +51,8 @@ func startRegistry(now time.Time) (*registry, error) {
 // mostChanges is the maximum number of changes between two pushes.
 const mostChanges = 2
 
-// age makes some random changes to the registry and describes each in a few words.
-func (r *registry) age(now time.Time) []string {
+// Age makes some random changes to the registry and describes each in a few words.
+func (r *Registry) Age(now time.Time) []string {
 	var changes []string
 	for range 1 + r.rng.IntN(mostChanges) {
 		// Without the change of "latest", which would make the line too long.
