@@ -5,6 +5,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # The environment of samconfig.toml, and parameters instead of all that it lists.
 CONFIG_ENV ?= default
 PARAMETERS ?=
+# The architecture of the Lambda artifact: arm64 or amd64.
+build-ExporterFunction: GOARCH ?= arm64
 # What to benchmark, and how often for benchstat to tell noise from difference.
 BENCH ?= .
 COUNT ?= 6
@@ -65,13 +67,13 @@ build: $(OUT)/bootstrap build-ExporterFunction ## the program for this machine, 
 .PHONY: $(OUT)/bootstrap
 $(OUT)/bootstrap:
 	@echo "building the function"
-	@$(GOBUILD) -o $@ ./lambda
+	@GOARCH= $(GOBUILD) -o $@ ./lambda
 
 # Named by the SAM CLI, which sets ARTIFACTS_DIR.
 .PHONY: build-ExporterFunction
 build-ExporterFunction: ARTIFACTS_DIR ?= $(OUT)/lambda
 build-ExporterFunction:
-	GOOS=linux GOARCH=arm64 $(GOBUILD) -o $(ARTIFACTS_DIR)/bootstrap ./lambda
+	GOOS=linux GOARCH=$(GOARCH) $(GOBUILD) -o $(ARTIFACTS_DIR)/bootstrap ./lambda
 
 $(OUT)/victoria-metrics: $(wildcard lambda/local/victoriametrics/go.*)
 	@echo "building VictoriaMetrics: once, for a minute or so"

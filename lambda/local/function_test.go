@@ -15,7 +15,7 @@ import (
 // state.
 func TestFunctionEnv(t *testing.T) {
 	t.Parallel()
-	r, err := simulation.StartRegistry(time.Now())
+	r, err := simulation.StartRegistry(time.Now(), repositories, taggedImages)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,12 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
 )
 
+// The registry is small enough for graphs that show single builds.
+const (
+	repositories = 40
+	taggedImages = 1500
+)
+
 // session is one run of the program.
 type session struct {
 	options
@@ -62,7 +68,7 @@ func (s *session) start(ctx context.Context) error {
 	if s.schedule, err = readEvent(s.event); err != nil {
 		return err
 	}
-	if s.registry, err = simulation.StartRegistry(time.Now()); err != nil {
+	if s.registry, err = simulation.StartRegistry(time.Now(), repositories, taggedImages); err != nil {
 		return err
 	}
 	if s.store, err = simulation.StartStore(ctx, s.victoriaMetrics, func(folder string) error { return writeDashboard(folder, queries) }, simulation.StoreStart); err != nil {

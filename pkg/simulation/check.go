@@ -29,6 +29,7 @@ func (t Total) add(value float64) Total { return Total{t.Series + 1, t.Sum + val
 const (
 	exporterPrefix = "aws_ecr_exporter_"
 	scansPending   = exporterPrefix + "images_scan_pending"
+	stateAvailable = exporterPrefix + "state_available" // only of a function with a durable state
 	oldestScanAge  = exporterPrefix + "scan_oldest_answer_age_seconds"
 	scanResults    = "aws_ecr_image_scan_" // the prefix of the families of scan results
 )
@@ -60,7 +61,7 @@ func (s *Store) Totals(ctx context.Context, at time.Time) (map[string]Total, err
 		}
 		for _, v := range vector {
 			family := v.Labels["__name__"]
-			if strings.HasPrefix(family, exporterPrefix) && family != scansPending && family != oldestScanAge {
+			if strings.HasPrefix(family, exporterPrefix) && family != scansPending && family != oldestScanAge && family != stateAvailable {
 				continue
 			}
 			t := totals[family]

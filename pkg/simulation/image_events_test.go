@@ -16,7 +16,7 @@ import (
 func TestImageEvents(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	r, err := StartRegistry(now)
+	r, err := StartRegistry(now, 40, 1500)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,18 +21,16 @@ type Registry struct {
 	image  lifecycle
 }
 
-// The account and Region of events/schedule-rule.json, and a registry small enough for
-// graphs that show single builds.
+// The account and Region of events/schedule-rule.json.
 const (
-	Account      = "123456789012"
-	Region       = "eu-central-1"
-	repositories = 40
-	taggedImages = 1500
-	seed         = 1
+	Account = "123456789012"
+	Region  = "eu-central-1"
 )
 
-// StartRegistry generates a registry as of a time, and serves it.
-func StartRegistry(now time.Time) (*Registry, error) {
+const seed = 1
+
+// StartRegistry generates a registry of that size as of a time, and serves it.
+func StartRegistry(now time.Time, repositories, taggedImages int) (*Registry, error) {
 	r := &Registry{Registry: ecrtest.NewRegistry(Account, Region), rng: rand.New(rand.NewPCG(seed, 0))}
 	// All images are at least an hour old, so their scans are complete.
 	shape := ecrtest.RealisticShape(repositories, taggedImages, now.Add(-time.Hour))
