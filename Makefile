@@ -141,6 +141,22 @@ deploy: $(if $(filter $(VENV)/%,$(SAM)),$(VENV)) ## sam build and sam deploy; CO
 	$(SAM) build --config-env $(CONFIG_ENV) --build-dir $(OUT)/aws-sam/build
 	$(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(CONFIG_ENV) --template-file $(OUT)/aws-sam/build/template.yaml $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
+.PHONY: undeploy
+undeploy: $(VENV) ## delete the stack; DELETE_STATE=1 also its state bucket, YES=1 without asking
+	@$(VENV)/bin/python .ci/undeploy.py --sam '$(SAM)' --config-env $(CONFIG_ENV) $(if $(YES),--yes) $(if $(DELETE_STATE),--delete-state)
+
+# BREAK=policy, mapping or state breaks the stack on purpose, to see that it is found.
+.PHONY: stack
+stack: $(VENV) $(OUT)/ministack $(OUT)/victoria-metrics ## the template deployed to an AWS emulator, checked and deleted; KEEP=1 leaves it running, AUTH=1 enforces IAM
+	@echo "building the program that deploys and checks"
+	@cd lambda/stack && $(GOBUILD) -o $(CURDIR)/$(OUT)/stack-checks .
+	@exec $(OUT)/stack-checks $(if $(KEEP),-keep) $(if $(AUTH),-auth) $(if $(BREAK),-break $(BREAK))
+
+$(OUT)/ministack: .ci/ministack.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 $(VENV): .ci/requirements.txt
 	python3 -m venv --clear $@
 	$@/bin/pip install --quiet --disable-pip-version-check --requirement $<

@@ -14,7 +14,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
@@ -223,27 +222,19 @@ func (s *session) resume(ctx context.Context, store *simulation.Store) (summary,
 	return pushed, errors.Join(pushed.check(), s.compare(ctx, store, pushed))
 }
 
-// coldStart changes the function's configuration, after which Lambda starts a new execution
-// environment.
+// coldStart ends the function's execution environment. Lambda does the same after some idle
+// minutes.
 func (s *session) coldStart(ctx context.Context) (string, error) {
-	before, err := s.streams(ctx)
+	stopped, err := s.emulator.stopFunctions(ctx)
 	if err != nil {
 		return "", err
 	}
-	function, description := s.outputs["FunctionName"], "changed for a cold start"
-	if _, err := s.emulator.functions.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{FunctionName: &function, Description: &description}); err != nil {
-		return "", fmt.Errorf("change the function's configuration: %w", err)
+	if stopped != 1 {
+		return "", fmt.Errorf("%d processes of functions, want 1", stopped)
 	}
 	pushed, err := s.resume(ctx, s.stores[0])
 	if err != nil {
 		return "", err
-	}
-	after, err := s.streams(ctx)
-	if err != nil {
-		return "", err
-	}
-	if len(after) <= len(before) {
-		return "", fmt.Errorf("no new log stream: the execution environment is the previous one")
 	}
 	return fmt.Sprintf("%d series, no listing", pushed.shown()), nil
 }
@@ -275,42 +266,19 @@ func (s *session) schedule(ctx context.Context) (string, error) {
 // runs returns the Summaries of all runs in the function's log.
 func (s *session) runs(ctx context.Context) ([]summary, error) {
 	var runs []summary
-	err := s.log(ctx, func(_ string, line []byte) error {
-		var entry struct{ Summary *summary }
-		if err := json.Unmarshal(line, &entry); err == nil && entry.Summary != nil {
-			runs = append(runs, *entry.Summary)
-		}
-		return nil
-	})
-	return runs, err
-}
-
-// streams returns the names of the log streams, one for each execution environment.
-func (s *session) streams(ctx context.Context) (map[string]bool, error) {
-	streams := map[string]bool{}
-	err := s.log(ctx, func(stream string, _ []byte) error {
-		streams[stream] = true
-		return nil
-	})
-	return streams, err
-}
-
-// log calls use with each line of the function's log.
-func (s *session) log(ctx context.Context, use func(stream string, line []byte) error) error {
 	group := logGroup
 	pages := cloudwatchlogs.NewFilterLogEventsPaginator(s.emulator.logs, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return fmt.Errorf("read the function's log: %w", err)
+			return nil, fmt.Errorf("read the function's log: %w", err)
 		}
 		for _, event := range page.Events {
-			if err := use(*event.LogStreamName, []byte(*event.Message)); err != nil {
-				return err
+			var entry struct{ Summary *summary }
+			if err := json.Unmarshal([]byte(*event.Message), &entry); err == nil && entry.Summary != nil {
+				runs = append(runs, *entry.Summary)
 			}
 		}
 	}
-	return nil
+	return runs, nil
 }
-
-var _ = lambdatypes.Environment{}

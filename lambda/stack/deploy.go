@@ -148,7 +148,7 @@ func (s *session) move(ctx context.Context, log string, from, to *simulation.Sto
 
 // undeploy deletes the stack and checks that only the bucket stays.
 func (s *session) undeploy(ctx context.Context) (string, error) {
-	if err := s.command(ctx, "undeploy.log", "make", "--no-print-directory", "undeploy", "SAM="+s.sam); err != nil {
+	if err := s.command(ctx, "undeploy.log", "make", "--no-print-directory", "undeploy", "YES=1", "SAM="+s.sam); err != nil {
 		return "", err
 	}
 	if err := s.gone(ctx); err != nil {
@@ -174,7 +174,7 @@ func (s *session) redeploy(ctx context.Context) (string, error) {
 
 // undeployState deletes the stack and the bucket.
 func (s *session) undeployState(ctx context.Context) (string, error) {
-	if err := s.command(ctx, "undeploy-state.log", "make", "--no-print-directory", "undeploy", "SAM="+s.sam, "DELETE_STATE=1"); err != nil {
+	if err := s.command(ctx, "undeploy-state.log", "make", "--no-print-directory", "undeploy", "YES=1", "SAM="+s.sam, "DELETE_STATE=1"); err != nil {
 		return "", err
 	}
 	if err := s.gone(ctx); err != nil {

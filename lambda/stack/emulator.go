@@ -10,8 +10,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -54,7 +54,7 @@ func startEmulator(ctx context.Context, python, registry string, auth bool) (*em
 		cmd := exec.Command(python, "-m", "ministack") //nolint:gosec,noctx // stop stops it, after its functions are idle
 		cmd.Env = []string{
 			"PATH=" + os.Getenv("PATH"),
-			"HOME=" + folder, "TMPDIR=" + folder, "STATE_DIR=" + filepath.Join(folder, "state"),
+			"HOME=" + folder, "TMPDIR=" + folder,
 			"BIND_HOST=127.0.0.1", // the default is all interfaces
 			"MINISTACK_HOST=127.0.0.1", "GATEWAY_PORT=" + port,
 			"SERVICES=cloudformation,events,iam,lambda,logs,s3,sqs,sts",
@@ -134,6 +134,32 @@ func (e *emulator) serving(ctx context.Context) <-chan struct{} {
 		}
 	}()
 	return serving
+}
+
+// functionProcesses returns the ids of the functions' processes.
+func (e *emulator) functionProcesses(ctx context.Context) ([]int, error) {
+	out, err := exec.CommandContext(ctx, "ps", "-A", "-o", "pid=,ppid=").Output()
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	var ids []int
+	for line := range strings.Lines(string(out)) {
+		var id, parent int
+		if n, _ := fmt.Sscan(line, &id, &parent); n == 2 && parent == e.ID() {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// stopFunctions stops the functions' processes. The next invocation of a function starts a
+// new one.
+func (e *emulator) stopFunctions(ctx context.Context) (int, error) {
+	ids, err := e.functionProcesses(ctx)
+	for _, id := range ids {
+		err = errors.Join(err, syscall.Kill(id, syscall.SIGKILL))
+	}
+	return len(ids), err
 }
 
 // stop stops MiniStack and its functions, which it does not stop itself: they are in its
