@@ -147,10 +147,10 @@ undeploy: $(VENV) ## delete the stack; DELETE_STATE=1 also its state bucket, YES
 
 # BREAK=policy, mapping or state breaks the stack on purpose, to see that it is found.
 .PHONY: stack
-stack: $(VENV) $(OUT)/ministack $(OUT)/victoria-metrics ## the template deployed to an AWS emulator, checked and deleted; KEEP=1 leaves it running, AUTH=1 enforces IAM
+stack: $(VENV) $(OUT)/ministack $(OUT)/victoria-metrics ## the template deployed to an AWS emulator, checked and deleted; KEEP=1 leaves it running
 	@echo "building the program that deploys and checks"
 	@cd lambda/stack && $(GOBUILD) -o $(CURDIR)/$(OUT)/stack-checks .
-	@exec $(OUT)/stack-checks $(if $(KEEP),-keep) $(if $(AUTH),-auth) $(if $(BREAK),-break $(BREAK))
+	@exec $(OUT)/stack-checks $(if $(KEEP),-keep) $(if $(BREAK),-break $(BREAK))
 
 $(OUT)/ministack: .ci/ministack.txt
 	python3 -m venv --clear $@

@@ -4,11 +4,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -31,39 +29,29 @@ func (s *session) breakIt(ctx context.Context) (string, error) {
 // breakPolicy takes s3:PutObject from the function's role.
 func (s *session) breakPolicy(ctx context.Context) error {
 	role := s.outputs["RoleArn"][strings.LastIndex(s.outputs["RoleArn"], "/")+1:]
-	policy := "state"
-	got, err := s.emulator.roles.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &role, PolicyName: &policy})
+	policies, err := s.emulator.roles.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: &role})
 	if err != nil {
-		return fmt.Errorf("read the policy: %w", err)
+		return fmt.Errorf("list the role's policies: %w", err)
 	}
-	text, err := url.QueryUnescape(*got.PolicyDocument)
-	if err != nil {
-		return fmt.Errorf("decode the policy: %w", err)
-	}
-	var document struct {
-		Version   string
-		Statement []map[string]any
-	}
-	if err := json.Unmarshal([]byte(text), &document); err != nil {
-		return fmt.Errorf("decode the policy: %w", err)
-	}
-	document.Statement = slices.DeleteFunc(document.Statement, func(statement map[string]any) bool {
-		actions, list := statement["Action"].([]any)
-		if list {
-			statement["Action"] = slices.DeleteFunc(actions, func(action any) bool { return action == "s3:PutObject" })
+	taken := 0
+	for _, name := range policies.PolicyNames {
+		got, err := s.emulator.roles.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &role, PolicyName: &name})
+		if err != nil {
+			return fmt.Errorf("read the policy %s: %w", name, err)
 		}
-		return statement["Action"] == "s3:PutObject"
-	})
-	left, err := json.Marshal(document)
-	if err != nil {
-		return fmt.Errorf("encode the policy: %w", err)
+		document, err := url.QueryUnescape(*got.PolicyDocument)
+		if err != nil {
+			return fmt.Errorf("decode the policy %s: %w", name, err)
+		}
+		const action = `"s3:PutObject"`
+		taken += strings.Count(document, action)
+		document = strings.ReplaceAll(document, action, `"s3:GetObject"`)
+		if _, err := s.emulator.roles.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &role, PolicyName: &name, PolicyDocument: &document}); err != nil {
+			return fmt.Errorf("change the policy %s: %w", name, err)
+		}
 	}
-	if strings.Contains(string(left), "s3:PutObject") || len(left) == len(text) {
-		return fmt.Errorf("the policy %s is not as expected", text)
-	}
-	changed := string(left)
-	if _, err := s.emulator.roles.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &role, PolicyName: &policy, PolicyDocument: &changed}); err != nil {
-		return fmt.Errorf("change the policy: %w", err)
+	if taken == 0 {
+		return errors.New("no policy of the role has s3:PutObject")
 	}
 	return nil
 }

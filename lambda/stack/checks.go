@@ -7,13 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
@@ -121,37 +122,22 @@ func (s *session) stateSaved(ctx context.Context) (string, error) {
 	if err := pushed.check(); err != nil {
 		return "", err
 	}
-	exists, err := s.get(ctx, "/"+s.outputs["StateBucketName"]+"/"+stackName+"/inventory")
-	if err != nil || !exists {
-		return "", errors.Join(err, errors.New("the bucket has no inventory"))
+	bucket, key := s.outputs["StateBucketName"], stackName+"/inventory"
+	object, err := s.emulator.objects.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		return "", fmt.Errorf("find %s in the bucket: %w", key, err)
 	}
-	return "an object in " + s.outputs["StateBucketName"], nil
+	return fmt.Sprintf("%d bytes", *object.ContentLength), nil
 }
 
+// bucketExists reports whether the state bucket exists.
 func (s *session) bucketExists(ctx context.Context) (bool, error) {
-	return s.get(ctx, "/"+s.outputs["StateBucketName"])
-}
-
-// get reports whether the emulator's S3 has a bucket or an object.
-func (s *session) get(ctx context.Context, path string) (bool, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.emulator.url+path, http.NoBody)
-	if err != nil {
-		return false, err
-	}
-	// MiniStack takes the account from the access key, and without IAM no signature is needed.
-	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+accessKey+"/20260101/"+simulation.Region+"/s3/aws4_request, SignedHeaders=host, Signature=0")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false, err
-	}
-	response.Body.Close()
-	switch response.StatusCode {
-	case http.StatusOK:
-		return true, nil
-	case http.StatusNotFound:
+	bucket := s.outputs["StateBucketName"]
+	_, err := s.emulator.objects.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket})
+	if errors.As(err, new(*s3types.NotFound)) {
 		return false, nil
 	}
-	return false, fmt.Errorf("GET %s: %s", path, response.Status)
+	return err == nil, err
 }
 
 // imageEvent makes the next change of an image, sends its event to the queue as EventBridge
@@ -225,7 +211,7 @@ func (s *session) resume(ctx context.Context, store *simulation.Store) (summary,
 // coldStart ends the function's execution environment. Lambda does the same after some idle
 // minutes.
 func (s *session) coldStart(ctx context.Context) (string, error) {
-	stopped, err := s.emulator.stopFunctions(ctx)
+	stopped, err := s.emulator.stopFunctions()
 	if err != nil {
 		return "", err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
 )
@@ -30,7 +31,7 @@ func (s *session) command(ctx context.Context, log, name string, args ...string)
 		return strings.HasPrefix(variable, "AWS_") || strings.HasPrefix(variable, "MAKE") || strings.HasPrefix(variable, "MFLAGS=")
 	})
 	cmd.Env = append(cmd.Env,
-		"AWS_ENDPOINT_URL="+s.emulator.url,
+		"AWS_ENDPOINT_URL="+s.gateway.url, "AWS_CA_BUNDLE="+s.gateway.certificate,
 		"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true",
 		"SAM_CLI_TELEMETRY=0", "GOARCH="+runtime.GOARCH,
 	)
@@ -39,6 +40,7 @@ func (s *session) command(ctx context.Context, log, name string, args ...string)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
+	cmd.Stdin = strings.NewReader("y\n") // deploy this changeset?
 	out, err := cmd.CombinedOutput()
 	writeErr := os.WriteFile(filepath.Join(s.out, log), out, 0o600)
 	if err != nil {
@@ -47,25 +49,17 @@ func (s *session) command(ctx context.Context, log, name string, args ...string)
 	return errors.Join(err, writeErr)
 }
 
-func (s *session) buildDir() string { return filepath.Join(s.out, "aws-sam") }
-
-// build builds the function for this machine.
-func (s *session) build(ctx context.Context) (string, error) {
-	err := s.command(ctx, "sam-build.log", s.sam, "build", "--build-dir", s.buildDir())
-	return "for " + runtime.GOOS + "/" + runtime.GOARCH, err
+// make runs a target of the Makefile.
+func (s *session) make(ctx context.Context, log string, args ...string) error {
+	return s.command(ctx, log, "make", append([]string{"--no-print-directory"}, args...)...)
 }
 
 // deploy deploys the stack with parameters and reads its outputs.
 func (s *session) deploy(ctx context.Context, log string, parameters ...string) error {
-	config, err := filepath.Abs("samconfig.toml") // SAM looks beside the template
-	if err != nil {
-		return err
+	if runtime.GOARCH == "amd64" {
+		parameters = append(parameters, "Architecture=x86_64") // the default is arm64
 	}
-	args := append([]string{
-		"deploy", "--template-file", filepath.Join(s.buildDir(), "template.yaml"), "--config-file", config,
-		"--no-confirm-changeset", "--parameter-overrides",
-	}, parameters...)
-	if err := s.command(ctx, log, s.sam, args...); err != nil {
+	if err := s.make(ctx, log, "deploy", "PARAMETERS="+strings.Join(parameters, " ")); err != nil {
 		return err
 	}
 	name := stackName
@@ -98,14 +92,29 @@ func (s *session) reserve(ctx context.Context) error {
 	return nil
 }
 
-// writeURL is the parameter for a destination.
-func writeURL(store *simulation.Store) string {
-	return "RemoteWriteUrl=" + store.URL + simulation.RemoteWritePath
+// destinationNames are the kinds of destinations, one for each store.
+var destinationNames = [...]string{"RemoteWriteUrl", "a URL with a password", "WorkspaceId"}
+
+// destinationParameters returns the stack's parameters for each.
+func (s *session) destinationParameters(ctx context.Context) ([][]string, error) {
+	name := stackName
+	secret, err := s.emulator.secrets.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &name, SecretString: &s.gateway.password})
+	if err != nil {
+		return nil, fmt.Errorf("keep the password: %w", err)
+	}
+	return [][]string{
+		{"RemoteWriteUrl=" + s.stores[0].URL + simulation.RemoteWritePath},
+		{
+			"RemoteWriteUrl=" + s.gateway.url + passwordPath + simulation.RemoteWritePath,
+			"RemoteWriteUsername=" + username, "RemoteWritePassword=secretsmanager:" + *secret.ARN, "SecretArns=" + *secret.ARN,
+		},
+		{"WorkspaceId=" + workspace},
+	}, nil
 }
 
 // deployFirst makes the stack.
 func (s *session) deployFirst(ctx context.Context) (string, error) {
-	if err := s.deploy(ctx, "sam-deploy.log", writeURL(s.stores[0])); err != nil {
+	if err := s.deploy(ctx, "deploy.log", s.parameters[0]...); err != nil {
 		return "", err
 	}
 	name := stackName
@@ -116,39 +125,32 @@ func (s *session) deployFirst(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d resources", len(resources.StackResources)), nil
 }
 
-// deploySecond changes the destination.
-func (s *session) deploySecond(ctx context.Context) (string, error) {
-	return s.move(ctx, "sam-deploy-second.log", s.stores[0], s.stores[1])
-}
-
-// deployBack changes the destination back.
-func (s *session) deployBack(ctx context.Context) (string, error) {
-	return s.move(ctx, "sam-deploy-back.log", s.stores[1], s.stores[0])
-}
-
-// move changes the destination, and checks that the next run pushes everything to the new
+// moveStep changes the destination, and checks that the next run pushes everything to the new
 // one, nothing to the previous one, and lists nothing again.
-func (s *session) move(ctx context.Context, log string, from, to *simulation.Store) (string, error) {
-	if err := s.deploy(ctx, log, writeURL(to)); err != nil {
-		return "", err
+func (s *session) moveStep(from, to int) step {
+	do := func(ctx context.Context) (string, error) {
+		if err := s.deploy(ctx, fmt.Sprintf("deploy-%d-%d.log", from, to), s.parameters[to]...); err != nil {
+			return "", err
+		}
+		pushed, err := s.resume(ctx, s.stores[to])
+		if err != nil {
+			return "", err
+		}
+		result, err := s.stores[from].Query(ctx, `max(timestamp({__name__!=""}))`, time.Now())
+		if err != nil {
+			return "", err
+		}
+		if len(result) > 0 && result[0].Value >= float64(pushed.Timestamp.UnixMilli())/1000 {
+			return "", errors.New("the run also pushed to the previous destination")
+		}
+		return fmt.Sprintf("%d series at the new one, no listing", pushed.shown()), nil
 	}
-	pushed, err := s.resume(ctx, to)
-	if err != nil {
-		return "", err
-	}
-	result, err := from.Query(ctx, "max(timestamp({__name__!=\"\"}))", time.Now())
-	if err != nil {
-		return "", err
-	}
-	if len(result) > 0 && result[0].Value >= float64(pushed.Timestamp.UnixMilli())/1000 {
-		return "", errors.New("the run also pushed to the previous destination")
-	}
-	return fmt.Sprintf("%d series at the new one, no listing", pushed.shown()), nil
+	return step{"make deploy, to " + destinationNames[to], do}
 }
 
 // undeploy deletes the stack and checks that only the bucket stays.
 func (s *session) undeploy(ctx context.Context) (string, error) {
-	if err := s.command(ctx, "undeploy.log", "make", "--no-print-directory", "undeploy", "YES=1", "SAM="+s.sam); err != nil {
+	if err := s.make(ctx, "undeploy.log", "undeploy", "YES=1"); err != nil {
 		return "", err
 	}
 	if err := s.gone(ctx); err != nil {
@@ -162,7 +164,7 @@ func (s *session) undeploy(ctx context.Context) (string, error) {
 
 // redeploy makes the stack again with the bucket of the previous one.
 func (s *session) redeploy(ctx context.Context) (string, error) {
-	if err := s.deploy(ctx, "sam-redeploy.log", writeURL(s.stores[0]), "StateBucket="+s.outputs["StateBucketName"]); err != nil {
+	if err := s.deploy(ctx, "redeploy.log", append(slices.Clone(s.parameters[0]), "StateBucket="+s.outputs["StateBucketName"])...); err != nil {
 		return "", err
 	}
 	pushed, err := s.resume(ctx, s.stores[0])
@@ -174,7 +176,7 @@ func (s *session) redeploy(ctx context.Context) (string, error) {
 
 // undeployState deletes the stack and the bucket.
 func (s *session) undeployState(ctx context.Context) (string, error) {
-	if err := s.command(ctx, "undeploy-state.log", "make", "--no-print-directory", "undeploy", "YES=1", "SAM="+s.sam, "DELETE_STATE=1"); err != nil {
+	if err := s.make(ctx, "undeploy-state.log", "undeploy", "YES=1", "DELETE_STATE=1"); err != nil {
 		return "", err
 	}
 	if err := s.gone(ctx); err != nil {
@@ -195,7 +197,12 @@ func (s *session) gone(ctx context.Context) error {
 	if _, err := s.emulator.functions.GetFunctionConcurrency(ctx, &lambda.GetFunctionConcurrencyInput{FunctionName: &function}); err == nil {
 		return fmt.Errorf("the function %s is still there", function)
 	}
-	return nil
+	// Otherwise a process of the deleted function could run the next stack's.
+	left, err := s.emulator.stopFunctions()
+	if left > 0 {
+		s.lacks("it does not end the process of a deleted function: it was ended here")
+	}
+	return err
 }
 
 // lacks records something that the emulator cannot do, once.

@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +23,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
@@ -40,11 +44,13 @@ type emulator struct {
 	queues    *sqs.Client
 	roles     *iam.Client
 	logs      *cloudwatchlogs.Client
+	objects   *s3.Client
+	secrets   *secretsmanager.Client
 }
 
 // startEmulator starts MiniStack and waits until it serves. Functions inherit its
-// environment, and with it the endpoint of the simulated registry.
-func startEmulator(ctx context.Context, python, registry string, auth bool) (*emulator, error) {
+// environment, and with it the endpoints of the simulated registry and of the gateway.
+func startEmulator(ctx context.Context, python, registry string, front *gateway) (*emulator, error) {
 	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
@@ -57,11 +63,12 @@ func startEmulator(ctx context.Context, python, registry string, auth bool) (*em
 			"HOME=" + folder, "TMPDIR=" + folder,
 			"BIND_HOST=127.0.0.1", // the default is all interfaces
 			"MINISTACK_HOST=127.0.0.1", "GATEWAY_PORT=" + port,
-			"SERVICES=cloudformation,events,iam,lambda,logs,s3,sqs,sts",
+			"SERVICES=cloudformation,events,iam,lambda,logs,s3,secretsmanager,sqs,sts",
 			"SFTP_ENABLED=0", "IOT_MTLS_ENABLED=0",
 			"MINISTACK_ACCOUNT_ID=" + simulation.Account, "MINISTACK_REGION=" + simulation.Region,
-			"AUTH=" + strconv.FormatBool(auth),
-			"AWS_ENDPOINT_URL=" + e.url,
+			"AUTH=true", // enforces IAM policies
+			"AWS_ENDPOINT_URL=" + front.url, "SSL_CERT_FILE=" + front.certificate,
+			"HTTPS_PROXY=" + front.url, "HTTP_PROXY=" + front.url, "NO_PROXY=127.0.0.1",
 			"AWS_ENDPOINT_URL_ECR=" + registry, "AWS_ENDPOINT_URL_INSPECTOR2=" + registry,
 		}
 		cmd.Env = append(cmd.Env, credentialEnv()...)
@@ -74,11 +81,12 @@ func startEmulator(ctx context.Context, python, registry string, auth bool) (*em
 		return nil, errors.Join(err, e.Stop())
 	}
 	cfg := aws.Config{
-		Region: simulation.Region, BaseEndpoint: &e.url,
+		Region: simulation.Region, BaseEndpoint: &front.url, HTTPClient: front.client(),
 		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
 	}
 	e.stacks, e.functions, e.queues = cloudformation.NewFromConfig(cfg), lambda.NewFromConfig(cfg), sqs.NewFromConfig(cfg)
-	e.roles, e.logs = iam.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)
+	e.roles, e.logs, e.secrets = iam.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg), secretsmanager.NewFromConfig(cfg)
+	e.objects = s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
 	return e, nil
 }
 
@@ -137,15 +145,26 @@ func (e *emulator) serving(ctx context.Context) <-chan struct{} {
 }
 
 // functionProcesses returns the ids of the functions' processes.
-func (e *emulator) functionProcesses(ctx context.Context) ([]int, error) {
-	out, err := exec.CommandContext(ctx, "ps", "-A", "-o", "pid=,ppid=").Output()
+func (e *emulator) functionProcesses() ([]int, error) {
+	// Each thread has a list of the processes that it started.
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", e.ID()))
 	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
+		return nil, err
 	}
 	var ids []int
-	for line := range strings.Lines(string(out)) {
-		var id, parent int
-		if n, _ := fmt.Sscan(line, &id, &parent); n == 2 && parent == e.ID() {
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // the thread has ended
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list the processes of MiniStack: %w", err)
+		}
+		for field := range strings.FieldsSeq(string(text)) {
+			id, err := strconv.Atoi(field)
+			if err != nil {
+				return nil, fmt.Errorf("read %s: %w", list, err)
+			}
 			ids = append(ids, id)
 		}
 	}
@@ -154,8 +173,8 @@ func (e *emulator) functionProcesses(ctx context.Context) ([]int, error) {
 
 // stopFunctions stops the functions' processes. The next invocation of a function starts a
 // new one.
-func (e *emulator) stopFunctions(ctx context.Context) (int, error) {
-	ids, err := e.functionProcesses(ctx)
+func (e *emulator) stopFunctions() (int, error) {
+	ids, err := e.functionProcesses()
 	for _, id := range ids {
 		err = errors.Join(err, syscall.Kill(id, syscall.SIGKILL))
 	}

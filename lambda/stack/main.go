@@ -37,9 +37,9 @@ func main() {
 
 // options are the flags.
 type options struct {
-	ministack, sam, victoriaMetrics, out string
-	broken                               string
-	keep, auth                           bool
+	ministack, victoriaMetrics, out string
+	broken                          string
+	keep                            bool
 }
 
 var errUsage = errors.New("wrong usage")
@@ -51,12 +51,10 @@ func run(ctx context.Context, args []string) error {
 	var o options
 	flags := flag.NewFlagSet("stack", flag.ContinueOnError)
 	flags.StringVar(&o.ministack, "ministack", ".build/ministack/bin/python", "the Python that has MiniStack, `FILE`")
-	flags.StringVar(&o.sam, "sam", ".build/venv/bin/sam", "the SAM CLI, `FILE`")
 	flags.StringVar(&o.victoriaMetrics, "victoriametrics", ".build/victoria-metrics", "the built VictoriaMetrics, `FILE`")
 	flags.StringVar(&o.out, "out", ".build/stack", "where the built stack and the logs go, `FOLDER`")
 	flags.StringVar(&o.broken, "break", "", "what to break after the deployment, so that the checks have to fail: "+strings.Join(faults[1:], ", "))
 	flags.BoolVar(&o.keep, "keep", false, "once everything but the deletion is checked, leave it running until Ctrl-C")
-	flags.BoolVar(&o.auth, "auth", false, "let MiniStack enforce IAM policies")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return err
@@ -67,7 +65,6 @@ func run(ctx context.Context, args []string) error {
 	case !slices.Contains(faults, o.broken):
 		return fmt.Errorf("%w: -break has to be one of %s", errUsage, strings.Join(faults[1:], ", "))
 	}
-	o.auth = o.auth || o.broken == "policy"
 	s := &session{options: o}
 	err := s.run(ctx)
 	stopErr := s.stop()

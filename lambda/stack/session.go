@@ -28,12 +28,15 @@ type session struct {
 	options
 	begun    time.Time
 	registry *simulation.Registry
-	stores   [2]*simulation.Store
+	stores   [len(destinationNames)]*simulation.Store
+	gateway  *gateway
 	emulator *emulator
-	outputs  map[string]string // of the stack
-	event    []byte            // the schedule's
-	ours     map[time.Time]bool
-	missing  []string // what the emulator cannot do
+	// parameters are the stack's for each destination, outputs those of the stack.
+	parameters [][]string
+	outputs    map[string]string
+	event      []byte // the schedule's
+	ours       map[time.Time]bool
+	missing    []string // what the emulator cannot do
 }
 
 // step is a row of the table. It returns the result in a few words.
@@ -56,8 +59,7 @@ func (s *session) run(ctx context.Context) error {
 	}
 	steps := []step{
 		{"start ECR, VictoriaMetrics and MiniStack", s.start},
-		{"sam build", s.build},
-		{"sam deploy RemoteWriteUrl=...", s.deployFirst},
+		{"make deploy, to RemoteWriteUrl", s.deployFirst},
 	}
 	if s.broken != "" {
 		steps = append(steps, step{"break on purpose: " + s.broken, s.breakIt})
@@ -69,10 +71,14 @@ func (s *session) run(ctx context.Context) error {
 		step{"event: image scanned", s.imageEvent},
 		step{"event: image deleted", s.imageEvent},
 		step{"a cold start resumes from S3", s.coldStart},
-		step{"sam deploy to another destination", s.deploySecond},
-		step{"sam deploy back", s.deployBack},
-		step{"the schedule fires", s.schedule},
 	)
+	// Every change from one kind of destination to another.
+	at := 0
+	for _, to := range []int{1, 2, 0, 2, 1, 0} {
+		steps = append(steps, s.moveStep(at, to))
+		at = to
+	}
+	steps = append(steps, step{"the schedule fires", s.schedule})
 	if err := s.do(ctx, steps); err != nil {
 		return err
 	}
@@ -83,7 +89,7 @@ func (s *session) run(ctx context.Context) error {
 	}
 	if err := s.do(ctx, []step{
 		{"make undeploy", s.undeploy},
-		{"sam deploy StateBucket=(the kept one)", s.redeploy},
+		{"make deploy, with the kept StateBucket", s.redeploy},
 		{"make undeploy DELETE_STATE=1", s.undeployState},
 	}); err != nil {
 		return err
@@ -113,14 +119,14 @@ func (s *session) do(ctx context.Context, steps []step) error {
 
 // alive returns an error if something that was started has ended.
 func (s *session) alive() error {
-	for _, p := range []*simulation.Process{s.stores[0].Process, s.stores[1].Process, s.emulator.Process} {
+	for _, p := range []*simulation.Process{s.stores[0].Process, s.stores[1].Process, s.stores[2].Process, s.emulator.Process} {
 		select {
 		case <-p.Exited:
 			return p.Ended()
 		default:
 		}
 	}
-	return nil
+	return s.gateway.check()
 }
 
 // start starts everything that the stack needs.
@@ -134,7 +140,16 @@ func (s *session) start(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	if s.emulator, err = startEmulator(ctx, s.ministack, s.registry.Server.URL(), s.auth); err != nil {
+	if s.gateway, err = listenGateway(ctx); err != nil {
+		return "", err
+	}
+	if s.emulator, err = startEmulator(ctx, s.ministack, s.registry.Server.URL(), s.gateway); err != nil {
+		return "", err
+	}
+	if err := s.gateway.serve(s.emulator.url, s.stores[1].URL, s.stores[2].URL); err != nil {
+		return "", err
+	}
+	if s.parameters, err = s.destinationParameters(ctx); err != nil {
 		return "", err
 	}
 	totals := s.registry.Totals()
@@ -146,6 +161,9 @@ func (s *session) stop() error {
 	var errs []error
 	if s.emulator != nil {
 		errs = append(errs, s.emulator.stop(filepath.Join(s.out, "ministack.log")))
+	}
+	if s.gateway != nil {
+		errs = append(errs, s.gateway.stop())
 	}
 	for _, store := range s.stores {
 		if store != nil {
@@ -162,12 +180,12 @@ func (s *session) stop() error {
 func (s *session) describe() {
 	fmt.Printf(`
 Left running, until Ctrl-C:
-  MiniStack          %s (account %s, Region %s)
+  MiniStack          %s (account %s, Region %s; AWS_CA_BUNDLE=%s)
   VictoriaMetrics    %s/vmui
   ECR and Inspector  %s
   stack              %s, function %s
   the function's log %s
-`, s.emulator.url, simulation.Account, simulation.Region, s.stores[0].URL, s.registry.Server.URL(), stackName, s.outputs["FunctionName"], logGroup)
+`, s.gateway.url, simulation.Account, simulation.Region, s.gateway.certificate, s.stores[0].URL, s.registry.Server.URL(), stackName, s.outputs["FunctionName"], logGroup)
 }
 
 // summarize writes what was not checked.
@@ -181,6 +199,6 @@ func (s *session) summarize() {
 // limits are known limits of the emulator that no step of ours can see.
 var limits = []string{
 	"put-events refuses events of aws.*: EventBridge's messages were sent to the queue, so the\nrules' patterns were not checked (go test ./lambda evaluates them)",
-	"the emulator has no AMP",
+	"there is no AMP: a proxy stood in for the workspace, and checked only who signs for what",
 	"functions run as processes, whatever Architectures and MemorySize are",
 }
