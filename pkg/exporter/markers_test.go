@@ -261,6 +261,44 @@ func TestSaves(t *testing.T) {
 	})
 }
 
+// state_available is what was so at the push: a save comes after it, so one that fails shows
+// in the next run, and until one succeeds.
+func TestStateAvailable(t *testing.T) {
+	bubble(t, "after a save that was denied", func(t *testing.T) {
+		store := &savesDenied{}
+		w := newWorld(t, func(o *exporter.Options) { o.Store, o.SaveInterval = store, time.Minute }, durable)
+		for i, c := range []struct {
+			denied bool
+			want   float64
+		}{{false, 1}, {true, 1}, {true, 0}, {false, 0}, {false, 1}} {
+			store.denied = c.denied
+			w.put("app", images(1+i)...) // something to save
+			summary, err := w.run(time.Minute)
+			w.check(err)
+			if denied := summary.Errors["save"] != ""; denied != c.denied {
+				t.Errorf("run %d: errors %v", i, summary.Errors)
+			}
+			if s := w.receiver.Find("aws_ecr_exporter_state_available"); len(s) != 1 || s[0].Last().Value != c.want {
+				t.Errorf("run %d: series %v, want %v", i, s, c.want)
+			}
+			time.Sleep(interval)
+		}
+	})
+}
+
+// savesDenied is a store whose saves can be denied.
+type savesDenied struct {
+	savesCounted
+	denied bool
+}
+
+func (s *savesDenied) Save(ctx context.Context, registry *inventory.Registry) error {
+	if s.denied {
+		return errBroken
+	}
+	return s.savesCounted.Save(ctx, registry)
+}
+
 type savesCounted struct {
 	registry *inventory.Registry
 	n        int
