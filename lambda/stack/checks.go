@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -55,7 +54,11 @@ func (s *session) invoke(ctx context.Context) (summary, error) {
 		return pushed, fmt.Errorf("invoke the function: %w", err)
 	}
 	if out.FunctionError != nil {
-		return pushed, fmt.Errorf("the function failed: %s", out.Payload)
+		failed := &functionError{}
+		if err := json.Unmarshal(out.Payload, failed); err != nil {
+			return pushed, fmt.Errorf("read the failure: %w: %.1000s", err, out.Payload)
+		}
+		return pushed, failed
 	}
 	if err := json.Unmarshal(out.Payload, &pushed); err != nil {
 		return pushed, fmt.Errorf("read the Summary: %w: %.1000s", err, out.Payload)
@@ -252,19 +255,12 @@ func (s *session) schedule(ctx context.Context) (string, error) {
 // runs returns the Summaries of all runs in the function's log.
 func (s *session) runs(ctx context.Context) ([]summary, error) {
 	var runs []summary
-	group := logGroup
-	pages := cloudwatchlogs.NewFilterLogEventsPaginator(s.emulator.logs, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read the function's log: %w", err)
+	err := s.log(ctx, func(message string) error {
+		var line struct{ Summary *summary }
+		if err := json.Unmarshal([]byte(message), &line); err == nil && line.Summary != nil {
+			runs = append(runs, *line.Summary)
 		}
-		for _, event := range page.Events {
-			var entry struct{ Summary *summary }
-			if err := json.Unmarshal([]byte(*event.Message), &entry); err == nil && entry.Summary != nil {
-				runs = append(runs, *entry.Summary)
-			}
-		}
-	}
-	return runs, nil
+		return nil
+	})
+	return runs, err
 }

@@ -196,6 +196,13 @@ func (g *gateway) receiveWithPassword(w http.ResponseWriter, r *http.Request, st
 	store.ServeHTTP(w, r)
 }
 
+// setPassword changes the password of the endpoint with one.
+func (g *gateway) setPassword(password string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.password = password
+}
+
 // check returns an error if a connection was refused.
 func (g *gateway) check() error {
 	g.mu.Lock()

@@ -76,6 +76,9 @@ func (s *session) run(ctx context.Context) error {
 	at := 0
 	for _, to := range []int{1, 2, 0, 2, 1, 0} {
 		steps = append(steps, s.moveStep(at, to))
+		if at == 0 && to == 1 {
+			steps = append(steps, step{"the password changes", s.rotate})
+		}
 		at = to
 	}
 	steps = append(steps, step{"the schedule fires", s.schedule})
