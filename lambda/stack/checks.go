@@ -172,14 +172,23 @@ func (s *session) imageEvent(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s after %.2f s", shown, time.Since(sent).Seconds()), nil
 }
 
+// queued returns the number of messages that wait in the queue, and of those in flight.
+func (s *session) queued(ctx context.Context) (waiting, inFlight string, err error) {
+	url := s.outputs["EventQueueUrl"]
+	got, err := s.emulator.queues.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []sqstypes.QueueAttributeName{"All"}})
+	if err != nil {
+		return "", "", fmt.Errorf("read the queue's attributes: %w", err)
+	}
+	return got.Attributes["ApproximateNumberOfMessages"], got.Attributes["ApproximateNumberOfMessagesNotVisible"], nil
+}
+
 // whereEventsAre describes the way of events for an error.
 func (s *session) whereEventsAre(ctx context.Context) string {
 	var texts []string
-	url, function := s.outputs["EventQueueUrl"], s.outputs["FunctionName"]
-	attributes, err := s.emulator.queues.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []sqstypes.QueueAttributeName{"All"}})
+	function := s.outputs["FunctionName"]
+	waiting, inFlight, err := s.queued(ctx)
 	if err == nil {
-		texts = append(texts, fmt.Sprintf("the queue has %s messages and %s in flight",
-			attributes.Attributes["ApproximateNumberOfMessages"], attributes.Attributes["ApproximateNumberOfMessagesNotVisible"]))
+		texts = append(texts, fmt.Sprintf("the queue has %s messages and %s in flight", waiting, inFlight))
 	}
 	mappings, mappingErr := s.emulator.functions.ListEventSourceMappings(ctx, &lambda.ListEventSourceMappingsInput{FunctionName: &function})
 	if mappingErr == nil {
@@ -214,6 +223,16 @@ func (s *session) resume(ctx context.Context, store *simulation.Store) (summary,
 // coldStart ends the function's execution environment. Lambda does the same after some idle
 // minutes.
 func (s *session) coldStart(ctx context.Context) (string, error) {
+	// The run for the last event saves after its push, which a query has shown already.
+	if err := poll(ctx, visible, 50*time.Millisecond, func() error {
+		waiting, inFlight, err := s.queued(ctx)
+		if err == nil && (waiting != "0" || inFlight != "0") {
+			err = fmt.Errorf("the queue has %s messages and %s in flight", waiting, inFlight)
+		}
+		return err
+	}); err != nil {
+		return "", err
+	}
 	stopped, err := s.emulator.stopFunctions()
 	if err != nil {
 		return "", err
