@@ -77,6 +77,7 @@ func (s *session) checkFailedLog(ctx context.Context, request string) error {
 		}
 		if line.RequestID == request && line.Level == "ERROR" && line.Summary != nil {
 			found++
+			s.ours[line.Summary.Timestamp.UTC()] = true
 		}
 		return nil
 	})

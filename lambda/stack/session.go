@@ -34,9 +34,9 @@ type session struct {
 	// parameters are the stack's for each destination, outputs those of the stack.
 	parameters [][]string
 	outputs    map[string]string
-	event      []byte // the schedule's
-	ours       map[time.Time]bool
-	missing    []string // what the emulator cannot do
+	event      []byte             // the schedule's
+	ours       map[time.Time]bool // the runs that were not the schedule's, by timestamp
+	missing    []string           // what the emulator cannot do
 }
 
 // step is a row of the table. It returns the result in a few words.
