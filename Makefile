@@ -154,6 +154,22 @@ deploy: $(OUT)/bin/parameters $(if $(filter $(VENV)/%,$(SAM)),$(VENV)) ## sam bu
 $(OUT)/bin/parameters: $(wildcard .ci/parameters/*.go .ci/parameters/go.*)
 	@GOARCH= go build -C .ci/parameters -o $(CURDIR)/$@ .
 
+.PHONY: undeploy
+undeploy: $(VENV) ## delete the stack; DELETE_STATE=1 also its state bucket, YES=1 without asking
+	@$(VENV)/bin/python .ci/undeploy.py --sam '$(SAM)' --config-env $(CONFIG_ENV) $(if $(YES),--yes) $(if $(DELETE_STATE),--delete-state)
+
+# BREAK=policy, mapping or state breaks the stack on purpose, to see that it is found.
+.PHONY: stack
+stack: $(VENV) $(OUT)/ministack $(OUT)/victoria-metrics ## the template deployed to an AWS emulator, checked and deleted; KEEP=1 leaves it running
+	@echo "building the program that deploys and checks"
+	@cd lambda/stack && $(GOBUILD) -o $(CURDIR)/$(OUT)/stack-checks .
+	@exec $(OUT)/stack-checks $(if $(KEEP),-keep) $(if $(BREAK),-break $(BREAK))
+
+$(OUT)/ministack: .ci/ministack.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 $(VENV): .ci/requirements.txt
 	python3 -m venv --clear $@
 	$@/bin/pip install --quiet --disable-pip-version-check --requirement $<

@@ -33,9 +33,7 @@ func newFunction(environ []string, stdout io.Writer) *function {
 	if err == nil {
 		f.exporter, err = wire(context.Background(), c, wiring{log: f.log, budget: true, stdout: stdout, name: lambdacontext.FunctionName})
 	}
-	if f.startError = err; err != nil {
-		f.log.Error("the function cannot start", slog.Any("error", err))
-	}
+	f.startError = err
 	return f
 }
 
@@ -47,12 +45,13 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 		f.request.set(lc.AwsRequestID)
 	}
 	if f.startError != nil {
-		return nil, f.startError
+		f.log.ErrorContext(ctx, "the function cannot start", slog.Any("error", f.startError))
+		return nil, f.request.failure(failedStart, f.startError)
 	}
 	e, err := parseEvent(payload)
 	if err != nil {
 		f.log.ErrorContext(ctx, "event rejected", slog.Any("error", err))
-		return nil, err
+		return nil, f.request.failure(failedEvent, err)
 	}
 	if e.messages != nil {
 		return f.handleBatch(ctx, e), nil
@@ -60,7 +59,7 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 	summary, err := process(ctx, f.exporter, e)
 	f.report(ctx, summary, err)
 	if err != nil {
-		return nil, err
+		return nil, f.request.failure(failedRun, err)
 	}
 	return summary, nil
 }

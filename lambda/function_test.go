@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/google/go-cmp/cmp"
 
@@ -229,6 +231,16 @@ func logged(t *testing.T, log *bytes.Buffer) []line {
 	return lines
 }
 
+// failed returns the message of a failed invocation, and checks its type.
+func failed(t *testing.T, err error, kind string) string {
+	t.Helper()
+	var failure messages.InvokeResponse_Error
+	if !errors.As(err, &failure) || failure.Type != kind {
+		t.Errorf("error %v, want one of type %s", err, kind)
+	}
+	return failure.Message
+}
+
 func TestHandleUnknownEvent(t *testing.T) {
 	s := surround(t)
 	var log bytes.Buffer
@@ -238,10 +250,11 @@ func TestHandleUnknownEvent(t *testing.T) {
 		`{"source":7}`, `{"records":[]}`,
 	} {
 		summary, err := f.handle(t.Context(), []byte(payload))
-		if err == nil || summary != nil || !strings.HasPrefix(err.Error(), "the event is ") || !strings.Contains(err.Error(), `want "Scheduled Event"`) {
+		message := failed(t, err, "EventRejected")
+		if summary != nil || !strings.HasPrefix(message, "the event is ") || !strings.Contains(message, `want "Scheduled Event"`) {
 			t.Errorf("%s: Summary %v, error %v", payload, summary, err)
 		}
-		if lines := logged(t, &log); len(lines) != 1 || lines[0].Error != err.Error() {
+		if lines := logged(t, &log); len(lines) != 1 || lines[0].Error != message {
 			t.Errorf("%s: logged %+v", payload, lines)
 		}
 	}
@@ -258,12 +271,13 @@ func TestHandleBadConfiguration(t *testing.T) {
 	const want = `the configuration has 2 faults:
   ECR_CONCURRENCY="no": want a whole number from 1 to 256
   REMOTE_WRITE_URL="nowhere": want an absolute http or https URL`
-	if lines := logged(t, &log); len(lines) != 1 || lines[0].Error != want {
-		t.Errorf("logged %+v", lines)
-	}
 	for range 2 {
-		if _, err := f.handle(t.Context(), []byte("{}")); err == nil || err.Error() != want {
-			t.Errorf("error %v, want %s", err, want)
+		_, err := f.handle(t.Context(), []byte("{}"))
+		if got := failed(t, err, "ConfigurationFailed"); got != want {
+			t.Errorf("error %v, want %s", got, want)
+		}
+		if lines := logged(t, &log); len(lines) != 1 || lines[0].Error != want {
+			t.Errorf("logged %+v", lines)
 		}
 	}
 	if len(s.server.Calls()) != 0 {
@@ -276,8 +290,9 @@ func TestHandleFailure(t *testing.T) {
 	s.receiver.Answer(remotewritetest.Answer{Status: 403, Body: "not allowed"})
 	var log bytes.Buffer
 	f := newFunction(s.environ(), &log)
-	summary, err := f.handle(t.Context(), []byte("{}"))
-	if err == nil || !strings.Contains(err.Error(), "not allowed") || summary != nil {
+	ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: "a-1"})
+	summary, err := f.handle(ctx, []byte("{}"))
+	if message := failed(t, err, "RunFailed"); !strings.Contains(message, "not allowed") || !strings.HasSuffix(message, "(logged with the requestId a-1)") || summary != nil {
 		t.Errorf("Summary %+v, error %v", summary, err)
 	}
 	lines := logged(t, &log)
@@ -285,7 +300,7 @@ func TestHandleFailure(t *testing.T) {
 	if err := json.Unmarshal(lines[len(lines)-1].Summary, &last); err != nil {
 		t.Fatal(err)
 	}
-	if lines[len(lines)-1].Level != "ERROR" || last.Series == 0 || last.Refused != last.Series || last.Errors["push"] == "" {
+	if lines[len(lines)-1].RequestID != "a-1" || lines[len(lines)-1].Level != "ERROR" || last.Series == 0 || last.Refused != last.Series || last.Errors["push"] == "" {
 		t.Errorf("logged %+v, Summary %+v", lines, last)
 	}
 }
@@ -319,7 +334,8 @@ func TestNoRegion(t *testing.T) {
 	t.Setenv("AWS_REGION", "")
 	t.Setenv("AWS_DEFAULT_REGION", "")
 	f := newFunction(s.environ(), &bytes.Buffer{})
-	if _, err := f.handle(t.Context(), []byte("{}")); err == nil || !strings.Contains(err.Error(), "no AWS Region") {
-		t.Errorf("error %v", err)
+	_, err := f.handle(t.Context(), []byte("{}"))
+	if message := failed(t, err, "ConfigurationFailed"); !strings.Contains(message, "no AWS Region") {
+		t.Errorf("error %s", message)
 	}
 }

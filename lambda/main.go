@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime"
@@ -32,7 +33,10 @@ func main() {
 		if limit := memoryLimit(os.Getenv); limit > 0 {
 			debug.SetMemoryLimit(limit)
 		}
-		lambda.Start(newFunction(os.Environ(), os.Stdout).handle)
+		f := newFunction(os.Environ(), os.Stdout)
+		log.SetFlags(0)
+		log.SetOutput(standardLog{f.log})
+		lambda.Start(f.handle)
 	}
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
@@ -129,7 +130,9 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if len(table.Families())+len(table.RunFamilies()) == 0 {
 		w.log.Warn("FAMILIES_INCLUDE and FAMILIES_EXCLUDE exclude every family: nothing is sent")
 	}
-	if options.Sender, err = newSender(c, awsCfg, w); err != nil {
+	resolver := secret.NewResolver(awsCfg, w.log)
+	options.NewRun = resolver.NewRun
+	if options.Sender, err = newSender(c, awsCfg, resolver, w); err != nil {
 		return nil, err
 	}
 	return exporter.New(options), nil

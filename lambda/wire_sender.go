@@ -15,7 +15,7 @@ import (
 )
 
 // newSender wires the sender up. Secrets are read when the first request needs them.
-func newSender(c *config.Config, awsCfg aws.Config, w wiring) (*remotewrite.Sender, error) {
+func newSender(c *config.Config, awsCfg aws.Config, resolver *secret.Resolver, w wiring) (*remotewrite.Sender, error) {
 	o := remotewrite.Options{
 		URL:         &c.RemoteWriteURL.URL,
 		Protocol:    c.RemoteWriteProtocol,
@@ -33,7 +33,7 @@ func newSender(c *config.Config, awsCfg aws.Config, w wiring) (*remotewrite.Send
 		o.Discard = true
 		return remotewrite.New(o)
 	}
-	transport, err := newTransport(c, awsCfg, secrets{secret.NewResolver(awsCfg, w.log)})
+	transport, err := newTransport(c, awsCfg, secrets{resolver})
 	if err != nil {
 		return nil, fmt.Errorf("setting up the requests to the endpoint: %w", err)
 	}

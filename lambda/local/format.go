@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/quantity"
+	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
 )
 
 // indent is the indentation of lines below a headline.
@@ -20,7 +21,7 @@ const indent = "  "
 
 // writeResult writes the title of a query, the query, and its result as a table, the
 // largest value first.
-func writeResult(w io.Writer, q namedQuery, result []sample) {
+func writeResult(w io.Writer, q namedQuery, result []simulation.Sample) {
 	headline(w, q.title)
 	fmt.Fprintf(w, "%s%s\n\n", indent, q.promQL)
 	if len(result) == 0 {
@@ -28,12 +29,12 @@ func writeResult(w io.Writer, q namedQuery, result []sample) {
 		return
 	}
 	result = slices.Clone(result)
-	slices.SortFunc(result, func(a, b sample) int {
-		return cmp.Or(-cmp.Compare(a.value, b.value), slices.Compare(q.row(a), q.row(b)))
+	slices.SortFunc(result, func(a, b simulation.Sample) int {
+		return cmp.Or(-cmp.Compare(a.Value, b.Value), slices.Compare(q.row(a), q.row(b)))
 	})
 	values := []string{q.unit}
 	for _, s := range result {
-		values = append(values, strconv.FormatFloat(s.value, 'f', q.digits, 64))
+		values = append(values, strconv.FormatFloat(s.Value, 'f', q.digits, 64))
 	}
 	alignRight(values)
 	table := newTable(w)
@@ -45,10 +46,10 @@ func writeResult(w io.Writer, q namedQuery, result []sample) {
 }
 
 // row are the cells before the value.
-func (q *namedQuery) row(s sample) []string {
+func (q *namedQuery) row(s simulation.Sample) []string {
 	row := make([]string, 0, len(q.labels)+1)
 	for _, label := range q.labels {
-		row = append(row, s.labels[label])
+		row = append(row, s.Labels[label])
 	}
 	return row
 }

@@ -14,19 +14,20 @@ import (
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/lambdatest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
 )
 
 // function is the built bootstrap in one execution environment.
 type function struct {
 	environment *lambdatest.Environment
-	out         *output
+	out         *simulation.Output
 }
 
 // functionSetup configures a function.
 type functionSetup struct {
 	path string
 	// registry is the source, remoteWrite the URL of the destination.
-	registry    *registry
+	registry    *simulation.Registry
 	remoteWrite string
 	// environ is the user's environment.
 	environ []string
@@ -47,7 +48,7 @@ var passed = []string{
 
 // startFunction starts the function and waits until it requests its first event.
 func startFunction(ctx context.Context, setup functionSetup) (*function, error) {
-	f := &function{out: &output{also: setup.log}}
+	f := &function{out: &simulation.Output{Also: setup.log}}
 	var err error
 	f.environment, err = lambdatest.Start(ctx, lambdatest.Function{
 		Path:      setup.path,
@@ -65,7 +66,7 @@ func startFunction(ctx context.Context, setup functionSetup) (*function, error) 
 // env is the function's environment, apart from the variables of Lambda.
 func (s *functionSetup) env() []string {
 	env := []string{
-		"AWS_ENDPOINT_URL=" + s.registry.server.URL(),
+		"AWS_ENDPOINT_URL=" + s.registry.Server.URL(),
 		"REMOTE_WRITE_URL=" + s.remoteWrite,
 		// Every push shows the changes since the previous one.
 		"CACHE_REFRESH_INTERVAL=1s",

@@ -10,17 +10,19 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
 )
 
 // The user's environment must not direct the function to a real registry, endpoint or
 // state.
 func TestFunctionEnv(t *testing.T) {
 	t.Parallel()
-	r, err := startRegistry(time.Now(), 0)
+	r, err := simulation.StartRegistry(time.Now(), repositories, taggedImages, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.server.Close()
+	defer r.Server.Close()
 	setup := functionSetup{
 		registry:    r,
 		remoteWrite: "http://127.0.0.1:1/api/v1/write",
@@ -32,7 +34,7 @@ func TestFunctionEnv(t *testing.T) {
 		},
 	}
 	want := []string{
-		"AWS_ENDPOINT_URL=" + r.server.URL(),
+		"AWS_ENDPOINT_URL=" + r.Server.URL(),
 		"REMOTE_WRITE_URL=http://127.0.0.1:1/api/v1/write",
 		"CACHE_REFRESH_INTERVAL=1s",
 		"ECR_REQUESTS_PER_SECOND=1000",

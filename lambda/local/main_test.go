@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -25,10 +24,9 @@ import (
 var roles = map[string]func(){
 	"local": main,
 	// Stores.
-	"store-exits":    func() { fmt.Println("no space left on device"); os.Exit(3) },
-	"store-silent":   func() { fmt.Println(`{"msg":"opening storage"}`); wait() },
-	"store-serves":   func() { serve(); wait() },
-	"store-stubborn": func() { signal.Ignore(syscall.SIGTERM); serve(); wait() },
+	"store-exits":  func() { fmt.Println("no space left on device"); os.Exit(3) },
+	"store-silent": func() { fmt.Println(`{"msg":"opening storage"}`); wait() },
+	"store-serves": func() { fmt.Println(`{"level":"info","msg":"started server at http://127.0.0.1:1/"}`); wait() },
 	// Functions.
 	"function-hangs": func() { fmt.Println("waiting for a reason"); next(); wait() },
 	"function-fails": func() {
@@ -59,8 +57,6 @@ func TestMain(m *testing.M) {
 
 // wait waits for a signal that ends the process, for a minute at most.
 func wait() { time.Sleep(time.Minute) }
-
-func serve() { fmt.Println(`{"level":"info","msg":"started server at http://127.0.0.1:1/"}`) }
 
 func runtimeAPI() string {
 	return "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/invocation/"

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
 )
 
 func headline(w io.Writer, format string, args ...any) {
@@ -31,8 +33,8 @@ func writeStarted(w io.Writer, s *session) {
 	totals := s.registry.Totals()
 	headline(w, "Everything runs on this machine, on 127.0.0.1")
 	writeLines(w, [][]string{
-		{"simulated ECR", s.registry.server.URL(), plural(totals.Repositories, "repository", "repositories") + ", " + plural(totals.Images, "image", "images")},
-		{"VictoriaMetrics", s.store.url, "its data in " + s.store.folder},
+		{"simulated ECR", s.registry.Server.URL(), plural(totals.Repositories, "repository", "repositories") + ", " + plural(totals.Images, "image", "images")},
+		{"VictoriaMetrics", s.store.URL, "its data in " + s.store.Folder},
 		{"the function", s.bootstrap, "ready after " + duration(s.function.environment.InitDuration().Seconds())},
 	})
 }
@@ -85,10 +87,10 @@ func mostCalled(calls map[string]int) string {
 }
 
 // writeChecked reports that the store has what was expected.
-func writeChecked(w io.Writer, want, have map[string]total, pending int) {
+func writeChecked(w io.Writer, want, have map[string]simulation.Total, pending int) {
 	series := 0
 	for family := range want {
-		series += have[family].series
+		series += have[family].Series
 	}
 	without := ""
 	if pending > 0 {
@@ -102,8 +104,8 @@ func writeChecked(w io.Writer, want, have map[string]total, pending int) {
 func writeContinuing(w io.Writer, s *session) {
 	headline(w, "Graphs, and any other query (refresh is \"Off\" at first: top right)")
 	writeLines(w, [][]string{
-		{"dashboard", s.store.dashboardURL()},
-		{"query", s.store.queryURL(queries[0].promQL)},
+		{"dashboard", dashboardURL(s.store.URL)},
+		{"query", queryURL(s.store.URL, queries[0].promQL)},
 	})
 	headline(w, "An invocation every %s, for the schedule and for events in turn. Ctrl-C stops everything.", s.every)
 	writeHeader(w)
@@ -143,12 +145,12 @@ func writeScheduled(w io.Writer, s summary, changes []string) {
 // lookback makes graphs show the last five minutes.
 const lookback = "g0.range_input=5m&g0.relative_time=last_5_minutes"
 
-// dashboardURL is the UI's page with the graphs of all queries.
-func (s *store) dashboardURL() string { return s.url + "/vmui/#/dashboards?" + lookback }
+// dashboardURL is the page of the UI at url with the graphs of all queries.
+func dashboardURL(url string) string { return url + "/vmui/#/dashboards?" + lookback }
 
-// queryURL is the UI's page with the graph of a query.
-func (s *store) queryURL(promQL string) string {
-	return s.url + "/vmui/#/?" + lookback + "&g0.expr=" + url.QueryEscape(promQL)
+// queryURL is the page of the UI at base with the graph of a query.
+func queryURL(base, promQL string) string {
+	return base + "/vmui/#/?" + lookback + "&g0.expr=" + url.QueryEscape(promQL)
 }
 
 // duration formats a duration in seconds, as a Summary has it.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
 )
 
 func TestWriteResult(t *testing.T) {
@@ -19,15 +21,15 @@ func TestWriteResult(t *testing.T) {
 	q := namedQuery{title: "Largest repositories", promQL: "topk(5, size)", labels: []string{"name", "tag"}, unit: "GB", digits: 1}
 	tests := []struct {
 		name   string
-		result []sample
+		result []simulation.Sample
 		want   string
 	}{
 		{
 			name: "largest first, then by name",
-			result: []sample{
-				{map[string]string{"name": "web/api", "tag": "v1"}, 9.96},
-				{map[string]string{"name": "data/überlang", "tag": "1.10.0"}, 1234.5},
-				{map[string]string{"name": "data/a"}, 9.96},
+			result: []simulation.Sample{
+				{Labels: map[string]string{"name": "web/api", "tag": "v1"}, Value: 9.96},
+				{Labels: map[string]string{"name": "data/überlang", "tag": "1.10.0"}, Value: 1234.5},
+				{Labels: map[string]string{"name": "data/a"}, Value: 9.96},
 			},
 			want: "" +
 				"\nLargest repositories\n" +
@@ -114,8 +116,7 @@ func TestDuration(t *testing.T) {
 
 func TestQueryURL(t *testing.T) {
 	t.Parallel()
-	s := &store{url: "http://127.0.0.1:8428"}
-	page, err := url.Parse(s.queryURL(queries[1].promQL))
+	page, err := url.Parse(queryURL("http://127.0.0.1:8428", queries[1].promQL))
 	if err != nil {
 		t.Fatal(err)
 	}

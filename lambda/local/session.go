@@ -9,6 +9,14 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
+)
+
+// The registry is small enough for graphs that show single builds.
+const (
+	repositories = 40
+	taggedImages = 600
 )
 
 // session is one run of the program.
@@ -18,8 +26,8 @@ type session struct {
 	stdout, stderr io.Writer
 
 	schedule []byte // the scheduled event
-	registry *registry
-	store    *store
+	registry *simulation.Registry
+	store    *simulation.Store
 	function *function
 }
 
@@ -34,8 +42,8 @@ func (s *session) run(ctx context.Context) error {
 	// Without the store the function would retry the push until its timeout.
 	go func() {
 		select {
-		case <-s.store.exited:
-			fail(s.store.ended())
+		case <-s.store.Exited:
+			fail(s.store.Ended())
 		case <-ctx.Done():
 		}
 	}()
@@ -48,8 +56,8 @@ func (s *session) run(ctx context.Context) error {
 		err = s.repeat(ctx)
 	}
 	select {
-	case <-s.store.exited: // the cause of any other error
-		return s.store.ended()
+	case <-s.store.Exited: // the cause of any other error
+		return s.store.Ended()
 	default:
 		return err
 	}
@@ -62,10 +70,11 @@ func (s *session) start(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintln(s.stdout, "starting: simulated ECR, VictoriaMetrics, function")
-	if s.registry, err = startRegistry(time.Now(), s.free(ctx, s.ecrPort, "ECR_PORT")); err != nil {
+	if s.registry, err = simulation.StartRegistry(time.Now(), repositories, taggedImages, s.free(ctx, s.ecrPort, "ECR_PORT")); err != nil {
 		return err
 	}
-	if s.store, err = startStore(ctx, s.victoriaMetrics, queries, s.free(ctx, s.port, "PORT"), storeStart); err != nil {
+	dashboards := func(folder string) error { return writeDashboard(folder, queries) }
+	if s.store, err = simulation.StartStore(ctx, s.victoriaMetrics, s.free(ctx, s.port, "PORT"), dashboards, simulation.StoreStart); err != nil {
 		return err
 	}
 	var log io.Writer
@@ -75,7 +84,7 @@ func (s *session) start(ctx context.Context) error {
 	s.function, err = startFunction(ctx, functionSetup{
 		path:        s.bootstrap,
 		registry:    s.registry,
-		remoteWrite: s.store.url + remoteWritePath,
+		remoteWrite: s.store.URL + simulation.RemoteWritePath,
 		environ:     s.environ,
 		log:         log,
 	})
@@ -100,10 +109,10 @@ func (s *session) stop() error {
 		errs = append(errs, s.function.stop())
 	}
 	if s.store != nil {
-		errs = append(errs, s.store.stop())
+		errs = append(errs, s.store.Stop())
 	}
 	if s.registry != nil {
-		s.registry.server.Close()
+		s.registry.Server.Close()
 	}
 	return errors.Join(errs...)
 }
@@ -116,22 +125,22 @@ func (s *session) firstPush(ctx context.Context) error {
 		return err
 	}
 	writeSummary(s.stdout, pushed)
-	if err := s.store.flush(ctx); err != nil {
+	if err := s.store.Flush(ctx); err != nil {
 		return err
 	}
 	for _, q := range queries {
-		result, err := s.store.query(ctx, q.promQL, pushed.Timestamp)
+		result, err := s.store.Query(ctx, q.promQL, pushed.Timestamp)
 		if err != nil {
 			return err
 		}
 		writeResult(s.stdout, q, result)
 	}
-	got, err := s.store.totals(ctx, pushed.Timestamp)
+	got, err := s.store.Totals(ctx, pushed.Timestamp)
 	if err != nil {
 		return err
 	}
-	want := expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
-	if err := compare(want, got, pushed.Accepted); err != nil {
+	want := simulation.Expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
+	if err := simulation.Compare(want, got, pushed.Accepted); err != nil {
 		return err
 	}
 	writeChecked(s.stdout, want, got, pushed.Scans.Pending)
@@ -141,7 +150,7 @@ func (s *session) firstPush(ctx context.Context) error {
 // firstImage sends all events of an image, from its push to its deletion.
 func (s *session) firstImage(ctx context.Context) error {
 	writeImageEvents(s.stdout)
-	for range len(steps) {
+	for range simulation.ImageChanges {
 		if err := s.imageEvent(ctx); err != nil {
 			return err
 		}
@@ -152,26 +161,29 @@ func (s *session) firstImage(ctx context.Context) error {
 // imageEvent makes the next change of an image, invokes the function with its event, and
 // checks that a query shows the change at once.
 func (s *session) imageEvent(ctx context.Context) error {
-	change, err := s.registry.next(time.Now())
+	change, err := s.registry.Next(time.Now())
 	if err != nil {
 		return err
 	}
-	pushed, err := s.function.invoke(ctx, change.event)
+	pushed, err := s.function.invoke(ctx, change.Event)
 	if err != nil {
 		return err
 	}
-	if err := s.store.flush(ctx); err != nil {
+	if err := s.store.Flush(ctx); err != nil {
 		return err
 	}
-	result, err := s.store.query(ctx, change.promQL, pushed.Timestamp)
+	result, err := s.store.Query(ctx, change.PromQL, pushed.Timestamp)
 	if err != nil {
 		return err
 	}
-	shown, err := change.check(pushed, result)
+	shown, err := change.Check(result)
 	if err != nil {
-		return fmt.Errorf("%s was %s, but %s does not show it: %w", change.image, change.what, change.promQL, err)
+		return fmt.Errorf("%s was %s, but %s does not show it: %w", change.Image, change.What, change.PromQL, err)
 	}
-	writeRun(s.stdout, pushed, "event", change.image+" "+change.what+": "+shown)
+	if pushed.Ended > 0 {
+		shown = grouped(pushed.Ended) + " series ended"
+	}
+	writeRun(s.stdout, pushed, "event", change.Image+" "+change.What+": "+shown)
 	return nil
 }
 
@@ -193,7 +205,7 @@ func (s *session) repeat(ctx context.Context) error {
 			}
 			continue
 		}
-		changes := s.registry.age(time.Now())
+		changes := s.registry.Age(time.Now())
 		pushed, err := s.function.invoke(ctx, s.schedule)
 		if err != nil {
 			return err

@@ -50,6 +50,8 @@ type Options struct {
 	// then kept in the inventory.
 	Auto  bool
 	Calls Calls
+	// NewRun, if set, is called at the start of each run.
+	NewRun func()
 	// Publish, if set, also gets the run metrics, without external labels and Region, and those of
 	// a run whose push failed, too.
 	Publish func(at time.Time, series iter.Seq[metrics.Series]) error
@@ -135,6 +137,9 @@ type run struct {
 // run makes one run, in order. What it learned is saved before it is pushed: else series
 // that a killed run began would never be ended.
 func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
+	if e.NewRun != nil {
+		e.NewRun()
+	}
 	steps := steps{begun: time.Now()}
 	available := true
 

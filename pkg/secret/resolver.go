@@ -62,6 +62,16 @@ func (r *Resolver) Secret(text Text) *Secret {
 	return &Secret{Text: text, source: from}
 }
 
+// NewRun lets every secret that was refused, or could not be read, be read again at once:
+// it may have been rotated since the previous run.
+func (r *Resolver) NewRun() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.sources {
+		s.newRun()
+	}
+}
+
 func (r *Resolver) read(ctx context.Context, from reference) (string, error) {
 	// A client is made for each read, as these are rare.
 	cfg := r.cfg.Copy()

@@ -73,7 +73,7 @@ func (s *Secret) Value(ctx context.Context) (string, error) {
 }
 
 // Refused records that an endpoint refused this value. If it is still the current one the
-// next call of Value reads the secret again, at most every 10 s.
+// next call of Value reads the secret again, at most every 10 s of one run.
 func (s *Secret) Refused(value string) {
 	if s.literal != nil {
 		return

@@ -13,8 +13,8 @@ const (
 	// readTimeout bounds one read, retries included. A cold call takes some 200 ms; a
 	// function in a VPC without a route to the API finds out here.
 	readTimeout = 8 * time.Second
-	// readInterval is the minimum time between two reads: with an endpoint that always
-	// refuses, or a store that is down, not every request costs one.
+	// readInterval is the minimum time between two reads of one run: with an endpoint that
+	// always refuses, or a store that is down, not every request costs one.
 	readInterval = 10 * time.Second
 )
 
@@ -26,10 +26,16 @@ type source struct {
 	reads singleflight.Group
 
 	mu     sync.Mutex
-	text   *string // nil until a read succeeded
-	stale  bool    // the text was refused
-	err    error   // why there is no text
-	readAt time.Time
+	text   *string   // nil until a read succeeded
+	stale  bool      // the text was refused
+	err    error     // why there is no text
+	readAt time.Time // of this run; zero before its first
+}
+
+func (s *source) newRun() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.readAt = time.Time{}
 }
 
 // refused records that the text is of no use, if it is still this one.

@@ -65,6 +65,31 @@ func TestRefused(t *testing.T) {
 	})
 }
 
+// TestNewRun: a secret that was refused in the previous run is read again in the next one,
+// however soon that is; one that was not refused is not.
+func TestNewRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := startPipe(t)
+		resolver := s.resolver(t)
+		made := newSecret(t, resolver, "secretsmanager:name")
+		s.set("name", planted+"-1")
+		wantValue(t, made, planted+"-1")
+		made.Refused(planted + "-1")
+		time.Sleep(2 * time.Second)
+		s.set("name", planted+"-2")
+		wantValue(t, made, planted+"-1")
+		wantCalls(t, s, 1, "in the run of the refusal")
+		resolver.NewRun()
+		wantValue(t, made, planted+"-2")
+		wantValue(t, made, planted+"-2")
+		wantCalls(t, s, 1, "in the next run")
+		resolver.NewRun()
+		wantValue(t, made, planted+"-2")
+		wantCalls(t, s, 0, "in a run after no refusal")
+	})
+}
+
 // TestAlwaysRefused: a receiver that refuses whatever it gets costs one call every
 // ten seconds.
 func TestAlwaysRefused(t *testing.T) {

@@ -1,28 +1,58 @@
 //go:build unix
 
-package main
+package simulation
 
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
 
+// Shell commands that act as stores.
+const (
+	silent = `echo '{"msg":"opening storage"}'; exec sleep 60`
+	serves = `echo '{"level":"info","msg":"started server at http://127.0.0.1:1/"}'`
+)
+
+// script returns the path of a program that runs a shell command.
+func script(t *testing.T, command string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "store")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+command+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// checkEmpty checks that a folder for temporary files is empty.
+func checkEmpty(t *testing.T, folder string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		t.Errorf("%s is left", entry.Name())
+	}
+}
+
 // TestStartStore is not parallel: it changes the folder of temporary files.
 func TestStartStore(t *testing.T) {
 	stopped := errors.New("stopped")
 	tests := []struct {
-		name, role string
-		timeout    time.Duration
-		context    func(context.Context) context.Context
-		want       []string
+		name, script string
+		timeout      time.Duration
+		context      func(context.Context) context.Context
+		want         []string
 	}{
-		{name: "ends", role: "store-exits", timeout: time.Minute, want: []string{"exit status 3", "no space left on device"}},
-		{name: "never serves", role: "store-silent", timeout: time.Millisecond, want: []string{"it does not serve after 1ms"}},
+		{name: "ends", script: "echo no space left on device; exit 3", timeout: time.Minute, want: []string{"exit status 3", "no space left on device"}},
+		{name: "never serves", script: silent, timeout: time.Millisecond, want: []string{"it does not serve after 1ms"}},
 		{
-			name: "stopped", role: "store-silent", timeout: time.Minute,
+			name: "stopped", script: silent, timeout: time.Minute,
 			context: func(ctx context.Context) context.Context {
 				ctx, cancel := context.WithCancelCause(ctx)
 				cancel(stopped)
@@ -39,9 +69,9 @@ func TestStartStore(t *testing.T) {
 			if test.context != nil {
 				ctx = test.context(ctx)
 			}
-			s, err := startStore(ctx, act(t, test.role), nil, 0, test.timeout)
+			s, err := StartStore(ctx, script(t, test.script), 0, nil, test.timeout)
 			if err == nil {
-				t.Fatalf("it started: %v", errors.Join(s.stop()))
+				t.Fatalf("it started: %v", errors.Join(s.Stop()))
 			}
 			for _, want := range append(test.want, "start VictoriaMetrics") {
 				if !strings.Contains(err.Error(), want) {
@@ -54,7 +84,7 @@ func TestStartStore(t *testing.T) {
 	t.Run("no such program", func(t *testing.T) {
 		temp := t.TempDir()
 		t.Setenv("TMPDIR", temp)
-		if _, err := startStore(t.Context(), "/no/such/program", nil, 0, time.Minute); err == nil {
+		if _, err := StartStore(t.Context(), "/no/such/program", 0, nil, time.Minute); err == nil {
 			t.Error("no error")
 		}
 		checkEmpty(t, temp)
@@ -65,20 +95,18 @@ func TestStartStore(t *testing.T) {
 func TestStopStubbornStore(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
-	path := act(t, "store-stubborn")
-	s, err := startStore(t.Context(), path, nil, 0, time.Minute)
+	s, err := StartStore(t.Context(), script(t, "trap '' TERM; "+serves+"; exec sleep 60"), 0, nil, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.grace = time.Millisecond
-	if err := s.stop(); err != nil {
+	if err := s.Stop(); err != nil {
 		t.Error(err)
 	}
 	if got := s.cmd.ProcessState.String(); got != "signal: killed" {
 		t.Errorf("it ended with %q, want %q", got, "signal: killed")
 	}
 	checkEmpty(t, temp)
-	checkGone(t, path)
 }
 
 func TestFindAddress(t *testing.T) {
@@ -92,13 +120,7 @@ func TestFindAddress(t *testing.T) {
 		{``, ""},
 	}
 	for _, test := range tests {
-		serving := make(chan string, 1)
-		findAddress([]byte(test.line), serving)
-		got := ""
-		if len(serving) > 0 {
-			got = <-serving
-		}
-		if got != test.want {
+		if got := findAddress([]byte(test.line)); got != test.want {
 			t.Errorf("%s: %q, want %q", test.line, got, test.want)
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package simulation
 
 import (
 	"context"
@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// sample is one element of an instant vector.
-type sample struct {
-	labels map[string]string
-	value  float64
+// Sample is one element of an instant vector.
+type Sample struct {
+	Labels map[string]string
+	Value  float64
 }
 
 // maxResponse bounds the size of a response, in bytes.
 const maxResponse = 16 << 20
 
-// query evaluates PromQL at a time. The result must be an instant vector.
+// Query evaluates PromQL at a time. The result must be an instant vector.
 //
 // See https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries.
-func (s *store) query(ctx context.Context, promQL string, at time.Time) ([]sample, error) {
+func (s *Store) Query(ctx context.Context, promQL string, at time.Time) ([]Sample, error) {
 	parameters := url.Values{
 		"query": {promQL},
 		"time":  {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)},
@@ -41,8 +41,8 @@ func (s *store) query(ctx context.Context, promQL string, at time.Time) ([]sampl
 	return vector, nil
 }
 
-// flush makes everything that was pushed visible to queries, which otherwise takes a second.
-func (s *store) flush(ctx context.Context) error {
+// Flush makes everything that was pushed visible to queries, which otherwise takes a second.
+func (s *Store) Flush(ctx context.Context) error {
 	if _, err := s.get(ctx, "/internal/force_flush"); err != nil {
 		return fmt.Errorf("flush VictoriaMetrics: %w", err)
 	}
@@ -50,8 +50,8 @@ func (s *store) flush(ctx context.Context) error {
 }
 
 // get returns the response of VictoriaMetrics. An error includes the body of the response.
-func (s *store) get(ctx context.Context, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, http.NoBody)
+func (s *Store) get(ctx context.Context, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+path, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s *store) get(ctx context.Context, path string) ([]byte, error) {
 }
 
 // decodeVector decodes the response to a query for an instant vector.
-func decodeVector(body []byte) ([]sample, error) {
+func decodeVector(body []byte) ([]Sample, error) {
 	var response struct {
 		Status string
 		Error  string
@@ -92,7 +92,7 @@ func decodeVector(body []byte) ([]sample, error) {
 	case response.Data.ResultType != "vector":
 		return nil, fmt.Errorf("response with a %q instead of a vector", response.Data.ResultType)
 	}
-	vector := make([]sample, 0, len(response.Data.Result))
+	vector := make([]Sample, 0, len(response.Data.Result))
 	for _, element := range response.Data.Result {
 		var text string
 		if err := json.Unmarshal(element.Value[1], &text); err != nil {
@@ -102,7 +102,7 @@ func decodeVector(body []byte) ([]sample, error) {
 		if err != nil {
 			return nil, fmt.Errorf("decode the value of %v: %w", element.Metric, err)
 		}
-		vector = append(vector, sample{labels: element.Metric, value: value})
+		vector = append(vector, Sample{Labels: element.Metric, Value: value})
 	}
 	return vector, nil
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package simulation
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ func TestOutputLines(t *testing.T) {
 	t.Parallel()
 	var lines []string
 	var also strings.Builder
-	o := &output{also: &also, line: func(line []byte) { lines = append(lines, string(line)) }}
+	o := &Output{Also: &also, Line: func(line []byte) { lines = append(lines, string(line)) }}
 	for _, piece := range []string{"on", "e\ntwo\n", "\nfo", "ur", "\nnot yet"} {
 		if n, err := o.Write([]byte(piece)); n != len(piece) || err != nil {
 			t.Errorf("Write(%q) = %d, %v", piece, n, err)
@@ -29,10 +29,10 @@ func TestOutputLines(t *testing.T) {
 
 func TestOutputKeepsTheEnd(t *testing.T) {
 	t.Parallel()
-	if got := new(output).String(); got != "(nothing)" {
+	if got := new(Output).String(); got != "(nothing)" {
 		t.Errorf("of nothing: %q", got)
 	}
-	o := &output{}
+	o := &Output{}
 	const lines = 20_000
 	for i := range lines {
 		fmt.Fprintf(o, "line %d\n", i)

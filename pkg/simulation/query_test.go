@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package simulation
 
 import (
 	"strings"
@@ -13,7 +13,7 @@ func TestDecodeVector(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, body string
-		want       []sample
+		want       []Sample
 		err        string
 	}{
 		{
@@ -22,12 +22,12 @@ func TestDecodeVector(t *testing.T) {
 				`{"metric":{"name":"data/webhook"},"value":[1795378481.201,"66.099233305"]},` +
 				`{"metric":{},"value":[1795378481.201,"3e+22"]}]},` +
 				`"stats":{"seriesFetched": "2","executionTimeMsec":1}}`,
-			want: []sample{{map[string]string{"name": "data/webhook"}, 66.099233305}, {map[string]string{}, 3e22}},
+			want: []Sample{{map[string]string{"name": "data/webhook"}, 66.099233305}, {map[string]string{}, 3e22}},
 		},
 		{
 			name: "nothing",
 			body: `{"status":"success","data":{"resultType":"vector","result":[]}}`,
-			want: []sample{},
+			want: []Sample{},
 		},
 		{
 			name: "an error",
@@ -70,7 +70,7 @@ func TestDecodeVector(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(sample{})); diff != "" {
+			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package simulation
 
 import (
 	"bytes"
@@ -11,50 +11,50 @@ import (
 // keptOutput is how much of the end of a process's output is kept, in bytes.
 const keptOutput = 32 << 10
 
-// output receives the output of a process. It keeps the end, which is shown if the process
+// Output receives the output of a process. It keeps the end, which is shown if the process
 // fails.
-type output struct {
-	// also receives everything, if it is set.
-	also io.Writer
-	// line is called with each complete line, without the line break, if it is set.
-	line func([]byte)
+type Output struct {
+	// Also receives everything, if it is set.
+	Also io.Writer
+	// Line is called with each complete line, without the line break, if it is set.
+	Line func([]byte)
 
 	mu   sync.Mutex
 	kept []byte
 	open []byte // a line that is not complete
 }
 
-func (o *output) Write(p []byte) (int, error) {
+func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	o.kept = append(o.kept, p...)
 	if len(o.kept) > 2*keptOutput {
 		o.kept = append(o.kept[:0], o.kept[len(o.kept)-keptOutput:]...)
 	}
 	o.mu.Unlock()
-	if o.line != nil {
+	if o.Line != nil {
 		o.split(p)
 	}
-	if o.also != nil {
-		return o.also.Write(p)
+	if o.Also != nil {
+		return o.Also.Write(p)
 	}
 	return len(p), nil
 }
 
 // split calls line for each complete line. It is called from one goroutine.
-func (o *output) split(p []byte) {
+func (o *Output) split(p []byte) {
 	for {
 		before, after, complete := bytes.Cut(p, []byte("\n"))
 		o.open = append(o.open, before...)
 		if !complete {
 			return
 		}
-		o.line(o.open)
+		o.Line(o.open)
 		o.open, p = o.open[:0], after
 	}
 }
 
 // String returns the end of the output, in complete lines, or "(nothing)".
-func (o *output) String() string {
+func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	text := o.kept

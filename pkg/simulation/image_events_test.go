@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package simulation
 
 import (
 	"encoding/json"
@@ -16,21 +16,21 @@ import (
 func TestImageEvents(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	r, err := startRegistry(now, 0)
+	r, err := StartRegistry(now, 40, 600, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.server.Close()
+	defer r.Server.Close()
 	before := r.Totals()
-	size := []sample{{labels: map[string]string{"__name__": "aws_ecr_image_size_in_bytes"}, value: 1}}
+	size := []Sample{{Labels: map[string]string{"__name__": "aws_ecr_image_size_in_bytes"}, Value: 1}}
 	images := map[string]bool{}
 	for i := range 6 {
 		now = now.Add(time.Second)
-		c, err := r.next(now)
+		c, err := r.Next(now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		images[c.image] = true
+		images[c.Image] = true
 		var event struct {
 			DetailType string `json:"detail-type"`
 			Detail     struct {
@@ -40,42 +40,37 @@ func TestImageEvents(t *testing.T) {
 				Counts     map[string]int32 `json:"finding-severity-counts"`
 			}
 		}
-		if err := json.Unmarshal(c.event, &event); err != nil {
+		if err := json.Unmarshal(c.Event, &event); err != nil {
 			t.Fatal(err)
 		}
-		if event.Detail.Repository != r.image.repository || event.Detail.Digest != r.image.digest || !strings.Contains(c.promQL, r.URI(c.image)) {
-			t.Errorf("image %s: event %s, query %s", c.image, c.event, c.promQL)
+		if event.Detail.Repository != r.image.repository || event.Detail.Digest != r.image.digest || !strings.Contains(c.PromQL, r.URI(c.Image)) {
+			t.Errorf("image %s: event %s, query %s", c.Image, c.Event, c.PromQL)
 		}
 		scan, scanned := r.Scan(r.image.repository, r.image.digest, now)
-		var counts []sample
+		var counts []Sample
 		for severity, n := range scan.Counts {
-			counts = append(counts, sample{labels: map[string]string{"severity": severity}, value: float64(n)})
+			counts = append(counts, Sample{Labels: map[string]string{"severity": severity}, Value: float64(n)})
 		}
 		wants := []struct {
 			what, detailType, action, status string
-			good, bad                        []sample
+			good, bad                        []Sample
 		}{
 			{"pushed", "ECR Image Action", "PUSH", "IN_PROGRESS", size, nil},
 			{"scanned", "ECR Image Scan", "", "COMPLETE", append(counts, size...), size},
 			{"deleted", "ECR Image Action", "DELETE", "", nil, size},
 		}
 		want := wants[i%3]
-		if c.what != want.what || event.DetailType != want.detailType || event.Detail.Action != want.action {
-			t.Errorf("%s, event %s %s, want %s, event %s %s", c.what, event.DetailType, event.Detail.Action, want.what, want.detailType, want.action)
+		if c.What != want.what || event.DetailType != want.detailType || event.Detail.Action != want.action {
+			t.Errorf("%s, event %s %s, want %s, event %s %s", c.What, event.DetailType, event.Detail.Action, want.what, want.detailType, want.action)
 		}
 		if scan.Status != want.status || scanned != (want.status != "") || !cmp.Equal(scan.Counts, event.Detail.Counts) {
-			t.Errorf("%s: scan %+v, event %s, want status %s", c.what, scan, c.event, want.status)
+			t.Errorf("%s: scan %+v, event %s, want status %s", c.What, scan, c.Event, want.status)
 		}
-		if shows, err := c.check(summary{Ended: 7}, want.good); err != nil || shows == "" {
-			t.Errorf("%s: %q, error %v", c.what, shows, err)
+		if shows, err := c.Check(want.good); err != nil || shows == "" {
+			t.Errorf("%s: %q, error %v", c.What, shows, err)
 		}
-		if shows, err := c.check(summary{Ended: 7}, want.bad); err == nil {
-			t.Errorf("%s: %q, want an error", c.what, shows)
-		}
-		if c.what == "deleted" {
-			if shows, err := c.check(summary{}, nil); err == nil {
-				t.Errorf("nothing ended: %q, want an error", shows)
-			}
+		if shows, err := c.Check(want.bad); err == nil {
+			t.Errorf("%s: %q, want an error", c.What, shows)
 		}
 	}
 	if len(images) != 2 || r.Totals() != before {

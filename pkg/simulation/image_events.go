@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package simulation
 
 import (
 	"encoding/json"
@@ -20,33 +20,36 @@ type lifecycle struct {
 	steps                   int // of all images so far
 }
 
-// change is a change of the image, and the event that ECR sends for it.
-type change struct {
-	image, what string
-	event       json.RawMessage
-	// promQL selects all series of the image. check describes the result in a few words;
-	// the error is that the result does not agree with the change.
-	promQL string
-	check  func(pushed summary, result []sample) (string, error)
+// Change is a change of the image, and the event that ECR sends for it.
+type Change struct {
+	Image, What string
+	Event       json.RawMessage
+	// PromQL selects all series of the image. Check describes the result in a few words;
+	// the error is that the result does not show the change.
+	PromQL string
+	Check  func(result []Sample) (string, error)
 }
 
-// steps are those of a lifecycle.
-var steps = []func(*registry, time.Time) (change, error){(*registry).push, (*registry).scan, (*registry).delete}
+// ImageChanges is the number of changes of each image.
+const ImageChanges = 3
 
-// next makes the next change of the image at a time.
-func (r *registry) next(now time.Time) (change, error) {
-	c, err := steps[r.image.steps%len(steps)](r, now)
+// steps are those of a lifecycle.
+var steps = [ImageChanges]func(*Registry, time.Time) (Change, error){(*Registry).push, (*Registry).scan, (*Registry).delete}
+
+// Next makes the next change of the image at a time.
+func (r *Registry) Next(now time.Time) (Change, error) {
+	c, err := steps[r.image.steps%ImageChanges](r, now)
 	if err != nil {
-		return change{}, err
+		return Change{}, err
 	}
 	r.image.steps++
-	c.image = r.image.repository + ":" + r.image.tag
-	c.promQL = fmt.Sprintf("{image=%q}", r.URI(r.image.repository)+":"+r.image.tag)
+	c.Image = r.image.repository + ":" + r.image.tag
+	c.PromQL = fmt.Sprintf("{image=%q}", r.URI(r.image.repository)+":"+r.image.tag)
 	return c, nil
 }
 
 // push adds an image to a repository. Its scan is in progress.
-func (r *registry) push(now time.Time) (change, error) {
+func (r *Registry) push(now time.Time) (Change, error) {
 	repositories := r.Repositories()
 	digest := ecrtest.Digest(fmt.Sprint("image ", r.image.steps))
 	_, sum, _ := strings.Cut(digest, ":")
@@ -55,36 +58,36 @@ func (r *registry) push(now time.Time) (change, error) {
 		r.PutImage(r.image.repository, ecrtest.Image{Digest: digest, Tags: []string{r.image.tag}, SizeBytes: new(50e6 + r.rng.Int64N(100e6)), PushedAt: now}),
 		r.SetScan(r.image.repository, digest, ecrtest.Scan{States: []ecrtest.ScanState{{At: now, Status: "IN_PROGRESS"}}}),
 	); err != nil {
-		return change{}, err
+		return Change{}, err
 	}
-	return change{
-		what: "pushed", event: r.PushEvent(r.image.repository, digest, r.image.tag, now),
-		check: func(_ summary, result []sample) (string, error) {
+	return Change{
+		What: "pushed", Event: r.PushEvent(r.image.repository, digest, r.image.tag, now),
+		Check: func(result []Sample) (string, error) {
 			if len(result) == 0 {
 				return "", errors.New("it has no series")
 			}
-			return grouped(len(result)) + " series", nil
+			return fmt.Sprintf("%d series", len(result)), nil
 		},
 	}, nil
 }
 
 // scan completes the scan of the image.
-func (r *registry) scan(now time.Time) (change, error) {
+func (r *Registry) scan(now time.Time) (Change, error) {
 	counts := map[string]int32{"CRITICAL": 1 + r.rng.Int32N(3), "HIGH": 1 + r.rng.Int32N(9), "LOW": 1 + r.rng.Int32N(30)}
 	if err := r.Rescan(r.image.repository, r.image.digest, ecrtest.ScanState{At: now, CompletedAt: now, Counts: counts}); err != nil {
-		return change{}, err
+		return Change{}, err
 	}
 	event, err := r.ScanEvent(r.image.repository, r.image.digest, now)
 	if err != nil {
-		return change{}, err
+		return Change{}, err
 	}
-	return change{
-		what: "scanned", event: event,
-		check: func(_ summary, result []sample) (string, error) {
+	return Change{
+		What: "scanned", Event: event,
+		Check: func(result []Sample) (string, error) {
 			got := map[string]int32{}
 			for _, s := range result {
-				if severity := s.labels["severity"]; severity != "" {
-					got[severity] = int32(s.value)
+				if severity := s.Labels["severity"]; severity != "" {
+					got[severity] = int32(s.Value)
 				}
 			}
 			if !maps.Equal(got, counts) {
@@ -105,17 +108,17 @@ func findings(counts map[string]int32) string {
 }
 
 // delete deletes the image.
-func (r *registry) delete(now time.Time) (change, error) {
+func (r *Registry) delete(now time.Time) (Change, error) {
 	if err := r.DeleteImage(r.image.repository, r.image.digest); err != nil {
-		return change{}, err
+		return Change{}, err
 	}
-	return change{
-		what: "deleted", event: r.DeleteEvent(r.image.repository, r.image.digest, r.image.tag, now),
-		check: func(pushed summary, result []sample) (string, error) {
-			if len(result) > 0 || pushed.Ended == 0 {
-				return "", fmt.Errorf("it has %d series, after %d ended", len(result), pushed.Ended)
+	return Change{
+		What: "deleted", Event: r.DeleteEvent(r.image.repository, r.image.digest, r.image.tag, now),
+		Check: func(result []Sample) (string, error) {
+			if len(result) > 0 {
+				return "", fmt.Errorf("it has %d series", len(result))
 			}
-			return grouped(pushed.Ended) + " series ended", nil
+			return "no series", nil
 		},
 	}, nil
 }

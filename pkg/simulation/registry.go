@@ -1,0 +1,61 @@
+//go:build unix
+
+// Package simulation is the world around the function on one machine: a simulated registry
+// whose images change, and VictoriaMetrics, which is queried for what the function pushed.
+// Commands that run the function for people use it; tests have doubles of their own.
+package simulation
+
+import (
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+)
+
+// Registry is the simulated registry and its API.
+type Registry struct {
+	*ecrtest.Registry
+	Server *ecrtest.Server
+	rng    *rand.Rand
+	image  lifecycle
+}
+
+// The account and Region of events/schedule-rule.json.
+const (
+	Account = "123456789012"
+	Region  = "eu-central-1"
+)
+
+const seed = 1
+
+// StartRegistry generates a registry of that size as of a time, and serves it on a port.
+func StartRegistry(now time.Time, repositories, taggedImages, port int) (*Registry, error) {
+	r := &Registry{Registry: ecrtest.NewRegistry(Account, Region), rng: rand.New(rand.NewPCG(seed, 0))}
+	// All images are at least an hour old, so their scans are complete.
+	shape := ecrtest.RealisticShape(repositories, taggedImages, now.Add(-time.Hour))
+	// Basic scanning does not support indexes: the newest images would have no findings.
+	shape.Indexes = 0
+	if err := r.Generate(seed, shape); err != nil {
+		return nil, err
+	}
+	r.Server = ecrtest.New(r.Registry)
+	if err := r.Server.ListenOn(port); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// mostChanges is the maximum number of changes between two pushes.
+const mostChanges = 2
+
+// Age makes some random changes to the registry and describes each in a few words.
+func (r *Registry) Age(now time.Time) []string {
+	var changes []string
+	for range 1 + r.rng.IntN(mostChanges) {
+		// Without the change of "latest", which would make the line too long.
+		change, _, _ := strings.Cut(r.Mutate(r.rng, now), ", which is latest now")
+		changes = append(changes, change)
+	}
+	return changes
+}

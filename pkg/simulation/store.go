@@ -1,0 +1,95 @@
+//go:build unix
+
+package simulation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// RemoteWritePath is the remote-write endpoint of VictoriaMetrics.
+const RemoteWritePath = "/api/v1/write"
+
+// StoreStart is a timeout for starting VictoriaMetrics, which takes a fifth of a second on
+// an idle machine.
+const StoreStart = 30 * time.Second
+
+// queryTimeout is the timeout of a query.
+const queryTimeout = 30 * time.Second
+
+// Store is a VictoriaMetrics process with its data in a temporary folder.
+type Store struct {
+	*Process
+	URL    string // without a slash at the end
+	client *http.Client
+}
+
+// StartStore starts VictoriaMetrics on a port and waits until it serves, with a timeout. The
+// function prepare, if any, writes the dashboards of its UI into the folder that it gets.
+func StartStore(ctx context.Context, path string, port int, prepare func(dashboards string) error, timeout time.Duration) (*Store, error) {
+	serving := make(chan struct{})
+	s := &Store{client: &http.Client{Transport: &http.Transport{}, Timeout: queryTimeout}}
+	line := func(line []byte) {
+		if url := findAddress(line); url != "" && s.URL == "" {
+			s.URL = url
+			close(serving)
+		}
+	}
+	var err error
+	s.Process, err = StartProcess("VictoriaMetrics", line, func(folder string) (*exec.Cmd, error) {
+		// Not CommandContext: Stop stops the process after the function, which may push to it
+		// until then.
+		cmd := exec.Command(path, //nolint:gosec,noctx // the path is the caller's; as above
+			// For 0 the system chooses a free port. The port is in the log.
+			fmt.Sprintf("-httpListenAddr=127.0.0.1:%d", port),
+			"-loggerFormat=json",
+			"-storageDataPath="+filepath.Join(folder, "data"),
+			// Make samples visible at once instead of after 30 s.
+			"-search.latencyOffset=0s",
+			// The default is more than half of the machine's memory.
+			"-memory.allowedBytes=256MiB",
+		)
+		cmd.Env = []string{}
+		if prepare == nil {
+			return cmd, nil
+		}
+		dashboards := filepath.Join(folder, "dashboards")
+		cmd.Args = append(cmd.Args, "-vmui.customDashboardsPath="+dashboards)
+		return cmd, prepare(dashboards)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Await(ctx, serving, timeout); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// findAddress returns the address of VictoriaMetrics if a line of its log contains it.
+func findAddress(line []byte) string {
+	var entry struct {
+		Message string `json:"msg"`
+	}
+	if json.Unmarshal(line, &entry) != nil {
+		return "" // its logger is not set up for the first lines
+	}
+	url, ok := strings.CutPrefix(entry.Message, "started server at ")
+	if !ok {
+		return ""
+	}
+	return strings.TrimSuffix(url, "/")
+}
+
+// Stop stops VictoriaMetrics and removes its folder.
+func (s *Store) Stop() error {
+	s.client.CloseIdleConnections()
+	return s.Process.Stop()
+}
