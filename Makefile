@@ -18,7 +18,7 @@ ECR_PORT ?= 8429
 OUT  := .build
 VENV := $(OUT)/venv
 # Modules nested in this one that hold code of ours.
-NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod .ci/parameters/go.mod))
+NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod lambda/stack/go.mod .ci/parameters/go.mod))
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v $$(go env CC)),-race)
 
@@ -160,7 +160,8 @@ undeploy: $(VENV) ## delete the stack; DELETE_STATE=1 also its state bucket, YES
 
 # BREAK=policy, mapping or state breaks the stack on purpose, to see that it is found.
 .PHONY: stack
-stack: $(VENV) $(OUT)/ministack $(OUT)/victoria-metrics ## the template deployed to an AWS emulator, checked and deleted; KEEP=1 leaves it running
+stack: ## the template deployed to an AWS emulator, checked and deleted; KEEP=1 leaves it running
+	@$(MAKE) --no-print-directory -j3 $(VENV) $(OUT)/ministack $(OUT)/victoria-metrics
 	@echo "building the program that deploys and checks"
 	@cd lambda/stack && $(GOBUILD) -o $(CURDIR)/$(OUT)/stack-checks .
 	@exec $(OUT)/stack-checks $(if $(KEEP),-keep) $(if $(BREAK),-break $(BREAK))
