@@ -69,7 +69,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	}
 	limiter := awsapi.NewLimiter(c.ECRRequestsPerSecond)
 	limiter.SetRate(c.ScanRequestsPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
-	source := ecr.New(awsCfg, ecr.Options{RegistryID: string(c.ECRRegistryID), Limiter: limiter, Logger: w.log})
+	source := ecr.New(awsCfg, ecr.Options{RegistryID: string(c.ECRRegistryID), Limiter: limiter})
 	shape := c.Shape()
 	shape.Region = awsCfg.Region
 	selected, err := selection.New(shape)
