@@ -58,6 +58,11 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, eve
 		}
 		if event.At.After(now) {
 			event.At = now // a clock that is ahead must not make later reads look old
+			if event.Scan != nil {
+				scan := *event.Scan
+				scan.CompletedAt = min(scan.CompletedAt, inventory.TimeOf(now))
+				event.Scan = &scan
+			}
 		}
 		byRepository[event.Repository] = append(byRepository[event.Repository], event)
 	}

@@ -180,7 +180,7 @@ func TestHostileImages(t *testing.T) {
 			}
 			result := w.run(0)
 			w.want(result, refresh.Result{Listed: true, Due: 3, Refreshed: 2, Failed: 1}, c.want)
-			if text := result.Err.Error(); w.shown() != before || strings.Contains(text, "\x1b") || len(text) > 2000 {
+			if text := fmt.Sprint(result.Err); w.shown() != before || strings.Contains(text, "\x1b") || len(text) > 2000 {
 				t.Errorf("known %s, error of %d bytes", w.shown(), len(text))
 			}
 			if n := w.server.Calls()["DescribeImages"] - 2; n != c.calls {
