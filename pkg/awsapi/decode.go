@@ -3,7 +3,6 @@ package awsapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -13,17 +12,10 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Bounds of what a response is decoded to: "{}," is three bytes, and a record in memory
-// hundreds. A page has at most 1,000 records. See docs/limits.md.
-const (
-	maxStructures = 5_000
-	maxElements   = 500_000 // of all lists and maps
-)
-
-// Checked returns a service's protocol that decodes responses within bounds, and values
-// that the SDK would distort to ones that cannot be true: a time out of range, for which the
-// SDK returns any other one, and NaN, at which it panics, become a time that ValidTime
-// refuses; a null or too large count, which would be 0 or an error, becomes -1.
+// Checked returns a service's protocol that decodes values which the SDK would distort to
+// ones that cannot be true: a time out of range, for which the SDK returns any other one, and
+// NaN, at which it panics, become a time that ValidTime refuses; a null or too large count,
+// which would be 0 or an error, becomes -1.
 func Checked(protocol smithyhttp.ClientProtocol) smithyhttp.ClientProtocol {
 	return checkedProtocol{protocol}
 }
@@ -41,77 +33,13 @@ type checkedOutput struct{ smithy.Deserializable }
 
 // Deserialize decodes an operation's output.
 func (o checkedOutput) Deserialize(d smithy.ShapeDeserializer) error {
-	checked := &checkedDecoder{ShapeDeserializer: d}
-	if err := o.Deserializable.Deserialize(checked); checked.err == nil && err != nil {
-		return err
-	}
-	return checked.err
+	return o.Deserializable.Deserialize(&checkedDecoder{ShapeDeserializer: d})
 }
 
 // checkedDecoder is the SDK's decoder with these checks.
 type checkedDecoder struct {
 	smithy.ShapeDeserializer
-	structures, elements int
-	null                 bool // the next integer is null
-	// err is the first error within a list or map, which smithy.ReadList and
-	// smithy.ReadMap drop (smithy-go v1.28.8).
-	err error
-}
-
-// failed keeps an error.
-func (d *checkedDecoder) failed(err error) error {
-	if d.err == nil {
-		d.err = err
-	}
-	return d.err
-}
-
-// ReadListItem counts the elements of lists.
-func (d *checkedDecoder) ReadListItem(s *smithy.Schema) (bool, error) {
-	if d.err != nil {
-		return false, d.err
-	}
-	more, err := d.ShapeDeserializer.ReadListItem(s)
-	if err == nil && more {
-		err = d.count(s)
-	}
-	if err != nil {
-		return false, d.failed(err)
-	}
-	return more, nil
-}
-
-// ReadMapKey counts the elements of maps.
-func (d *checkedDecoder) ReadMapKey(s *smithy.Schema) (string, bool, error) {
-	if d.err != nil {
-		return "", false, d.err
-	}
-	key, more, err := d.ShapeDeserializer.ReadMapKey(s)
-	if err == nil && more {
-		err = d.count(s)
-	}
-	if err != nil {
-		return "", false, d.failed(err)
-	}
-	return key, more, nil
-}
-
-func (d *checkedDecoder) count(s *smithy.Schema) error {
-	if d.elements++; s != nil && (s.Type() == smithy.ShapeTypeStructure || s.Type() == smithy.ShapeTypeUnion) {
-		d.structures++
-	}
-	if d.structures > maxStructures || d.elements > maxElements {
-		return fmt.Errorf("%w: more than %d records or %d elements of lists", ErrTooLarge, maxStructures, maxElements)
-	}
-	return nil
-}
-
-// ReadStructMember reads nothing more after an error.
-func (d *checkedDecoder) ReadStructMember() (*smithy.Schema, error) {
-	if d.err != nil {
-		return nil, d.err
-	}
-	return d.ShapeDeserializer.ReadStructMember()
+	null bool // the next integer is null
 }
 
 // ReadNil is called for the elements of lists and maps. Of these, a null integer is read by

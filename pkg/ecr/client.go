@@ -24,10 +24,10 @@ const pageSize = 1000
 
 // maxResponse bounds a response in bytes. A page of 1,000 images has 0.6 MB, and 1 MB if each
 // has ten tags.
-const maxResponse = 6 << 20
+const maxResponse = 4_000_000
 
 // smallPage is the page size of DescribeImages where a larger page is too large to read.
-const smallPage = 40
+const smallPage = 20
 
 // Permissions are the IAM actions that are needed to read repositories and images.
 var Permissions = []awsapi.Permission{describeRegistry, describeRepositories, describeImages}
@@ -156,7 +156,7 @@ var describeImages = awsapi.Permission{Action: "ecr:DescribeImages", Resource: a
 func (c *Client) Images(ctx context.Context, repository, token string) ([]inventory.Image, string, error) {
 	out, err := c.images(ctx, repository, token, pageSize)
 	if errors.Is(err, awsapi.ErrTooLarge) {
-		// A thousand images with a thousand tags each, ECR's quota, have 40 MB and more.
+		// An image can have a thousand tags (ECR's quota), of 128 bytes each.
 		out, err = c.images(ctx, repository, token, smallPage)
 	}
 	if err != nil {

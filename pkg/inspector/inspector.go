@@ -31,7 +31,7 @@ const (
 
 // maxResponse bounds a response in bytes, of which a page has about a quarter. The SDK decodes
 // it to any JSON value first, which takes many times its size.
-const maxResponse = 2 << 20
+const maxResponse = 2_000_000
 
 // Operations are the operations that this package calls.
 var Operations = []string{"ListCoverage", "ListFindingAggregations"}

@@ -155,7 +155,7 @@ func TestHostileImages(t *testing.T) {
 			`{"imageDetails":[` + image("c", "") + `],"nextToken":"A"}`, `{"imageDetails":[` + image("d", "") + `],"nextToken":"B"}`,
 		}, "token of an earlier page", 4},
 		"its own token":             {[]string{`{"imageDetails":[],"nextToken":"A"}`}, "token of an earlier page", 2},
-		"an endless string":         {[]string{`{"imageDetails":[{"imageDigest":"` + strings.Repeat("x", 7<<20)}, "response too large: more than 6291456 bytes", 2},
+		"an endless string":         {[]string{`{"imageDetails":[{"imageDigest":"` + strings.Repeat("x", 7<<20)}, "response too large: more than 4000000 bytes", 2},
 		"an endless string in JSON": {[]string{`{"imageDetails":[` + image("a", `,"artifactMediaType":"`+strings.Repeat("x", 7<<20)+`"`) + `]}`}, "response too large", 2},
 		"a million records":         {[]string{`{"imageDetails":[{}` + strings.Repeat(",{}", 1_000_000) + `]}`}, "response too large", 2},
 		"a million tags":            {[]string{`{"imageDetails":[{"imageTags":[""` + strings.Repeat(`,""`, 1_000_000) + `]}]}`}, "response too large", 2},
@@ -243,6 +243,61 @@ func TestManySettings(t *testing.T) {
 		result = w.refresher.Apply(t.Context(), w.known, events[:20], time.Now().Add(time.Minute))
 		if n := strings.Count(w.log.String(), "\n"); result.Err == nil || n > 6 {
 			t.Errorf("error %v, %d lines:\n%.2000s", result.Err, n, &w.log)
+		}
+	})
+}
+
+// Lists of Inspector that say nothing keep the known counts.
+func TestHostileInspector(t *testing.T) {
+	t.Parallel()
+	row := func(counts string) string {
+		return `{"aggregationType":"AWS_ECR_CONTAINER","responses":[{"awsEcrContainerAggregation":{"repository":"repo-0","imageSha":"` + ecrtest.Digest("repo-0v0") + `","severityCounts":{` + counts + `}}}]}`
+	}
+	for name, c := range map[string]struct {
+		operation string
+		pages     []string
+		fails     bool
+		invalid   int
+	}{
+		"no aggregations":       {"ListFindingAggregations", []string{"{}"}, true, 0},
+		"null aggregations":     {"ListFindingAggregations", []string{`{"aggregationType":"AWS_ECR_CONTAINER","responses":null}`}, true, 0},
+		"no coverage":           {"ListCoverage", []string{""}, true, 0},
+		"a cycle of coverage":   {"ListCoverage", []string{`{"coveredResources":[],"nextToken":"A"}`, `{"coveredResources":[],"nextToken":"B"}`, `{"coveredResources":[],"nextToken":"A"}`, `{"coveredResources":[],"nextToken":"B"}`}, true, 0},
+		"a row without counts":  {"ListFindingAggregations", []string{row(``)}, false, 0},
+		"a row with null":       {"ListFindingAggregations", []string{row(`"all":null,"critical":null`)}, false, 0},
+		"a row with a negative": {"ListFindingAggregations", []string{row(`"all":5,"critical":-1`)}, false, 1},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			w := newWorld(t, 1, 1)
+			w.enhanced()
+			w.scan("repo-0", "v0", done(time.Now().Add(-time.Hour), "CRITICAL", 3))
+			w.scanning(refresh.ScanAuto)
+			w.run(0)
+			w.run(0)
+			before := w.knownScan("repo-0", "v0")
+			if !strings.Contains(before, "3") {
+				t.Fatalf("scan %s", before)
+			}
+			time.Sleep(7 * time.Hour)
+			for _, text := range c.pages {
+				w.answer(c.operation, 1, text)
+			}
+			w.server.Fail(ecrtest.Match{Operation: findings}, ecrtest.Always, ecrtest.FaultServer)
+			result := w.run(0)
+			got := w.knownScan("repo-0", "v0")
+			if strings.TrimSuffix(got, " …") != before || c.fails && (result.Err == nil || result.Scans.Listed) || result.Invalid != c.invalid {
+				t.Errorf("scan %s, before %s; error %v, %+v", got, before, result.Err, result)
+			}
+		})
+	}
+	bubble(t, "images that are not known take no memory", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		w.enhanced()
+		w.scan("repo-0", "v0", done(time.Now().Add(-time.Hour), "CRITICAL", 3))
+		w.scanning(refresh.ScanAuto)
+		w.answer("ListCoverage", 1, `{"coveredResources":[{"resourceId":"arn:aws:ecr:eu-west-1:123456789012:repository/unknown/`+ecrtest.Digest("x")+`","resourceType":"AWS_ECR_CONTAINER_IMAGE","scanStatus":{"statusCode":"ACTIVE","reason":"SUCCESSFUL"}}]}`)
+		if result := w.run(0); result.Err != nil || !result.Scans.Listed || w.known.Find("unknown") != nil {
+			t.Errorf("%+v", result)
 		}
 	})
 }
