@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
@@ -102,10 +104,10 @@ func parseSingle(payload []byte, fields map[string]json.RawMessage) (event, erro
 		return event{run: true}, nil
 	}
 	var envelope struct {
-		Source     string          `json:"source"`
-		DetailType string          `json:"detail-type"`
-		Time       time.Time       `json:"time"`
-		Detail     json.RawMessage `json:"detail"`
+		Source     string `json:"source"`
+		DetailType string `json:"detail-type"`
+		origin
+		Detail json.RawMessage `json:"detail"`
 	}
 	if err := json.Unmarshal(payload, &envelope); err != nil {
 		return event{}, fmt.Errorf("the event is not an EventBridge event (%w): %s", err, supported())
@@ -117,7 +119,7 @@ func parseSingle(payload []byte, fields map[string]json.RawMessage) (event, erro
 		if k.read == nil {
 			return event{run: true}, nil
 		}
-		events, err := k.events(envelope.Detail, envelope.Time)
+		events, err := k.events(envelope.Detail, envelope.origin)
 		if err != nil {
 			return event{}, fmt.Errorf("reading the event %q of %s: %w", k.detailType, k.source, err)
 		}
@@ -126,14 +128,34 @@ func parseSingle(payload []byte, fields map[string]json.RawMessage) (event, erro
 	return event{}, fmt.Errorf("the event is unknown (source %.100q, detail-type %.100q): %s", envelope.Source, envelope.DetailType, supported())
 }
 
-func (k kind) events(detail json.RawMessage, at time.Time) ([]refresh.Event, error) {
+// origin is where and when an event happened.
+type origin struct {
+	Account string    `json:"account"`
+	Region  string    `json:"region"`
+	Time    time.Time `json:"time"`
+}
+
+// events reads an event's detail. An event that names a repository by its ARN is about the
+// registry in the ARN, any other about the one it comes from. Whether that is this one is
+// decided in pkg/refresh.
+func (k kind) events(detail json.RawMessage, from origin) ([]refresh.Event, error) {
 	switch {
-	case at.IsZero():
+	case from.Account == "":
+		return nil, errMissing("account")
+	case from.Region == "":
+		return nil, errMissing("region")
+	case from.Time.IsZero():
 		return nil, errMissing("time")
+	case !awsapi.ValidTime(from.Time):
+		return nil, fmt.Errorf("time %s is out of range", from.Time.Format(time.RFC3339))
 	case len(detail) == 0:
 		return nil, errMissing("detail")
 	}
-	return k.read(detail, at)
+	events, err := k.read(detail, from.Time)
+	for i := range events {
+		events[i].Account, events[i].Region = cmp.Or(events[i].Account, from.Account), cmp.Or(events[i].Region, from.Region)
+	}
+	return events, err
 }
 
 func errMissing(field string) error { return fmt.Errorf("%s is missing", field) }

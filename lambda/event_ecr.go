@@ -51,11 +51,12 @@ func imagesChanged(field, result, repository string, at time.Time) ([]refresh.Ev
 	default:
 		return nil, nil
 	}
-	name, err := repositoryName(repository)
+	event, err := eventAbout(repository, at)
 	if err != nil {
 		return nil, err
 	}
-	return []refresh.Event{{Repository: name, At: at, Images: true}}, nil
+	event.Images = true
+	return []refresh.Event{event}, nil
 }
 
 // scanResourceDetail is the detail of "ECR Scan Resource Change".
@@ -80,11 +81,12 @@ func scanResourceChange(d scanResourceDetail, at time.Time) ([]refresh.Event, er
 	}
 	events := make([]refresh.Event, 0, len(d.Repositories))
 	for _, repository := range d.Repositories {
-		name, err := repositoryName(repository.Name)
+		event, err := eventAbout(repository.Name, at)
 		if err != nil {
 			return nil, err
 		}
-		events = append(events, refresh.Event{Repository: name, At: at, Settings: true, Scans: true})
+		event.Settings, event.Scans = true, true
+		events = append(events, event)
 	}
 	return events, nil
 }
@@ -98,18 +100,19 @@ const (
 	repositoryMaxLength = 256
 )
 
-// repositoryName reads a repository's name, or its ARN, which Inspector sends:
-// arn:aws:ecr:REGION:ACCOUNT:repository/NAME.
-func repositoryName(s string) (string, error) {
-	if s == "" {
-		return "", errMissing("repository-name")
+// eventAbout returns an event about a repository that is given by its name, or by its ARN,
+// which Inspector sends: arn:aws:ecr:REGION:ACCOUNT:repository/NAME.
+func eventAbout(repository string, at time.Time) (refresh.Event, error) {
+	if repository == "" {
+		return refresh.Event{}, errMissing("repository-name")
 	}
-	name := s
-	if parts := strings.SplitN(s, ":", 6); len(parts) == 6 && parts[0] == "arn" && parts[2] == "ecr" {
-		name = strings.TrimPrefix(parts[5], "repository/")
+	event := refresh.Event{Repository: repository, At: at}
+	if parts := strings.SplitN(repository, ":", 6); len(parts) == 6 && parts[0] == "arn" && parts[2] == "ecr" {
+		event.Region, event.Account = parts[3], parts[4]
+		event.Repository = strings.TrimPrefix(parts[5], "repository/")
 	}
-	if len(name) < repositoryMinLength || len(name) > repositoryMaxLength || !repositoryPattern.MatchString(name) {
-		return "", fmt.Errorf("repository-name %.300q: want a name, or the ARN of a repository", s)
+	if name := event.Repository; len(name) < repositoryMinLength || len(name) > repositoryMaxLength || !repositoryPattern.MatchString(name) {
+		return refresh.Event{}, fmt.Errorf("repository-name %.300q: want a name, or the ARN of a repository", repository)
 	}
-	return name, nil
+	return event, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
@@ -23,17 +24,17 @@ type scanDetail struct {
 
 // imageScan reads "ECR Image Scan": the result of a basic scan.
 func imageScan(d scanDetail, at time.Time) ([]refresh.Event, error) {
-	if d.Status == "" {
-		return nil, errMissing("scan-status")
+	if err := d.checkStatus(); err != nil {
+		return nil, err
 	}
 	scan := inventory.Scan{Status: unique.Make(d.Status).Value()}
 	switch d.Status {
 	case "COMPLETE", "ACTIVE":
-		severities, err := severityCounts(d.Counts)
+		severities, known, err := severityCounts(d.Counts)
 		if err != nil {
 			return nil, err
 		}
-		if d.Counts == nil {
+		if !known {
 			scan.Unfinished = 1 // the counts have to be requested
 			break
 		}
@@ -58,25 +59,25 @@ func inspectorScan(d scanDetail, at time.Time) ([]refresh.Event, error) {
 	if d.Repository == "" && d.Digest == "" {
 		return nil, nil
 	}
-	if d.Status == "" {
-		return nil, errMissing("scan-status")
+	if err := d.checkStatus(); err != nil {
+		return nil, err
 	}
 	// INITIAL_SCAN_COMPLETE in events is ACTIVE in the API: Inspector scans continuously.
 	scan := inventory.Scan{Status: "ACTIVE"}
-	if d.Counts == nil {
-		scan.Unfinished = 1
-		return d.event(scan, at)
-	}
 	total := int64(-1) // differs from any sum: without a total the counts are partial
 	if n := d.Counts[inspectorTotal]; n != nil {
-		if total = *n; total < 0 {
+		if total = *n; total < 0 || total > math.MaxInt32 {
 			return nil, errCount(inspectorTotal, total)
 		}
 	}
 	delete(d.Counts, inspectorTotal)
-	severities, err := severityCounts(d.Counts)
-	if err != nil {
+	severities, known, err := severityCounts(d.Counts)
+	switch {
+	case err != nil:
 		return nil, err
+	case !known:
+		scan.Unfinished = 1
+		return d.event(scan, at)
 	}
 	scan.Severities = slices.DeleteFunc(severities, func(s inventory.SeverityCount) bool { return s.Count == 0 })
 	var sum int64
@@ -84,41 +85,63 @@ func inspectorScan(d scanDetail, at time.Time) ([]refresh.Event, error) {
 		sum += int64(severity.Count)
 	}
 	scan.CompletedAt = inventory.TimeOf(at)
-	scan.Total, scan.Partial = clamp(total), sum != total
+	scan.Total, scan.Partial = int32(max(0, total)), sum != total
 	return d.event(scan, at)
 }
 
-// severityCounts returns the counts sorted by severity, without null ones.
-func severityCounts(counts map[string]*int64) ([]inventory.SeverityCount, error) {
-	list := make([]inventory.SeverityCount, 0, len(counts))
+// checkStatus checks a status, which becomes the value of a label.
+func (d *scanDetail) checkStatus() error {
+	switch {
+	case d.Status == "":
+		return errMissing("scan-status")
+	case !awsapi.ValidWord(d.Status):
+		return fmt.Errorf("scan-status %.100q is too long", d.Status)
+	}
+	return nil
+}
+
+// maxSeverities bounds the severities of an event. ECR has seven.
+const maxSeverities = 20
+
+// severityCounts returns the counts sorted by severity, and whether they are known: not if
+// they are absent, or one is null.
+func severityCounts(counts map[string]*int64) (list []inventory.SeverityCount, known bool, err error) {
+	if len(counts) > maxSeverities {
+		return nil, false, fmt.Errorf("finding-severity-counts has %d severities, want up to %d", len(counts), maxSeverities)
+	}
+	known = counts != nil
+	list = make([]inventory.SeverityCount, 0, len(counts))
 	for severity, count := range counts {
 		switch {
-		case severity == "" || count == nil:
+		case severity == "":
 			continue
-		case *count < 0:
-			return nil, errCount(severity, *count)
+		case count == nil:
+			known = false
+			continue
+		case !awsapi.ValidWord(severity):
+			return nil, false, fmt.Errorf("finding-severity-counts: the severity %.100q is too long", severity)
+		case *count < 0 || *count > math.MaxInt32:
+			return nil, false, errCount(severity, *count)
 		}
-		list = append(list, inventory.SeverityCount{Severity: unique.Make(severity).Value(), Count: clamp(*count)})
+		list = append(list, inventory.SeverityCount{Severity: unique.Make(severity).Value(), Count: int32(*count)})
 	}
 	slices.SortFunc(list, func(a, b inventory.SeverityCount) int { return strings.Compare(a.Severity, b.Severity) })
-	return list, nil
+	return list, known, nil
 }
 
 func errCount(severity string, n int64) error {
-	return fmt.Errorf("finding-severity-counts: %.100q is %d, want 0 or more", severity, n)
+	return fmt.Errorf("finding-severity-counts: %.100q is %d, want 0 to %d", severity, n, math.MaxInt32)
 }
-
-func clamp(n int64) int32 { return int32(max(0, min(n, math.MaxInt32))) }
 
 // event returns the event of a scan's result.
 func (d *scanDetail) event(scan inventory.Scan, at time.Time) ([]refresh.Event, error) {
-	name, err := repositoryName(d.Repository)
+	event, err := eventAbout(d.Repository, at)
 	if err != nil {
 		return nil, err
 	}
-	digest, err := inventory.ParseDigest(d.Digest)
-	if err != nil {
+	if event.Digest, err = inventory.ParseDigest(d.Digest); err != nil {
 		return nil, err
 	}
-	return []refresh.Event{{Repository: name, At: at, Digest: digest, Scan: &scan}}, nil
+	event.Scan = &scan
+	return []refresh.Event{event}, nil
 }

@@ -72,6 +72,9 @@ func TestParseSamples(t *testing.T) {
 	if len(files) != len(want) {
 		t.Errorf("%d files in events/, %d are expected", len(files), len(want))
 	}
+	for _, e := range want {
+		ofOurs(e.events, "eu-central-1")
+	}
 	var records []map[string]string
 	var events []refresh.Event
 	for _, file := range files {
@@ -108,13 +111,21 @@ func TestParseSamples(t *testing.T) {
 	}
 }
 
+// ofOurs sets the registry of events.
+func ofOurs(events []refresh.Event, region string) []refresh.Event {
+	for i := range events {
+		events[i].Account, events[i].Region = "123456789012", region
+	}
+	return events
+}
+
 func diffEvents(want, got event) string {
 	return cmp.Diff(want, got, cmp.AllowUnexported(event{}, message{}))
 }
 
 // notification is an event of ECR or Inspector; %s stands for its detail.
 func notification(source, detailType, detail string) string {
-	return fmt.Sprintf(`{"source":%q,"detail-type":%q,"time":"2026-11-20T09:15:02Z","detail":%s}`, source, detailType, detail)
+	return fmt.Sprintf(`{"source":%q,"detail-type":%q,"account":"123456789012","region":"eu-west-1","time":"2026-11-20T09:15:02Z","detail":%s}`, source, detailType, detail)
 }
 
 func ecrEvent(detailType, detail string) string { return notification("aws.ecr", detailType, detail) }
@@ -163,11 +174,10 @@ func TestParseScans(t *testing.T) {
 		{"clean", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{}`), inventory.Scan{Status: "COMPLETE", CompletedAt: at, Severities: []inventory.SeverityCount{}}},
 		{"a count of 0 that is there", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"LOW":0,"HIGH":2}`), inventory.Scan{Status: "COMPLETE", CompletedAt: at,
 			Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 2}, {Severity: "LOW", Count: 0}}}},
-		{"null is absent", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"LOW":null,"":1}`), inventory.Scan{Status: "COMPLETE", CompletedAt: at, Severities: []inventory.SeverityCount{}}},
+		{"null is unknown", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"LOW":null,"HIGH":1}`), inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
+		{"no name", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"":1}`), inventory.Scan{Status: "COMPLETE", CompletedAt: at, Severities: []inventory.SeverityCount{}}},
 		{"without counts", scanEvent(`"scan-status":"COMPLETE"`), inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
 		{"null counts", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":null`), inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
-		{"a count above 32 bits", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"LOW":9000000000000000000}`), inventory.Scan{Status: "COMPLETE", CompletedAt: at,
-			Severities: []inventory.SeverityCount{{Severity: "LOW", Count: 2147483647}}}},
 		{"failed", scanEvent(`"scan-status":"FAILED","finding-severity-counts":{"LOW":1}`), inventory.Scan{Status: "FAILED"}},
 		{"in progress", scanEvent(`"scan-status":"IN_PROGRESS"`), inventory.Scan{Status: "IN_PROGRESS", Unfinished: 1}},
 		{"waiting", scanEvent(`"scan-status":"PENDING"`), inventory.Scan{Status: "PENDING", Unfinished: 1}},
@@ -182,6 +192,7 @@ func TestParseScans(t *testing.T) {
 		{"Inspector, total unknown", inspectorEvent(`"finding-severity-counts":{"HIGH":3}`), inventory.Scan{Status: "ACTIVE", CompletedAt: at, Partial: true, Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 3}}}},
 		{"Inspector, nothing counted", inspectorEvent(`"finding-severity-counts":{}`), inventory.Scan{Status: "ACTIVE", CompletedAt: at, Partial: true, Severities: []inventory.SeverityCount{}}},
 		{"Inspector, total too small", inspectorEvent(`"finding-severity-counts":{"HIGH":3,"TOTAL":1}`), inventory.Scan{Status: "ACTIVE", CompletedAt: at, Total: 1, Partial: true, Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 3}}}},
+		{"Inspector, null", inspectorEvent(`"finding-severity-counts":{"CRITICAL":null,"TOTAL":3}`), inventory.Scan{Status: "ACTIVE", Unfinished: 1}},
 		{"Inspector, without counts", inspectorEvent(`"image-tags":[]`), inventory.Scan{Status: "ACTIVE", Unfinished: 1}},
 	} {
 		e, err := parseEvent([]byte(c.payload))
@@ -189,7 +200,7 @@ func TestParseScans(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		want := []refresh.Event{{Repository: "app", At: at.Time().UTC(), Digest: digestOf(t, sampleDigest), Scan: &c.want}}
+		want := ofOurs([]refresh.Event{{Repository: "app", At: at.Time().UTC(), Digest: digestOf(t, sampleDigest), Scan: &c.want}}, "eu-west-1")
 		if diff := cmp.Diff(want, e.events); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
@@ -218,9 +229,38 @@ func TestRepositoryName(t *testing.T) {
 		"arn:aws:s3:eu-west-1:123456789012:repository/app":           "",
 		"arn:aws:ecr:eu-west-1:123456789012:repository/app/sha256:0": "",
 	} {
-		got, err := repositoryName(in)
+		event, err := eventAbout(in, time.Time{})
+		got := event.Repository
 		if got != want || (err == nil) != (want != "") {
-			t.Errorf("repositoryName(%q) = %q, %v, want %q", in, got, err, want)
+			t.Errorf("eventAbout(%q) = %q, %v, want %q", in, got, err, want)
+		}
+	}
+}
+
+func manySeverities() string {
+	list := make([]string, 10_000)
+	for i := range list {
+		list[i] = fmt.Sprintf(`"S%d":1`, i)
+	}
+	return strings.Join(list, ",")
+}
+
+// An ARN says which registry an event is about, else where it comes from does.
+func TestParseOrigin(t *testing.T) {
+	t.Parallel()
+	for payload, want := range map[string]string{
+		push("app"):        "123456789012 eu-west-1",
+		inspectorEvent(``): "",
+		strings.Replace(inspectorEvent(`"image-tags":[]`), "eu-west-1:123456789012", "us-east-1:210987654321", 1): "210987654321 us-east-1",
+		strings.Replace(inspectorEvent(`"image-tags":[]`), "eu-west-1:123456789012", ":", 1):                      "123456789012 eu-west-1",
+	} {
+		e, _ := parseEvent([]byte(payload))
+		got := ""
+		for _, event := range e.events {
+			got += event.Account + " " + event.Region
+		}
+		if got != want {
+			t.Errorf("%.200s: %q, want %q", payload, got, want)
 		}
 	}
 }
@@ -242,11 +282,15 @@ func TestParseErrors(t *testing.T) {
 		{ecrEvent("AWS API Call via CloudTrail", "{}"), "the event is unknown"},
 		{`{"` + strings.Repeat("x", 300) + `":{}}`, "the event is unknown"},
 
-		{`{"source":"aws.ecr","detail-type":"ECR Image Action","detail":{}}`, `reading the event "ECR Image Action" of aws.ecr: time is missing`},
-		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":null,"detail":{}}`, "time is missing"},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","detail":{}}`, `reading the event "ECR Image Action" of aws.ecr: account is missing`},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","account":"123456789012","detail":{}}`, "region is missing"},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","account":"123456789012","region":"eu-west-1","detail":{}}`, "time is missing"},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","account":"123456789012","region":"eu-west-1","time":"0001-02-03T04:05:06Z","detail":{}}`, "time 0001-02-03T04:05:06Z is out of range"},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","account":"123456789012","region":"eu-west-1","time":"9026-02-03T04:05:06Z","detail":{}}`, "out of range"},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","account":"1","region":"r","time":null,"detail":{}}`, "time is missing"},
 		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":"yesterday","detail":{}}`, "the event is not an EventBridge event (parsing time"},
 		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":1795166073,"detail":{}}`, "Time.UnmarshalJSON"},
-		{`{"source":"aws.ecr","detail-type":"ECR Image Action","time":"2026-11-20T09:15:02Z"}`, "detail is missing"},
+		{`{"source":"aws.ecr","detail-type":"ECR Image Action","account":"1","region":"r","time":"2026-11-20T09:15:02Z"}`, "detail is missing"},
 		{ecrEvent("ECR Image Action", "null"), "action-type is missing"},
 		{ecrEvent("ECR Image Action", `"PUSH"`), "cannot unmarshal"},
 		{ecrEvent("ECR Image Action", `{"action-type":"PUSH"}`), "result is missing"},
@@ -267,7 +311,11 @@ func TestParseErrors(t *testing.T) {
 		{ecrEvent("ECR Image Scan", `{"scan-status":"COMPLETE","repository-name":"app","image-digest":"sha256:7f5bEXAMPLE"}`), "want sha256: and 64"},
 		{scanEvent(`"image-tags":[]`), "scan-status is missing"},
 		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":[]`), "cannot unmarshal"},
-		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":-1}`), `finding-severity-counts: "HIGH" is -1, want 0 or more`},
+		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":-1}`), `finding-severity-counts: "HIGH" is -1, want 0 to`},
+		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":9000000000}`), `"HIGH" is 9000000000, want 0 to 2147483647`},
+		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{` + manySeverities() + `}`), "finding-severity-counts has 10000 severities, want up to 20"},
+		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"` + strings.Repeat("X", 100) + `":1}`), "is too long"},
+		{scanEvent(`"scan-status":"` + strings.Repeat("X", 100) + `"`), "is too long"},
 		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":1.5}`), "cannot unmarshal"},
 		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":"1"}`), "cannot unmarshal"},
 		{scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"HIGH":99999999999999999999}`), "cannot unmarshal"},
@@ -323,7 +371,7 @@ func TestParseBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := timeOf(t, "2026-11-20T09:15:02Z")
-	want := []refresh.Event{{Repository: "one", At: at, Images: true}, {Repository: "two", At: at, Images: true}, {Repository: "one", At: at, Images: true}}
+	want := ofOurs([]refresh.Event{{Repository: "one", At: at, Images: true}, {Repository: "two", At: at, Images: true}, {Repository: "one", At: at, Images: true}}, "eu-west-1")
 	if diff := cmp.Diff(want, e.events); diff != "" || e.run {
 		t.Errorf("run %v, events (-want +got):\n%s", e.run, diff)
 	}
@@ -384,7 +432,7 @@ func FuzzParseEvent(f *testing.F) {
 			return
 		}
 		for _, n := range e.events {
-			if name, err := repositoryName(n.Repository); name != n.Repository || err != nil || n.At.IsZero() {
+			if about, err := eventAbout(n.Repository, n.At); about.Repository != n.Repository || err != nil || n.At.IsZero() || n.Account == "" || n.Region == "" {
 				t.Errorf("event %+v: %v", n, err)
 			}
 			if changed := n.Images || n.Settings || n.Scans; changed == (n.Scan != nil) {

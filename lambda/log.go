@@ -10,8 +10,22 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 )
+
+// longestLine bounds the lines of a printed error, in bytes.
+const longestLine = 4000
+
+// printable returns an error's text for a terminal. What comes from outside can have control
+// characters, which are escaped; the lines of a joined error stay.
+func printable(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i := range lines {
+		lines[i] = awsapi.Printable(lines[i], longestLine)
+	}
+	return strings.Join(lines, "\n")
+}
 
 // newLogger returns the program's logger. In Lambda it writes JSON with Lambda's field names,
 // or text if AWS_LAMBDA_LOG_FORMAT is TEXT; outside, where request is nil, text. c is nil if

@@ -122,7 +122,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "ecr-remote-write: interrupted")
 		return exitInterrupted
 	}
-	fmt.Fprintln(stderr, "ecr-remote-write:", err)
+	fmt.Fprintln(stderr, "ecr-remote-write:", printable(err))
 	if errors.As(err, new(config.Faults)) {
 		return exitUsage
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -162,5 +163,14 @@ func TestMemoryLimit(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%+v: limit %d", c, got)
 		}
+	}
+}
+
+// Control characters in an error are escaped when it is printed.
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	err := errors.Join(errors.New("\x1b]0;owned\a one"), errors.New("two\r"))
+	if got, want := printable(err), `\x1b]0;owned\a one`+"\n"+`two\r`; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -58,6 +58,10 @@ func (w *wiring) progress() func(what string, done, due int) {
 // second; a broken connection must not use up the time of the invocation.
 const awsTimeout = 20 * time.Second
 
+// maxResponseHeader bounds the head of a response from AWS, in bytes. net/http's own limit is
+// 10 MB.
+const maxResponseHeader = 64 << 10
+
 // How long after a final scan result the next request is due if SCAN_REFRESH_INTERVAL is
 // not set: ECR scans an image once a day at most, Inspector whenever it learns of a
 // vulnerability.
@@ -80,7 +84,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	}
 	limiter := awsapi.NewLimiter(c.ECRRequestsPerSecond)
 	limiter.SetRate(c.ScanRequestsPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
-	source := ecr.New(awsCfg, ecr.Options{RegistryID: string(c.ECRRegistryID), Limiter: limiter, Logger: w.log})
+	source := ecr.New(awsCfg, ecr.Options{RegistryID: string(c.ECRRegistryID), Limiter: limiter})
 	shape := c.Shape()
 	shape.Region = awsCfg.Region
 	selected, err := selection.New(shape)
@@ -94,6 +98,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	options := exporter.Options{
 		Store: newStore(c, awsCfg, w.log),
 		Refresher: refresh.New(source, refresh.Options{
+			Region:      awsCfg.Region,
 			Interval:    time.Duration(c.CacheRefreshInterval),
 			Concurrency: c.ECRConcurrency,
 			Logger:      w.log,
@@ -143,6 +148,7 @@ func awsConfig(ctx context.Context, c *config.Config, log *slog.Logger) (aws.Con
 	awsCfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithLogger(sdkLogger(log)), awsconfig.WithHTTPClient(
 		awshttp.NewBuildableClient().WithTimeout(awsTimeout).WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConnsPerHost = c.ECRConcurrency
+			t.MaxResponseHeaderBytes = maxResponseHeader
 		})))
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("loading the AWS configuration: %w", err)

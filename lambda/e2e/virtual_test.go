@@ -104,7 +104,7 @@ func (v *virtualLambda) coldStart() {
 	v.exporter = exporter.New(exporter.Options{
 		Store:        state.NewFile(v.path, log),
 		SaveInterval: saveInterval,
-		Refresher: refresh.New(ecr.New(cfg, ecr.Options{Limiter: limiter, Logger: log}), refresh.Options{
+		Refresher: refresh.New(ecr.New(cfg, ecr.Options{Limiter: limiter}), refresh.Options{
 			// These tests are not about repositories and images.
 			Interval:    7 * 24 * time.Hour,
 			Concurrency: cutOff,

@@ -1,5 +1,6 @@
 // Package awsapi is how the AWS APIs are called: a rate limit for each operation,
-// retries, counts of requests, what kinds of errors there are, and IAM permissions.
+// retries, counts of requests, bounds of responses, what kinds of errors there are, and
+// IAM permissions.
 //
 // It knows no service's operations or records. Those are in pkg/ecr and
 // pkg/inspector.
@@ -7,6 +8,7 @@ package awsapi
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,6 +20,15 @@ import (
 func (l *Limiter) Configure(cfg aws.Config) aws.Config {
 	cfg.Retryer = newRetryer
 	cfg.APIOptions = append(slices.Clip(cfg.APIOptions), l.register)
+	return cfg
+}
+
+// ConfigureBounded is Configure for clients whose responses have up to maxResponse bytes.
+func (l *Limiter) ConfigureBounded(cfg aws.Config, maxResponse int) aws.Config {
+	cfg = l.Configure(cfg)
+	cfg.APIOptions = append(cfg.APIOptions, func(stack *middleware.Stack) error {
+		return stack.Deserialize.Add(&boundResponse{l.alone, maxResponse}, middleware.After)
+	})
 	return cfg
 }
 
@@ -51,10 +62,23 @@ func (c *call) attempt(ctx context.Context, in middleware.FinalizeInput, next mi
 	if err := c.limit.wait(ctx); err != nil {
 		return middleware.FinalizeOutput{}, middleware.Metadata{}, err
 	}
-	out, metadata, err := next.HandleFinalize(ctx, in)
+	out, metadata, err := guarded(ctx, in, next)
 	c.limit.record(err)
 	if err != nil && ctx.Err() == nil {
 		c.last = err
 	}
 	return out, metadata, err
+}
+
+// guarded makes an attempt in which a panic, as of a decoder that a response confuses, is
+// an error of the call: it must not take the other calls of the run with it.
+func guarded(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (
+	out middleware.FinalizeOutput, metadata middleware.Metadata, err error,
+) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("the AWS SDK panicked: %v", cause)
+		}
+	}()
+	return next.HandleFinalize(ctx, in)
 }

@@ -22,7 +22,24 @@ var (
 	// ErrNoTime means that the rate limit would have let the call start only after
 	// the context's deadline.
 	ErrNoTime = errors.New("no time left for the call")
+	// ErrIncomplete means that a response lacks what it must have, or that a listing cannot
+	// be complete: nothing follows from it about what exists.
+	ErrIncomplete = errors.New("incomplete response")
+	// ErrTooLarge means that a response is beyond a bound (see docs/limits.md).
+	ErrTooLarge = errors.New("response too large")
 )
+
+// maxErrorText bounds the text of an error in bytes: the message in it comes from outside.
+const maxErrorText = 1000
+
+// callError is an error of a call, with a text that can be printed.
+type callError struct{ error }
+
+// Error returns the text.
+func (e callError) Error() string { return Printable(e.error.Error(), maxErrorText) }
+
+// Unwrap returns the error.
+func (e callError) Unwrap() error { return e.error }
 
 // classify adds the kind to a call's error, and to one that was cut short by the
 // context what the API responded last.
@@ -34,9 +51,9 @@ func classify(ctx context.Context, err, last error) error {
 		err = fmt.Errorf("%w (last response: %w)", err, last)
 	}
 	if kind := kindOf(err); kind != nil {
-		return fmt.Errorf("%w: %w", kind, err)
+		err = fmt.Errorf("%w: %w", kind, err)
 	}
-	return err
+	return callError{err}
 }
 
 func kindOf(err error) error {

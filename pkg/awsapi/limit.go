@@ -31,11 +31,12 @@ type Limiter struct {
 	perSecond float64
 	mu        sync.Mutex
 	limits    map[string]*limit
+	alone     chan struct{} // see boundedBody
 }
 
 // NewLimiter returns a Limiter that allows each operation this many requests a second.
 func NewLimiter(perSecond float64) *Limiter {
-	return &Limiter{perSecond: perSecond, limits: map[string]*limit{}}
+	return &Limiter{perSecond: perSecond, limits: map[string]*limit{}, alone: make(chan struct{}, 1)}
 }
 
 // SetRate allows each of these operations another number of requests a second.

@@ -54,9 +54,9 @@ var throttles = retry.IsErrorThrottles(append(slices.Clip(retry.DefaultThrottles
 	})))
 
 // isUnreadable reports whether a response was cut off or is not the API's, as a
-// proxy's error page.
+// proxy's error page. One beyond a bound would be so again.
 func isUnreadable(err error) aws.Ternary {
-	if unreadable := (*smithy.DeserializationError)(nil); errors.As(err, &unreadable) {
+	if unreadable := (*smithy.DeserializationError)(nil); errors.As(err, &unreadable) && !errors.Is(err, ErrTooLarge) {
 		return aws.TrueTernary
 	}
 	return aws.UnknownTernary

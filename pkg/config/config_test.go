@@ -150,6 +150,9 @@ func TestBadSettings(t *testing.T) {
 			t.Errorf("%s: error %v, want one fault", bad, err)
 			continue
 		}
+		if variable == "STATE_URL" && strings.ContainsAny(value, "@?") || len(value) > 40 && !strings.Contains(variable, "URL") && !strings.Contains(variable, "ROLE") && !strings.Contains(variable, "CLUDE") {
+			value = "REDACTED"
+		}
 		if f := faults[0]; f.Variable != variable || f.Rule == "" || variable != "REMOTE_WRITE_URL" && f.Value != value {
 			t.Errorf("%s: fault %+v", bad, f)
 		}

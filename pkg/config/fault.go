@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
@@ -64,6 +65,10 @@ func (f *Faults) has(variable string) bool {
 	return slices.ContainsFunc(*f, func(known Fault) bool { return known.Variable == variable })
 }
 
+// longestWord is the longest value that is shown of a setting whose values are numbers or
+// words, in bytes: a longer one may be a secret in the wrong place.
+const longestWord = 40
+
 // shown returns the part of a variable's value that is not secret.
 func shown(variable, value string) string {
 	for field := range reflect.TypeFor[Config]().Fields() {
@@ -77,6 +82,15 @@ func shown(variable, value string) string {
 			return secret.Shown(value)
 		case reflect.TypeFor[Headers]():
 			return secret.Redacted
+		case reflect.TypeFor[StateURL]():
+			if strings.ContainsAny(value, "@?") {
+				return secret.Redacted // user info and query have no place in it
+			}
+		case reflect.TypeFor[Regexp](), reflect.TypeFor[Labels](), reflect.TypeFor[RoleARN](), reflect.TypeFor[ExternalID]():
+		default:
+			if len(value) > longestWord {
+				return secret.Redacted
+			}
 		}
 	}
 	if variable == "REMOTE_WRITE_USERNAME" && auth.CheckUser(value) != nil {

@@ -53,6 +53,18 @@ func TestSecretsAreRedacted(t *testing.T) {
 	}
 }
 
+// A secret in the place of a number or a word, or in a state's URL, is not echoed.
+func TestMisplacedSecrets(t *testing.T) {
+	t.Parallel()
+	long := hunter + strings.Repeat("-x", 20)
+	for _, setting := range []string{"ECR_CONCURRENCY=" + long, "REMOTE_WRITE_AUTH=" + long, "CACHE_REFRESH_INTERVAL=" + long, "ECR_REGISTRY_ID=" + long, "STATE_URL=s3://me:" + hunter + "@bucket/key", "STATE_URL=s3://bucket/key?token=" + hunter} {
+		_, err := config.Load([]string{setting, plainURL}, config.ToSend)
+		if variable, _, _ := strings.Cut(setting, "="); err == nil || strings.Contains(err.Error(), hunter) || !strings.Contains(err.Error(), variable+`="REDACTED": want `) {
+			t.Errorf("%s: error %v", setting, err)
+		}
+	}
+}
+
 // A malformed reference is a fault that shows it and says what is wrong. (Tests of
 // pkg/secret have the grammar.)
 func TestSecretReferences(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -22,6 +21,13 @@ import (
 // pageSize is the largest page of DescribeRepositories and DescribeImages
 // (API_DescribeImages, maxResults).
 const pageSize = 1000
+
+// maxResponse bounds a response in bytes. A page of 1,000 images has 0.6 MB, and 1 MB if each
+// has ten tags.
+const maxResponse = 4_000_000
+
+// smallPage is the page size of DescribeImages where a larger page is too large to read.
+const smallPage = 20
 
 // Permissions are the IAM actions that are needed to read repositories and images.
 var Permissions = []awsapi.Permission{describeRegistry, describeRepositories, describeImages}
@@ -37,16 +43,14 @@ type Options struct {
 	RegistryID string
 	// Limiter limits the calls; nil means 20 requests a second of each operation.
 	Limiter *awsapi.Limiter
-	// Logger logs invalid records; nil discards.
-	Logger *slog.Logger
 }
 
 // Client reads one registry. It is safe for concurrent use. Its errors match ErrGone,
-// ErrDenied and ErrNoTime of package awsapi where these apply.
+// ErrDenied, ErrNoTime, ErrIncomplete and ErrTooLarge of package awsapi where these apply.
 type Client struct {
 	api        *ecr.Client
 	registryID *string
-	log        *slog.Logger
+	invalid    awsapi.Invalid
 }
 
 // New returns a client for the Region of cfg. It makes no call.
@@ -54,15 +58,16 @@ func New(cfg aws.Config, options Options) *Client {
 	if options.Limiter == nil {
 		options.Limiter = awsapi.NewLimiter(20)
 	}
-	if options.Logger == nil {
-		options.Logger = slog.New(slog.DiscardHandler)
-	}
-	c := &Client{api: ecr.NewFromConfig(options.Limiter.Configure(cfg)), log: options.Logger}
+	c := &Client{api: ecr.NewFromConfig(options.Limiter.ConfigureBounded(cfg, maxResponse), func(o *ecr.Options) { o.Protocol = awsapi.Checked(o.Protocol) })}
 	if options.RegistryID != "" {
 		c.registryID = &options.RegistryID
 	}
 	return c
 }
+
+// TakeInvalid returns how many values were left out of records because they cannot be true,
+// since it was last called, and the first few.
+func (c *Client) TakeInvalid() (n int, first []string) { return c.invalid.Take() }
 
 var describeRegistry = awsapi.Permission{Action: "ecr:DescribeRegistry", Resource: "*"}
 
@@ -75,7 +80,11 @@ func (c *Client) RegistryID(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("describing the registry: %w", err)
 	}
-	return aws.ToString(out.RegistryId), nil
+	id := aws.ToString(out.RegistryId)
+	if id == "" {
+		return "", fmt.Errorf("describing the registry: %w: no registryId", awsapi.ErrIncomplete)
+	}
+	return id, nil
 }
 
 var describeRepositories = awsapi.Permission{Action: "ecr:DescribeRepositories", Resource: anyRepository}
@@ -83,36 +92,58 @@ var describeRepositories = awsapi.Permission{Action: "ecr:DescribeRepositories",
 // Repositories returns every repository of the registry, without images.
 func (c *Client) Repositories(ctx context.Context) ([]*inventory.Repository, error) {
 	var list []*inventory.Repository
-	for token := ""; ; {
-		out, err := c.api.DescribeRepositories(ctx, &ecr.DescribeRepositoriesInput{
-			RegistryId: c.registryID, MaxResults: aws.Int32(pageSize), NextToken: awsapi.PageToken(token),
-		})
+	for pages := (awsapi.Pages{}); ; {
+		page, next, err := c.describe(ctx, &ecr.DescribeRepositoriesInput{MaxResults: aws.Int32(pageSize), NextToken: awsapi.PageToken(pages.Token)})
+		if err == nil {
+			first := ""
+			if len(page) > 0 {
+				first = page[0].Name
+			}
+			err = pages.Advance(next, len(page), first)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("listing repositories: %w", err)
 		}
-		for i := range out.Repositories {
-			if repository := c.repository(&out.Repositories[i]); repository != nil {
-				list = append(list, repository)
-			}
-		}
-		if token = awsapi.NextToken(token, out.NextToken); token == "" {
+		if list = append(list, page...); pages.Token == "" {
 			return list, nil
 		}
 	}
 }
 
-// Repository returns one repository of the registry, without images.
+// describe makes one call for repositories. Without a list, or with a record that does not
+// say which repository it is, the response says nothing about what exists.
+func (c *Client) describe(ctx context.Context, in *ecr.DescribeRepositoriesInput) (page []*inventory.Repository, next string, err error) {
+	in.RegistryId = c.registryID
+	out, err := c.api.DescribeRepositories(ctx, in)
+	if err != nil {
+		return nil, "", err
+	}
+	if out.Repositories == nil {
+		return nil, "", fmt.Errorf("%w: no list of repositories", awsapi.ErrIncomplete)
+	}
+	for i := range out.Repositories {
+		repository, err := c.repository(&out.Repositories[i])
+		if err != nil {
+			return nil, "", err
+		}
+		page = append(page, repository)
+	}
+	return page, aws.ToString(out.NextToken), nil
+}
+
+// Repository returns one repository of the registry, without images. Only the API's error
+// for a missing repository means that it is gone: a response without it is incomplete.
 func (c *Client) Repository(ctx context.Context, name string) (*inventory.Repository, error) {
-	out, err := c.api.DescribeRepositories(ctx, &ecr.DescribeRepositoriesInput{RegistryId: c.registryID, RepositoryNames: []string{name}})
+	page, _, err := c.describe(ctx, &ecr.DescribeRepositoriesInput{RepositoryNames: []string{name}})
 	if err != nil {
 		return nil, fmt.Errorf("describing repository %s: %w", name, err)
 	}
-	for i := range out.Repositories {
-		if repository := c.repository(&out.Repositories[i]); repository != nil && repository.Name == name {
+	for _, repository := range page {
+		if repository.Name == name {
 			return repository, nil
 		}
 	}
-	return nil, fmt.Errorf("describing repository %s: %w: the response does not have it", name, awsapi.ErrGone)
+	return nil, fmt.Errorf("describing repository %s: %w: the response does not have it", name, awsapi.ErrIncomplete)
 }
 
 var describeImages = awsapi.Permission{Action: "ecr:DescribeImages", Resource: anyRepository}
@@ -123,24 +154,40 @@ var describeImages = awsapi.Permission{Action: "ecr:DescribeImages", Resource: a
 //
 // The error matches awsapi.ErrInvalidToken if the listing has to start over.
 func (c *Client) Images(ctx context.Context, repository, token string) ([]inventory.Image, string, error) {
-	out, err := c.api.DescribeImages(ctx, &ecr.DescribeImagesInput{
-		RegistryId:     c.registryID,
-		RepositoryName: aws.String(repository),
-		MaxResults:     aws.Int32(pageSize),
-		NextToken:      awsapi.PageToken(token),
-		Filter:         &types.DescribeImagesFilter{ImageStatus: types.ImageStatusFilterAny},
-	})
+	out, err := c.images(ctx, repository, token, pageSize)
+	if errors.Is(err, awsapi.ErrTooLarge) {
+		// An image can have a thousand tags (ECR's quota), of 128 bytes each.
+		out, err = c.images(ctx, repository, token, smallPage)
+	}
 	if err != nil {
 		if invalid := (*types.InvalidParameterException)(nil); token != "" && errors.As(err, &invalid) {
 			err = fmt.Errorf("%w: %w", awsapi.ErrInvalidToken, err)
 		}
 		return nil, "", fmt.Errorf("listing images of repository %s: %w", repository, err)
 	}
+	if out.ImageDetails == nil {
+		return nil, "", fmt.Errorf("listing images of repository %s: %w: no list of images", repository, awsapi.ErrIncomplete)
+	}
 	images := make([]inventory.Image, 0, len(out.ImageDetails))
 	for i := range out.ImageDetails {
-		if image, ok := c.image(repository, &out.ImageDetails[i]); ok {
+		image, err := c.image(repository, &out.ImageDetails[i])
+		switch {
+		case errors.Is(err, errOtherDigest):
+		case err != nil:
+			return nil, "", fmt.Errorf("listing images of repository %s: %w", repository, err)
+		default:
 			images = append(images, image)
 		}
 	}
-	return images, awsapi.NextToken(token, out.NextToken), nil
+	return images, aws.ToString(out.NextToken), nil
+}
+
+func (c *Client) images(ctx context.Context, repository, token string, limit int32) (*ecr.DescribeImagesOutput, error) {
+	return c.api.DescribeImages(ctx, &ecr.DescribeImagesInput{
+		RegistryId:     c.registryID,
+		RepositoryName: aws.String(repository),
+		MaxResults:     aws.Int32(limit),
+		NextToken:      awsapi.PageToken(token),
+		Filter:         &types.DescribeImagesFilter{ImageStatus: types.ImageStatusFilterAny},
+	})
 }

@@ -1,11 +1,9 @@
 package ecr_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -166,34 +164,6 @@ func TestRecords(t *testing.T) {
 		}
 		if diff := cmp.Diff(wantImages, got); diff != "" {
 			t.Errorf("images (-want +got):\n%s", diff)
-		}
-	})
-}
-
-// An invalid record is skipped and logged; the others are used.
-func TestBadRecords(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, server := start(t, 0)
-		server.Fail(ecrtest.Match{Operation: "DescribeImages"}, 1, ecrtest.Fault{Body: `{"imageDetails":[
-			{}, {"imageDigest":"sha512:00"}, {"imageDigest":"` + ecrtest.Digest("ok") + `","imageTags":["v1",""],"imageSizeInBytes":-5}, null]}`})
-		server.Fail(ecrtest.Match{Operation: "DescribeRepositories"}, 1, ecrtest.Fault{Body: `{"repositories":[
-			{"repositoryArn":"arn:nameless"}, {"repositoryName":"ok"}]}`})
-		var log bytes.Buffer
-		client := newClient(server, ecr.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		images, err := all(t.Context(), client, "app")
-		check(t, err)
-		if len(images) != 1 || images[0].SizeBytes != -1 || len(images[0].Tags) != 1 {
-			t.Errorf("images %+v", images)
-		}
-		list, err := client.Repositories(t.Context())
-		check(t, err)
-		if len(list) != 1 || list[0].Name != "ok" {
-			t.Errorf("repositories %+v", list)
-		}
-		for _, want := range []string{"sha512:00", "arn:nameless"} {
-			if !strings.Contains(log.String(), want) {
-				t.Errorf("the log does not name %s:\n%s", want, &log)
-			}
 		}
 	})
 }

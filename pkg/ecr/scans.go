@@ -23,7 +23,10 @@ func (c *Client) EnhancedScanning(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("reading the registry's scanning configuration: %w", err)
 	}
-	return out.ScanningConfiguration != nil && out.ScanningConfiguration.ScanType == types.ScanTypeEnhanced, nil
+	if out.ScanningConfiguration == nil || out.ScanningConfiguration.ScanType == "" {
+		return false, fmt.Errorf("reading the registry's scanning configuration: %w: no scanType", awsapi.ErrIncomplete)
+	}
+	return out.ScanningConfiguration.ScanType == types.ScanTypeEnhanced, nil
 }
 
 // ScanOperation is the operation that Scan calls, once for each image.
@@ -61,13 +64,21 @@ func (c *Client) Scan(ctx context.Context, repository string, digest inventory.D
 	case err != nil:
 		return nil, fmt.Errorf("reading the scan of %s@%s: %w", repository, digest, err)
 	}
+	convert := converter{&c.invalid, "scan of " + repository + "@" + digest.String()}
 	scan := &inventory.Scan{}
 	if out.ImageScanStatus != nil {
-		scan.Status = shared(string(out.ImageScanStatus.Status))
+		scan.Status = convert.word("imageScanStatus", string(out.ImageScanStatus.Status))
+	}
+	if id := out.ImageId; scan.Status == "" || id != nil && id.ImageDigest != nil && *id.ImageDigest != digest.String() {
+		return nil, fmt.Errorf("reading the scan of %s@%s: %w: no status of this image's scan", repository, digest, awsapi.ErrIncomplete)
 	}
 	if findings := out.ImageScanFindings; findings != nil {
-		scan.CompletedAt = inventory.TimeOf(aws.ToTime(findings.ImageScanCompletedAt))
-		scan.Severities = severities(findings.FindingSeverityCounts)
+		scan.CompletedAt = convert.time("imageScanCompletedAt", findings.ImageScanCompletedAt)
+		var valid bool
+		scan.Severities, valid = convert.severities(findings.FindingSeverityCounts)
+		if !valid {
+			scan.Unfinished = 1
+		}
 	}
 	if unfinished(scan, out.ImageScanFindings) {
 		scan.Unfinished = 1
@@ -80,7 +91,8 @@ func unfinished(scan *inventory.Scan, findings *types.ImageScanFindings) bool {
 	case types.ScanStatusInProgress, types.ScanStatusPending:
 		return true
 	case types.ScanStatusComplete, types.ScanStatusActive:
-		if findings == nil || scan.CompletedAt.IsZero() && len(scan.Severities) == 0 {
+		// Counts that are absent are unknown, and not 0.
+		if findings == nil || findings.FindingSeverityCounts == nil || scan.CompletedAt.IsZero() && len(scan.Severities) == 0 {
 			return true
 		}
 		return len(scan.Severities) == 0 && time.Since(scan.CompletedAt.Time()) < countsDelay

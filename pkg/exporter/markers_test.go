@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
@@ -152,7 +155,7 @@ func TestChangedSettings(t *testing.T) {
 					w.restart(shaped(c.change), func(o *exporter.Options) {
 						selected, err := selection.New(o.Table.Shape())
 						w.check(err)
-						o.Refresher = refresh.New(nil, refresh.Options{Interval: interval, Includes: selected.Repository, Select: selected.Apply})
+						o.Refresher = refresh.New(ecr.New(aws.Config{}, ecr.Options{}), refresh.Options{Interval: interval, Includes: selected.Repository, Select: selected.Apply})
 					})
 				}
 				summary, err := w.run(time.Minute)

@@ -63,7 +63,7 @@ func (w *world) restart(change ...func(*exporter.Options)) {
 	source := ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
-	}, ecr.Options{Limiter: limiter, Logger: log})
+	}, ecr.Options{Limiter: limiter})
 	sender, err := remotewrite.New(remotewrite.Options{
 		URL: w.receiver.URL, Client: &http.Client{Transport: w.receiver.Transport}, MaxSeries: 10, Logger: log,
 	})

@@ -12,6 +12,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 	"unique"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -28,20 +29,31 @@ const (
 	aggregationPage = 100
 )
 
+// maxResponse bounds a response in bytes, of which a page has about a quarter. The SDK decodes
+// it to any JSON value first, which takes many times its size.
+const maxResponse = 2_000_000
+
 // Operations are the operations that this package calls.
 var Operations = []string{"ListCoverage", "ListFindingAggregations"}
 
 // Permissions are the IAM actions that this package needs.
 var Permissions = []awsapi.Permission{listCoverage, listFindingAggregations}
 
-// Client reads Inspector's lists. It is safe for concurrent use. Its errors match ErrDenied
-// and ErrNoTime of package awsapi where these apply.
-type Client struct{ api *inspector2.Client }
+// Client reads Inspector's lists. It is safe for concurrent use. Its errors match ErrDenied,
+// ErrNoTime, ErrIncomplete and ErrTooLarge of package awsapi where these apply.
+type Client struct {
+	api     *inspector2.Client
+	invalid awsapi.Invalid
+}
 
 // New returns a client for the Region of cfg, limited by limiter. It makes no call.
 func New(cfg aws.Config, limiter *awsapi.Limiter) *Client {
-	return &Client{inspector2.NewFromConfig(limiter.Configure(cfg))}
+	return &Client{api: inspector2.NewFromConfig(limiter.ConfigureBounded(cfg, maxResponse))}
 }
+
+// TakeInvalid returns how many values were left out because they cannot be true, since it
+// was last called, and the first few.
+func (c *Client) TakeInvalid() (n int, first []string) { return c.invalid.Take() }
 
 // Prefixes of the tokens of Scans: the list that the token belongs to.
 const (
@@ -88,6 +100,9 @@ func (c *Client) coverage(ctx context.Context, account, token string) ([]invento
 	if err != nil {
 		return nil, "", fmt.Errorf("listing the images that Inspector covers: %w", tokenError(err, token))
 	}
+	if out.CoveredResources == nil {
+		return nil, "", fmt.Errorf("listing the images that Inspector covers: %w: no list of resources", awsapi.ErrIncomplete)
+	}
 	var scans []inventory.ScanAnswer
 	for i := range out.CoveredResources {
 		resource := &out.CoveredResources[i]
@@ -97,18 +112,18 @@ func (c *Client) coverage(ctx context.Context, account, token string) ([]invento
 		}
 		status, unfinished := statusOf(resource.ScanStatus)
 		scan := inventory.ScanAnswer{Repository: repository, Digest: digest, Scan: inventory.Scan{
-			Status: status, CompletedAt: inventory.TimeOf(aws.ToTime(resource.LastScannedAt)),
+			Status: status, CompletedAt: c.time("lastScannedAt", resource.LastScannedAt, resource.ResourceId),
 		}}
 		if unfinished {
 			scan.Scan.Unfinished = 1
 		}
 		if metadata := resource.ResourceMetadata; metadata != nil && metadata.EcrImage != nil {
-			scan.Scan.InUseCount = aws.ToInt64(metadata.EcrImage.InUseCount)
-			scan.Scan.LastInUseAt = inventory.TimeOf(aws.ToTime(metadata.EcrImage.LastInUseAt))
+			scan.Scan.InUseCount = c.count("inUseCount", metadata.EcrImage.InUseCount, resource.ResourceId)
+			scan.Scan.LastInUseAt = c.time("lastInUseAt", metadata.EcrImage.LastInUseAt, resource.ResourceId)
 		}
 		scans = append(scans, scan)
 	}
-	return scans, awsapi.NextToken(token, out.NextToken), nil
+	return scans, aws.ToString(out.NextToken), nil
 }
 
 var listFindingAggregations = awsapi.Permission{Action: "inspector2:ListFindingAggregations", Resource: "*"}
@@ -126,6 +141,9 @@ func (c *Client) aggregations(ctx context.Context, account, token string) ([]inv
 	if err != nil {
 		return nil, "", fmt.Errorf("listing Inspector's findings by image: %w", tokenError(err, token))
 	}
+	if out.Responses == nil {
+		return nil, "", fmt.Errorf("listing Inspector's findings by image: %w: no list of responses", awsapi.ErrIncomplete)
+	}
 	var scans []inventory.ScanAnswer
 	for _, response := range out.Responses {
 		row, ok := response.(*types.AggregationResponseMemberAwsEcrContainerAggregation)
@@ -137,9 +155,9 @@ func (c *Client) aggregations(ctx context.Context, account, token string) ([]inv
 		if err != nil || repository == "" {
 			continue
 		}
-		scans = append(scans, inventory.ScanAnswer{Repository: repository, Digest: digest, Scan: counts(row.Value.SeverityCounts)})
+		scans = append(scans, inventory.ScanAnswer{Repository: repository, Digest: digest, Scan: c.counts(row.Value.SeverityCounts, row.Value.ImageSha)})
 	}
-	next := awsapi.NextToken(token, out.NextToken)
+	next := aws.ToString(out.NextToken)
 	if next != "" {
 		next = inAggregations + next
 	}
@@ -175,23 +193,49 @@ func repositoryOf(s string) string {
 }
 
 // counts returns an image's findings. The scan is Partial if some are below MEDIUM: these
-// are counted only in All.
-func counts(in *types.SeverityCounts) inventory.Scan {
+// are counted only in All, or may be because All is absent. Without any count, or with one
+// that cannot be true, it is Unfinished: the findings are unknown, and not 0.
+func (c *Client) counts(in *types.SeverityCounts, of *string) inventory.Scan {
 	var scan inventory.Scan
 	var known int64
 	for _, severity := range []struct {
 		name  string
 		count *int64
-	}{{"CRITICAL", in.Critical}, {"HIGH", in.High}, {"MEDIUM", in.Medium}} {
+	}{{"CRITICAL", in.Critical}, {"HIGH", in.High}, {"MEDIUM", in.Medium}, {"all severities", in.All}} {
+		if severity.count != nil && *severity.count < 0 {
+			c.invalid.Add("findings of %s %d of %s", severity.name, *severity.count, aws.ToString(of))
+			return inventory.Scan{Unfinished: 1}
+		}
 		// A severity without findings is left out, as in ECR's responses.
-		if n := clamp(aws.ToInt64(severity.count)); n > 0 {
+		if n := clamp(aws.ToInt64(severity.count)); n > 0 && severity.count != in.All {
 			scan.Severities = append(scan.Severities, inventory.SeverityCount{Severity: severity.name, Count: n})
 			known += int64(n)
 		}
 	}
+	if in.All == nil && known == 0 {
+		return inventory.Scan{Unfinished: 1}
+	}
 	total := max(aws.ToInt64(in.All), known)
-	scan.Total, scan.Partial = clamp(total), known < total
+	scan.Total, scan.Partial = clamp(total), known < total || in.All == nil
 	return scan
+}
+
+// count returns a count, 0 if it is absent or cannot be true.
+func (c *Client) count(field string, n *int64, of *string) int64 {
+	if n != nil && *n < 0 {
+		c.invalid.Add("%s %d of %s", field, *n, aws.ToString(of))
+		return 0
+	}
+	return aws.ToInt64(n)
+}
+
+// time returns a time, zero if it is absent or out of range.
+func (c *Client) time(field string, t *time.Time, of *string) inventory.Time {
+	if t != nil && !awsapi.ValidTime(*t) {
+		c.invalid.Add("%s %s of %s", field, t.UTC().Format(time.RFC3339), aws.ToString(of))
+		return 0
+	}
+	return inventory.TimeOf(aws.ToTime(t))
 }
 
 func clamp(n int64) int32 { return int32(min(max(n, 0), math.MaxInt32)) }
@@ -215,6 +259,8 @@ func statusOf(status *types.ScanStatus) (_ string, unfinished bool) {
 		return "COMPLETE", false
 	case slices.Contains(unsupported, reason):
 		return "UNSUPPORTED_IMAGE", false
+	case !awsapi.ValidWord(string(reason)):
+		return "", false
 	default:
 		return shared(string(reason)), false
 	}

@@ -258,16 +258,3 @@ func TestPermissions(t *testing.T) {
 		}
 	})
 }
-
-// A page that names itself as the next is the last one.
-func TestTokenLoops(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, server := start(t, "app")
-		server.Fail(ecrtest.Match{Operation: "ListCoverage"}, ecrtest.Always, ecrtest.Fault{Body: `{"coveredResources":[],"nextToken":"again"}`})
-		server.Fail(ecrtest.Match{Operation: "ListFindingAggregations"}, ecrtest.Always, ecrtest.Fault{Body: `{"responses":[],"nextToken":"again"}`})
-		all(t, newClient(server), "")
-		if diff := gocmp.Diff(map[string]int{"ListCoverage": 2, "ListFindingAggregations": 2}, server.Calls()); diff != "" {
-			t.Errorf("calls (-want +got):\n%s", diff)
-		}
-	})
-}

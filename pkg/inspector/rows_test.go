@@ -101,10 +101,11 @@ func TestCounts(t *testing.T) {
 		{"none below MEDIUM", `"all":4,"critical":1,"high":0,"medium":3`, inventory.Scan{Total: 4, Severities: []inventory.SeverityCount{critical(1), medium}}},
 		{"only below MEDIUM", `"all":5,"critical":0,"high":0,"medium":0`, inventory.Scan{Total: 5, Partial: true}},
 		{"zeros", `"all":0,"critical":0,"high":0,"medium":0`, inventory.Scan{}},
-		{"nothing", ``, inventory.Scan{}},
-		{"without the sum", `"critical":1,"medium":3`, inventory.Scan{Total: 4, Severities: []inventory.SeverityCount{critical(1), medium}}},
+		{"nothing", ``, inventory.Scan{Unfinished: 1}},
+		{"without the sum", `"critical":1,"medium":3`, inventory.Scan{Total: 4, Partial: true, Severities: []inventory.SeverityCount{critical(1), medium}}},
 		{"a sum too small", `"all":1,"critical":1,"medium":3`, inventory.Scan{Total: 4, Severities: []inventory.SeverityCount{critical(1), medium}}},
-		{"negative", `"all":-4,"critical":-1,"medium":3`, inventory.Scan{Total: 3, Severities: []inventory.SeverityCount{medium}}},
+		{"negative", `"all":4,"critical":-1,"medium":3`, inventory.Scan{Unfinished: 1}},
+		{"a negative sum", `"all":-4,"critical":1,"medium":3`, inventory.Scan{Unfinished: 1}},
 		{"huge", `"all":9000000000,"critical":8000000000,"medium":3`, inventory.Scan{Total: most, Partial: true, Severities: []inventory.SeverityCount{critical(most), medium}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -61,6 +61,7 @@ func (r *Refresher) dueScans(ctx context.Context, registry *inventory.Registry, 
 			delete(r.scans.retryAt, what)
 		}
 	}
+	probed := map[string]bool{}
 	var due []*scanJob
 	sortAndCut := func() {
 		slices.SortStableFunc(due, compareDue)
@@ -69,6 +70,12 @@ func (r *Refresher) dueScans(ctx context.Context, registry *inventory.Registry, 
 	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image) {
 		if !r.scanDue(registry, repository, image.Scan, now) || r.awaitsRetry(repository.Name, image.Digest) {
 			return
+		}
+		if until, denied := r.scans.deniedUntil[repository.Name]; denied {
+			if probed[repository.Name] || now.Before(until) {
+				return
+			}
+			probed[repository.Name] = true
 		}
 		result.Due++
 		job := &scanJob{repository: repository.Name, digest: image.Digest, pushed: image.PushedAt}

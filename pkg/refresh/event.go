@@ -2,19 +2,19 @@ package refresh
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
 // Event is an event about one repository.
 type Event struct {
-	Repository string
+	// Account and Region are those of the registry that the event is about.
+	Account, Region string
+	Repository      string
 	// At is when it happened, with a precision of a second.
 	At time.Time
 	// Images is set if images or their tags changed, Settings if the repository's own
@@ -30,8 +30,8 @@ type EventResult struct {
 	Result
 	// Repositories are the names of those whose series may have changed, sorted.
 	Repositories []string
-	// Ignored is the number of events that are older than the known record, or about
-	// repositories that are not included.
+	// Ignored is the number of events that are older than the known record, about
+	// repositories that are not included, or about another registry.
 	Ignored int
 }
 
@@ -42,24 +42,46 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, eve
 	var result EventResult
 	byRepository := map[string][]Event{}
 	for _, event := range events {
+		if r.foreign(registry, event) {
+			r.warn(ctx, "event of another registry ignored", slog.String("repository", event.Repository),
+				slog.String("account", event.Account), slog.String("region", event.Region))
+			result.Ignored++
+			continue
+		}
 		if !r.options.Includes(event.Repository) {
 			result.Ignored++
 			continue
 		}
+		if registry.ID == "" && event.Scan != nil {
+			// Whether it is of this registry is not known yet: it only says what to read.
+			event.Scan, event.Images = nil, true
+		}
 		if event.At.After(now) {
 			event.At = now // a clock that is ahead must not make later reads look old
+			if event.Scan != nil {
+				scan := *event.Scan
+				scan.CompletedAt = min(scan.CompletedAt, inventory.TimeOf(now))
+				event.Scan = &scan
+			}
 		}
 		byRepository[event.Repository] = append(byRepository[event.Repository], event)
 	}
 	result.Repositories = slices.Sorted(maps.Keys(byRepository))
 	var failed failures
 	var due []*listing
+	var images, describe []string
 	for _, name := range result.Repositories {
-		images, settings := r.applyEvents(registry, name, byRepository[name], &result)
-		if settings {
-			failed.add(r.describe(ctx, registry, name, &result.Result))
+		changed, settings := r.applyEvents(registry, name, byRepository[name], &result)
+		if changed {
+			images = append(images, name)
 		}
-		if repository := registry.Find(name); repository != nil && images {
+		if settings {
+			describe = append(describe, name)
+		}
+	}
+	failed.add(r.describeAll(ctx, registry, describe, now, &result.Result))
+	for _, name := range images {
+		if repository := registry.Find(name); repository != nil {
 			// It stays due if the listing fails.
 			registry.Update(repository, func(repository *inventory.Repository) { repository.Due = true })
 			due = append(due, r.listing(repository, now))
@@ -75,9 +97,17 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, eve
 		}
 	}
 	result.Selected = r.options.Select(registry, now)
-	result.Err = failed.err()
+	r.finish(ctx, &result.Result, &failed)
 	return result
 }
+
+// foreign reports whether an event is about another registry, as far as this one's account
+// is known.
+func (r *Refresher) foreign(registry *inventory.Registry, event Event) bool {
+	return differ(event.Region, r.options.Region) || differ(event.Account, registry.ID)
+}
+
+func differ(a, b string) bool { return a != "" && b != "" && a != b }
 
 // applyEvents records the events about one repository, and returns whether its images are
 // to be listed and its own record is to be read.
@@ -148,24 +178,4 @@ func (r *Refresher) applyScan(registry *inventory.Registry, repository *inventor
 	next.Partial, next.Total = event.Scan.Partial, event.Scan.Total
 	registry.SetScan(repository, image, next)
 	return true, true
-}
-
-// describe reads a repository's own record.
-func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, name string, result *Result) error {
-	repository, err := r.source.Repository(ctx, name)
-	switch {
-	case errors.Is(err, awsapi.ErrGone):
-		if registry.Find(name) != nil {
-			registry.Remove(name)
-			result.Gone++
-		}
-		return nil
-	case err != nil:
-		r.options.Logger.WarnContext(ctx, "repository not refreshed: keeping its last known settings", slog.String("repository", name), slog.Any("error", err))
-		result.Failed++
-		return err
-	}
-	registry.SetRepository(repository)
-	result.Listed = true
-	return nil
 }

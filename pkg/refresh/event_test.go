@@ -1,6 +1,7 @@
 package refresh_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -215,5 +216,84 @@ func TestApplyScans(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.run(0)
 		w.wantScan("repo-0", "v0", "ACTIVE CRITICAL=3 LOW=2")
+	})
+}
+
+// Events of another registry change nothing. While this one's account is unknown, an event
+// only says what to read.
+func TestForeignEvents(t *testing.T) {
+	t.Parallel()
+	const ours, theirs = "123456789012", "210987654321"
+	scanned := func(t *testing.T, account, region string) refresh.Event {
+		digest, err := inventory.ParseDigest(ecrtest.Digest("repo-0v0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return refresh.Event{
+			Account: account, Region: region, Repository: "repo-0", At: time.Now(),
+			Digest: digest, Scan: &inventory.Scan{Status: "COMPLETE", Severities: inventory.Severities{{Severity: "CRITICAL", Count: 99}}},
+		}
+	}
+	inRegion := func(t *testing.T) *world {
+		w := newWorld(t, 1, 1)
+		w.refresher = refresh.New(w.source(), refresh.Options{Interval: interval, Region: "eu-west-1", Logger: slog.New(slog.NewTextHandler(&w.log, nil))})
+		return w
+	}
+	for _, c := range []struct {
+		name, account, region string
+		known                 bool
+		applied               bool
+		calls                 map[string]int
+	}{
+		{"this registry", ours, "eu-west-1", true, true, nil},
+		{"another account", theirs, "eu-west-1", true, false, nil},
+		{"another Region", ours, "us-east-1", true, false, nil},
+		{"another Region, before the account is known", ours, "us-east-1", false, false, nil},
+		{"before the account is known", theirs, "eu-west-1", false, false, map[string]int{"DescribeRepositories": 1, "DescribeImages": 1}},
+	} {
+		bubble(t, c.name, func(t *testing.T) {
+			w := inRegion(t)
+			if c.known {
+				w.run(0)
+				w.server.ResetObserved()
+			}
+			time.Sleep(time.Minute)
+			event := scanned(t, c.account, c.region)
+			result := w.apply(event)
+			w.wantCalls(c.calls)
+			applied := false
+			if repository := w.known.Find("repo-0"); repository != nil {
+				for _, image := range repository.Images {
+					applied = applied || image.Scan != nil
+				}
+			}
+			if ignored := c.calls == nil && !c.applied; applied != c.applied || (result.Ignored == 1) != ignored ||
+				strings.Contains(w.log.String(), "event of another registry ignored\" repository=repo-0 account="+c.account) != ignored {
+				t.Errorf("applied %t, %d ignored, log:\n%s", applied, result.Ignored, &w.log)
+			}
+		})
+	}
+	bubble(t, "pushes of another account", func(t *testing.T) {
+		w := inRegion(t)
+		w.run(0)
+		w.server.ResetObserved()
+		time.Sleep(time.Minute)
+		event := changed("repo-0")
+		event.Account = theirs
+		if result := w.apply(event, event); result.Ignored != 2 || len(result.Repositories) != 0 {
+			t.Errorf("%+v", result)
+		}
+		w.wantCalls(nil)
+	})
+	bubble(t, "a scan of the future", func(t *testing.T) {
+		w := inRegion(t)
+		w.run(0)
+		event := scanned(t, ours, "eu-west-1")
+		event.At = time.Now().Add(365 * 24 * time.Hour)
+		event.Scan.CompletedAt = inventory.TimeOf(event.At)
+		w.apply(event)
+		if scan := w.known.Find("repo-0").Images[0].Scan; scan == nil || scan.CompletedAt.Time().After(time.Now()) {
+			t.Errorf("scan %+v", scan)
+		}
 	})
 }

@@ -1,10 +1,14 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
@@ -19,8 +23,8 @@ type listing struct {
 
 	startedAt inventory.Time // when the first page was read: the images are of this time
 	images    []inventory.Image
-	token     string // of the next page
-	advanced  bool   // whether this run read a page
+	pages     awsapi.Pages
+	advanced  bool // whether this run read a page
 	err       error
 }
 
@@ -29,14 +33,14 @@ type listing struct {
 func (r *Refresher) listing(repository *inventory.Repository, now time.Time) *listing {
 	job := &listing{repository: repository.Name, tried: repository.TriedAt}
 	if earlier := r.unfinished[repository.Name]; earlier != nil && !r.expired(earlier.startedAt, now) && !repository.Due {
-		job.images, job.token, job.startedAt = earlier.images, earlier.token, earlier.startedAt
+		job.images, job.pages, job.startedAt = earlier.images, earlier.pages, earlier.startedAt
 	}
 	return job
 }
 
 // read reads up to the last page or an error.
 func (l *listing) read(ctx context.Context, source Source, now time.Time) {
-	l.err = readPages(&l.token, func(token string) (string, error) {
+	l.err = readPages(&l.pages, func(token string) (next string, records int, first string, err error) {
 		if token == "" {
 			l.startedAt, l.images = inventory.TimeOf(now), nil
 		}
@@ -44,7 +48,10 @@ func (l *listing) read(ctx context.Context, source Source, now time.Time) {
 		if err == nil {
 			l.images, l.advanced = append(l.images, images...), true
 		}
-		return next, err
+		if len(images) > 0 {
+			first = images[0].Digest.String()
+		}
+		return next, len(images), first, err
 	})
 }
 
@@ -66,6 +73,7 @@ func (r *Refresher) images(ctx context.Context, registry *inventory.Registry, du
 		r.options.Progress("repositories", n, len(due))
 	})
 	result.Left += len(due) - done
+	r.boundUnfinished()
 	if failed.n == before && done > 0 && !advanced && result.Left > 0 {
 		// Running out of time is an error only if no page was read.
 		failed.add(fmt.Errorf("no page of images within the time for refreshing: %w", last))
@@ -99,9 +107,26 @@ func (r *Refresher) record(ctx context.Context, registry *inventory.Registry, jo
 	} else {
 		result.Failed++
 	}
-	if result.Denied+result.Failed <= maxErrors {
-		r.options.Logger.WarnContext(ctx, "repository not refreshed: keeping its last known images",
-			slog.String("repository", job.repository), slog.Any("error", job.err))
-	}
+	r.warn(ctx, "repository not refreshed: keeping its last known images", slog.String("repository", job.repository), slog.Any("error", job.err))
 	return job.err
+}
+
+// maxUnfinished is how many images of unfinished listings are kept for the next run, of
+// about 300 bytes each. The longest listing is always kept: it could not be finished else.
+const maxUnfinished = 200_000
+
+// boundUnfinished forgets the listings for which there is no room: the next run begins them
+// again.
+func (r *Refresher) boundUnfinished() {
+	longestFirst := slices.SortedFunc(maps.Values(r.unfinished), func(a, b *listing) int {
+		return cmp.Or(cmp.Compare(len(b.images), len(a.images)), strings.Compare(a.repository, b.repository))
+	})
+	kept := 0
+	for i, job := range longestFirst {
+		if i > 0 && kept+len(job.images) > maxUnfinished {
+			delete(r.unfinished, job.repository)
+			continue
+		}
+		kept += len(job.images)
+	}
 }

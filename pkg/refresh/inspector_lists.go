@@ -14,8 +14,8 @@ import (
 // inspectorLists are Inspector's lists, read page by page. That can take several runs.
 type inspectorLists struct {
 	startedAt inventory.Time
-	token     string // of the next page
-	scans     map[imageKey]*inventory.Scan
+	pages     awsapi.Pages
+	scans     map[imageKey]*inventory.Scan // of images in the inventory
 }
 
 // readInspector reads Inspector's lists when they are due. A page has up to 100 images or
@@ -31,17 +31,17 @@ func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Regis
 	if lists == nil || expired(lists.startedAt) {
 		lists = &inspectorLists{}
 	}
-	err := readPages(&lists.token, func(token string) (string, error) {
+	err := readPages(&lists.pages, func(token string) (string, int, string, error) {
 		if token == "" {
-			*lists = inspectorLists{startedAt: inventory.TimeOf(time.Now()), scans: map[imageKey]*inventory.Scan{}}
+			lists.startedAt, lists.scans = inventory.TimeOf(time.Now()), map[imageKey]*inventory.Scan{}
 		}
 		scans, next, err := r.options.Scans.Inspector.Scans(ctx, registry.ID, token)
 		for _, scan := range scans {
-			if r.options.Includes(scan.Repository) {
+			if repository := registry.Find(scan.Repository); repository != nil && repository.FindImage(scan.Digest) != nil && r.options.Includes(scan.Repository) {
 				lists.add(scan)
 			}
 		}
-		return next, err
+		return next, len(scans), "", err // two lists may begin with the same image
 	})
 	switch {
 	case err == nil:
@@ -80,6 +80,7 @@ func (l *inspectorLists) add(part inventory.ScanAnswer) {
 	if scan.Status != "" {
 		known.Status, known.Unfinished = scan.Status, scan.Unfinished
 	}
+	known.Unfinished = max(known.Unfinished, scan.Unfinished)
 	known.CompletedAt = max(known.CompletedAt, scan.CompletedAt)
 	known.InUseCount, known.LastInUseAt = max(known.InUseCount, scan.InUseCount), max(known.LastInUseAt, scan.LastInUseAt)
 	if scan.Total > 0 {

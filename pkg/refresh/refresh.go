@@ -20,6 +20,9 @@ import (
 // Source reads a registry. Its errors match ErrGone, ErrDenied, ErrInvalidToken and
 // ErrNoTime of package awsapi where these apply.
 type Source interface {
+	// TakeInvalid returns how many values were left out of records because they cannot be
+	// true, since it was last called, and the first few.
+	TakeInvalid() (n int, first []string)
 	// RegistryID returns the account of the registry.
 	RegistryID(ctx context.Context) (string, error)
 	// Repositories returns every repository, without images.
@@ -41,10 +44,14 @@ type Inspector interface {
 	// Scans returns a page of scans of an account's images and the token of the next page,
 	// as Source.Images does. What it returns about one image can be in several parts.
 	Scans(ctx context.Context, account, token string) ([]inventory.ScanAnswer, string, error)
+	// TakeInvalid is Source.TakeInvalid.
+	TakeInvalid() (n int, first []string)
 }
 
 // Options configure a Refresher.
 type Options struct {
+	// Region is that of the registry; events of another one are ignored. Empty means any.
+	Region string
 	// Interval is how long after a listing the next one is due.
 	Interval time.Duration
 	// Concurrency is the number of concurrent calls, at least 1.
@@ -70,6 +77,7 @@ type Refresher struct {
 	options    Options
 	unfinished map[string]*listing
 	scans      scanState
+	warnings   int // of this run
 }
 
 // New returns a Refresher.
@@ -90,7 +98,7 @@ func New(source Source, options Options) *Refresher {
 	return &Refresher{
 		source: source, options: options,
 		unfinished: map[string]*listing{},
-		scans:      scanState{retryAt: map[imageKey]time.Time{}},
+		scans:      scanState{retryAt: map[imageKey]time.Time{}, deniedUntil: map[string]time.Time{}},
 	}
 }
 
@@ -107,6 +115,9 @@ type Result struct {
 	Denied    int `json:"denied"`
 	Failed    int `json:"failed"`
 	Left      int `json:"left"`
+	// Invalid counts the values that were left out of records because they cannot be true,
+	// such as a negative size: they have no series.
+	Invalid int `json:"invalid,omitempty"`
 	// Selected is set if Options.Select changed a record.
 	Selected bool       `json:"-"`
 	Scans    ScanResult `json:"scans"`
@@ -124,8 +135,34 @@ func (r *Result) Finished() bool {
 	return (r.Listed || r.Refreshed+r.Gone > 0 || r.Scans.Listed) && r.Left == 0
 }
 
-// maxErrors bounds the errors that a run logs and returns.
+// maxErrors bounds the errors that a run returns, and the warnings that it logs.
 const maxErrors = 5
+
+// warn logs a warning, up to maxErrors in a run: every repository may have one.
+func (r *Refresher) warn(ctx context.Context, message string, attrs ...slog.Attr) {
+	if r.warnings++; r.warnings <= maxErrors {
+		r.options.Logger.LogAttrs(ctx, slog.LevelWarn, message, attrs...)
+	}
+}
+
+// finish completes the result of a run.
+func (r *Refresher) finish(ctx context.Context, result *Result, failed *failures) {
+	var examples []string
+	result.Invalid, examples = r.source.TakeInvalid()
+	if r.options.Scans.Inspector != nil {
+		n, more := r.options.Scans.Inspector.TakeInvalid()
+		result.Invalid += n
+		examples = append(examples, more...)
+	}
+	if result.Invalid > 0 {
+		r.options.Logger.WarnContext(ctx, "values that cannot be true were left out", slog.Int("count", result.Invalid), slog.Any("examples", examples))
+	}
+	if r.warnings > maxErrors {
+		r.options.Logger.WarnContext(ctx, "more warnings were left out", slog.Int("count", r.warnings-maxErrors))
+	}
+	r.warnings = 0
+	result.Err = failed.err()
+}
 
 // failures keeps the first maxErrors errors of a run and counts all: an SDK error has
 // kilobytes, and every repository may fail.
@@ -168,7 +205,7 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 	cancel()
 	result.Selected = r.options.Select(registry, now)
 	r.refreshScans(ctx, registry, &result, &failed)
-	result.Err = failed.err()
+	r.finish(ctx, &result, &failed)
 	return result
 }
 
@@ -180,21 +217,6 @@ func (r *Refresher) listingTime(ctx context.Context) (context.Context, context.C
 		return ctx, func() {}
 	}
 	return context.WithDeadline(ctx, time.Now().Add(time.Until(deadline)/2))
-}
-
-// list lists the repositories.
-func (r *Refresher) list(ctx context.Context, registry *inventory.Registry, now time.Time) error {
-	repositories, err := r.source.Repositories(ctx)
-	if err != nil {
-		return err
-	}
-	registry.SetRepositories(repositories, inventory.TimeOf(now))
-	if registry.ID != "" {
-		return nil
-	}
-	// An empty registry has no record that names it.
-	registry.ID, err = r.source.RegistryID(ctx)
-	return err
 }
 
 // each calls work for the jobs, up to concurrency at a time, until ctx ends. After each job
@@ -225,21 +247,21 @@ func each[T any](ctx context.Context, concurrency int, jobs []T, work func(T), d
 	return n
 }
 
-// readPages reads pages from a token on, and keeps in it the token of the next page. It
-// starts over once if a token is no longer valid: read is then called for the first page,
-// whose token is empty.
-func readPages(token *string, read func(token string) (next string, err error)) error {
+// readPages reads pages from a token on. It starts over once if a token is no longer valid:
+// read is then called for the first page, whose token is empty. read returns what
+// awsapi.Pages.Advance needs.
+func readPages(pages *awsapi.Pages, read func(token string) (next string, records int, first string, err error)) error {
 	for restarted := false; ; {
-		next, err := read(*token)
-		switch {
-		case errors.Is(err, awsapi.ErrInvalidToken) && !restarted:
-			*token, restarted = "", true
+		next, records, first, err := read(pages.Token)
+		if errors.Is(err, awsapi.ErrInvalidToken) && !restarted {
+			*pages, restarted = awsapi.Pages{}, true
 			continue
-		case err != nil:
-			return err
 		}
-		if *token = next; next == "" {
-			return nil
+		if err == nil {
+			err = pages.Advance(next, records, first)
+		}
+		if err != nil || next == "" {
+			return err
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (w *world) restart() {
 	client := ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
-	}, ecr.Options{Limiter: awsapi.NewLimiter(1000), Logger: log})
+	}, ecr.Options{Limiter: awsapi.NewLimiter(1000)})
 	w.refresher = refresh.New(client, w.selecting(refresh.Options{Interval: interval, Concurrency: 4, Logger: log}))
 }
 
@@ -232,8 +232,8 @@ func TestRun(t *testing.T) {
 		w.check(err)
 		w.server.SetPolicy(policy)
 		w.want(w.run(0), refresh.Result{Listed: true, Due: 20, Denied: 20}, "15 more errors")
-		if n := strings.Count(w.log.String(), "level=WARN"); n != 5 {
-			t.Errorf("%d warnings, want 5", n)
+		if n := strings.Count(w.log.String(), "level=WARN"); n != 6 || !strings.Contains(w.log.String(), "more warnings were left out\" count=15") {
+			t.Errorf("%d warnings, want 5 and their number:\n%s", n, &w.log)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
@@ -45,6 +46,11 @@ type scanState struct {
 	// retryAt is when the scan of an image, or with a zero digest those of a repository, may
 	// be requested again after an error.
 	retryAt map[imageKey]time.Time
+	// mu guards deniedUntil while requests are made.
+	mu sync.Mutex
+	// deniedUntil are the repositories whose last request was denied, and when the next one
+	// is due: one request is then made, and the others after it succeeded.
+	deniedUntil map[string]time.Time
 	// permitted is set by the first request that succeeds: later denials concern single
 	// repositories.
 	permitted bool
@@ -111,32 +117,89 @@ type scanJob struct {
 	last       inventory.Time // when it was last read; zero for never
 	pushed     inventory.Time
 
-	at   time.Time
-	scan *inventory.Scan
-	err  error
+	skipped bool // the repository was denied in this run
+	// repeated is set if an earlier request of this run was denied for the repository too.
+	repeated bool
+	at       time.Time
+	scan     *inventory.Scan
+	err      error
 }
+
+// allDenied is how many repositories have to be denied, and none permitted, to conclude that
+// the permission is missing.
+const allDenied = 3
 
 func (r *Refresher) requestScans(ctx context.Context, registry *inventory.Registry, jobs []*scanJob, result *Result, failed *failures) {
 	requesting, stop := context.WithCancel(ctx)
 	defer stop()
+	repositories := map[string]bool{}
+	for _, job := range jobs {
+		repositories[job.repository] = true
+	}
+	began := time.Now()
+	fellBack := false
+	var denied []*scanJob // while no request succeeded: the permission may be missing
 	each(requesting, r.options.Concurrency, jobs, func(job *scanJob) {
+		if job.skipped = r.deniedSince(job.repository, began); job.skipped {
+			return
+		}
 		job.at = time.Now()
 		job.scan, job.err = r.source.Scan(requesting, job.repository, job.digest)
 	}, func(job *scanJob, n int) {
-		if requesting.Err() == nil && errors.Is(job.err, awsapi.ErrDenied) && !r.scans.permitted {
-			r.fallBack(ctx, registry, inventory.ScansFromFindings, inventory.ScansFromSummary, job.err)
-			stop()
+		if errors.Is(job.err, awsapi.ErrDenied) && !fellBack {
+			job.repeated = r.setDenied(job.repository, job.at.Add(r.options.Interval)).After(began)
+			denied = append(denied, job)
+			if !r.scans.permitted && len(r.scans.deniedUntil) >= min(allDenied, len(repositories)) {
+				fellBack = true
+				r.fallBack(ctx, registry, inventory.ScansFromFindings, inventory.ScansFromSummary, job.err)
+				stop()
+			}
+		} else {
+			failed.add(r.recordScan(requesting, registry, job, &result.Scans))
 		}
-		failed.add(r.recordScan(requesting, registry, job, &result.Scans))
 		r.options.Progress("scans", n, len(jobs))
 	})
+	if fellBack {
+		clear(r.scans.deniedUntil) // the next run that uses findings tries again
+		denied = nil
+	}
+	for _, job := range denied {
+		failed.add(r.recordScan(ctx, registry, job, &result.Scans))
+	}
 	result.Scans.Left = result.Scans.Due - result.Scans.Answered - result.Scans.Failed
+}
+
+// deniedSince reports whether a repository was denied after a time.
+func (r *Refresher) deniedSince(repository string, began time.Time) bool {
+	r.scans.mu.Lock()
+	defer r.scans.mu.Unlock()
+	until, denied := r.scans.deniedUntil[repository]
+	return denied && until.After(began)
+}
+
+// setDenied records until when no request is made about a repository, zero if its last one
+// succeeded, and returns the time before.
+func (r *Refresher) setDenied(repository string, until time.Time) (before time.Time) {
+	r.scans.mu.Lock()
+	defer r.scans.mu.Unlock()
+	before = r.scans.deniedUntil[repository]
+	if until.IsZero() {
+		delete(r.scans.deniedUntil, repository)
+	} else {
+		r.scans.deniedUntil[repository] = until
+	}
+	return before
 }
 
 // recordScan updates the registry with the response to a request.
 func (r *Refresher) recordScan(ctx context.Context, registry *inventory.Registry, job *scanJob, result *ScanResult) error {
+	if job.skipped {
+		result.Due--
+		return nil
+	}
 	if job.err == nil {
 		r.scans.permitted = true
+		r.setDenied(job.repository, time.Time{})
 		result.Answered++
 		repository := registry.Find(job.repository)
 		image := repository.FindImage(job.digest)
@@ -153,10 +216,9 @@ func (r *Refresher) recordScan(ctx context.Context, registry *inventory.Registry
 		r.scans.retryAt[whole] = job.at.Add(failedRetry)
 		return nil // the next list of repositories shows whether it is gone
 	case errors.Is(job.err, awsapi.ErrDenied):
-		if !r.scans.retryAt[whole].IsZero() {
-			return nil // one error for each repository
+		if job.repeated {
+			return nil // one error a repository and run
 		}
-		r.scans.retryAt[whole] = job.at.Add(r.scanInterval(registry))
 	default:
 		r.scans.retryAt[imageKey{job.repository, job.digest}] = job.at.Add(failedRetry)
 	}

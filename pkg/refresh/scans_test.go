@@ -46,7 +46,7 @@ func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.Scan
 		w.atOnce = 4
 	}
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
-	w.refresher = refresh.New(ecr.New(config, ecr.Options{Limiter: limiter, Logger: log}), w.selecting(refresh.Options{
+	w.refresher = refresh.New(ecr.New(config, ecr.Options{Limiter: limiter}), w.selecting(refresh.Options{
 		Interval: interval, Concurrency: w.atOnce, Logger: log, Scans: options,
 	}))
 }
@@ -301,8 +301,8 @@ func TestScanFaults(t *testing.T) {
 		if n := strings.Count(w.log.String(), "missing permission: using scan source summary instead of findings"); n != 3 {
 			t.Errorf("%d warnings, want one each time the source is decided:\n%s", n, &w.log)
 		}
-		// Each refresh tries again, with about as many calls as the concurrency.
-		if n := w.calls(findings); n > 3*2*4 {
+		// Each refresh tries again, with about as many calls as the concurrency for each repository.
+		if n := w.calls(findings); n > 3*3*4 {
 			t.Errorf("%d calls", n)
 		}
 	})
@@ -313,12 +313,41 @@ func TestScanFaults(t *testing.T) {
 		w.scan("repo-0", "v0", done(time.Now().Add(-time.Hour), "LOW", 1))
 		w.check(w.registry.Tag("repo-0", ecrtest.Digest("repo-0v0"), "zz"))
 		result := w.run(0)
-		if result.Scans.Answered != 10 || result.Scans.Failed != 5 {
-			t.Errorf("%+v", result.Scans)
+		// The requests that were made at once are denied, the others are not made.
+		if result.Scans.Answered != 10 || result.Scans.Failed == 0 || result.Scans.Failed > 4 || result.Scans.Left != 0 ||
+			strings.Count(result.Err.Error(), "permission denied") != 1 {
+			t.Errorf("%+v, error %v", result.Scans, result.Err)
 		}
 		w.calls(findings)
 		if result = w.run(0); w.calls(findings) != 0 || result.Scans.Due != 0 {
 			t.Errorf("retried immediately: %+v", result.Scans)
+		}
+		// A refresh later one request is made, and the others once it succeeds.
+		time.Sleep(interval)
+		if result = w.run(0); w.calls(findings) != 1 || result.Scans.Failed != 1 || result.Err == nil {
+			t.Errorf("%+v, error %v", result.Scans, result.Err)
+		}
+		w.server.SetPolicy(nil)
+		time.Sleep(interval)
+		if result = w.run(0); w.calls(findings) != 1 || result.Scans.Answered != 1 {
+			t.Errorf("after the permission was given: %+v", result.Scans)
+		}
+		if result = w.run(0); w.calls(findings) != 4 || result.Scans.Answered != 4 || w.known.ScansPending != 0 {
+			t.Errorf("after a request succeeded: %+v", result.Scans)
+		}
+	})
+	bubble(t, "one denied request delays no other image's by more than a refresh", func(t *testing.T) {
+		w := newWorld(t, 1, 5)
+		w.scanning(refresh.ScanFindings)
+		w.run(0)
+		time.Sleep(25 * time.Hour)
+		w.server.Fail(ecrtest.Match{Operation: findings}, 1, ecrtest.Fault{Status: 400, Code: "AccessDeniedException"})
+		w.run(0)
+		time.Sleep(interval)
+		w.run(0)
+		w.run(0)
+		if age := time.Since(w.known.ScansOldest.Time()); age > interval {
+			t.Errorf("the oldest scan was read %v ago", age)
 		}
 	})
 	bubble(t, "errors are returned and delay an image's next request", func(t *testing.T) {

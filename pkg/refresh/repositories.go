@@ -1,0 +1,110 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+)
+
+// list lists the repositories. That a registry with repositories has none any more is
+// believed only if a second listing says the same: a single wrong response would end every
+// series.
+func (r *Refresher) list(ctx context.Context, registry *inventory.Registry, now time.Time) error {
+	repositories, err := r.source.Repositories(ctx)
+	if err == nil && len(repositories) == 0 && len(registry.Repositories) > 0 {
+		repositories, err = r.source.Repositories(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	complete := repositories[:0]
+	for _, repository := range repositories {
+		if r.fillIn(ctx, registry, repository) {
+			complete = append(complete, repository)
+		}
+	}
+	if len(complete) == 0 && len(repositories) > 0 {
+		return fmt.Errorf("listing repositories: %w: no record has a URI", awsapi.ErrIncomplete)
+	}
+	registry.SetRepositories(complete, inventory.TimeOf(now))
+	if registry.ID != "" {
+		return nil
+	}
+	// An empty registry has no record that names it.
+	registry.ID, err = r.source.RegistryID(ctx)
+	return err
+}
+
+// fillIn adds to a repository's record what the response lacks of what never changes and is
+// known: without it the record would be that of another repository, which ends every series.
+// It is false for a record without a URI, by which its images are named.
+func (r *Refresher) fillIn(ctx context.Context, registry *inventory.Registry, record *inventory.Repository) bool {
+	if known := registry.Find(record.Name); known != nil {
+		fill(&record.CreatedAt, &known.CreatedAt)
+		fill(&record.URI, &known.URI)
+		fill(&record.ARN, &known.ARN)
+		fill(&record.RegistryID, &known.RegistryID)
+		registry.Update(known, func(known *inventory.Repository) {
+			fill(&known.CreatedAt, &record.CreatedAt)
+			fill(&known.URI, &record.URI)
+			fill(&known.RegistryID, &record.RegistryID)
+		})
+	}
+	if record.URI == "" {
+		r.warn(ctx, "repository left out: its record has no URI", slog.String("repository", record.Name))
+		return false
+	}
+	return true
+}
+
+// fill sets a value that is unknown.
+func fill[T comparable](value, known *T) {
+	if unknown := *new(T); *value == unknown {
+		*value = *known
+	}
+}
+
+// maxDescribed is how many repositories' own records are read one by one. The list of all
+// has more in one call.
+const maxDescribed = 20
+
+// describeAll reads the own records of repositories.
+func (r *Refresher) describeAll(ctx context.Context, registry *inventory.Registry, names []string, now time.Time, result *Result) error {
+	if len(names) > maxDescribed {
+		err := r.list(ctx, registry, now)
+		result.Listed = err == nil
+		return err
+	}
+	var failed failures
+	for _, name := range names {
+		failed.add(r.describe(ctx, registry, name, result))
+	}
+	return failed.err()
+}
+
+// describe reads a repository's own record.
+func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, name string, result *Result) error {
+	repository, err := r.source.Repository(ctx, name)
+	switch {
+	case errors.Is(err, awsapi.ErrGone):
+		if registry.Find(name) != nil {
+			registry.Remove(name)
+			result.Gone++
+		}
+		return nil
+	case err != nil:
+		r.warn(ctx, "repository not refreshed: keeping its last known settings", slog.String("repository", name), slog.Any("error", err))
+		result.Failed++
+		return err
+	}
+	if r.fillIn(ctx, registry, repository) {
+		registry.SetRepository(repository)
+		result.Listed = true
+	}
+	return nil
+}
