@@ -81,10 +81,12 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func TestLargeResponsesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reading, most atomic.Int32
+		gate := make(chan struct{})
+		close(gate)
 		cfg := config(start(t))
 		cfg.HTTPClient = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			text := `{"imageDetails":[],"x":"` + strings.Repeat("x", 3<<20) + `"}`
-			body := &slowBody{Reader: strings.NewReader(text), reading: &reading, most: &most}
+			body := &slowBody{Reader: strings.NewReader(text), reading: &reading, most: &most, gate: gate}
 			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: body, ContentLength: int64(len(text)), Request: r}, nil
 		})}
 		client := ecr.New(cfg, ecr.Options{})
@@ -101,12 +103,15 @@ func TestLargeResponsesAlone(t *testing.T) {
 			t.Errorf("%d large responses were read at once", most.Load())
 		}
 		// One that waits for its turn ends with its context.
+		gate = make(chan struct{})
 		go func() { _, _, err := client.Images(t.Context(), "app", ""); done <- err }()
-		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Millisecond)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, _, err := client.Images(ctx, "app", ""); err == nil {
-			t.Error("no error after the deadline")
+		if _, _, err := client.Images(ctx, "app", ""); err == nil || ctx.Err() == nil {
+			t.Errorf("error %v while another large response was read", err)
 		}
+		close(gate)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
@@ -117,16 +122,18 @@ func TestLargeResponsesAlone(t *testing.T) {
 type slowBody struct {
 	*strings.Reader
 	reading, most *atomic.Int32
+	gate          chan struct{} // closed when reading may go on
 	counted       bool
 }
 
 func (b *slowBody) Read(p []byte) (int, error) {
-	time.Sleep(time.Millisecond)
 	if b.Size()-int64(b.Len()) > 2<<20 && !b.counted {
 		b.counted = true
 		if n := b.reading.Add(1); n > b.most.Load() {
 			b.most.Store(n)
 		}
+		time.Sleep(time.Millisecond)
+		<-b.gate
 	}
 	return b.Reader.Read(p)
 }

@@ -80,9 +80,10 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 
 // Close is called once the response is decoded.
 func (b *boundedBody) Close() error {
+	err := b.body.Close()
 	if b.holds {
 		b.holds = false
 		<-b.alone
 	}
-	return b.body.Close()
+	return err
 }

@@ -71,8 +71,8 @@ func TestIncompleteResponses(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					_, server := start(t, 2)
-					real, _, _ := strings.Cut(operation, " ")
-					server.Fail(ecrtest.Match{Operation: real}, ecrtest.Always, body(text))
+					called, _, _ := strings.Cut(operation, " ")
+					server.Fail(ecrtest.Match{Operation: called}, ecrtest.Always, body(text))
 					err := call(t, newClient(server, ecr.Options{}))
 					if !errors.Is(err, awsapi.ErrIncomplete) || errors.Is(err, awsapi.ErrGone) {
 						t.Errorf("error %v, want one that says that the response is incomplete", err)

@@ -290,7 +290,7 @@ func TestHostileInspector(t *testing.T) {
 			}
 		})
 	}
-	bubble(t, "images that are not known take no memory", func(t *testing.T) {
+	bubble(t, "images that are not known are left out", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.enhanced()
 		w.scan("repo-0", "v0", done(time.Now().Add(-time.Hour), "CRITICAL", 3))

@@ -112,7 +112,7 @@ func (r *Refresher) record(ctx context.Context, registry *inventory.Registry, jo
 }
 
 // maxUnfinished is how many images of unfinished listings are kept for the next run, of
-// about 300 bytes each. The longest listing is always kept: it could not be finished else.
+// about 300 bytes each. The longest listing is always kept, or it could never be finished.
 const maxUnfinished = 200_000
 
 // boundUnfinished forgets the listings for which there is no room: the next run begins them

@@ -49,11 +49,13 @@ func (r *Refresher) fillIn(ctx context.Context, registry *inventory.Registry, re
 		fill(&record.URI, &known.URI)
 		fill(&record.ARN, &known.ARN)
 		fill(&record.RegistryID, &known.RegistryID)
-		registry.Update(known, func(known *inventory.Repository) {
-			fill(&known.CreatedAt, &record.CreatedAt)
-			fill(&known.URI, &record.URI)
-			fill(&known.RegistryID, &record.RegistryID)
-		})
+		if known.CreatedAt.IsZero() || known.URI == "" || known.RegistryID == "" {
+			registry.Update(known, func(known *inventory.Repository) {
+				fill(&known.CreatedAt, &record.CreatedAt)
+				fill(&known.URI, &record.URI)
+				fill(&known.RegistryID, &record.RegistryID)
+			})
+		}
 	}
 	if record.URI == "" {
 		r.warn(ctx, "repository left out: its record has no URI", slog.String("repository", record.Name))
