@@ -88,7 +88,7 @@ func writePushed(w io.Writer, s *exporter.Summary, e event, endpoint string) {
 	case e.run:
 		what = contents(s)
 	case s.Events == nil:
-		fmt.Fprintln(w, "The event is about a repository that REPOSITORIES_INCLUDE or REPOSITORIES_EXCLUDE leaves out: nothing was pushed.")
+		fmt.Fprintln(w, "The event is about another registry, or about a repository that REPOSITORIES_INCLUDE or REPOSITORIES_EXCLUDE leaves out: nothing was pushed.")
 		return
 	default:
 		for _, name := range s.Events.Missing {

@@ -65,14 +65,16 @@ func TestTexts(t *testing.T) {
 		}
 		return path
 	}
-	push := string(sample(t, "image-push.json"))
+	elsewhere := string(sample(t, "image-push.json"))
+	push := strings.ReplaceAll(elsewhere, "eu-central-1", region)
 	app, other := write("app", strings.ReplaceAll(push, "payments/api", "app")), write("other", push)
-	failed := write("failed", strings.ReplaceAll(push, "SUCCESS", "FAILURE"))
+	foreign, failed := write("foreign", elsewhere), write("failed", strings.ReplaceAll(push, "SUCCESS", "FAILURE"))
 	defer func(d time.Duration) { unreachableFor = d }(unreachableFor)
 	unreachableFor = 100 * time.Millisecond
 
 	const (
 		noCredentials = "ecr-remote-write: no AWS credentials: log in (\"aws sso login\"), set AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY\n"
+		leftOut       = "The event is about another registry, or about a repository that REPOSITORIES_INCLUDE or REPOSITORIES_EXCLUDE leaves out: nothing was pushed.\n"
 		lost          = "ecr-remote-write: remote write of 4 series to URL"
 	)
 	without := map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
@@ -139,7 +141,11 @@ func TestTexts(t *testing.T) {
 		{name: "event of a missing repository", args: []string{"-event", other}, stdout: "{\n", stderr: "There is no repository payments/api in the registry.\nNothing was pushed.\n"},
 		{
 			name: "event of an excluded repository", args: []string{"-event", app}, environ: []string{"REPOSITORIES_EXCLUDE=app"}, stdout: "{\n",
-			stderr: "The event is about a repository that REPOSITORIES_INCLUDE or REPOSITORIES_EXCLUDE leaves out: nothing was pushed.\n",
+			stderr: leftOut,
+		},
+		{
+			name: "event of another Region", args: []string{"-event", foreign}, stdout: "{\n",
+			stderr: "time=WHEN level=WARN msg=\"event of another registry ignored\" repository=payments/api account=123456789012 region=eu-central-1\n" + leftOut,
 		},
 		{name: "event that changes nothing", args: []string{"-event", failed}, stderr: "The event changes no series: nothing was pushed.\n"},
 		{
