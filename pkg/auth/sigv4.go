@@ -74,7 +74,12 @@ func (s *sigV4) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (s *sigV4) sign(ctx context.Context, req *http.Request) error {
-	credentials, err := s.credentials.Retrieve(ctx)
+	// What traces the request (net/http/httptrace) is not for those to STS: only the end of
+	// its context is.
+	retrieval, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	credentials, err := s.credentials.Retrieve(retrieval) //nolint:contextcheck // as above
 	if err != nil {
 		return fmt.Errorf("getting AWS credentials: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"testing"
@@ -308,4 +309,27 @@ type serial struct{ n int }
 func (s *serial) Retrieve(context.Context) (aws.Credentials, error) {
 	s.n++
 	return aws.Credentials{AccessKeyID: fmt.Sprint("AKID", s.n), SecretAccessKey: "planted-secret"}, nil
+}
+
+// TestCredentialsUntraced: what traces a request does not see the requests for credentials,
+// which end with it all the same.
+func TestCredentialsUntraced(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{}))
+	rt := newSigV4(t, aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+		if httptrace.ContextClientTrace(ctx) != nil {
+			t.Error("the request for credentials is traced")
+		}
+		cancel()
+		<-ctx.Done()
+		return aws.Credentials{}, ctx.Err()
+	}), http.DefaultTransport)
+	req := newRequest(t, &url.URL{Scheme: "http", Host: "receiver.test"}, nil).WithContext(ctx)
+	resp, err := rt.RoundTrip(req)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
 }

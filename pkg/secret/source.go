@@ -53,8 +53,9 @@ func (s *source) get(ctx context.Context) (string, error) {
 	}
 	result := s.reads.DoChan("", func() (any, error) {
 		if s.due() {
-			// The read does not end with the caller that happened to be first.
-			s.readNow(context.WithoutCancel(ctx))
+			// The read does not end with the caller that happened to be first, and what
+			// traces the caller's request (net/http/httptrace) is not for this one.
+			s.readNow(context.Background()) //nolint:contextcheck // as above
 		}
 		return s.last()
 	})

@@ -3,6 +3,7 @@ package secret_test
 import (
 	"context"
 	"errors"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -87,6 +88,19 @@ func TestNewRun(t *testing.T) {
 		resolver.NewRun()
 		wantValue(t, made, planted+"-2")
 		wantCalls(t, s, 0, "in a run after no refusal")
+	})
+}
+
+// TestUntraced: what traces a caller's request does not see the request for its secret.
+func TestUntraced(t *testing.T) {
+	virtual(t, func(t *testing.T, s *service, made *secret.Secret) {
+		s.set("name", planted)
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			WroteHeaderField: func(name string, _ []string) { t.Errorf("header %s was traced", name) },
+		})
+		if value, err := made.Value(ctx); err != nil || value != planted {
+			t.Errorf("value %q, error %v", value, err)
+		}
 	})
 }
 
