@@ -25,7 +25,7 @@ import (
 // command runs a command with the emulator as AWS. Its output goes into a file, and into the
 // error if it fails.
 func (s *session) command(ctx context.Context, log, name string, args ...string) error {
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // the commands are ours
 	// Nothing of the user's configuration, and of a make that runs this program.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "AWS_") || strings.HasPrefix(variable, "MAKE") || strings.HasPrefix(variable, "MFLAGS=")

@@ -57,7 +57,7 @@ func startEmulator(ctx context.Context, python, registry string, front *gateway)
 	}
 	e := &emulator{url: "http://127.0.0.1:" + port}
 	e.Process, err = simulation.StartProcess("MiniStack", nil, func(folder string) (*exec.Cmd, error) {
-		cmd := exec.Command(python, "-m", "ministack") //nolint:gosec,noctx // stop stops it, after its functions are idle
+		cmd := exec.Command(python, "-m", "ministack") //nolint:noctx // stop stops it, after its functions are idle
 		cmd.Env = []string{
 			"PATH=" + os.Getenv("PATH"),
 			"HOME=" + folder, "TMPDIR=" + folder,
@@ -111,9 +111,8 @@ func freePort(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}
-	defer listener.Close()
 	_, port, err := net.SplitHostPort(listener.Addr().String())
-	return port, err
+	return port, errors.Join(err, listener.Close())
 }
 
 // serving returns a channel that is closed once the emulator is healthy.

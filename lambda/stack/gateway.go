@@ -151,20 +151,19 @@ func (g *gateway) connect(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	defer to.Close()
 	from, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		_ = to.Close() // the server closes the other one
 		return
 	}
-	defer from.Close()
-	if _, err := io.WriteString(from, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
-		return
-	}
+	// Each copy ends with either connection, and its error is of no interest.
+	_, _ = io.WriteString(from, "HTTP/1.1 200 Connection established\r\n\r\n")
 	go func() {
-		defer to.Close()
-		_, _ = io.Copy(to, buffered) // ends with either connection
+		_, _ = io.Copy(to, buffered)
+		_ = to.Close()
 	}()
-	_, _ = io.Copy(from, to) // as above
+	_, _ = io.Copy(from, to)
+	_ = from.Close()
 }
 
 // receiveSigned is the workspace: it checks who signs, for what, and passes the request on.

@@ -30,7 +30,7 @@ func TestGateway(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, name+" "+r.Header.Get("X-Forwarded-Proto")+" "+r.URL.Path) // the client reads it
 		}))
-		defer server.Close()
+		t.Cleanup(server.Close)
 		urls[i] = server.URL
 	}
 	if err := g.serve(urls[0], urls[1], urls[2]); err != nil {

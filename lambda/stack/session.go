@@ -50,7 +50,7 @@ type step struct {
 func (s *session) run(ctx context.Context) error {
 	s.begun = time.Now()
 	s.ours = map[time.Time]bool{}
-	if err := os.MkdirAll(s.out, 0o755); err != nil {
+	if err := os.MkdirAll(s.out, 0o750); err != nil {
 		return fmt.Errorf("make the folder of the stack: %w", err)
 	}
 	var err error
@@ -82,8 +82,12 @@ func (s *session) run(ctx context.Context) error {
 		at = to
 	}
 	steps = append(steps, step{"the schedule fires", s.schedule})
+	fmt.Printf("%-40s %9s   %s\n", "step", "time", "result")
 	if err := s.do(ctx, steps); err != nil {
 		return err
+	}
+	if s.broken != "" {
+		return errors.New("no step has found what was broken")
 	}
 	if s.keep {
 		s.describe()
