@@ -9,7 +9,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
+	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
 
 // The registry is small enough for graphs that show single builds.
@@ -25,8 +25,8 @@ type session struct {
 	stdout, stderr io.Writer
 
 	schedule []byte // the scheduled event
-	registry *simulation.Registry
-	store    *simulation.Store
+	registry *localtest.Registry
+	store    *localtest.Store
 	function *function
 }
 
@@ -68,10 +68,10 @@ func (s *session) start(ctx context.Context) error {
 	if s.schedule, err = readEvent(s.event); err != nil {
 		return err
 	}
-	if s.registry, err = simulation.StartRegistry(time.Now(), repositories, taggedImages); err != nil {
+	if s.registry, err = localtest.StartRegistry(time.Now(), repositories, taggedImages); err != nil {
 		return err
 	}
-	if s.store, err = simulation.StartStore(ctx, s.victoriaMetrics, func(folder string) error { return writeDashboard(folder, queries) }, simulation.StoreStart); err != nil {
+	if s.store, err = localtest.StartStore(ctx, s.victoriaMetrics, func(folder string) error { return writeDashboard(folder, queries) }, localtest.StoreStart); err != nil {
 		return err
 	}
 	var log io.Writer
@@ -81,7 +81,7 @@ func (s *session) start(ctx context.Context) error {
 	s.function, err = startFunction(ctx, functionSetup{
 		path:        s.bootstrap,
 		registry:    s.registry,
-		remoteWrite: s.store.URL + simulation.RemoteWritePath,
+		remoteWrite: s.store.URL + localtest.RemoteWritePath,
 		environ:     s.environ,
 		log:         log,
 	})
@@ -125,8 +125,8 @@ func (s *session) firstPush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	want := simulation.Expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
-	if err := simulation.Compare(want, got, pushed.Accepted); err != nil {
+	want := localtest.Expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
+	if err := localtest.Compare(want, got, pushed.Accepted); err != nil {
 		return err
 	}
 	writeChecked(s.stdout, want, got, pushed.Scans.Pending)
@@ -136,7 +136,7 @@ func (s *session) firstPush(ctx context.Context) error {
 // firstImage sends all events of an image, from its push to its deletion.
 func (s *session) firstImage(ctx context.Context) error {
 	writeImageEvents(s.stdout)
-	for range simulation.ImageChanges {
+	for range localtest.ImageChanges {
 		if err := s.imageEvent(ctx); err != nil {
 			return err
 		}
