@@ -148,7 +148,8 @@ undeploy: $(VENV) ## delete the stack; DELETE_STATE=1 also its state bucket, YES
 # BREAK=policy, mapping or state breaks the stack on purpose, to see that it is found.
 .PHONY: stack
 stack: ## the template deployed to an AWS emulator, checked and deleted; KEEP=1 leaves it running
-	@$(MAKE) --no-print-directory -j3 $(VENV) $(OUT)/ministack $(OUT)/victoria-metrics $(OUT)/bootstrap $(OUT)/stack-checks
+	@echo "preparing the tools: minutes the first time"
+	@$(MAKE) -s --no-print-directory -j3 $(VENV) $(OUT)/ministack $(OUT)/victoria-metrics $(OUT)/bootstrap $(OUT)/stack-checks
 	@exec $(OUT)/stack-checks $(if $(KEEP),-keep) $(if $(BREAK),-break $(BREAK))
 
 .PHONY: $(OUT)/stack-checks
