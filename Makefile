@@ -161,10 +161,14 @@ undeploy: $(VENV) ## delete the stack; DELETE_STATE=1 also its state bucket, YES
 # BREAK=policy, mapping or state breaks the stack on purpose, to see that it is found.
 .PHONY: stack
 stack: ## the template deployed to an AWS emulator, checked and deleted; KEEP=1 leaves it running
-	@$(MAKE) --no-print-directory -j3 $(VENV) $(OUT)/ministack $(OUT)/victoria-metrics
-	@echo "building the program that deploys and checks"
-	@cd lambda/stack && $(GOBUILD) -o $(CURDIR)/$(OUT)/stack-checks .
+	@echo "preparing the tools: minutes the first time"
+	@$(MAKE) -s --no-print-directory -j3 $(VENV) $(OUT)/ministack $(OUT)/victoria-metrics $(OUT)/ecr-remote-write $(OUT)/stack-checks
 	@exec $(OUT)/stack-checks $(if $(KEEP),-keep) $(if $(BREAK),-break $(BREAK))
+
+.PHONY: $(OUT)/stack-checks
+$(OUT)/stack-checks:
+	@echo "building the program that deploys and checks"
+	@cd lambda/stack && $(GOBUILD) -o $(CURDIR)/$@ .
 
 $(OUT)/ministack: .ci/ministack.txt
 	python3 -m venv --clear $@

@@ -26,7 +26,7 @@ const module = "github.com/aws-exporters/ecr-remote-write"
 // may import those on the right.
 var arrows = map[string][]string{
 	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/selection", "pkg/state"},
-	"lambda/local":        {"pkg/lambdatest", "pkg/quantity", "pkg/simulation"},
+	"lambda/local":        {"pkg/lambdatest", "pkg/localtest", "pkg/quantity"},
 	"pkg/auth":            {"pkg/awsapi"},
 	"pkg/awsapi":          {},
 	"pkg/config":          {"pkg/auth", "pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret"}, // the owners of its types
@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"pkg/inspector":       {"pkg/awsapi", "pkg/inventory"},
 	"pkg/inventory":       {},
 	"pkg/lambdatest":      {},
+	"pkg/localtest":       {"pkg/contracttest", "pkg/ecrtest"},
 	"pkg/metrics":         {"pkg/inventory"},
 	"pkg/quantity":        {},
 	"pkg/refresh":         {"pkg/awsapi", "pkg/inventory"},
@@ -45,7 +46,6 @@ var arrows = map[string][]string{
 	"pkg/remotewritetest": {},
 	"pkg/secret":          {"pkg/awsapi"},
 	"pkg/selection":       {"pkg/inventory"},
-	"pkg/simulation":      {"pkg/contracttest", "pkg/ecrtest"},
 	"pkg/state":           {"pkg/awsapi", "pkg/inventory"},
 
 	"pkg/remotewrite/internal/wire": {"pkg/metrics"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
@@ -29,7 +30,7 @@ func TestStandardLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
-		line := append(payload, '\n')
+		line := slices.Concat(payload, []byte("\n"))
 		if n, err := (standardLog{newLogger(&log, nil, nil, request)}).Write(line); n != len(line) || err != nil {
 			t.Errorf("Write: %d, %v", n, err)
 		}

@@ -12,8 +12,8 @@ import (
 	"text/tabwriter"
 	"unicode/utf8"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/quantity"
-	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
 )
 
 // indent is the indentation of lines below a headline.
@@ -21,7 +21,7 @@ const indent = "  "
 
 // writeResult writes the title of a query, the query, and its result as a table, the
 // largest value first.
-func writeResult(w io.Writer, q namedQuery, result []simulation.Sample) {
+func writeResult(w io.Writer, q namedQuery, result []localtest.Sample) {
 	headline(w, q.title)
 	fmt.Fprintf(w, "%s%s\n\n", indent, q.promQL)
 	if len(result) == 0 {
@@ -29,7 +29,7 @@ func writeResult(w io.Writer, q namedQuery, result []simulation.Sample) {
 		return
 	}
 	result = slices.Clone(result)
-	slices.SortFunc(result, func(a, b simulation.Sample) int {
+	slices.SortFunc(result, func(a, b localtest.Sample) int {
 		return cmp.Or(-cmp.Compare(a.Value, b.Value), slices.Compare(q.row(a), q.row(b)))
 	})
 	values := []string{q.unit}
@@ -46,7 +46,7 @@ func writeResult(w io.Writer, q namedQuery, result []simulation.Sample) {
 }
 
 // row are the cells before the value.
-func (q *namedQuery) row(s simulation.Sample) []string {
+func (q *namedQuery) row(s localtest.Sample) []string {
 	row := make([]string, 0, len(q.labels)+1)
 	for _, label := range q.labels {
 		row = append(row, s.Labels[label])

@@ -14,20 +14,20 @@ import (
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/lambdatest"
-	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
+	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
 
 // function is the built bootstrap in one execution environment.
 type function struct {
 	environment *lambdatest.Environment
-	out         *simulation.Output
+	out         *localtest.Output
 }
 
 // functionSetup configures a function.
 type functionSetup struct {
 	path string
 	// registry is the source, remoteWrite the URL of the destination.
-	registry    *simulation.Registry
+	registry    *localtest.Registry
 	remoteWrite string
 	// environ is the user's environment.
 	environ []string
@@ -48,7 +48,7 @@ var passed = []string{
 
 // startFunction starts the function and waits until it requests its first event.
 func startFunction(ctx context.Context, setup functionSetup) (*function, error) {
-	f := &function{out: &simulation.Output{Also: setup.log}}
+	f := &function{out: &localtest.Output{Also: setup.log}}
 	var err error
 	f.environment, err = lambdatest.Start(ctx, lambdatest.Function{
 		Path:      setup.path,

@@ -11,14 +11,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
+	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
 
 // The user's environment must not direct the function to a real registry, endpoint or
 // state.
 func TestFunctionEnv(t *testing.T) {
 	t.Parallel()
-	r, err := simulation.StartRegistry(time.Now(), repositories, taggedImages, 0)
+	r, err := localtest.StartRegistry(time.Now(), repositories, taggedImages, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
+	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
 
 func headline(w io.Writer, format string, args ...any) {
@@ -87,7 +87,7 @@ func mostCalled(calls map[string]int) string {
 }
 
 // writeChecked reports that the store has what was expected.
-func writeChecked(w io.Writer, want, have map[string]simulation.Total, pending int) {
+func writeChecked(w io.Writer, want, have map[string]localtest.Total, pending int) {
 	series := 0
 	for family := range want {
 		series += have[family].Series

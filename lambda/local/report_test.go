@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
+	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
 
 func TestWriteResult(t *testing.T) {
@@ -21,12 +21,12 @@ func TestWriteResult(t *testing.T) {
 	q := namedQuery{title: "Largest repositories", promQL: "topk(5, size)", labels: []string{"name", "tag"}, unit: "GB", digits: 1}
 	tests := []struct {
 		name   string
-		result []simulation.Sample
+		result []localtest.Sample
 		want   string
 	}{
 		{
 			name: "largest first, then by name",
-			result: []simulation.Sample{
+			result: []localtest.Sample{
 				{Labels: map[string]string{"name": "web/api", "tag": "v1"}, Value: 9.96},
 				{Labels: map[string]string{"name": "data/überlang", "tag": "1.10.0"}, Value: 1234.5},
 				{Labels: map[string]string{"name": "data/a"}, Value: 9.96},

@@ -10,7 +10,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
+	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
 
 // The registry is small enough for graphs that show single builds.
@@ -26,8 +26,8 @@ type session struct {
 	stdout, stderr io.Writer
 
 	schedule []byte // the scheduled event
-	registry *simulation.Registry
-	store    *simulation.Store
+	registry *localtest.Registry
+	store    *localtest.Store
 	function *function
 }
 
@@ -70,11 +70,11 @@ func (s *session) start(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintln(s.stdout, "starting: simulated ECR, VictoriaMetrics, function")
-	if s.registry, err = simulation.StartRegistry(time.Now(), repositories, taggedImages, s.free(ctx, s.ecrPort, "ECR_PORT")); err != nil {
+	if s.registry, err = localtest.StartRegistry(time.Now(), repositories, taggedImages, s.free(ctx, s.ecrPort, "ECR_PORT")); err != nil {
 		return err
 	}
 	dashboards := func(folder string) error { return writeDashboard(folder, queries) }
-	if s.store, err = simulation.StartStore(ctx, s.victoriaMetrics, s.free(ctx, s.port, "PORT"), dashboards, simulation.StoreStart); err != nil {
+	if s.store, err = localtest.StartStore(ctx, s.victoriaMetrics, s.free(ctx, s.port, "PORT"), dashboards, localtest.StoreStart); err != nil {
 		return err
 	}
 	var log io.Writer
@@ -84,7 +84,7 @@ func (s *session) start(ctx context.Context) error {
 	s.function, err = startFunction(ctx, functionSetup{
 		path:        s.bootstrap,
 		registry:    s.registry,
-		remoteWrite: s.store.URL + simulation.RemoteWritePath,
+		remoteWrite: s.store.URL + localtest.RemoteWritePath,
 		environ:     s.environ,
 		log:         log,
 	})
@@ -139,8 +139,8 @@ func (s *session) firstPush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	want := simulation.Expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
-	if err := simulation.Compare(want, got, pushed.Accepted); err != nil {
+	want := localtest.Expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
+	if err := localtest.Compare(want, got, pushed.Accepted); err != nil {
 		return err
 	}
 	writeChecked(s.stdout, want, got, pushed.Scans.Pending)
@@ -150,7 +150,7 @@ func (s *session) firstPush(ctx context.Context) error {
 // firstImage sends all events of an image, from its push to its deletion.
 func (s *session) firstImage(ctx context.Context) error {
 	writeImageEvents(s.stdout)
-	for range simulation.ImageChanges {
+	for range localtest.ImageChanges {
 		if err := s.imageEvent(ctx); err != nil {
 			return err
 		}

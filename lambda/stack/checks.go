@@ -17,7 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
+	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
 
 // logGroup is the function's, as the template names it.
@@ -87,8 +87,8 @@ func poll(ctx context.Context, timeout, every time.Duration, check func() error)
 }
 
 // compare checks that a store has the series of the registry after a run.
-func (s *session) compare(ctx context.Context, store *simulation.Store, pushed summary) error {
-	want := simulation.Expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
+func (s *session) compare(ctx context.Context, store *localtest.Store, pushed summary) error {
+	want := localtest.Expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
 	return poll(ctx, visible, 100*time.Millisecond, func() error {
 		if err := store.Flush(ctx); err != nil {
 			return err
@@ -97,7 +97,7 @@ func (s *session) compare(ctx context.Context, store *simulation.Store, pushed s
 		if err != nil {
 			return err
 		}
-		return simulation.Compare(want, got, pushed.shown())
+		return localtest.Compare(want, got, pushed.shown())
 	})
 }
 
@@ -204,7 +204,7 @@ func (s *session) whereEventsAre(ctx context.Context) string {
 
 // resume makes a run that has to start from the state in S3: it pushes everything and lists
 // nothing.
-func (s *session) resume(ctx context.Context, store *simulation.Store) (summary, error) {
+func (s *session) resume(ctx context.Context, store *localtest.Store) (summary, error) {
 	listings := func() int {
 		calls := s.registry.Server.Calls()
 		return calls["DescribeRepositories"] + calls["DescribeImages"]

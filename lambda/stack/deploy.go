@@ -19,13 +19,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
+	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
 
 // command runs a command with the emulator as AWS. Its output goes into a file, and into the
 // error if it fails.
 func (s *session) command(ctx context.Context, log, name string, args ...string) error {
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // the commands are ours
 	// Nothing of the user's configuration, and of a make that runs this program.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "AWS_") || strings.HasPrefix(variable, "MAKE") || strings.HasPrefix(variable, "MFLAGS=")
@@ -103,9 +103,9 @@ func (s *session) destinationParameters(ctx context.Context) ([][]string, error)
 		return nil, fmt.Errorf("keep the password: %w", err)
 	}
 	return [][]string{
-		{"RemoteWriteUrl=" + s.stores[0].URL + simulation.RemoteWritePath},
+		{"RemoteWriteUrl=" + s.stores[0].URL + localtest.RemoteWritePath},
 		{
-			"RemoteWriteUrl=" + s.gateway.url + passwordPath + simulation.RemoteWritePath,
+			"RemoteWriteUrl=" + s.gateway.url + passwordPath + localtest.RemoteWritePath,
 			"RemoteWriteUsername=" + username, "RemoteWritePassword=secretsmanager:" + *secret.ARN, "SecretArns=" + *secret.ARN,
 		},
 		{"WorkspaceId=" + workspace},

@@ -27,7 +27,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
+	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
 
 // emulatorStart is a timeout for starting MiniStack, which takes two seconds on an idle
@@ -36,7 +36,7 @@ const emulatorStart = time.Minute
 
 // emulator is a MiniStack process and clients of its APIs.
 type emulator struct {
-	*simulation.Process
+	*localtest.Process
 	url string
 
 	stacks    *cloudformation.Client
@@ -56,8 +56,8 @@ func startEmulator(ctx context.Context, python, registry string, front *gateway)
 		return nil, err
 	}
 	e := &emulator{url: "http://127.0.0.1:" + port}
-	e.Process, err = simulation.StartProcess("MiniStack", nil, func(folder string) (*exec.Cmd, error) {
-		cmd := exec.Command(python, "-m", "ministack") //nolint:gosec,noctx // stop stops it, after its functions are idle
+	e.Process, err = localtest.StartProcess("MiniStack", nil, func(folder string) (*exec.Cmd, error) {
+		cmd := exec.Command(python, "-m", "ministack") //nolint:noctx // stop stops it, after its functions are idle
 		cmd.Env = []string{
 			"PATH=" + os.Getenv("PATH"),
 			"HOME=" + folder, "TMPDIR=" + folder,
@@ -65,7 +65,7 @@ func startEmulator(ctx context.Context, python, registry string, front *gateway)
 			"MINISTACK_HOST=127.0.0.1", "GATEWAY_PORT=" + port,
 			"SERVICES=cloudformation,events,iam,lambda,logs,s3,secretsmanager,sqs,sts",
 			"SFTP_ENABLED=0", "IOT_MTLS_ENABLED=0",
-			"MINISTACK_ACCOUNT_ID=" + simulation.Account, "MINISTACK_REGION=" + simulation.Region,
+			"MINISTACK_ACCOUNT_ID=" + localtest.Account, "MINISTACK_REGION=" + localtest.Region,
 			"AUTH=true", // enforces IAM policies
 			"AWS_ENDPOINT_URL=" + front.url, "SSL_CERT_FILE=" + front.certificate,
 			"HTTPS_PROXY=" + front.url, "HTTP_PROXY=" + front.url, "NO_PROXY=127.0.0.1",
@@ -81,7 +81,7 @@ func startEmulator(ctx context.Context, python, registry string, front *gateway)
 		return nil, errors.Join(err, e.Stop())
 	}
 	cfg := aws.Config{
-		Region: simulation.Region, BaseEndpoint: &front.url, HTTPClient: front.client(),
+		Region: localtest.Region, BaseEndpoint: &front.url, HTTPClient: front.client(),
 		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
 	}
 	e.stacks, e.functions, e.queues = cloudformation.NewFromConfig(cfg), lambda.NewFromConfig(cfg), sqs.NewFromConfig(cfg)
@@ -92,7 +92,7 @@ func startEmulator(ctx context.Context, python, registry string, front *gateway)
 
 // MiniStack takes an access key of 12 digits as the account.
 const (
-	accessKey = simulation.Account
+	accessKey = localtest.Account
 	secretKey = "not-a-secret"
 )
 
@@ -100,7 +100,7 @@ const (
 func credentialEnv() []string {
 	return []string{
 		"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey,
-		"AWS_REGION=" + simulation.Region, "AWS_DEFAULT_REGION=" + simulation.Region,
+		"AWS_REGION=" + localtest.Region, "AWS_DEFAULT_REGION=" + localtest.Region,
 	}
 }
 
@@ -111,9 +111,8 @@ func freePort(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}
-	defer listener.Close()
 	_, port, err := net.SplitHostPort(listener.Addr().String())
-	return port, err
+	return port, errors.Join(err, listener.Close())
 }
 
 // serving returns a channel that is closed once the emulator is healthy.

@@ -24,11 +24,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
+	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
 
 // ampHost is the host of the AMP workspaces of the Region.
-const ampHost = "aps-workspaces." + simulation.Region + ".amazonaws.com"
+const ampHost = "aps-workspaces." + localtest.Region + ".amazonaws.com"
 
 // workspace is the AMP workspace that the gateway stands in for.
 const workspace = "ws-00000000-0000-0000-0000-000000000000"
@@ -151,25 +151,24 @@ func (g *gateway) connect(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	defer to.Close()
 	from, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		_ = to.Close() // the server closes the other one
 		return
 	}
-	defer from.Close()
-	if _, err := io.WriteString(from, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
-		return
-	}
+	// Each copy ends with either connection, and its error is of no interest.
+	_, _ = io.WriteString(from, "HTTP/1.1 200 Connection established\r\n\r\n")
 	go func() {
-		defer to.Close()
-		_, _ = io.Copy(to, buffered) // ends with either connection
+		_, _ = io.Copy(to, buffered)
+		_ = to.Close()
 	}()
-	_, _ = io.Copy(from, to) // as above
+	_, _ = io.Copy(from, to)
+	_ = from.Close()
 }
 
 // receiveSigned is the workspace: it checks who signs, for what, and passes the request on.
 func (g *gateway) receiveSigned(w http.ResponseWriter, r *http.Request, store http.Handler) {
-	scope := "/" + simulation.Region + "/aps/aws4_request,"
+	scope := "/" + localtest.Region + "/aps/aws4_request,"
 	switch authorization := r.Header.Get("Authorization"); {
 	case r.URL.Path != "/workspaces/"+workspace+"/api/v1/remote_write":
 		http.Error(w, "no such workspace", http.StatusNotFound)
@@ -177,7 +176,7 @@ func (g *gateway) receiveSigned(w http.ResponseWriter, r *http.Request, store ht
 		r.Header.Get("X-Amz-Security-Token") == "":
 		http.Error(w, "not signed with the role's credentials", http.StatusForbidden)
 	default:
-		r.URL.Path = simulation.RemoteWritePath
+		r.URL.Path = localtest.RemoteWritePath
 		store.ServeHTTP(w, r)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/simulation"
+	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
 
 // stackName is that of samconfig.toml.
@@ -27,8 +27,8 @@ const (
 type session struct {
 	options
 	begun    time.Time
-	registry *simulation.Registry
-	stores   [len(destinationNames)]*simulation.Store
+	registry *localtest.Registry
+	stores   [len(destinationNames)]*localtest.Store
 	gateway  *gateway
 	emulator *emulator
 	// parameters are the stack's for each destination, outputs those of the stack.
@@ -50,7 +50,7 @@ type step struct {
 func (s *session) run(ctx context.Context) error {
 	s.begun = time.Now()
 	s.ours = map[time.Time]bool{}
-	if err := os.MkdirAll(s.out, 0o755); err != nil {
+	if err := os.MkdirAll(s.out, 0o750); err != nil {
 		return fmt.Errorf("make the folder of the stack: %w", err)
 	}
 	var err error
@@ -82,8 +82,12 @@ func (s *session) run(ctx context.Context) error {
 		at = to
 	}
 	steps = append(steps, step{"the schedule fires", s.schedule})
+	fmt.Printf("%-40s %9s   %s\n", "step", "time", "result")
 	if err := s.do(ctx, steps); err != nil {
 		return err
+	}
+	if s.broken != "" {
+		return errors.New("no step has found what was broken")
 	}
 	if s.keep {
 		s.describe()
@@ -122,7 +126,7 @@ func (s *session) do(ctx context.Context, steps []step) error {
 
 // alive returns an error if something that was started has ended.
 func (s *session) alive() error {
-	for _, p := range []*simulation.Process{s.stores[0].Process, s.stores[1].Process, s.stores[2].Process, s.emulator.Process} {
+	for _, p := range []*localtest.Process{s.stores[0].Process, s.stores[1].Process, s.stores[2].Process, s.emulator.Process} {
 		select {
 		case <-p.Exited:
 			return p.Ended()
@@ -135,11 +139,11 @@ func (s *session) alive() error {
 // start starts everything that the stack needs.
 func (s *session) start(ctx context.Context) (string, error) {
 	var err error
-	if s.registry, err = simulation.StartRegistry(time.Now(), repositories, taggedImages, 0); err != nil {
+	if s.registry, err = localtest.StartRegistry(time.Now(), repositories, taggedImages, 0); err != nil {
 		return "", err
 	}
 	for i := range s.stores {
-		if s.stores[i], err = simulation.StartStore(ctx, s.victoriaMetrics, 0, nil, simulation.StoreStart); err != nil {
+		if s.stores[i], err = localtest.StartStore(ctx, s.victoriaMetrics, 0, nil, localtest.StoreStart); err != nil {
 			return "", err
 		}
 	}
@@ -188,7 +192,7 @@ Left running, until Ctrl-C:
   ECR and Inspector  %s
   stack              %s, function %s
   the function's log %s
-`, s.gateway.url, simulation.Account, simulation.Region, s.gateway.certificate, s.stores[0].URL, s.registry.Server.URL(), stackName, s.outputs["FunctionName"], logGroup)
+`, s.gateway.url, localtest.Account, localtest.Region, s.gateway.certificate, s.stores[0].URL, s.registry.Server.URL(), stackName, s.outputs["FunctionName"], logGroup)
 }
 
 // summarize writes what was not checked.

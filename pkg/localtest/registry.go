@@ -1,9 +1,9 @@
 //go:build unix
 
-// Package simulation is the world around the function on one machine: a simulated registry
+// Package localtest is the world around the function on one machine: a simulated registry
 // whose images change, and VictoriaMetrics, which is queried for what the function pushed.
 // Commands that run the function for people use it; tests have doubles of their own.
-package simulation
+package localtest
 
 import (
 	"math/rand/v2"

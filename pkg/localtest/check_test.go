@@ -1,6 +1,6 @@
 //go:build unix
 
-package simulation
+package localtest
 
 import (
 	"maps"
