@@ -90,8 +90,12 @@ func secretsOf(req *http.Request) []string {
 			}
 		}
 	}
-	if _, password, ok := req.BasicAuth(); ok {
-		secrets = append(secrets, password)
+	// An attempt can have several: reading a secret from AWS is traced with it.
+	for _, v := range req.Header.Values("Authorization") {
+		one := http.Request{Header: http.Header{"Authorization": {v}}}
+		if _, password, ok := one.BasicAuth(); ok {
+			secrets = append(secrets, password)
+		}
 	}
 	if password, ok := req.URL.User.Password(); ok {
 		secrets = append(secrets, password)

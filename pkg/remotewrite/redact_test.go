@@ -87,3 +87,18 @@ func TestAddressStays(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+// TestNestedRequest: reading a password from AWS is a request of its own, whose header is
+// recorded before that of the attempt. The password is still redacted.
+func TestNestedRequest(t *testing.T) {
+	t.Parallel()
+	req := &http.Request{Header: http.Header{}, URL: &url.URL{}}
+	req.SetBasicAuth("user", "planted-secret")
+	var sent sentHeaders
+	wrote := sent.trace().WroteHeaderField
+	wrote("Authorization", []string{"AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE"})
+	wrote("Authorization", req.Header.Values("Authorization"))
+	if got := sent.redact(req, errors.New("malformed: password=planted-secret")).Error(); got != "malformed: password=REDACTED" {
+		t.Errorf("%q", got)
+	}
+}
