@@ -45,7 +45,7 @@ func StartStore(ctx context.Context, path string, prepare func(dashboards string
 	s.Process, err = StartProcess("VictoriaMetrics", line, func(folder string) (*exec.Cmd, error) {
 		// Not CommandContext: Stop stops the process after the function, which may push to it
 		// until then.
-		cmd := exec.Command(path, //nolint:noctx // as above
+		cmd := exec.Command(path,
 			// The system chooses a free port, which is in the log.
 			"-httpListenAddr=127.0.0.1:0",
 			"-loggerFormat=json",
