@@ -44,6 +44,8 @@ type wiring struct {
 	name   string
 	// progress, if set, is called after each repository and scan.
 	progress func(what string, done, due int)
+	// transport, if set, carries every request in place of the network.
+	transport http.RoundTripper
 }
 
 // awsTimeout bounds one request to an AWS API. A page of 1,000 images takes about one
@@ -66,6 +68,9 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	awsCfg, err := awsConfig(ctx, c, w.log)
 	if err != nil {
 		return nil, err
+	}
+	if w.transport != nil {
+		awsCfg.HTTPClient = &http.Client{Transport: w.transport, Timeout: awsTimeout}
 	}
 	limiter := awsapi.NewLimiter(c.ECRRequestsPerSecond)
 	limiter.SetRate(c.ScanRequestsPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)

@@ -30,7 +30,7 @@ func newSender(c *config.Config, awsCfg aws.Config, w wiring) (*remotewrite.Send
 		o.Discard = true
 		return remotewrite.New(o)
 	}
-	transport, err := newTransport(c, awsCfg, secrets{secret.NewResolver(awsCfg, w.log)})
+	transport, err := newTransport(c, awsCfg, secrets{secret.NewResolver(awsCfg, w.log)}, w.transport)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the requests to the endpoint: %w", err)
 	}
@@ -38,11 +38,13 @@ func newSender(c *config.Config, awsCfg aws.Config, w wiring) (*remotewrite.Send
 	return remotewrite.New(o)
 }
 
-// newTransport stacks the layers of authentication: connections with their certificates,
-// then the method, then headers, which a signature covers.
-func newTransport(c *config.Config, awsCfg aws.Config, s secrets) (http.RoundTripper, error) {
+// newTransport stacks the layers of authentication: connections with their certificates, or
+// what stands in for them, then the method, then headers, which a signature covers.
+func newTransport(c *config.Config, awsCfg aws.Config, s secrets, transport http.RoundTripper) (http.RoundTripper, error) {
 	connections := remotewrite.NewTransport(c.RemoteWriteConcurrency)
-	transport := http.RoundTripper(connections)
+	if transport == nil {
+		transport = connections
+	}
 	var err error
 	o := auth.TLSOptions{CA: s.of(c.RemoteWriteCA), Certificate: s.of(c.RemoteWriteClientCertificate), Key: s.of(c.RemoteWriteClientKey)}
 	if o != (auth.TLSOptions{}) {
