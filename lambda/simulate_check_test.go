@@ -60,6 +60,7 @@ func (s *simulation) find(r rule, check, format string, args ...any) {
 // are counted.
 const (
 	allowedForgotten = "forgotten by an environment that could not save"
+	allowedRefused   = "the receiver refused the marker"
 	allowedScan      = "scan event lost: the counts are old for at most a day"
 	allowedDenied    = "denied repository: listed an interval after the denial"
 )
@@ -326,6 +327,8 @@ func (s *simulation) checkReceiver(lenient bool) {
 			if slices.Contains(contracttest.Families, t.family) && !mayBeOld(key) {
 				s.find(s.ruleOfLive(key), "series without a cause", "%s is sent and is not of the registry", key)
 			}
+		case t.markerRefused:
+			s.allowed[allowedRefused]++
 		case s.wasForgotten(t):
 			s.allowed[allowedForgotten]++
 		default:
@@ -349,6 +352,8 @@ func (s *simulation) ruleOfLive(key string) rule {
 	switch {
 	case strings.Contains(key, "_scan_") && s.deniedScans[labelOf(key, "name")]:
 		return ruleOneBad
+	case strings.Contains(key, "_scan_") && s.emptiedScans[labelOf(key, "name")]:
+		return ruleNoAnswer
 	case strings.Contains(key, "_scan_"):
 		return ruleKept
 	}

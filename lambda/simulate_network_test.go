@@ -244,7 +244,7 @@ func (r *request) identify() {
 	switch {
 	case r.URL.Host == hostReceiver:
 		r.service, r.operation = serviceReceiver, "write"
-	case r.URL.Host == hostS3:
+	case r.URL.Host == bucketName+"."+hostS3:
 		r.service, r.operation = serviceS3, r.Method+" "+r.URL.Path
 		if r.Header.Get("X-Amz-Copy-Source") != "" {
 			r.operation = "COPY " + r.URL.Path
@@ -338,6 +338,9 @@ func (s *simulation) respondAWS(req *request) (*http.Response, error) {
 			body = `{}` // a second list that says the same is believed
 		}
 		s.emptied = body == `{"repositories":[]}`
+		if req.operation == "DescribeImageScanFindings" {
+			s.emptiedScans[req.repository] = true
+		}
 		s.logf("  %s %s is answered with %s", req.operation, req.repository, body)
 		s.aws.Fail(match, 1, ecrtest.Fault{Body: body})
 	case injected:

@@ -24,6 +24,7 @@ type track struct {
 	// Summary says.
 	begun, pushed int
 	accepted      bool
+	markerRefused bool     // since then
 	settings      settings // those of the last sample that is no marker
 }
 
@@ -47,12 +48,14 @@ func (s *simulation) respondReceiver(inv *invocation, req *request) (*http.Respo
 	switch req.fault {
 	case "unreachable":
 		return nil, errNetwork
-	case "429", "503", "413", "403":
-		answer.Status = map[string]int{"429": 429, "503": 503, "413": 413, "403": 403}[req.fault]
+	case "429", "503":
+		answer.Status = map[string]int{"429": 429, "503": 503}[req.fault]
 	case "429 with Retry-After":
 		answer.Status, answer.Header = 429, http.Header{"Retry-After": {"7"}}
-	case "400":
-		answer.Status = http.StatusBadRequest
+	case "400", "403", "413":
+		answer.Status = map[string]int{"400": 400, "403": 403, "413": 413}[req.fault]
+		answer.NoWritten = s.chance("no written header", req.id) < 0.5
+		refuse = func(remotewritetest.Series) string { return "none of these" }
 	case "400 for a repository":
 		poisoned := s.poisoned()
 		refuse = func(series remotewritetest.Series) string {
@@ -70,11 +73,13 @@ func (s *simulation) respondReceiver(inv *invocation, req *request) (*http.Respo
 			return ""
 		}
 	}
-	if answer.Status == 0 || req.fault == "stored in part, then 500" {
+	if answer.Status == 0 || answer.Status != http.StatusTooManyRequests && answer.Status != http.StatusServiceUnavailable {
 		answer.Refuse = func(series remotewritetest.Series) string {
 			text := refuse(series)
 			if text == "" {
 				s.store(inv, series)
+			} else if t := s.tracks[series.String()]; t != nil && answer.Status < 500 && math.Float64bits(series.Last().Value) == staleBits {
+				t.markerRefused = true
 			}
 			return text
 		}
@@ -129,7 +134,7 @@ func (s *simulation) store(inv *invocation, series remotewritetest.Series) {
 	if was {
 		t.since, t.begun, t.accepted = sample.Timestamp, inv.n, false
 	}
-	t.pushed, t.settings = inv.n, s.settings
+	t.pushed, t.settings, t.markerRefused = inv.n, s.settings, false
 }
 
 // repositoryOf returns the repository that a request to an AWS API is about.

@@ -24,13 +24,10 @@ func etag(content []byte) string {
 	return `"` + hex.EncodeToString(sum[:]) + `"`
 }
 
-// serve handles a request for an object, with the bucket as the first part of the path.
+// serve handles a request for an object. The bucket is in the name of the host.
 func (s *objectStore) serve(r *http.Request, body []byte) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	key, ok := strings.CutPrefix(r.URL.Path, "/"+bucketName+"/")
-	if !ok {
-		return s3Error(http.StatusNotFound, "NoSuchBucket")
-	}
+	key := strings.TrimPrefix(r.URL.Path, "/")
 	have, exists := s.objects[key]
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:

@@ -42,10 +42,12 @@ type simulation struct {
 	changes     []*change
 	listings    map[string]time.Time // when the last complete listing of a repository's images began
 	denied      map[string]time.Time // when an image listing of a repository was last denied
-	deniedScans map[string]bool
-	emptied     bool      // the last DescribeRepositories was answered with an empty list
-	unsaved     time.Time // of the first run since the last save of which a save failed
-	forgotten   []lapse
+	// deniedScans and emptiedScans are the repositories some scan of which was denied, or
+	// answered with {}.
+	deniedScans, emptiedScans map[string]bool
+	emptied                   bool      // the last DescribeRepositories was answered with an empty list
+	unsaved                   time.Time // of the first run since the last save of which a save failed
+	forgotten                 []lapse
 	// savedAfter is the last invocation that saved; lost are the invocations, after the first
 	// and up to the second number, whose knowledge an environment took with it.
 	savedAfter int
@@ -72,7 +74,7 @@ func simulate(seed uint64, limits queueLimits, stateFile string) *simulation {
 		s3:       &objectStore{objects: map[string][]byte{}},
 		queue:    &fifo{limits: limits, arrived: make(chan struct{}, 1)},
 		tracks:   map[string]*track{}, truth: map[string]time.Time{}, listings: map[string]time.Time{},
-		denied: map[string]time.Time{}, deniedScans: map[string]bool{}, allowed: map[string]int{},
+		denied: map[string]time.Time{}, deniedScans: map[string]bool{}, emptiedScans: map[string]bool{}, allowed: map[string]int{},
 	}
 	s.settings = s.plan.settings
 	s.aws = ecrtest.New(s.registry)
