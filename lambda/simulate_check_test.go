@@ -151,12 +151,14 @@ func (s *simulation) account(inv *invocation, summary *exporter.Summary, answer 
 
 // check ends the faults, makes clean runs, and holds the receiver against the registry.
 func (s *simulation) check() {
+	s.mu.Lock()
 	s.calm = true
 	s.logf("no more faults")
 	if s.dieAtEnd {
 		s.logf("the environment dies")
 		s.die("environment died")
 	}
+	s.mu.Unlock()
 	if summary := s.cleanRun(); summary != nil {
 		s.checkKept(summary)
 	}
@@ -190,8 +192,14 @@ func (s *simulation) pause(d time.Duration) {
 
 // drain delivers what is left in the queue.
 func (s *simulation) drain() {
-	for !s.queue.next().IsZero() { // nothing is sent any more
-		time.Sleep(time.Until(s.queue.next()))
+	for {
+		s.mu.Lock()
+		next := s.queue.next()
+		s.mu.Unlock()
+		if next.IsZero() {
+			return
+		}
+		time.Sleep(time.Until(next))
 		s.deliver()
 	}
 }
@@ -199,6 +207,8 @@ func (s *simulation) drain() {
 // cleanRun makes a scheduled run without faults, which must succeed.
 func (s *simulation) cleanRun() *exporter.Summary {
 	summary := s.run()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if summary == nil || len(summary.Errors) > 0 {
 		s.find(ruleUnclassified, "clean run failed", "%+v", summary)
 	}
@@ -363,10 +373,10 @@ func (s *simulation) ruleOfLive(key string) rule {
 // ruleOfEnd guesses the rule behind a missing end.
 func (s *simulation) ruleOfEnd(t *track) rule {
 	switch {
-	case t.settings != s.settings:
-		return ruleSettings
 	case slices.ContainsFunc(s.lost, func(l [2]int) bool { return t.begun > l[0] && t.begun <= l[1] }):
 		return ruleKeptFirst
+	case t.settings != s.settings:
+		return ruleSettings
 	case !t.accepted:
 		return ruleAccounts
 	}

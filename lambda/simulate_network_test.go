@@ -134,6 +134,7 @@ func (e *environment) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errKilled{}
 	}
 	inv.observe(req, key, resp)
+	s.settle(inv, req, key)
 	if resp != nil {
 		resp.Request = r
 	}
@@ -162,19 +163,32 @@ func (inv *invocation) observe(req *request, key string, resp *http.Response) {
 	inv.retries[key] = retry{inv.retries[key].n + 1, time.Now(), soon}
 }
 
-// align returns how long a request has to wait so that the jitter of the wait before it makes
-// no difference: until the longest that the wait can have been, and a multiple of 10 ms.
+// longest is the longest wait after the failures so far, and least the shortest.
+func (r retry) longest(service string) (longest, least time.Duration) {
+	switch {
+	case service == serviceReceiver: // remotewrite's backoff
+		longest = min(5*time.Second, 30*time.Millisecond<<min(r.n-1, 10))
+		return longest, longest / 2
+	case r.soon: // state's pause
+		return min(time.Second, 20*time.Millisecond<<min(r.n-1, 10)), 0
+	}
+	longest = min(5*time.Second, 100*time.Millisecond<<min(r.n, 10)) // awsapi's backoff
+	least = longest / 2
+	if service == serviceS3 {
+		longest += 350 * time.Millisecond // of the rate limit, as far as throttling lowers it
+	}
+	return longest, least
+}
+
+// The function's waits have jitter, which no seed determines. Two corrections keep it from
+// making a difference while there is one request at a time.
+
+// align returns how long a repeated request is held back: until the longest that the wait
+// before it can have been, and every request until a multiple of 10 ms.
 func (s *simulation) align(inv *invocation, req *request, key string) time.Duration {
 	now := time.Now()
 	if r, repeated := inv.retries[key]; repeated {
-		longest := min(5*time.Second, 100*time.Millisecond<<min(r.n, 10)) // awsapi's backoff
-		if req.service == serviceReceiver {
-			longest = min(5*time.Second, 30*time.Millisecond<<min(r.n-1, 10)) // remotewrite's
-		}
-		least := longest / 2
-		if r.soon {
-			longest, least = min(time.Second, 20*time.Millisecond<<min(r.n-1, 10)), 0 // state's
-		}
+		longest, least := r.longest(req.service)
 		switch waited := now.Sub(r.at); {
 		case waited < least || waited > longest+10*time.Second:
 			delete(inv.retries, key) // not a repetition
@@ -185,6 +199,27 @@ func (s *simulation) align(inv *invocation, req *request, key string) time.Durat
 	const grid = 10 * time.Millisecond
 	return time.Until(now) + (grid-now.Sub(s.begin)%grid)%grid
 }
+
+// settle delays a failure of the receiver if the jitter of the next wait would decide
+// whether it ends before the push has to: until no wait would.
+func (s *simulation) settle(inv *invocation, req *request, key string) {
+	r, failed := inv.retries[key]
+	if !failed || req.service != serviceReceiver {
+		return
+	}
+	longest, least := r.longest(req.service)
+	for _, stop := range []time.Time{inv.deadline.Add(-pushLeaves), inv.deadline.Add(-reportLeaves)} {
+		if left := time.Until(stop); left > least-50*time.Millisecond && left <= longest+50*time.Millisecond {
+			_ = s.sleep(context.Background(), left-least+50*time.Millisecond)
+		}
+	}
+}
+
+// What the push of the series, and that of the run metrics, leave of an invocation.
+const (
+	pushLeaves   = 3 * time.Second
+	reportLeaves = 500 * time.Millisecond
+)
 
 // sleep waits without the lock.
 func (s *simulation) sleep(ctx context.Context, d time.Duration) error {

@@ -151,7 +151,7 @@ func newPlan(seed uint64, rng *rand.Rand) *plan {
 		if rng.IntN(3) == 0 { // in the middle of a run
 			at = at.Truncate(schedule) + time.Duration(rng.IntN(400))*time.Millisecond
 		}
-		p.mutations = append(p.mutations, at)
+		p.mutations = append(p.mutations, at+137*time.Microsecond) // never at the time of a request
 	}
 	slices.Sort(p.mutations)
 	return p

@@ -82,6 +82,7 @@ func simulate(seed uint64, limits queueLimits, stateFile string) *simulation {
 	if s.enhanced {
 		must(s.registry.SetScanning(ecrtest.Scanning{Type: "ENHANCED", Rules: []ecrtest.ScanningRule{{Frequency: "CONTINUOUS_SCAN", Filters: []string{"*"}}}}))
 	}
+	s.mu.Lock()
 	s.describe()
 	for _, name := range repositoryNames[:1+rng.IntN(3)] {
 		s.create(name)
@@ -91,6 +92,7 @@ func simulate(seed uint64, limits queueLimits, stateFile string) *simulation {
 	}
 	s.observe()
 	s.changes = slices.DeleteFunc(s.changes, func(c *change) bool { return !c.scan }) // the first run lists them
+	s.mu.Unlock()
 
 	var world sync.WaitGroup
 	world.Go(s.change)
