@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
 // The hosts of the simulated services, and the services by name.
@@ -62,7 +63,8 @@ type request struct {
 	repository string // that it is about; empty if none
 	n          int    // of the service in this invocation, from 1
 	fault      string
-	id         []any // for simulation.chance
+	held       time.Duration // how long it was held back
+	id         []any         // for simulation.chance
 }
 
 // RoundTrip carries a request of the environment's function: it meets the faults of the time,
@@ -103,17 +105,22 @@ func (e *environment) RoundTrip(r *http.Request) (*http.Response, error) {
 	if s.crashes(req, false) {
 		return nil, errKilled{}
 	}
+	held := s.align(inv, req, key)
+	if deadline, ok := r.Context().Deadline(); ok && time.Until(deadline) >= remotewrite.DefaultTimeout {
+		req.held = held // its own timeout, which began with it
+	}
+	if err := s.sleep(r.Context(), held); err != nil {
+		return nil, err
+	}
 	req.fault = s.faultOf(req)
 	if req.fault != "" {
 		inv.failed[req.service]++
 		s.totals.faults++
 	}
-	// A multiple of 10 ms evens out the jitter of waits.
 	latency := time.Duration(1+int(s.chance("latency", req.id)*5)) * 10 * time.Millisecond
 	if req.fault == "slow" {
 		latency += 3 * time.Second
 	}
-	latency += s.align(inv, req, key)
 	if err := s.sleep(r.Context(), latency); err != nil {
 		return nil, err
 	}
@@ -141,38 +148,43 @@ func (e *environment) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// retry is how often requests of one kind failed in a row, and when the last one did.
+// retry is how requests of one kind failed: attempts of one call in a row, and pauses in a
+// row after which state reads or writes the object again. at is when the last one failed.
 type retry struct {
-	n    int
-	at   time.Time
-	soon bool // the object was changed, or its download broke off
+	attempts, pauses int
+	at               time.Time
+	soon             bool // the next one follows a pause
 }
 
 // observe counts what is repeated, and remembers whether the state was saved.
 func (inv *invocation) observe(req *request, key string, resp *http.Response) {
-	failed := resp == nil || resp.StatusCode >= 400
+	failed := resp == nil || resp.StatusCode >= 400 || req.service == serviceECR && req.fault != ""
+	soon := req.service == serviceS3 && (req.fault == "truncated" || resp != nil && (resp.StatusCode == 409 || resp.StatusCode == 412 || resp.StatusCode == 404))
 	if req.service == serviceS3 && req.Method == http.MethodPut {
 		inv.saveFailed = failed
 		inv.saved = inv.saved || !failed
 	}
-	soon := req.service == serviceS3 && (req.fault == "truncated" || resp != nil && (resp.StatusCode == 409 || resp.StatusCode == 412 || resp.StatusCode == 404))
-	if !failed && !soon {
+	r := inv.retries[key]
+	switch {
+	case soon:
+		inv.retries[key] = retry{0, r.pauses + 1, time.Now(), true}
+	case failed:
+		inv.retries[key] = retry{r.attempts + 1, r.pauses, time.Now(), false}
+	default:
 		delete(inv.retries, key)
-		return
 	}
-	inv.retries[key] = retry{inv.retries[key].n + 1, time.Now(), soon}
 }
 
 // longest is the longest wait after the failures so far, and least the shortest.
 func (r retry) longest(service string) (longest, least time.Duration) {
 	switch {
 	case service == serviceReceiver: // remotewrite's backoff
-		longest = min(5*time.Second, 30*time.Millisecond<<min(r.n-1, 10))
+		longest = min(5*time.Second, 30*time.Millisecond<<min(r.attempts-1, 10))
 		return longest, longest / 2
 	case r.soon: // state's pause
-		return min(time.Second, 20*time.Millisecond<<min(r.n-1, 10)), 0
+		return min(time.Second, 20*time.Millisecond<<min(r.pauses, 10)), 0
 	}
-	longest = min(5*time.Second, 100*time.Millisecond<<min(r.n, 10)) // awsapi's backoff
+	longest = min(5*time.Second, 100*time.Millisecond<<min(r.attempts, 10)) // awsapi's backoff
 	least = longest / 2
 	if service == serviceS3 {
 		longest += 350 * time.Millisecond // of the rate limit, as far as throttling lowers it
@@ -235,12 +247,13 @@ func (s *simulation) sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// hang waits until the client gives up.
-func (s *simulation) hang(ctx context.Context) error {
+// hang waits until the client gives up, which is as late as if it had not been held back.
+func (s *simulation) hang(req *request) error {
 	s.mu.Unlock()
-	defer s.mu.Lock()
-	<-ctx.Done()
-	return ctx.Err()
+	<-req.Context().Done()
+	s.mu.Lock()
+	_ = s.sleep(context.Background(), req.held)
+	return req.Context().Err()
 }
 
 // crashes kills the invocation if this is the planned point.
@@ -325,12 +338,12 @@ func (s *simulation) respondS3(req *request) (*http.Response, error) {
 	case "denied":
 		return s3Error(http.StatusForbidden, "AccessDenied").Result(), nil
 	case "hang":
-		return nil, s.hang(req.Context())
+		return nil, s.hang(req)
 	}
 	w := s.s3.serve(req.Request, req.body)
 	resp := w.Result()
 	if req.fault == "stored without response" && req.Method != http.MethodGet {
-		return nil, s.hang(req.Context())
+		return nil, s.hang(req)
 	}
 	if req.fault == "truncated" && req.Method == http.MethodGet && resp.StatusCode == http.StatusOK {
 		half := w.Body.Bytes()[:w.Body.Len()/2]
@@ -365,7 +378,7 @@ func (s *simulation) respondAWS(req *request) (*http.Response, error) {
 	match := ecrtest.Match{Operation: req.operation}
 	switch fault, injected := faultsOfAWS[req.fault]; {
 	case req.fault == "hang":
-		return nil, s.hang(req.Context())
+		return nil, s.hang(req)
 	case req.fault == "empty" && emptyAnswers[req.operation] != nil:
 		bodies := emptyAnswers[req.operation]
 		body := bodies[int(s.chance("body", req.id)*float64(len(bodies)))]

@@ -89,7 +89,7 @@ func (s *simulation) respondReceiver(inv *invocation, req *request) (*http.Respo
 	switch req.fault {
 	case "stored without response":
 		inv.unanswered = true
-		return nil, s.hang(req.Context())
+		return nil, s.hang(req)
 	case "stored, then reset":
 		inv.unanswered = true
 		return nil, errNetwork

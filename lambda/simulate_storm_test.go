@@ -108,9 +108,14 @@ func must(err error) {
 	}
 }
 
-// logf adds a line to the schedule. The caller holds the lock, or nothing else runs.
+// logf adds a line to the schedule, with the time unless it is about the invocation in
+// progress and begins with a space. The caller holds the lock.
 func (s *simulation) logf(format string, args ...any) {
-	fmt.Fprintf(&s.trace, "%s  ", moment(time.Now(), s.begin))
+	if !strings.HasPrefix(format, " ") {
+		fmt.Fprintf(&s.trace, "%s  ", moment(time.Now(), s.begin))
+	} else {
+		s.trace.WriteString("          ")
+	}
 	fmt.Fprintf(&s.trace, format, args...)
 	s.trace.WriteByte('\n')
 }
