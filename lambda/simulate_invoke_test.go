@@ -96,8 +96,12 @@ func (s *simulation) run() *exporter.Summary {
 	return summary
 }
 
+// deliveryTime is how long a message takes to the function.
+const deliveryTime = 20 * time.Millisecond
+
 // deliver delivers a batch of messages, if there is one.
 func (s *simulation) deliver() {
+	time.Sleep(deliveryTime)
 	s.mu.Lock()
 	batch := s.queue.receive()
 	s.mu.Unlock()

@@ -37,6 +37,7 @@ type simulation struct {
 	environs    int
 	invocations int
 	pushes      int // images so far, for digests and tags
+	later       int // actions that were delayed so far
 	tracks      map[string]*track
 	truth       map[string]time.Time // of each series that must be there: since when
 	changes     []*change
@@ -271,8 +272,9 @@ func (s *simulation) rescan(name, digest string) {
 			s.changes = append(s.changes, about)
 			about.lost = !s.events || s.enhanced && i == 0 && s.scanned(name, digest, now) // Inspector reports only the first result
 		}
+		order := s.nextOrder()
 		go func() {
-			time.Sleep(time.Until(state.At))
+			time.Sleep(time.Until(state.At) + order)
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.observe()
@@ -283,6 +285,13 @@ func (s *simulation) rescan(name, digest string) {
 			}
 		}()
 	}
+}
+
+// nextOrder returns a delay of some microseconds that is different each time: nothing that
+// is sent later happens at the same time as something else.
+func (s *simulation) nextOrder() time.Duration {
+	s.later++
+	return time.Duration(s.later%1000) * time.Microsecond
 }
 
 func (s *simulation) scanned(name, digest string, at time.Time) bool {
@@ -298,7 +307,7 @@ func (s *simulation) report(event []byte, about *change) {
 	if about.lost = event == nil || !s.events || s.rng.IntN(12) == 0; about.lost {
 		return
 	}
-	delay := time.Duration(s.rng.IntN(4000)) * time.Millisecond
+	delay := time.Duration(s.rng.IntN(4000))*time.Millisecond + s.nextOrder()
 	go func() {
 		time.Sleep(delay)
 		s.mu.Lock()
