@@ -54,12 +54,14 @@ func (s *simulation) respondReceiver(inv *invocation, req *request) (*http.Respo
 		answer.Status, answer.Header = 429, http.Header{"Retry-After": {"7"}}
 	case "400", "403", "413":
 		answer.Status = map[string]int{"400": 400, "403": 403, "413": 413}[req.fault]
-		answer.NoWritten = s.chance("no written header", req.id) < 0.5
-		refuse = func(remotewritetest.Series) string { return "none of these" }
+		for _, series := range seriesIn(req) {
+			s.refuse(series)
+		}
 	case "400 for a repository":
 		poisoned := s.poisoned()
 		refuse = func(series remotewritetest.Series) string {
 			if series.Labels["name"] == poisoned {
+				s.refuse(series)
 				return "err-mimir: not this one"
 			}
 			return ""
@@ -73,13 +75,11 @@ func (s *simulation) respondReceiver(inv *invocation, req *request) (*http.Respo
 			return ""
 		}
 	}
-	if answer.Status == 0 || answer.Status != http.StatusTooManyRequests && answer.Status != http.StatusServiceUnavailable {
+	if answer.Status == 0 || answer.Status == http.StatusInternalServerError {
 		answer.Refuse = func(series remotewritetest.Series) string {
 			text := refuse(series)
 			if text == "" {
 				s.store(inv, series)
-			} else if t := s.tracks[series.String()]; t != nil && answer.Status < 500 && math.Float64bits(series.Last().Value) == staleBits {
-				t.markerRefused = true
 			}
 			return text
 		}
@@ -95,6 +95,24 @@ func (s *simulation) respondReceiver(inv *invocation, req *request) (*http.Respo
 		return nil, errNetwork
 	}
 	return resp, err
+}
+
+// seriesIn returns the series of a request, whichever its protocol.
+func seriesIn(req *request) (all []remotewritetest.Series) {
+	reader := remotewritetest.New(remotewritetest.Options{})
+	reader.Answer(remotewritetest.Answer{Refuse: func(series remotewritetest.Series) string {
+		all = append(all, series)
+		return "only read"
+	}})
+	_, _ = answered(reader, req)
+	return all
+}
+
+// refuse records that the receiver refused a series for good.
+func (s *simulation) refuse(series remotewritetest.Series) {
+	if t := s.tracks[series.String()]; t != nil && math.Float64bits(series.Last().Value) == staleBits {
+		t.markerRefused = true
+	}
 }
 
 // poisoned is the repository whose series the receiver refuses now.
