@@ -227,7 +227,7 @@ func (s *simulation) checkKept(summary *exporter.Summary) {
 	defer s.mu.Unlock()
 	kept := map[string]bool{}
 	for _, c := range s.changes {
-		if c.scan {
+		if c.scan || c.at.Equal(s.begin) { // the first run lists what there was
 			continue
 		}
 		if _, seen := kept[c.repository]; !seen {
@@ -276,6 +276,25 @@ func labelOf(key, name string) string {
 		}
 	}
 	return ""
+}
+
+// checkListing checks that no environment lists a repository's images again before they are
+// due an interval after the run that listed them, unless something about the repository changed, of which there may be an event. The
+// time of an event is exact to a second.
+func (s *simulation) checkListing(req *request) {
+	last, now := s.listings[req.repository], listed{s.invocation.start, s.environment.n}
+	s.listings[req.repository] = now
+	if last.environment != now.environment || now.at.Sub(last.at) >= s.settings.interval {
+		return
+	}
+	if repository, _ := s.registry.Repository(req.repository); time.Since(repository.CreatedAt) < s.settings.interval+2*schedule {
+		return // the list of repositories shows that it is another one of the same name
+	}
+	if !slices.ContainsFunc(s.changes, func(c *change) bool {
+		return c.repository == req.repository && c.at.After(last.at.Add(-2*time.Second))
+	}) {
+		s.find(ruleCalls, "listed again", "invocation %d lists the images of %s, %v after they were listed", s.invocation.n, req.repository, now.at.Sub(last.at))
+	}
 }
 
 // checkCalls checks that the second of two clean runs lists nothing again.

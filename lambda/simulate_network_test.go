@@ -398,7 +398,7 @@ func (s *simulation) respondAWS(req *request) (*http.Response, error) {
 			s.emptied = false
 		}
 		if req.operation == "DescribeImages" {
-			s.listings[req.repository] = time.Now()
+			s.checkListing(req)
 		}
 	}
 	if req.fault == "denied" && req.operation == "DescribeImages" {

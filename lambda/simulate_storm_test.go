@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,7 +40,7 @@ type simulation struct {
 	tracks      map[string]*track
 	truth       map[string]time.Time // of each series that must be there: since when
 	changes     []*change
-	listings    map[string]time.Time // when the last complete listing of a repository's images began
+	listings    map[string]listed // the last one of each repository's images
 	denied      map[string]time.Time // when an image listing of a repository was last denied
 	// deniedScans and emptiedScans are the repositories some scan of which was denied, or
 	// answered with {}.
@@ -59,6 +58,13 @@ type simulation struct {
 	totals     totals
 }
 
+// listed is the begin of the invocation that listed a repository's images, and the number of
+// its environment.
+type listed struct {
+	at          time.Time
+	environment int
+}
+
 // lapse is a time from which an environment that died had saved nothing, for a reason.
 type lapse struct {
 	from, to time.Time
@@ -74,7 +80,7 @@ func simulate(seed uint64, limits queueLimits, stateFile string) *simulation {
 		registry: ecrtest.NewRegistry(account, region),
 		s3:       &objectStore{objects: map[string][]byte{}},
 		queue:    &fifo{limits: limits, arrived: make(chan struct{}, 1)},
-		tracks:   map[string]*track{}, truth: map[string]time.Time{}, listings: map[string]time.Time{},
+		tracks:   map[string]*track{}, truth: map[string]time.Time{}, listings: map[string]listed{},
 		denied: map[string]time.Time{}, deniedScans: map[string]bool{}, emptiedScans: map[string]bool{}, allowed: map[string]int{},
 	}
 	s.settings = s.plan.settings
@@ -92,7 +98,6 @@ func simulate(seed uint64, limits queueLimits, stateFile string) *simulation {
 		}
 	}
 	s.observe()
-	s.changes = slices.DeleteFunc(s.changes, func(c *change) bool { return !c.scan }) // the first run lists them
 	s.mu.Unlock()
 
 	var world sync.WaitGroup
