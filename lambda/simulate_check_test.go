@@ -107,7 +107,7 @@ func (s *simulation) observe() {
 func (s *simulation) checkMarker(inv *invocation, t *track) {
 	if since, there := s.truth[t.key]; there && t.since > 0 && since.UnixMilli() < t.since {
 		r := ruleNoAnswer
-		if s.enhanced && t.family == contracttest.ScanSeverity && len(inv.calls) == 0 {
+		if s.enhanced && t.family == contracttest.ScanSeverity && !s.saidNothing {
 			r = rulePartial
 		}
 		s.find(r, "live series ended", "invocation %d ended %s, which was there since %s", inv.n, t.key, moment(since, s.begin))
@@ -282,9 +282,9 @@ func labelOf(key, name string) string {
 // due an interval after the run that listed them, unless something about the repository changed, of which there may be an event. The
 // time of an event is exact to a second.
 func (s *simulation) checkListing(req *request) {
-	last, now := s.listings[req.repository], listed{s.invocation.start, s.environment.n}
+	last, now := s.listings[req.repository], listed{s.invocation.start, s.environment.n, s.invocation.failed[serviceS3] > 0}
 	s.listings[req.repository] = now
-	if last.environment != now.environment || now.at.Sub(last.at) >= s.settings.interval {
+	if last.alone || last.environment != now.environment || now.at.Sub(last.at) >= s.settings.interval {
 		return
 	}
 	if repository, _ := s.registry.Repository(req.repository); time.Since(repository.CreatedAt) < s.settings.interval+2*schedule {
@@ -401,10 +401,10 @@ func (s *simulation) ruleOfEnd(t *track) rule {
 	switch {
 	case slices.ContainsFunc(s.lost, func(l [2]int) bool { return t.begun > l[0] && t.begun <= l[1] }):
 		return ruleKeptFirst
-	case t.settings != s.settings:
-		return ruleSettings
 	case !t.accepted:
 		return ruleAccounts
+	case t.settings != s.settings:
+		return ruleSettings
 	}
 	return ruleUnclassified
 }

@@ -385,6 +385,7 @@ func (s *simulation) respondAWS(req *request) (*http.Response, error) {
 		if s.emptied && body == `{"repositories":[]}` {
 			body = `{}` // a second list that says the same is believed
 		}
+		s.saidNothing = true
 		s.emptied = body == `{"repositories":[]}`
 		if req.operation == "DescribeImageScanFindings" {
 			s.emptiedScans[req.repository] = true

@@ -40,12 +40,13 @@ type simulation struct {
 	tracks      map[string]*track
 	truth       map[string]time.Time // of each series that must be there: since when
 	changes     []*change
-	listings    map[string]listed // the last one of each repository's images
+	listings    map[string]listed    // the last one of each repository's images
 	denied      map[string]time.Time // when an image listing of a repository was last denied
 	// deniedScans and emptiedScans are the repositories some scan of which was denied, or
 	// answered with {}.
 	deniedScans, emptiedScans map[string]bool
 	emptied                   bool      // the last DescribeRepositories was answered with an empty list
+	saidNothing               bool      // some response was empty
 	unsaved                   time.Time // of the first run since the last save of which a save failed
 	forgotten                 []lapse
 	// savedAfter is the last invocation that saved; lost are the invocations, after the first
@@ -63,6 +64,7 @@ type simulation struct {
 type listed struct {
 	at          time.Time
 	environment int
+	alone       bool // it may not know the state, which may name the repository as due
 }
 
 // lapse is a time from which an environment that died had saved nothing, for a reason.
