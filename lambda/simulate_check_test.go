@@ -114,19 +114,22 @@ func (s *simulation) checkMarker(inv *invocation, t *track) {
 	}
 }
 
-// account checks one invocation's Summary against what the services saw.
-func (s *simulation) account(inv *invocation, summary *exporter.Summary, answer any, err error) {
+// saved records whether what is known up to an invocation is saved.
+func (s *simulation) saved(inv *invocation) {
 	switch {
-	case inv.saveFailed:
-		if s.unsaved.IsZero() {
-			s.unsaved = inv.start
-		}
-	case inv.saved:
+	case inv.saveFailed && s.unsaved.IsZero():
+		s.unsaved = inv.start
+	case inv.saved && !inv.saveFailed:
 		s.unsaved = time.Time{}
 	}
 	if inv.saved {
 		s.savedAfter = inv.n
 	}
+}
+
+// account checks one invocation's Summary against what the services saw.
+func (s *simulation) account(inv *invocation, summary *exporter.Summary, answer any, err error) {
+	s.saved(inv)
 	if summary == nil {
 		s.logf("  no run: %v; error %v; faults %v", answer, err, inv.failed)
 		return

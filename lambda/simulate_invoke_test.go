@@ -187,6 +187,7 @@ func (s *simulation) invoke(what string, payload []byte) (*exporter.Summary, any
 	if inv.killed {
 		s.logf("  killed; faults %v", inv.failed)
 		s.totals.kills++
+		s.saved(inv)
 		if s.settings.file { // what the killed process wrote after its end did not happen
 			if before == nil {
 				os.Remove(s.stateFile)
@@ -226,21 +227,15 @@ func (s *simulation) die(reason string) {
 
 // drawCrash chooses where an invocation is killed.
 func (s *simulation) drawCrash(n int) *crash {
-	points := []crash{
-		{serviceS3, 1, false},
-		{serviceS3, 1, true},
-		{serviceECR, 1 + int(s.chance("crash ecr", n)*6), true},
-		{serviceReceiver, 1, false},
-		{serviceReceiver, 1, true},
-		{serviceReceiver, 1, true},
-		{serviceReceiver, 2, true},
-		{serviceReceiver, 3, false},
-		{serviceS3, 2, false},
-		{serviceS3, 2, true},
-		{serviceS3, 3, false},
-		{serviceS3, 3, true},
+	after := s.chance("crash after", n) < 0.6
+	draw := func(most int) int { return 1 + int(s.chance("crash request", n)*float64(most)) }
+	switch p := s.chance("crash", n); {
+	case p < 0.15:
+		return &crash{serviceECR, draw(6), after}
+	case p < 0.55:
+		return &crash{serviceReceiver, draw(4), after}
 	}
-	return &points[int(s.chance("crash", n)*float64(len(points)))]
+	return &crash{serviceS3, draw(6), after} // reads, and writes before and after the push
 }
 
 // logged returns the Summary of the last run in the environment's log.
