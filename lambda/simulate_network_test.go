@@ -322,13 +322,13 @@ func answered(handler http.Handler, req *request) (resp *http.Response, err erro
 		}
 	}()
 	w := httptest.NewRecorder()
-	r := req.Clone(context.Background()) // a handler that is asked completes
+	r := req.Clone(context.Background()) // a handler that has a request completes
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(req.body)), int64(len(req.body))
 	handler.ServeHTTP(w, r)
 	return w.Result(), nil
 }
 
-// respondS3 answers for S3.
+// respondS3 responds for S3.
 func (s *simulation) respondS3(req *request) (*http.Response, error) {
 	switch req.fault {
 	case "SlowDown":
@@ -364,8 +364,8 @@ var faultsOfAWS = map[string]ecrtest.Fault{
 	"denied": {Status: http.StatusBadRequest, Code: "AccessDeniedException", Message: "not authorized"},
 }
 
-// emptyAnswers are responses of status 200 that say nothing.
-var emptyAnswers = map[string][]string{
+// emptyResponses are responses of status 200 that say nothing.
+var emptyResponses = map[string][]string{
 	"DescribeRepositories":      {`{}`, `{"repositories":null}`, `{"imageDetails":[]}`, `{"repositories":[]}`},
 	"DescribeImages":            {`{}`, `{"imageDetails":null}`, `{"repositories":[]}`, `{"imageDetails":[{}]}`},
 	"DescribeImageScanFindings": {`{}`},
@@ -373,14 +373,14 @@ var emptyAnswers = map[string][]string{
 	"ListFindingAggregations":   {`{}`},
 }
 
-// respondAWS answers for ECR and Inspector.
+// respondAWS responds for ECR and Inspector.
 func (s *simulation) respondAWS(req *request) (*http.Response, error) {
 	match := ecrtest.Match{Operation: req.operation}
 	switch fault, injected := faultsOfAWS[req.fault]; {
 	case req.fault == "hang":
 		return nil, s.hang(req)
-	case req.fault == "empty" && emptyAnswers[req.operation] != nil:
-		bodies := emptyAnswers[req.operation]
+	case req.fault == "empty" && emptyResponses[req.operation] != nil:
+		bodies := emptyResponses[req.operation]
 		body := bodies[int(s.chance("body", req.id)*float64(len(bodies)))]
 		if s.emptied && body == `{"repositories":[]}` {
 			body = `{}` // a second list that says the same is believed
@@ -390,7 +390,7 @@ func (s *simulation) respondAWS(req *request) (*http.Response, error) {
 		if req.operation == "DescribeImageScanFindings" {
 			s.emptiedScans[req.repository] = true
 		}
-		s.logf("  %s %s is answered with %s", req.operation, req.repository, body)
+		s.logf("  %s %s gets %s", req.operation, req.repository, body)
 		s.aws.Fail(match, 1, ecrtest.Fault{Body: body})
 	case injected:
 		s.aws.Fail(match, 1, fault)

@@ -41,7 +41,7 @@ var runFamilies = func() map[string]bool {
 	return names
 }()
 
-// respondReceiver answers for the receiver.
+// respondReceiver responds for the receiver.
 func (s *simulation) respondReceiver(inv *invocation, req *request) (*http.Response, error) {
 	var answer remotewritetest.Answer
 	refuse := func(remotewritetest.Series) string { return "" }

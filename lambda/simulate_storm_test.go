@@ -42,10 +42,10 @@ type simulation struct {
 	changes     []*change
 	listings    map[string]listed    // the last one of each repository's images
 	denied      map[string]time.Time // when an image listing of a repository was last denied
-	// deniedScans and emptiedScans are the repositories some scan of which was denied, or
-	// answered with {}.
+	// deniedScans are the repositories with a scan that was denied, emptiedScans those with
+	// one whose response was {}.
 	deniedScans, emptiedScans map[string]bool
-	emptied                   bool      // the last DescribeRepositories was answered with an empty list
+	emptied                   bool      // the last DescribeRepositories got an empty list
 	saidNothing               bool      // some response was empty
 	unsaved                   time.Time // of the first run since the last save of which a save failed
 	forgotten                 []lapse

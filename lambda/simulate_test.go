@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // suiteSeeds is how many storms go test simulates, and raceSeeds with the race detector, which
@@ -74,6 +76,29 @@ func TestSimulate(t *testing.T) {
 		}
 	})
 	results.report(t, strict)
+}
+
+// A seed gives the same schedule and findings each time, while there is one request at a
+// time.
+func TestSimulateAgain(t *testing.T) {
+	isolate(t)
+	limits := queueLimitsOf(t)
+	for seed := uint64(1); seed <= 4; seed++ {
+		var first, second string
+		for _, trace := range []*string{&first, &second} {
+			state := filepath.Join(t.TempDir(), "state")
+			synctest.Test(t, func(*testing.T) {
+				s := simulate(seed, limits, state)
+				*trace = s.trace.String()
+				if s.plan.settings.ecrConcurrency > 1 {
+					t.Fatalf("seed %d makes several requests at a time: choose another", seed)
+				}
+			})
+		}
+		if diff := cmp.Diff(strings.Split(first, "\n"), strings.Split(second, "\n")); diff != "" {
+			t.Errorf("seed %d (-first +second):\n%s", seed, diff)
+		}
+	}
 }
 
 // fromEnviron reads a number from the environment.
