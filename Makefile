@@ -14,6 +14,10 @@ FUZZTIME ?= 10s
 # The ports of make run: of VictoriaMetrics with its UI, and of the simulated ECR.
 PORT ?= 8428
 ECR_PORT ?= 8429
+# The seeds of make simulate, and whether findings of rules that are known to be broken fail.
+SEEDS ?= 1000
+FROM ?= 1
+STRICT ?= 1
 
 OUT  := .build
 VENV := $(OUT)/venv
@@ -64,7 +68,17 @@ endef
 export SUMMARY
 
 .PHONY: check
-check: $(VENV) test lint generated template ## what CI runs: test, lint, generated files, template
+check: SEEDS := 200
+check: STRICT :=
+check: $(VENV) test simulate lint generated template ## what CI runs: test, 200 storms, lint, generated files, template
+
+# What failing seeds did is in .build/simulate.txt, and of a single seed also on the terminal.
+.PHONY: simulate
+simulate: ## storms in virtual time, see docs/simulation.md; SEEDS=1000 FROM=1
+	@mkdir -p $(OUT); go test -c -o $(OUT)/simulate ./lambda
+	@cd lambda && SIMULATE_SEEDS=$(SEEDS) SIMULATE_FROM=$(FROM) SIMULATE_STRICT=$(STRICT) SIMULATE_TRACE=$(filter 1,$(SEEDS)) \
+		../$(OUT)/simulate -test.run '^TestSimulate$$' -test.timeout 1h -test.v >../$(OUT)/simulate.txt; \
+	code=$$?; $(if $(filter 1,$(SEEDS)),cat ../$(OUT)/simulate.txt;) exit $$code
 
 .PHONY: build
 build: $(OUT)/ecr-remote-write build-ExporterFunction ## the program for this machine, and for Lambda; GOARCH=arm64

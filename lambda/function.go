@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -27,11 +28,16 @@ type function struct {
 
 // newFunction configures the function from the environment. It makes no AWS call.
 func newFunction(environ []string, stdout io.Writer) *function {
+	return newFunctionOver(nil, environ, stdout)
+}
+
+// newFunctionOver is newFunction with a transport in place of the network, unless it is nil.
+func newFunctionOver(transport http.RoundTripper, environ []string, stdout io.Writer) *function {
 	f := &function{request: &requestID{}}
 	c, err := config.Load(environ, config.ToSend)
 	f.log = newLogger(stdout, c, environ, f.request)
 	if err == nil {
-		f.exporter, err = wire(context.Background(), c, wiring{log: f.log, budget: true, stdout: stdout, name: lambdacontext.FunctionName})
+		f.exporter, err = wire(context.Background(), c, wiring{log: f.log, budget: true, stdout: stdout, name: lambdacontext.FunctionName, transport: transport})
 	}
 	f.startError = err
 	return f

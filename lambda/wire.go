@@ -45,6 +45,8 @@ type wiring struct {
 	name   string
 	// laptop, if set, shows the progress to a person, outside Lambda.
 	laptop *progress
+	// transport, if set, carries every request in place of the network.
+	transport http.RoundTripper
 }
 
 func (w *wiring) progress() func(what string, done, due int) {
@@ -81,6 +83,9 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	}
 	if err != nil {
 		return nil, err
+	}
+	if w.transport != nil {
+		awsCfg.HTTPClient = &http.Client{Transport: w.transport, Timeout: awsTimeout}
 	}
 	limiter := awsapi.NewLimiter(c.ECRRequestsPerSecond)
 	limiter.SetRate(c.ScanRequestsPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)

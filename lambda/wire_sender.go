@@ -33,7 +33,7 @@ func newSender(c *config.Config, awsCfg aws.Config, resolver *secret.Resolver, w
 		o.Discard = true
 		return remotewrite.New(o)
 	}
-	transport, err := newTransport(c, awsCfg, secrets{resolver})
+	transport, err := newTransport(c, awsCfg, secrets{resolver}, w.transport)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the requests to the endpoint: %w", err)
 	}
@@ -41,11 +41,13 @@ func newSender(c *config.Config, awsCfg aws.Config, resolver *secret.Resolver, w
 	return remotewrite.New(o)
 }
 
-// newTransport stacks the layers of authentication: connections with their certificates,
-// then the method, then headers, which a signature covers.
-func newTransport(c *config.Config, awsCfg aws.Config, s secrets) (http.RoundTripper, error) {
+// newTransport stacks the layers of authentication: connections with their certificates, or
+// what stands in for them, then the method, then headers, which a signature covers.
+func newTransport(c *config.Config, awsCfg aws.Config, s secrets, transport http.RoundTripper) (http.RoundTripper, error) {
 	connections := remotewrite.NewTransport(c.RemoteWriteConcurrency)
-	transport := http.RoundTripper(connections)
+	if transport == nil {
+		transport = connections
+	}
 	var err error
 	o := auth.TLSOptions{CA: s.of(c.RemoteWriteCA), Certificate: s.of(c.RemoteWriteClientCertificate), Key: s.of(c.RemoteWriteClientKey)}
 	if o != (auth.TLSOptions{}) {

@@ -46,7 +46,7 @@ func StartStore(ctx context.Context, path string, port int, prepare func(dashboa
 	s.Process, err = StartProcess("VictoriaMetrics", line, func(folder string) (*exec.Cmd, error) {
 		// Not CommandContext: Stop stops the process after the function, which may push to it
 		// until then.
-		cmd := exec.Command(path, //nolint:gosec,noctx // the path is the caller's; as above
+		cmd := exec.Command(path,
 			// For 0 the system chooses a free port. The port is in the log.
 			fmt.Sprintf("-httpListenAddr=127.0.0.1:%d", port),
 			"-loggerFormat=json",
