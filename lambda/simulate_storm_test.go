@@ -249,7 +249,7 @@ func (s *simulation) rescan(name, digest string) {
 		counts := map[string]int32{}
 		for _, severity := range []string{"CRITICAL", "HIGH", "MEDIUM", "LOW"} {
 			if s.rng.IntN(3) > 0 {
-				counts[severity] = int32(s.rng.IntN(50))
+				counts[severity] = 1 + int32(s.rng.IntN(50))
 			}
 		}
 		return counts

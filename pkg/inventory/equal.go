@@ -13,6 +13,11 @@ func sameRecord[T Repository | Image](a, b *T) bool {
 	return a == b || sameValue(reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem())
 }
 
+// Equal reports whether two results of a scan hold the same values.
+func (s *Scan) Equal(other *Scan) bool {
+	return sameValue(reflect.ValueOf(s).Elem(), reflect.ValueOf(other).Elem())
+}
+
 // parts are the indexes of the fields that are part of a record, by the record's type.
 var parts = map[reflect.Type][]int{
 	reflect.TypeFor[Repository]():    partsOf(reflect.TypeFor[Repository]()),

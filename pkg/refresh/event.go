@@ -167,7 +167,7 @@ func (r *Refresher) applyScan(registry *inventory.Registry, repository *inventor
 	}
 	at := inventory.TimeOf(event.At)
 	if image.Scan != nil {
-		if newerThan(image.Scan.AskedAt, event.At) || image.Scan.AskedAt == at {
+		if newerThan(image.Scan.AskedAt, event.At) {
 			return false, true
 		}
 		// Due to the event's precision, the replaced result can have a later time. It must
@@ -176,6 +176,14 @@ func (r *Refresher) applyScan(registry *inventory.Registry, repository *inventor
 	}
 	next := withResponse(image.Scan, event.Scan, at)
 	next.Partial, next.Total = event.Scan.Partial, event.Scan.Total
+	if image.Scan != nil && image.Scan.AskedAt == inventory.TimeOf(event.At) {
+		// The same event again, or another result of the same second.
+		same := *next
+		same.AskedAt = image.Scan.AskedAt
+		if image.Scan.Equal(&same) {
+			return false, true
+		}
+	}
 	registry.SetScan(repository, image, next)
 	return true, true
 }

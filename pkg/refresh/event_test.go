@@ -158,6 +158,21 @@ func TestApplyScans(t *testing.T) {
 			t.Errorf("read at %d, the result before at %d", after.AskedAt, before.AskedAt)
 		}
 	})
+	bubble(t, "of two results of one second the second counts", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		w.scanning(refresh.ScanFindings)
+		w.run(0)
+		time.Sleep(5 * time.Minute)
+		at, second := time.Now(), critical
+		second.Severities = inventory.Severities{{Severity: "CRITICAL", Count: 2}}
+		events := []refresh.Event{scanned(at, "v0", critical), scanned(at, "v0", second)}
+		for range 2 { // the second time they are delivered again
+			w.apply(events...)
+			w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=2")
+		}
+		w.apply(scanned(at, "v0", critical)) // in a batch of its own
+		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=3")
+	})
 	bubble(t, "counts are used without a request", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.scanning(refresh.ScanFindings)
@@ -174,7 +189,7 @@ func TestApplyScans(t *testing.T) {
 		// The same event again, and an older one.
 		older := critical
 		older.Severities = nil
-		if result = w.apply(scanned(at, "v0", older), scanned(at.Add(-time.Minute), "v0", older)); result.Ignored != 2 {
+		if result = w.apply(scanned(at, "v0", critical), scanned(at.Add(-time.Minute), "v0", older)); result.Ignored != 2 {
 			t.Errorf("%+v", result)
 		}
 		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=3")
