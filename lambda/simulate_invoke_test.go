@@ -44,6 +44,7 @@ type invocation struct {
 	// write failed.
 	saved, saveFailed bool
 	killed            bool
+	files             [2][]byte // of the state, when it was killed
 	retries           map[string]retry
 }
 
@@ -173,7 +174,6 @@ func (s *simulation) invoke(what string, payload []byte) (*exporter.Summary, any
 	s.invocation = inv
 	s.logf("invocation %d: %s%s", inv.n, what, cold)
 	env.log.Reset()
-	before, _ := os.ReadFile(s.stateFile)
 	s.mu.Unlock()
 
 	answer, err := env.function.handle(ctx, payload)
@@ -189,11 +189,7 @@ func (s *simulation) invoke(what string, payload []byte) (*exporter.Summary, any
 		s.totals.kills++
 		s.saved(inv)
 		if s.settings.file { // what the killed process wrote after its end did not happen
-			if before == nil {
-				os.Remove(s.stateFile)
-			} else {
-				must(os.WriteFile(s.stateFile, before, 0o600))
-			}
+			s.writeState(inv.files)
 		}
 		s.die("killed")
 		return nil, nil, inv
@@ -206,6 +202,29 @@ func (s *simulation) invoke(what string, payload []byte) (*exporter.Summary, any
 		s.die("environment died")
 	}
 	return summary, answer, inv
+}
+
+// readState returns the files of the state, nil for one that does not exist.
+func (s *simulation) readState() (files [2][]byte) {
+	for i, path := range s.stateFiles() {
+		files[i], _ = os.ReadFile(path)
+	}
+	return files
+}
+
+func (s *simulation) writeState(files [2][]byte) {
+	for i, path := range s.stateFiles() {
+		if files[i] == nil {
+			os.Remove(path)
+		} else {
+			must(os.WriteFile(path, files[i], 0o600))
+		}
+	}
+}
+
+// stateFiles are the whole and the changes.
+func (s *simulation) stateFiles() [2]string {
+	return [2]string{s.stateFile, s.stateFile + ".changes"}
 }
 
 // die ends the environment. What it had not saved is forgotten.

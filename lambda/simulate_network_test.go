@@ -264,6 +264,9 @@ func (s *simulation) crashes(req *request, after bool) bool {
 	}
 	s.logf("  killed %s request %d to %s (%s)", map[bool]string{false: "before", true: "after"}[after], req.n, req.service, req.operation)
 	inv.killed = true
+	if s.settings.file {
+		inv.files = s.readState()
+	}
 	s.environment.dead = true
 	inv.cancel()
 	return true
