@@ -118,6 +118,31 @@ func TestHandleBatch(t *testing.T) {
 
 // A message whose news could not be saved is delivered again, with all after it; what was
 // pushed stays.
+func TestBatchOfUnreadRepository(t *testing.T) {
+	s := surround(t)
+	f := newFunction(s.environ(), &bytes.Buffer{})
+	if _, err := f.handle(t.Context(), []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.registry.PutRepository(ecrtest.Repository{Name: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.registry.PutImage("new", ecrtest.Image{Digest: ecrtest.Digest("3"), Tags: []string{"v3"}, SizeBytes: new(int64)}); err != nil {
+		t.Fatal(err)
+	}
+	push := string(s.registry.PushEvent("new", ecrtest.Digest("3"), "v3", time.Now()))
+	s.server.Fail(ecrtest.Match{Operation: "DescribeRepositories"}, 1, ecrtest.Fault{Status: 400, Code: "AccessDeniedException"})
+	if diff := cmp.Diff([]string{"1"}, again(t, f, push)); diff != "" {
+		t.Errorf("to be delivered again (-want +got):\n%s", diff)
+	}
+	if got := again(t, f, push); len(got) != 0 {
+		t.Errorf("once it can be read, to be delivered again: %v", got)
+	}
+	if got := s.receiver.Find("aws_ecr_image_size_in_bytes", "tag", "v3"); len(got) != 1 {
+		t.Errorf("the pushed image's series: %v", got)
+	}
+}
+
 func TestBatchNotSaved(t *testing.T) {
 	s := surround(t)
 	folder := filepath.Join(t.TempDir(), "folder")
