@@ -42,10 +42,11 @@ func (r *Registry) SetRepository(repository *Repository) {
 }
 
 // replaceRepository copies into a new record of a repository what is known about its
-// images and its listing, and keeps the old record if series end.
+// images and its listing, and keeps the old record if series end. An event can have had the
+// images listed of a repository that was made anew, before its own record was read.
 func (r *Registry) replaceRepository(repository *Repository) {
 	old := r.Find(repository.Name)
-	if old == nil || !old.sameIdentity(repository) {
+	if old == nil || !old.sameIdentity(repository) && !old.listedSince(repository) {
 		if r.Unsaved.noteImages(repository); old != nil {
 			r.keepAll(old)
 		}

@@ -120,9 +120,10 @@ func TestSetRepositories(t *testing.T) {
 	known := func(name string) *inventory.Repository {
 		return &inventory.Repository{Name: name, URI: "1/" + name, CreatedAt: 1, ImagesReadAt: 50, TriedAt: 60, Images: images}
 	}
-	registry := &inventory.Registry{Repositories: []*inventory.Repository{known("gone"), known("kept"), known("moved"), known("remade")}}
+	registry := &inventory.Registry{Repositories: []*inventory.Repository{known("gone"), known("kept"), known("moved"), known("remade"), known("remade and listed")}}
 	registry.SetRepositories([]*inventory.Repository{
-		{Name: "remade", URI: "1/remade", CreatedAt: 2},
+		{Name: "remade", URI: "1/remade", CreatedAt: 51},
+		{Name: "remade and listed", URI: "1/remade and listed", CreatedAt: 49},
 		{Name: "new", URI: "1/new", RegistryID: "123456789012"},
 		{Name: "kept", URI: "1/kept", CreatedAt: 1, TagMutability: "before"},
 		{Name: "kept", URI: "1/kept", CreatedAt: 1, TagMutability: "after"},
@@ -134,7 +135,8 @@ func TestSetRepositories(t *testing.T) {
 			{Name: "kept", URI: "1/kept", CreatedAt: 1, TagMutability: "after", ImagesReadAt: 50, TriedAt: 60, Images: images},
 			{Name: "moved", URI: "2/moved", CreatedAt: 1},
 			{Name: "new", URI: "1/new", RegistryID: "123456789012"},
-			{Name: "remade", URI: "1/remade", CreatedAt: 2},
+			{Name: "remade", URI: "1/remade", CreatedAt: 51},
+			{Name: "remade and listed", URI: "1/remade and listed", CreatedAt: 49, ImagesReadAt: 50, TriedAt: 60, Images: images},
 		},
 	}
 	registry.Unsaved = inventory.Unsaved{} // see TestChanges
@@ -146,7 +148,7 @@ func TestSetRepositories(t *testing.T) {
 	}
 	registry.Remove("moved")
 	registry.Remove("nothing")
-	if registry.Find("moved") != nil || registry.Find("new") == nil || len(registry.Repositories) != 3 {
+	if registry.Find("moved") != nil || registry.Find("new") == nil || len(registry.Repositories) != 4 {
 		t.Errorf("after Remove: %v", registry.Repositories)
 	}
 }

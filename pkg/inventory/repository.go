@@ -63,6 +63,12 @@ func (r *Repository) FindImage(digest Digest) *Image {
 	return &r.Images[i]
 }
 
+// listedSince reports whether the images were listed since a later repository of the same
+// name was made: then they are its images.
+func (r *Repository) listedSince(later *Repository) bool {
+	return later.CreatedAt > r.CreatedAt && r.ImagesReadAt >= later.CreatedAt
+}
+
 // sameIdentity reports whether two records of one name are about one repository, and
 // not about one that was deleted and another that was created in its place.
 func (r *Repository) sameIdentity(other *Repository) bool {
