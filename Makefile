@@ -14,7 +14,7 @@ FUZZTIME ?= 10s
 # The ports of make run: of VictoriaMetrics with its UI, and of the simulated ECR.
 PORT ?= 8428
 ECR_PORT ?= 8429
-# The seeds of make simulate, and whether findings of rules that are known to be broken fail.
+# The seeds of make simulate, and whether known findings fail too.
 SEEDS ?= 1000
 FROM ?= 1
 STRICT ?= 1
