@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// runMetrics are the values of the run metrics that README's rules read, by name
+// runMetrics are the values of the run metrics that the rules of docs/operations.md read, by name
 // without prefix. TestRunMetrics checks that the function sends these families.
 type runMetrics map[string]float64
 
@@ -34,7 +34,7 @@ func (r runMetrics) series(t *testing.T) []tsdbtest.Series {
 	return all
 }
 
-// TestExporterAlerts evaluates README's rules about the exporter over two hours of runs,
+// TestExporterAlerts evaluates the rules of docs/operations.md about the exporter over two hours of runs,
 // some of which go wrong. No rule may fire for a single bad run.
 func TestExporterAlerts(t *testing.T) {
 	t.Parallel()
