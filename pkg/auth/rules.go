@@ -31,7 +31,7 @@ func CheckUser(name string) error {
 	return CheckPassword(name)
 }
 
-// CheckHeaderValue checks the value of a header. Spaces at its ends would not arrive:
+// CheckHeaderValue checks the value of a header. HTTP drops leading and trailing spaces:
 // https://www.rfc-editor.org/rfc/rfc9110#section-5.5.
 func CheckHeaderValue(text string) error {
 	switch {

@@ -20,8 +20,9 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
-// Config holds the settings. Each field is one environment variable; the table in docs/settings.md is
-// generated from its tags and comment. A field tagged secret can hold a secret.
+// Config holds the settings. Each field is one environment variable; the table in
+// docs/settings.md is generated from its tags and comment. A field tagged secret can hold a
+// secret.
 type Config struct {
 	// The remote-write URL of an Amazon Managed Service for Prometheus (AMP) workspace, or of any other endpoint.
 	RemoteWriteURL URL `env:"REMOTE_WRITE_URL" secret:"yes" rule:"an absolute http or https URL" note:"required"`

@@ -206,7 +206,7 @@ func TestBodyGuard(t *testing.T) {
 	if _, err := copied.Read(half); !errors.Is(err, errAttemptEnded) {
 		t.Errorf("after the end: %v", err)
 	}
-	// One that has been read completely stays at its end.
+	// A copy that was read completely goes on returning io.EOF.
 	if n, err := two.Read(half); n != 0 || err != io.EOF {
 		t.Errorf("after the end of both: %d, %v", n, err)
 	}

@@ -51,8 +51,8 @@ type Options struct {
 	SigV4 *SigV4
 	// KeepBodies keeps the Body of every Request.
 	KeepBodies bool
-	// ExpectViolations keeps NewServer and NewPipe from failing the test if there are
-	// violations at its end.
+	// ExpectViolations keeps NewServer and NewPipe from failing the test if it ends with
+	// violations.
 	ExpectViolations bool
 }
 
