@@ -55,7 +55,7 @@ func TestS3Faults(t *testing.T) {
 				refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
 			}
 			return r.Method == http.MethodPut
-		}, patience: 300 * time.Millisecond, save: "PreconditionFailed"},
+		}, patience: time.Second, save: "PreconditionFailed"},
 		{name: "downloads that break off", respond: func(w http.ResponseWriter, r *http.Request) bool {
 			w.Header().Set("Content-Length", "1000")
 			w.Header().Set("ETag", `"x"`)

@@ -202,6 +202,7 @@ var errChanged = errors.New("the object has another version")
 // are too many, all of it.
 func (s *Store) Save(ctx context.Context, registry *inventory.Registry, whole bool) error {
 	s.copied = registry
+	var conflict error // the last one: it says why time ran out
 	for n := 0; ; n++ {
 		err := s.write(ctx, registry, whole)
 		if err == nil {
@@ -209,13 +210,15 @@ func (s *Store) Save(ctx context.Context, registry *inventory.Registry, whole bo
 			return nil
 		}
 		if errors.Is(err, errConflict) && n < maxConflicts {
-			conflict := err
+			conflict = err
 			if err = pause(ctx, n); err == nil {
 				err = s.merge(ctx)
 			}
 			if err == nil {
 				continue
 			}
+		}
+		if conflict != nil && !errors.Is(err, errConflict) {
 			err = fmt.Errorf("%w (after %w)", err, conflict)
 		}
 		return fmt.Errorf("saving the state %s: %w", s, err)
