@@ -170,14 +170,35 @@ func (e *emulator) functionProcesses() ([]int, error) {
 	return ids, nil
 }
 
-// stopFunctions stops the functions' processes. The next invocation of a function starts a
-// new one.
+// stopFunctions kills the functions' processes and waits until they have ended: MiniStack
+// would pass the next event to a process that is still ending. The next invocation of a
+// function starts a new one.
 func (e *emulator) stopFunctions() (int, error) {
 	ids, err := e.functionProcesses()
 	for _, id := range ids {
 		err = errors.Join(err, syscall.Kill(id, syscall.SIGKILL))
 	}
+	deadline := time.Now().Add(5 * time.Second)
+	for _, id := range ids {
+		for !ended(id) {
+			if time.Now().After(deadline) {
+				return len(ids), errors.Join(err, fmt.Errorf("process %d of a function does not end", id))
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
 	return len(ids), err
+}
+
+// ended reports whether a process has ended, its parent's waiting for it aside. See
+// proc_pid_stat(5): the state follows the name, which is in parentheses.
+func ended(id int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", id))
+	if err != nil {
+		return true
+	}
+	_, state, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
+	return strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
 }
 
 // stop stops MiniStack and its functions, which it does not stop itself: they are in its
