@@ -23,7 +23,6 @@ const suiteSeeds, raceSeeds = 40, 5
 // knownSeeds have findings that are known, by what they find. They are logged and fail no
 // test, unless SIMULATE_STRICT is set. Remove a seed once it finds nothing.
 var knownSeeds = map[int]string{
-	97: "refused by the counts of a response that came after an attempt without one",
 }
 
 // TestSimulate makes storms from seeds (see docs/simulation.md). The variables are
