@@ -26,13 +26,14 @@ func (r *Registry) SetRepositories(list []*Repository, at Time) {
 		r.ID = cmp.Or(repository.RegistryID, r.ID)
 	}
 	r.Repositories = slices.SortedFunc(maps.Values(listed), byName)
-	r.ListedAt = at
+	r.ListedAt, r.DueNames = at, nil
 	r.Removed = stillNeeded(r.Removed, at)
 }
 
 // SetRepository puts one repository's record in the list, as SetRepositories does.
 func (r *Registry) SetRepository(repository *Repository) {
 	r.replaceRepository(repository)
+	r.dropDueName(repository.Name)
 	i, found := slices.BinarySearchFunc(r.Repositories, repository, byName)
 	if found {
 		r.Repositories[i] = repository
@@ -88,6 +89,7 @@ func (r *Registry) changed(old, repository *Repository) {
 
 // Remove forgets a repository that the API says does not exist.
 func (r *Registry) Remove(name string) {
+	r.dropDueName(name)
 	i, found := slices.BinarySearchFunc(r.Repositories, name, compareName)
 	if !found {
 		return

@@ -264,7 +264,8 @@ func (r *Registry) sorted() bool {
 		return true
 	}
 	if !ascending(len(r.Repositories), func(i, j int) bool { return r.Repositories[i].Name < r.Repositories[j].Name }) ||
-		!slices.IsSortedFunc(r.Previous, byName) {
+		!slices.IsSortedFunc(r.Previous, byName) ||
+		!ascending(len(r.DueNames), func(i, j int) bool { return r.DueNames[i] < r.DueNames[j] }) {
 		return false
 	}
 	for _, repository := range r.Repositories {

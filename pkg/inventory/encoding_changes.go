@@ -149,6 +149,9 @@ func decodeChanges(r io.Reader, whole *Registry) error {
 		registry.Unsaved.Any = false // all of it is stored
 		*whole = *registry
 	} else {
+		for _, name := range registry.DueNames {
+			whole.AddDueName(name)
+		}
 		whole.Unsaved.noteAll()
 	}
 	return end(zip, items, whole)

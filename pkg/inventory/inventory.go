@@ -24,6 +24,12 @@ type Registry struct {
 	// Repositories are sorted by name.
 	Repositories []*Repository `cbor:"-" json:"-"`
 
+	// DueNames are the repositories whose own records are to be read, because an event
+	// reported them and reading failed. Sorted, and at most MaxDueNames: more are read by
+	// listing all repositories. A name that is not in Repositories has no series and is
+	// not counted.
+	DueNames []string `cbor:"15,keyasint,omitempty" json:"due_names,omitempty"`
+
 	// PushedAt is the timestamp of the last push of which a receiver accepted
 	// anything.
 	PushedAt Time `cbor:"3,keyasint,omitempty" json:"pushed_at,omitzero"`

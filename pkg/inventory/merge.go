@@ -54,6 +54,9 @@ func (r *Registry) Merge(other *Registry) bool {
 	r.ScansListedAt = max(r.ScansListedAt, other.ScansListedAt)
 	r.Protocols = mergeProtocols(r.Protocols, other.Protocols)
 	r.Removed = stillNeeded(append(r.Removed, other.Removed...), r.ListedAt)
+	for _, name := range other.DueNames {
+		r.AddDueName(name) // reading one too many is harmless
+	}
 	for _, entry := range other.Previous {
 		kept := r.previous(entry)
 		kept.Shown = kept.Shown || entry.Shown

@@ -181,6 +181,6 @@ func (r *Registry) addSent(sent *Registry) {
 func (r *Registry) own() *Registry {
 	own := *r
 	own.Repositories, own.Previous, own.Removed, own.Shapes, own.Sent, own.Ends = nil, nil, nil, nil, nil, nil
-	own.Whole, own.Unsaved = "", Unsaved{}
+	own.Whole, own.DueNames, own.Unsaved = "", nil, Unsaved{}
 	return &own
 }

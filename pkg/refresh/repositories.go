@@ -75,11 +75,16 @@ func fill[T comparable](value, known *T) {
 // has more in one call.
 const maxDescribed = 20
 
-// describeAll reads the own records of repositories.
+// describeAll reads the own records of repositories. Those that cannot be read are due in
+// the next run.
 func (r *Refresher) describeAll(ctx context.Context, registry *inventory.Registry, names []string, now time.Time, result *Result) error {
 	if len(names) > maxDescribed {
 		err := r.list(ctx, registry, now)
-		result.Listed = err == nil
+		if result.Listed = err == nil; err != nil {
+			for _, name := range names {
+				registry.AddDueName(name)
+			}
+		}
 		return err
 	}
 	var failed failures
@@ -95,18 +100,21 @@ func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, 
 	switch {
 	case errors.Is(err, awsapi.ErrGone):
 		if registry.Find(name) != nil {
-			registry.Remove(name)
 			result.Gone++
 		}
+		registry.Remove(name)
 		return nil
 	case err != nil:
-		r.warn(ctx, "repository not refreshed: keeping its last known settings", slog.String("repository", name), slog.Any("error", err))
+		registry.AddDueName(name)
+		r.warn(ctx, "repository not described: its settings are due in the next run", slog.String("repository", name), slog.Any("error", err))
 		result.Failed++
 		return err
 	}
-	if r.fillIn(ctx, registry, repository) {
-		registry.SetRepository(repository)
-		result.Listed = true
+	if !r.fillIn(ctx, registry, repository) {
+		registry.AddDueName(name)
+		return nil
 	}
+	registry.SetRepository(repository)
+	result.Listed = true
 	return nil
 }
