@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,23 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
+// OtherRegistryError means that the inventory is of another registry than the one that ECR
+// lists, whose account it names. Nothing was changed.
+type OtherRegistryError struct{ Account, Known string }
+
+// Error returns the text.
+func (e *OtherRegistryError) Error() string {
+	return fmt.Sprintf("the inventory is of the registry of account %s, and ECR lists that of %s", e.Known, e.Account)
+}
+
+// checkAccount returns an OtherRegistryError if a record is of another account's registry.
+func checkAccount(registry *inventory.Registry, account string) error {
+	if differ(account, registry.ID) {
+		return &OtherRegistryError{account, registry.ID}
+	}
+	return nil
+}
+
 // list lists the repositories. That a registry with repositories has none any more is
 // believed only if a second listing says the same: a single wrong response would end every
 // series.
@@ -18,6 +36,15 @@ func (r *Refresher) list(ctx context.Context, registry *inventory.Registry, now 
 	repositories, err := r.source.Repositories(ctx)
 	if err == nil && len(repositories) == 0 && len(registry.Repositories) > 0 {
 		repositories, err = r.source.Repositories(ctx)
+		if err == nil && len(repositories) == 0 && registry.ID != "" {
+			var account string
+			if account, err = r.source.RegistryID(ctx); err == nil {
+				err = checkAccount(registry, account)
+			}
+		}
+	}
+	for _, repository := range repositories {
+		err = cmp.Or(err, checkAccount(registry, repository.RegistryID))
 	}
 	if err != nil {
 		return err
@@ -97,6 +124,9 @@ func (r *Refresher) describeAll(ctx context.Context, registry *inventory.Registr
 // describe reads a repository's own record.
 func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, name string, result *Result) error {
 	repository, err := r.source.Repository(ctx, name)
+	if err == nil {
+		err = checkAccount(registry, repository.RegistryID)
+	}
 	switch {
 	case errors.Is(err, awsapi.ErrGone):
 		if registry.Find(name) != nil {
