@@ -109,9 +109,12 @@ func (e *encoder) image(image *Image) {
 
 // Decode reads the stored form of a registry. An error that matches ErrFormat is about
 // the content; any other comes from the reader.
-func Decode(r io.Reader) (*Registry, error) {
+func Decode(r io.Reader) (*Registry, error) { return decodeWithin(r, memoryLimit()) }
+
+// decodeWithin is Decode with a bound of the memory in bytes.
+func decodeWithin(r io.Reader, limit int64) (*Registry, error) {
 	source := &sourceReader{r: r}
-	registry, err := decode(source)
+	registry, err := decode(source, limit)
 	switch {
 	case source.err != nil:
 		return nil, fmt.Errorf("reading the inventory: %w", source.err)
@@ -135,8 +138,8 @@ func (s *sourceReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func decode(r io.Reader) (*Registry, error) {
-	zip, items, head, registry, err := begin(r, formatName)
+func decode(r io.Reader, limit int64) (*Registry, error) {
+	zip, items, head, registry, err := begin(r, formatName, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -166,14 +169,14 @@ func decode(r io.Reader) (*Registry, error) {
 }
 
 // begin reads the header and the registry.
-func begin(r io.Reader, name string) (io.Reader, *itemReader, header, *Registry, error) {
+func begin(r io.Reader, name string, limit int64) (io.Reader, *itemReader, header, *Registry, error) {
 	var head header
 	fail := func(err error) (io.Reader, *itemReader, header, *Registry, error) { return nil, nil, head, nil, err }
 	zip, err := gzip.NewReader(r)
 	if err != nil {
 		return fail(fmt.Errorf("gzip header: %w", err))
 	}
-	items := newItemReader(zip)
+	items := newItemReader(zip, limit)
 	if err := items.Decode(&head); err != nil {
 		return fail(fmt.Errorf("header: %w", err))
 	}

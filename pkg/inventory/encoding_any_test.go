@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -166,8 +165,10 @@ func TestRoundTripOfMany(t *testing.T) {
 		r.Removed = append(r.Removed, inventory.Removal{Name: tags[i], CreatedAt: 1, At: 2})
 	}
 	r.SetRepository(&inventory.Repository{Name: "app", Images: []inventory.Image{{Tags: tags, MediaType: strings.Repeat("m", 10<<20)}}})
-	if diff := cmp.Diff(r, decode(t, encode(t, r)), asStored); diff != "" {
-		t.Errorf("whole (-want +got):\n%.1000s", diff)
+	got := decode(t, encode(t, r))
+	image, want := got.Repositories[0].Images[0], r.Repositories[0].Images[0]
+	if !slices.Equal(got.Removed, r.Removed) || !slices.Equal(image.Tags, want.Tags) || image.MediaType != want.MediaType {
+		t.Error("decoded another registry")
 	}
 }
 
@@ -195,9 +196,9 @@ func bomb(t *testing.T, write func(w io.Writer)) []byte {
 	return out.Bytes()
 }
 
-// What is unpacked is bounded by the memory. The test sets the limit of the process, so it is
-// not parallel.
+// What is unpacked is bounded by the memory.
 func TestDecodeBomb(t *testing.T) {
+	t.Parallel()
 	items := func(w io.Writer, items ...any) {
 		encoder := cbor.NewEncoder(w)
 		for _, item := range items {
@@ -209,10 +210,10 @@ func TestDecodeBomb(t *testing.T) {
 	head := m{1: name, 2: 2, 3: 1}
 	long := bomb(t, func(w io.Writer) {
 		items(w, head)
-		// A registry whose ID is a text of 1.5 GB.
+		// A registry whose ID is a text of 1.5 GB, of which the first 64 MiB are there.
 		_, _ = w.Write([]byte{0xa1, 0x01, 0x7b, 0, 0, 0, 0, 0x60, 0, 0, 0})
 		chunk := bytes.Repeat([]byte("x"), 1<<20)
-		for range 1536 {
+		for range 64 {
 			_, _ = w.Write(chunk) // to memory
 		}
 	})
@@ -235,16 +236,16 @@ func TestDecodeBomb(t *testing.T) {
 		{"many records and enough memory", many, 20 << 20, "not distinct"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			defer debug.SetMemoryLimit(debug.SetMemoryLimit(c.limit))
-			_, err := inventory.Decode(bytes.NewReader(c.text))
+			t.Parallel()
+			_, err := inventory.DecodeWithin(bytes.NewReader(c.text), c.limit)
 			if !errors.Is(err, inventory.ErrFormat) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
 	}
 	// A million images fit in the memory of a function of 1 GB, and so a tenth in a tenth.
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 30 / 10 * 8 / 10))
-	if all, _ := decode(t, encode(t, generate(100_000))).ImageCount(); all != 100_000 {
-		t.Errorf("%d images", all)
+	got, err := inventory.DecodeWithin(bytes.NewReader(encode(t, generate(100_000))), 1<<30/10*8/10)
+	if err != nil || len(got.Repositories) != 1000 {
+		t.Errorf("error %v", err)
 	}
 }

@@ -40,11 +40,16 @@ type itemReader struct {
 	unpacked *unpackedReader
 }
 
-func newItemReader(unpacked io.Reader) *itemReader {
-	limit := debug.SetMemoryLimit(-1)
-	if limit > 1<<50 {
-		limit = maxUnpacked
+// memoryLimit is the garbage collector's limit in bytes, if it has one.
+func memoryLimit() int64 {
+	if limit := debug.SetMemoryLimit(-1); limit < 1<<50 {
+		return limit
 	}
+	return maxUnpacked
+}
+
+// newItemReader returns a reader of items that take so much memory in bytes at most.
+func newItemReader(unpacked io.Reader, limit int64) *itemReader {
 	r := &unpackedReader{r: unpacked, limit: limit, left: limit}
 	return &itemReader{decoding.NewDecoder(r), r}
 }

@@ -96,7 +96,7 @@ func DecodeChanges(r io.Reader, whole *Registry) error {
 }
 
 func decodeChanges(r io.Reader, whole *Registry) error {
-	zip, items, head, registry, err := begin(r, changesName)
+	zip, items, head, registry, err := begin(r, changesName, memoryLimit())
 	if err != nil {
 		return err
 	}
