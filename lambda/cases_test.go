@@ -26,7 +26,7 @@ type issueCase struct {
 
 // cases are in files by rule.
 func cases() (all []issueCase) {
-	for _, some := range [][]issueCase{casesOfState, casesOfListings, casesOfDelivery, casesOfBounds, casesOfAccounts} {
+	for _, some := range [][]issueCase{casesOfState, casesOfListings, casesOfDelivery, casesOfBounds} {
 		all = append(all, some...)
 	}
 	return all
