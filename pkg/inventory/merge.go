@@ -10,7 +10,8 @@ import (
 )
 
 // Merge takes from another copy of the inventory what it knows better: of the list of
-// repositories, of each repository's images and of each scan, what was read last wins.
+// repositories, of each repository's own record and images, and of each scan, what was read
+// last wins.
 // So two execution environments that work on one stored state lose nothing of each
 // other's. What either has pushed and the result no longer has goes into Previous. The
 // other copy's records are taken over as they are: it must not be used afterwards.
@@ -34,7 +35,7 @@ func (r *Registry) Merge(other *Registry) bool {
 		case ours == nil:
 			merged = append(merged, *theirs)
 		default:
-			merged = append(merged, r.mergeRepository(*ours, *theirs, theirListIsNewer))
+			merged = append(merged, r.mergeRepository(*ours, *theirs, max((*theirs).ReadAt, other.ListedAt) > max((*ours).ReadAt, r.ListedAt)))
 		}
 	}
 	r.ID = cmp.Or(r.ID, other.ID)
@@ -68,14 +69,14 @@ func (r *Registry) Merge(other *Registry) bool {
 
 // mergeRepository makes one record of two of the same name. If the repository was made anew
 // between them, they have only the images in common that were listed since.
-func (r *Registry) mergeRepository(ours, theirs *Repository, theirListIsNewer bool) *Repository {
+func (r *Registry) mergeRepository(ours, theirs *Repository, theirsIsNewer bool) *Repository {
 	merged := *ours
-	if theirListIsNewer {
+	if theirsIsNewer {
 		merged = *theirs
 	}
 	if !ours.sameIdentity(theirs) {
 		later, before := ours, theirs
-		if theirs.CreatedAt > ours.CreatedAt || theirs.CreatedAt == ours.CreatedAt && theirListIsNewer {
+		if theirs.CreatedAt > ours.CreatedAt || theirs.CreatedAt == ours.CreatedAt && theirsIsNewer {
 			later, before = theirs, ours
 		}
 		if !before.listedSince(later) {
@@ -155,6 +156,7 @@ func (m *Mark) add(shown, pending bool) {
 func (r *Repository) orSame(copied *Repository) *Repository {
 	compared := *copied
 	compared.takeReading(r)
+	compared.ReadAt = r.ReadAt
 	if sameRecord(&compared, r) {
 		return r
 	}
@@ -241,7 +243,7 @@ const removalHolds = Time(5 * time.Minute / time.Millisecond)
 // that it was deleted. The record is another copy's, whose repositories were listed at a
 // moment.
 func (r *Registry) knowsDeleted(repository *Repository, listedAt Time) bool {
-	seenAt := max(listedAt, repository.ImagesReadAt, repository.CreatedAt)
+	seenAt := max(listedAt, repository.ReadAt, repository.ImagesReadAt, repository.CreatedAt)
 	if r.ListedAt > seenAt {
 		return true
 	}

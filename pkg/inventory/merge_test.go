@@ -157,6 +157,10 @@ func TestMerge(t *testing.T) {
 		r.TagMutability = mutability
 		return r
 	}
+	readAlone := func(r *inventory.Repository, at inventory.Time) *inventory.Repository {
+		r.ReadAt = at
+		return r
+	}
 	tried := func(r *inventory.Repository, at inventory.Time, denied bool) *inventory.Repository {
 		r.TriedAt, r.Denied = at, denied
 		return r
@@ -316,6 +320,18 @@ func TestMerge(t *testing.T) {
 			inv(20*minute, 20*minute, described(repo("a", 10*minute, img(1, "v1")), "IMMUTABLE")),
 			inv(10*minute, 20*minute, described(repo("a", 11*minute, img(1, "v1")), "MUTABLE")),
 			[]string{"listed 20 pushed 20", "a read 11 IMMUTABLE; 1[v1]", "previous a itself MUTABLE"},
+		},
+		{
+			"unless the other one was read alone since",
+			inv(20*minute, 20*minute, described(repo("a", 10*minute, img(1, "v1")), "IMMUTABLE")),
+			inv(0, 21*minute, readAlone(described(repo("a", 11*minute, img(1, "v1")), "MUTABLE"), 21*minute)),
+			[]string{"listed 20 pushed 21", "a read 11 MUTABLE; 1[v1]", "previous a itself IMMUTABLE"},
+		},
+		{
+			"one that was read alone after the newer list is there",
+			inv(10*minute, 0, readAlone(repo("event", 0), 21*minute)),
+			inv(20*minute, 0),
+			[]string{"listed 20 pushed 0", "event read 0"},
 		},
 		{
 			"a repository that the newer list has and nobody read is not ended",

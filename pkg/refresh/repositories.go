@@ -91,6 +91,7 @@ func (r *Refresher) describeAll(ctx context.Context, registry *inventory.Registr
 
 // describe reads a repository's own record.
 func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, name string, result *Result) error {
+	at := inventory.TimeOf(time.Now())
 	repository, err := r.source.Repository(ctx, name)
 	switch {
 	case errors.Is(err, awsapi.ErrGone):
@@ -105,6 +106,7 @@ func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, 
 		return err
 	}
 	if r.fillIn(ctx, registry, repository) {
+		repository.ReadAt = at
 		registry.SetRepository(repository)
 		result.Listed = true
 	}
