@@ -31,7 +31,7 @@ func (r *Registry) SetRepositories(list []*Repository, at Time) {
 }
 
 // SetRepository puts one repository's record in the list, as SetRepositories does. Its ReadAt
-// should be set.
+// is set by the caller.
 func (r *Registry) SetRepository(repository *Repository) {
 	r.replaceRepository(repository)
 	r.ID = cmp.Or(repository.RegistryID, r.ID)

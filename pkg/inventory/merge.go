@@ -11,9 +11,8 @@ import (
 
 // Merge takes from another copy of the inventory what it knows better: of the list of
 // repositories, of each repository's own record and images, and of each scan, what was read
-// last wins.
-// So two execution environments that work on one stored state lose nothing of each
-// other's. What either has pushed and the result no longer has goes into Previous. The
+// last wins. So two execution environments that work on one stored state lose nothing of
+// each other's. What either has pushed and the result no longer has goes into Previous. The
 // other copy's records are taken over as they are: it must not be used afterwards.
 //
 // A copy of another registry is not merged, and false is returned.
@@ -35,7 +34,8 @@ func (r *Registry) Merge(other *Registry) bool {
 		case ours == nil:
 			merged = append(merged, *theirs)
 		default:
-			merged = append(merged, r.mergeRepository(*ours, *theirs, max((*theirs).ReadAt, other.ListedAt) > max((*ours).ReadAt, r.ListedAt)))
+			theirsIsNewer := max((*theirs).ReadAt, other.ListedAt) > max((*ours).ReadAt, r.ListedAt)
+			merged = append(merged, r.mergeRepository(*ours, *theirs, theirsIsNewer))
 		}
 	}
 	r.ID = cmp.Or(r.ID, other.ID)
@@ -101,13 +101,13 @@ func (r *Registry) mergeRepository(ours, theirs *Repository, theirsIsNewer bool)
 	merged.Due = ours.Due || theirs.Due
 	merged.ScansDueSince = max(ours.ScansDueSince, theirs.ScansDueSince)
 
-	mark := Mark{Excluded: merged.Excluded}
+	var mark Mark
 	for _, copied := range []*Repository{ours, theirs} {
 		shown := copied.Shown
 		if shown && !sameRecord(copied, &merged) && r.ends(Unit{Repository: copied}, Unit{Repository: &merged}) {
 			r.previous(copied).Shown, shown = true, false
 		}
-		mark.add(shown, copied.Pending)
+		mark.add(copied.Mark, shown)
 	}
 	merged.Mark = mark
 	r.mergeImages(newer, older, &merged)
@@ -129,11 +129,11 @@ func (r *Registry) mergeImages(newer, older, merged *Repository) {
 				copied := *now
 				before, now.Scan = &copied, scan
 			}
-			mark := Mark{Excluded: now.Excluded}
+			var mark Mark
 			for _, copied := range [2]Unit{imageUnit(newer, before), imageUnit(older, old)} {
 				now.Shown = copied.Image.Shown
 				r.keepImage(copied, imageUnit(merged, now))
-				mark.add(now.Shown, copied.Image.Pending)
+				mark.add(copied.Image.Mark, now.Shown)
 			}
 			now.Mark = mark
 		default:
@@ -142,11 +142,12 @@ func (r *Registry) mergeImages(newer, older, merged *Repository) {
 	}
 }
 
-// add adds the mark of another copy of a record. It is pending only while no copy was pushed
-// before.
-func (m *Mark) add(shown, pending bool) {
+// add adds the mark of a copy of a record, which may be shown. Only ours was selected. A
+// record is pending only while no copy was pushed before.
+func (m *Mark) add(copied Mark, shown bool) {
+	m.Excluded = m.Excluded || copied.Excluded
 	if shown {
-		m.Pending = pending && (m.Pending || !m.Shown)
+		m.Pending = copied.Pending && (m.Pending || !m.Shown)
 		m.Shown = true
 	}
 }

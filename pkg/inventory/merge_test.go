@@ -430,9 +430,14 @@ func TestMergeBeforePush(t *testing.T) {
 	for _, at := range []inventory.Time{9, 10, 11} {
 		r := inv(10*minute, 0, repo("app", 10*minute, img(1, "v1"), img(2, "v2")))
 		r.Pushing(12*minute, inventory.Shape{}, nil)
+		r.Repositories[0].Excluded, r.Repositories[0].Images[0].Excluded = true, true // as this run selected
 		r.Merge(inv(at*minute, at*minute, repo("app", at*minute, img(1, "v1"), unshown(img(2, "v2"))[0])))
-		if app := r.Repositories[0]; app.Pending || app.Images[0].Pending || !app.Images[1].Pending {
+		app := r.Repositories[0]
+		if app.Pending || app.Images[0].Pending || !app.Images[1].Pending {
 			t.Errorf("read at %d: pending %t, images %t %t", at, app.Pending, app.Images[0].Pending, app.Images[1].Pending)
+		}
+		if !app.Excluded || !app.Images[0].Excluded || app.Images[1].Excluded {
+			t.Errorf("read at %d: excluded %t, images %t %t", at, app.Excluded, app.Images[0].Excluded, app.Images[1].Excluded)
 		}
 		r.NotPushed()
 		read := max(10, at)
