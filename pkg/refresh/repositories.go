@@ -123,6 +123,7 @@ func (r *Refresher) describeAll(ctx context.Context, registry *inventory.Registr
 
 // describe reads a repository's own record.
 func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, name string, result *Result) error {
+	at := inventory.TimeOf(time.Now())
 	repository, err := r.source.Repository(ctx, name)
 	if err == nil {
 		err = checkAccount(registry, repository.RegistryID)
@@ -144,6 +145,7 @@ func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, 
 		registry.AddDueName(name)
 		return nil
 	}
+	repository.ReadAt = at
 	registry.SetRepository(repository)
 	result.Listed = true
 	return nil
