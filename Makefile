@@ -157,7 +157,7 @@ generated: ## are golden files and docs up to date?
 lint: $(OUT)/bin/golangci-lint $(OUT)/bin/deadcode ## golangci-lint, as .golangci.yml says, and no code that only tests reach
 	@unreachable="$$($(OUT)/bin/deadcode ./lambda)"; test -z "$$unreachable" || { echo "$$unreachable"; exit 1; }
 	@for module in . $(NESTED); do \
-		(cd $$module && $(CURDIR)/$< run --config $(CURDIR)/.golangci.yml ./...) || failed=1; \
+		(cd $$module && $(CURDIR)/$< run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || failed=1; \
 	done; test -z "$$failed"
 
 $(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode &: $(wildcard .ci/tools/go.*)
