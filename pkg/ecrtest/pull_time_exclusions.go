@@ -168,7 +168,7 @@ func listPullTimeUpdateExclusions(c *call, in *listExclusionsInput) (any, error)
 		i++
 	}
 	rest = rest[i:]
-	out := &listExclusionsOutput{Principals: slices.Concat([]string{}, rest[:min(limit, len(rest))])}
+	out := &listExclusionsOutput{Principals: append([]string{}, rest[:min(limit, len(rest))]...)}
 	if len(rest) > limit {
 		out.NextToken = c.server.tokens.seal(rest[limit-1], scope)
 	}
