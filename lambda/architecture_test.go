@@ -58,7 +58,7 @@ var only = map[string]string{
 	"github.com/aws/aws-sdk-go-v2/service/s3":                        "pkg/state",
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager":            "pkg/secret",
 	"github.com/aws/aws-sdk-go-v2/service/ssm":                       "pkg/secret",
-	"github.com/aws/aws-sdk-go-v2/service/sts":                       "pkg/auth",
+	"github.com/aws/aws-sdk-go-v2/service/sts":                       "pkg/auth pkg/ecr",
 	"github.com/aws/aws-sdk-go-v2/aws/signer/v4":                     "pkg/auth",
 	"github.com/aws/aws-sdk-go-v2/config":                            "lambda",
 	"github.com/aws/aws-lambda-go/lambda":                            "lambda",

@@ -191,16 +191,24 @@ func (g *generator) push(at int64) *record {
 	return rec
 }
 
+// platforms are those of the children of an index.
+var platforms = [...]unique.Handle[string]{
+	unique.Make("linux/amd64"), unique.Make("linux/arm64"), unique.Make("linux/arm/v7"),
+}
+
 // pushIndex generates an index and its children, which were pushed seconds before. The index
 // has the size of the largest child.
 func (g *generator) pushIndex(at int64, children int) *record {
 	size := int64(-1)
-	for range children {
-		child := g.push(at - 1 - g.rng.Int64N(20_000))
-		child.pulled = 0
-		size = max(size, child.size)
+	entries := make([]child, 0, children)
+	for i := range children {
+		rec := g.push(at - 1 - g.rng.Int64N(20_000))
+		rec.pulled = 0
+		size = max(size, rec.size)
+		entries = append(entries, child{digest: rec.digest, mediaType: rec.manifestType, platform: platforms[i]})
 	}
 	rec := g.next(at)
+	rec.extra = &extra{children: entries}
 	rec.manifestType, rec.artifactType, rec.size = g.index, unique.Make(""), size
 	if g.rng.Float64() < g.shape.MissingSizes {
 		rec.size = -1

@@ -81,7 +81,7 @@ func (m *mutation) push(repo *repository) string {
 		like = *newest
 	}
 	rec := m.build(&like, m.now)
-	if like.manifestType == unique.Make(typeOCIIndex) || like.manifestType == unique.Make(typeDockerList) {
+	if like.index() {
 		m.pushChildren(repo, &rec)
 	}
 	tag := m.nextTag(&repo.images, like.tags)
@@ -126,11 +126,15 @@ func (m *mutation) pushChildren(repo *repository, index *record) {
 		like.manifestType, like.artifactType = unique.Make(typeDockerManifest), unique.Make(typeDockerImage)
 	}
 	index.size = -1
-	for range 2 {
-		child := m.build(&like, m.now)
-		index.size = max(index.size, child.size)
-		repo.images.put(child)
+	x := index.copyExtra()
+	x.children = make([]child, 0, 2)
+	for i := range 2 {
+		rec := m.build(&like, m.now)
+		index.size = max(index.size, rec.size)
+		repo.images.put(rec)
+		x.children = append(x.children, child{digest: rec.digest, mediaType: rec.manifestType, platform: platforms[i]})
 	}
+	index.extra = x
 }
 
 // trailingNumber matches the number at the end of a tag.
