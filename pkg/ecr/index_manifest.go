@@ -11,8 +11,8 @@ import (
 
 // Media types of manifests.
 const (
-	ociIndex   = "application/vnd.oci.image.index.v1+json"
-	dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
+	ociIndex   = inventory.OCIIndex
+	dockerList = inventory.DockerList
 )
 
 var imageTypes = []string{

@@ -41,6 +41,11 @@ func sample() *inventory.Registry {
 						Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: 6, AskedAt: 7, Unfinished: 1, Partial: true, Total: 8, InUseCount: 9, LastInUseAt: 10, Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 7}, {Severity: "LOW"}}},
 					},
 					{Digest: digest(2), Scan: &inventory.Scan{}},
+					{Digest: digest(3), MediaType: inventory.OCIIndex, Index: &inventory.Index{
+						Children:  []inventory.Child{{Digest: digest(1), Platform: "linux/amd64"}, {Digest: digest(0)}},
+						Platforms: []inventory.PlatformFindings{{}, {Platform: "linux/amd64", Severities: inventory.Severities{{Severity: "HIGH", Count: 7}}}},
+					}},
+					{Digest: digest(4), MediaType: inventory.DockerList, Index: &inventory.Index{}}, // it lists nothing
 				},
 			},
 			{Name: "z", ScanOnPush: &on, Images: []inventory.Image{}},

@@ -20,6 +20,9 @@ type Image struct {
 	ArtifactType string `cbor:"7,keyasint,omitempty" json:"artifact_type,omitempty"` // artifactMediaType
 	Status       string `cbor:"8,keyasint,omitempty" json:"status,omitempty"`        // ImageActive, …; empty counts as active
 	Scan         *Scan  `cbor:"9,keyasint,omitempty" json:"scan,omitempty"`          // nil while unknown, which is not "no findings"
+	// Index is what an index lists; nil while unknown. The index's Scan is then the sum of
+	// its children's (see Registry.SumIndexes).
+	Index *Index `cbor:"11,keyasint,omitempty" json:"index,omitempty"`
 	Mark
 }
 

@@ -1,11 +1,38 @@
 package inventory
 
+// Media types of an index.
+const (
+	OCIIndex   = "application/vnd.oci.image.index.v1+json"
+	DockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
+)
+
+// IsIndex reports whether the image is an index: a list of images by platform.
+func (i *Image) IsIndex() bool { return i.MediaType == OCIIndex || i.MediaType == DockerList }
+
+// Index is what an index lists. A record is replaced as a whole, never changed, so that
+// versions of an image's record can share it.
+type Index struct {
+	// Children are in the order of the index; none is a result too. The images need not be in
+	// the repository any more.
+	Children []Child `cbor:"1,keyasint,omitempty" json:"children,omitempty"`
+	// Platforms are the findings by platform, sorted, each once. They are kept only if a
+	// family shows them.
+	Platforms []PlatformFindings `cbor:"2,keyasint,omitempty" json:"platforms,omitempty"`
+}
+
 // Child is an image that an index lists.
 type Child struct {
-	Digest Digest
+	Digest Digest `cbor:"1,keyasint" json:"digest"`
 	// Platform is "os/architecture" or "os/architecture/variant"; the os can have a version,
 	// as in "windows(10.0.17763.1)/amd64". Empty if the index does not say.
-	Platform string
+	Platform string `cbor:"2,keyasint,omitempty" json:"platform,omitempty"`
+}
+
+// PlatformFindings are the findings of an index's images of one platform: per severity the
+// highest count among them.
+type PlatformFindings struct {
+	Platform   string     `cbor:"1,keyasint,omitempty" json:"platform,omitempty"`
+	Severities Severities `cbor:"2,keyasint,omitempty" json:"severities"`
 }
 
 // IndexResult is what was read about the children of one index.

@@ -19,7 +19,7 @@ type Scan struct {
 	// Severities are sorted by name, each once, and hold only what the API reported.
 	Severities Severities `cbor:"3,keyasint,omitempty" json:"severities"`
 	// AskedAt is when this was read, or reported by an event; zero if it came with
-	// DescribeImages.
+	// DescribeImages, and for the sum of an index's children.
 	AskedAt Time `cbor:"4,keyasint,omitempty" json:"asked_at,omitzero"`
 	// Unfinished counts the consecutive responses that said that a scan is under
 	// way. Severities and CompletedAt are then those of the scan before.

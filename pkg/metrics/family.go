@@ -4,6 +4,7 @@
 package metrics
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
@@ -20,6 +21,8 @@ type Family struct {
 	Type string
 	// Unit says in a few words what the value is, for the documentation.
 	Unit string
+	// OptIn is set if the family is shown only if a setting includes it by name.
+	OptIn bool
 	// Labels are the names of its labels, sorted, without __name__. They follow from
 	// the row's labels.
 	Labels []string
@@ -41,6 +44,7 @@ const (
 	perRepository              // one a repository
 	perTag                     // one a tag of an active image
 	perSeverity                // one a tag of an active image and severity reported for it
+	perPlatform                // one a tag of an active index, platform of its images and severity reported for one
 )
 
 const gauge = "gauge"
@@ -145,6 +149,23 @@ var further = []Family{
 		per:    perTag,
 		labels: with(tagLabels, label{"status", func(s *subject) string { return s.image.Scan.Status }}),
 		value:  func(s *subject) (float64, bool) { return 1, s.image.Scan != nil && s.image.Scan.Status != "" },
+	},
+	{
+		Name: "aws_ecr_image_platform_scan_severity_count", Help: "ECR image scan summary results of a multi-architecture image by platform", Type: gauge,
+		Unit: "findings of that severity; `aws_ecr_image_scan_severity_count` has the highest of the platforms", OptIn: true,
+		per: perPlatform,
+		labels: with(tagLabels,
+			label{"platform", func(s *subject) string { return s.platform }},
+			label{"severity", func(s *subject) string { return s.severity.Severity }},
+		),
+		value: func(s *subject) (float64, bool) { return float64(s.severity.Count), true },
+	},
+	{
+		Name: "aws_ecr_exporter_indexes_unread", Help: "Multi-architecture images whose platforms are not known, so that the scans of these are not read", Type: gauge,
+		Unit: "images; `reason` is `pending`, or why no index is read",
+		per:  perRegistry, labels: with(exporterLabels,
+			label{"reason", func(s *subject) string { return cmp.Or(s.registry.IndexesOff, "pending") }}),
+		value: func(s *subject) (float64, bool) { return float64(s.registry.IndexesUnread), readsScans(s.registry) },
 	},
 	{
 		Name: "aws_ecr_exporter_images_scan_pending", Help: "Images whose scan result is not known, or not completely", Type: gauge,

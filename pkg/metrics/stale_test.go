@@ -35,6 +35,13 @@ func everything() *inventory.Registry {
 				{
 					Digest: inventory.Digest{1}, Tags: []string{"v1", "v2"}, SizeBytes: 5, PushedAt: 2000, PulledAt: 3000, MediaType: "m", ArtifactType: "a",
 					Status: inventory.ImageActive, Scan: scan("COMPLETE"),
+					Index: &inventory.Index{
+						Children: []inventory.Child{{Digest: inventory.Digest{3}, Platform: "linux/amd64"}},
+						Platforms: []inventory.PlatformFindings{
+							{Platform: "linux/amd64", Severities: inventory.Severities{{Severity: "HIGH", Count: 2}, {Severity: "LOW", Count: 1}}},
+							{Platform: "linux/arm64", Severities: inventory.Severities{{Severity: "HIGH", Count: 1}}},
+						},
+					},
 				},
 				{Digest: inventory.Digest{2}, Tags: []string{"w1"}, SizeBytes: 6, PushedAt: 2000, Scan: scan("FAILED")},
 				{Digest: inventory.Digest{3}, SizeBytes: 7, PushedAt: 1000},
@@ -42,12 +49,12 @@ func everything() *inventory.Registry {
 		}
 	}
 	return &inventory.Registry{
-		ID: "1", ListedAt: 9000, ScanSource: inventory.ScansFromFindings, ScansListedAt: 1000, ScansPending: 1, ScansOldest: 6000, SucceededAt: 9000,
+		ID: "1", ListedAt: 9000, ScanSource: inventory.ScansFromFindings, ScansListedAt: 1000, ScansPending: 1, ScansOldest: 6000, IndexesUnread: 1, IndexesOff: inventory.IndexesDenied, SucceededAt: 9000,
 		Protocols: map[string]string{"https://e": "1.0"}, Repositories: []*inventory.Repository{repository("a"), repository("b")},
 	}
 }
 
-var everyShape = inventory.Shape{External: map[string]string{"zone": "z"}, Durable: true}
+var everyShape = inventory.Shape{External: map[string]string{"zone": "z"}, Families: inventory.Filter{Include: ".*"}, Durable: true}
 
 // shown returns the registry after a push of it under a shape.
 func shown(t *testing.T, r *inventory.Registry, shape inventory.Shape) *inventory.Registry {
@@ -143,10 +150,17 @@ func TestEveryChangeEnds(t *testing.T) {
 			list := slices.Clone(r.Repositories[0].Images)
 			list[0].Tags = slices.Clone(list[0].Tags)
 			set(reflect.ValueOf(&list[0]).Elem())
-			digest, scan := list[0].Digest, list[0].Scan
+			digest, scan, index := list[0].Digest, list[0].Scan, list[0].Index
 			r.SetImages(r.Repositories[0], list, 9000)
-			// No listing clears a scan, or replaces it by an older one.
+			// No listing clears a scan or an index, or replaces a scan by an older one.
 			r.SetScan(r.Repositories[0], r.Repositories[0].FindImage(digest), scan)
+			r.SetIndex(r.Repositories[0], r.Repositories[0].FindImage(digest), index)
+		})
+	fields(reflect.TypeFor[inventory.Index](), func(r *inventory.Registry) reflect.Value { return reflect.ValueOf(image(r).Index).Elem() },
+		func(r *inventory.Registry, set func(reflect.Value)) {
+			index := *image(r).Index
+			set(reflect.ValueOf(&index).Elem())
+			r.SetIndex(r.Repositories[0], image(r), &index)
 		})
 	fields(reflect.TypeFor[inventory.Scan](), func(r *inventory.Registry) reflect.Value { return reflect.ValueOf(image(r).Scan).Elem() },
 		func(r *inventory.Registry, set func(reflect.Value)) {
@@ -191,7 +205,7 @@ func TestEveryChangeEnds(t *testing.T) {
 			}))
 		}
 	}
-	for _, must := range []string{"Image.Tags", "Image.Status", "Image.SizeBytes", "Image.Scan", "Scan.Status", "Scan.Severities", "Repository.URI", "Repository.TagMutability", "Registry.ID", "Registry.ScanSource"} {
+	for _, must := range []string{"Image.Tags", "Image.Status", "Image.SizeBytes", "Image.Scan", "Scan.Status", "Scan.Severities", "Index.Platforms", "Registry.IndexesOff", "Repository.URI", "Repository.TagMutability", "Registry.ID", "Registry.ScanSource"} {
 		if ended[must] == 0 {
 			t.Errorf("%s: no change of it ends anything, which cannot be", must)
 		}
@@ -265,7 +279,7 @@ func TestEveryShapeEnds(t *testing.T) {
 		"PulledWithin": {PulledWithin: 8 * time.Second},
 		"NewestImages": {NewestImages: 1},
 		"Durable":      {},
-		"Region":       {External: everyShape.External, Durable: true, Region: "eu-west-2"},
+		"Region":       {External: everyShape.External, Families: everyShape.Families, Durable: true, Region: "eu-west-2"},
 	}
 	tried := slices.Collect(maps.Keys(shapes))
 	for name, shape := range shapes {

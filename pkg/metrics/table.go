@@ -29,7 +29,9 @@ func New(shape inventory.Shape) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tags: %w", err)
 	}
-	hidden := func(f *Family) bool { return family != nil && !family(f.Name) }
+	hidden := func(f *Family) bool {
+		return family != nil && !family(f.Name) || f.OptIn && shape.Families.Include == ""
+	}
 	return &Table{
 		shape: shape, tag: tag,
 		families: slices.DeleteFunc(Families(), hidden),
@@ -42,6 +44,11 @@ func (t *Table) Families() []*Family { return t.families }
 
 // RunFamilies returns the rows of RunFamilies that the shape shows.
 func (t *Table) RunFamilies() []*Family { return t.run }
+
+// ShowsPlatforms reports whether a family about the platforms of indexes is shown.
+func (t *Table) ShowsPlatforms() bool {
+	return slices.ContainsFunc(t.families, func(f *Family) bool { return f.per == perPlatform })
+}
 
 // Shape returns the shape.
 func (t *Table) Shape() inventory.Shape { return t.shape }
@@ -118,7 +125,7 @@ type walker struct {
 	tag     func(string) bool
 	yield   func(Series) bool
 	// exporter, registry, repository and image are the families by what their series
-	// are about; those a severity are with the image's.
+	// are about; those a severity or a platform are with the image's.
 	exporter, registry, repository, image []form
 }
 
@@ -240,20 +247,41 @@ func (w *walker) imageOf(repository *inventory.Repository, image *inventory.Imag
 func (w *walker) emit(forms []form) bool {
 	s := &w.subject
 	for i := range forms {
-		f := &forms[i]
-		if f.Family.per != perSeverity {
+		switch f := &forms[i]; f.Family.per {
+		case perSeverity:
+			if s.image.Scan != nil && !w.severities(f, s.image.Scan.Severities) {
+				return false
+			}
+		case perPlatform:
+			if !w.platforms(f, s.image.Index) {
+				return false
+			}
+		default:
 			if !w.fill(f) {
 				return false
 			}
-			continue
 		}
-		if s.image.Scan == nil {
-			continue
+	}
+	return true
+}
+
+func (w *walker) severities(f *form, list inventory.Severities) bool {
+	for _, w.subject.severity = range list {
+		if !w.fill(f) {
+			return false
 		}
-		for _, s.severity = range s.image.Scan.Severities {
-			if !w.fill(f) {
-				return false
-			}
+	}
+	return true
+}
+
+func (w *walker) platforms(f *form, index *inventory.Index) bool {
+	if index == nil {
+		return true
+	}
+	for i := range index.Platforms {
+		w.subject.platform = index.Platforms[i].Platform
+		if !w.severities(f, index.Platforms[i].Severities) {
+			return false
 		}
 	}
 	return true
