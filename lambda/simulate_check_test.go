@@ -117,13 +117,10 @@ func (s *simulation) checkMarker(inv *invocation, t *track) {
 // saved records whether what is known up to an invocation is saved.
 func (s *simulation) saved(inv *invocation) {
 	switch {
-	case inv.saveFailed && s.unsaved.IsZero():
-		s.unsaved = inv.start
-	case inv.saved && !inv.saveFailed:
-		s.unsaved = time.Time{}
-	}
-	if inv.saved {
-		s.savedAfter = inv.n
+	case inv.saved:
+		s.unsaved, s.savedAfter = nil, inv.n
+	case inv.saveFailed:
+		s.unsaved = append(s.unsaved, inv.n)
 	}
 }
 
@@ -164,7 +161,7 @@ func (s *simulation) check() {
 	s.logf("no more faults")
 	if s.dieAtEnd {
 		s.logf("the environment dies")
-		s.die("environment died")
+		s.die()
 	}
 	s.mu.Unlock()
 	if summary := s.cleanRun(); summary != nil {
@@ -187,7 +184,7 @@ func (s *simulation) check() {
 	for _, violation := range s.receiver.Violations() {
 		s.find(ruleOrder, "receiver", "%s", violation)
 	}
-	s.die("end")
+	s.die()
 	s.totals.deadLetters, s.totals.expired = s.queue.deadLetters, s.queue.expired
 }
 
@@ -372,18 +369,15 @@ func (s *simulation) checkReceiver(lenient bool) {
 			s.allowed[allowedForgotten]++
 		default:
 			s.find(s.ruleOfEnd(t), "no marker", "%s, begun by invocation %d, last sent by %d at %s, has not ended",
-				key, t.begun, t.pushed, moment(time.UnixMilli(t.last), s.begin))
+				key, t.sent[0], t.sent[len(t.sent)-1], moment(time.UnixMilli(t.last), s.begin))
 		}
 	}
 }
 
-// wasForgotten reports whether the environment that began a series died without having been
-// able to save it.
+// wasForgotten reports whether no invocation that sent a series could save that, nor a later
+// one before their environments died.
 func (s *simulation) wasForgotten(t *track) bool {
-	since := time.UnixMilli(t.since)
-	return slices.ContainsFunc(s.forgotten, func(l lapse) bool {
-		return !since.Before(l.from) && !since.After(l.to) && !time.UnixMilli(t.last).After(l.to)
-	})
+	return !slices.ContainsFunc(t.sent, func(n int) bool { return !s.forgotten[n] })
 }
 
 // ruleOfLive guesses the rule behind a wrong live series.
@@ -402,7 +396,7 @@ func (s *simulation) ruleOfLive(key string) rule {
 // ruleOfEnd guesses the rule behind a missing end.
 func (s *simulation) ruleOfEnd(t *track) rule {
 	switch {
-	case slices.ContainsFunc(s.lost, func(l [2]int) bool { return t.begun > l[0] && t.begun <= l[1] }):
+	case slices.ContainsFunc(s.lost, func(l [2]int) bool { return t.sent[0] > l[0] && t.sent[0] <= l[1] }):
 		return ruleKeptFirst
 	case !t.accepted:
 		return ruleAccounts

@@ -40,8 +40,8 @@ type invocation struct {
 	// if a response of the receiver did not arrive.
 	stored     map[*track]int64
 	unanswered bool
-	// saved is set if an object was written and the response arrived, saveFailed if the last
-	// write failed.
+	// saved is set if an object was written and the response arrived, saveFailed if a write
+	// failed.
 	saved, saveFailed bool
 	killed            bool
 	files             [2][]byte // of the state, when it was killed
@@ -147,7 +147,7 @@ func (s *simulation) invoke(what string, payload []byte) (*exporter.Summary, any
 		s.changedAt = 0
 		s.settings = s.changed
 		s.logf("settings change")
-		s.die("settings changed")
+		s.die()
 		s.observe()
 	}
 	cold := ""
@@ -192,7 +192,7 @@ func (s *simulation) invoke(what string, payload []byte) (*exporter.Summary, any
 		if s.settings.file { // what the killed process wrote after its end did not happen
 			s.writeState(inv.files)
 		}
-		s.die("killed")
+		s.die()
 		return nil, nil, inv
 	}
 	summary := s.logged(env)
@@ -200,7 +200,7 @@ func (s *simulation) invoke(what string, payload []byte) (*exporter.Summary, any
 	if !s.calm && s.chance("dies", inv.n) < s.dies {
 		s.totals.deaths++
 		s.logf("environment %d dies", env.n)
-		s.die("environment died")
+		s.die()
 	}
 	return summary, answer, inv
 }
@@ -229,20 +229,20 @@ func (s *simulation) stateFiles() [2]string {
 }
 
 // die ends the environment. What it had not saved is forgotten.
-func (s *simulation) die(reason string) {
+func (s *simulation) die() {
 	if s.environment == nil {
 		return
 	}
 	s.environment.dead = true
 	s.environment = nil
 	s.lost = append(s.lost, [2]int{s.savedAfter, s.invocations})
-	switch {
-	case s.settings.memory:
-		s.forgotten = append(s.forgotten, lapse{s.begin, time.Now(), "STATE_URL is memory: and the environment ended"})
-	case !s.unsaved.IsZero():
-		s.forgotten = append(s.forgotten, lapse{s.unsaved, time.Now(), "a save failed and the environment ended before the next (" + reason + ")"})
+	for _, n := range s.unsaved {
+		s.forgotten[n] = true
 	}
-	s.unsaved = time.Time{}
+	for n := 1; s.settings.memory && n <= s.invocations; n++ {
+		s.forgotten[n] = true
+	}
+	s.unsaved = nil
 }
 
 // drawCrash chooses where an invocation is killed.

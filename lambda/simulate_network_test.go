@@ -161,7 +161,7 @@ func (inv *invocation) observe(req *request, key string, resp *http.Response) {
 	failed := resp == nil || resp.StatusCode >= 400 || req.service == serviceECR && req.fault != ""
 	soon := req.service == serviceS3 && (req.fault == "truncated" || resp != nil && (resp.StatusCode == 409 || resp.StatusCode == 412 || resp.StatusCode == 404))
 	if req.service == serviceS3 && req.Method == http.MethodPut {
-		inv.saveFailed = failed
+		inv.saveFailed = inv.saveFailed || failed
 		inv.saved = inv.saved || !failed
 	}
 	r := inv.retries[key]

@@ -19,10 +19,9 @@ type track struct {
 	// since 1970; last and value are those of the last sample.
 	since, last int64
 	value       float64
-	// begun and pushed are the invocations that stored the sample of since and the last
-	// sample that is no marker. accepted is set if one of them was accepted, as far as the
-	// Summary says.
-	begun, pushed int
+	// sent are the invocations that stored a sample since then that is no marker. accepted
+	// is set if one of them was accepted, as far as the Summary says.
+	sent          []int
 	accepted      bool
 	markerRefused bool     // since then
 	settings      settings // those of the last sample that is no marker
@@ -150,9 +149,9 @@ func (s *simulation) store(inv *invocation, series remotewritetest.Series) {
 		return
 	}
 	if was {
-		t.since, t.begun, t.accepted = sample.Timestamp, inv.n, false
+		t.since, t.sent, t.accepted = sample.Timestamp, nil, false
 	}
-	t.pushed, t.settings, t.markerRefused = inv.n, s.settings, false
+	t.sent, t.settings, t.markerRefused = append(t.sent, inv.n), s.settings, false
 }
 
 // repositoryOf returns the repository that a request to an AWS API is about.

@@ -45,10 +45,11 @@ type simulation struct {
 	// deniedScans are the repositories with a scan that was denied, emptiedScans those with
 	// one whose response was {}.
 	deniedScans, emptiedScans map[string]bool
-	emptied                   bool      // the last DescribeRepositories got an empty list
-	saidNothing               bool      // some response was empty
-	unsaved                   time.Time // of the first run since the last save of which a save failed
-	forgotten                 []lapse
+	emptied                   bool  // the last DescribeRepositories got an empty list
+	saidNothing               bool  // some response was empty
+	unsaved                   []int // invocations since the last save whose save failed
+	// forgotten are the invocations of which nothing was saved before their environment died.
+	forgotten map[int]bool
 	// savedAfter is the last invocation that saved; lost are the invocations, after the first
 	// and up to the second number, whose knowledge an environment took with it.
 	savedAfter int
@@ -67,12 +68,6 @@ type listed struct {
 	alone       bool // it may not know the state, which may name the repository as due
 }
 
-// lapse is a time from which an environment that died had saved nothing, for a reason.
-type lapse struct {
-	from, to time.Time
-	reason   string
-}
-
 // simulate makes the storm of a seed and the calm after it, and checks. It has to be called
 // in a synctest bubble.
 func simulate(seed uint64, limits queueLimits, stateFile string) *simulation {
@@ -83,7 +78,7 @@ func simulate(seed uint64, limits queueLimits, stateFile string) *simulation {
 		s3:       &objectStore{objects: map[string][]byte{}},
 		queue:    &fifo{limits: limits, arrived: make(chan struct{}, 1)},
 		tracks:   map[string]*track{}, truth: map[string]time.Time{}, listings: map[string]listed{},
-		denied: map[string]time.Time{}, deniedScans: map[string]bool{}, emptiedScans: map[string]bool{}, allowed: map[string]int{},
+		denied: map[string]time.Time{}, deniedScans: map[string]bool{}, emptiedScans: map[string]bool{}, allowed: map[string]int{}, forgotten: map[int]bool{},
 	}
 	s.settings = s.plan.settings
 	s.aws = ecrtest.New(s.registry)

@@ -190,15 +190,17 @@ func (e *emulator) stopFunctions() (int, error) {
 	return len(ids), err
 }
 
-// ended reports whether a process has ended, its parent's waiting for it aside. See
-// proc_pid_stat(5): the state follows the name, which is in parentheses.
+// ended reports whether a process and all of its threads have ended, so that its parent no
+// longer finds it running. See proc_pid_stat(5): the state follows the name, which is in
+// parentheses. The first thread can be a zombie while others still end.
 func ended(id int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", id))
 	if err != nil {
 		return true
 	}
 	_, state, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
-	return strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
+	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", id))
+	return len(threads) <= 1 && (strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X"))
 }
 
 // stop stops MiniStack and its functions, which it does not stop itself: they are in its

@@ -86,7 +86,8 @@ func TestMarkers(t *testing.T) {
 		w.check(err)
 		w.check(w.registry.DeleteImage("app", ecrtest.Digest("1")))
 		time.Sleep(interval)
-		w.receiver.Answer(remotewritetest.Answer{Status: http.StatusForbidden})
+		refused := remotewritetest.Answer{Status: http.StatusForbidden}
+		w.receiver.Answer(refused, refused) // the markers and the series, in either order
 		if _, err := w.run(time.Minute); err == nil {
 			t.Error("no error")
 		}

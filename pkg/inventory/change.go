@@ -33,6 +33,7 @@ func (r *Registry) SetRepositories(list []*Repository, at Time) {
 // SetRepository puts one repository's record in the list, as SetRepositories does.
 func (r *Registry) SetRepository(repository *Repository) {
 	r.replaceRepository(repository)
+	r.ID = cmp.Or(repository.RegistryID, r.ID)
 	i, found := slices.BinarySearchFunc(r.Repositories, repository, byName)
 	if found {
 		r.Repositories[i] = repository

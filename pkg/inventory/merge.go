@@ -66,18 +66,23 @@ func (r *Registry) Merge(other *Registry) bool {
 	return true
 }
 
-// mergeRepository makes one record of two of the same name.
+// mergeRepository makes one record of two of the same name. If the repository was made anew
+// between them, they have only the images in common that were listed since.
 func (r *Registry) mergeRepository(ours, theirs *Repository, theirListIsNewer bool) *Repository {
-	if !ours.sameIdentity(theirs) {
-		if theirs.CreatedAt > ours.CreatedAt || theirs.CreatedAt == ours.CreatedAt && theirListIsNewer {
-			ours, theirs = theirs, ours
-		}
-		r.keepAll(theirs)
-		return ours
-	}
 	merged := *ours
 	if theirListIsNewer {
 		merged = *theirs
+	}
+	if !ours.sameIdentity(theirs) {
+		later, before := ours, theirs
+		if theirs.CreatedAt > ours.CreatedAt || theirs.CreatedAt == ours.CreatedAt && theirListIsNewer {
+			later, before = theirs, ours
+		}
+		if !before.listedSince(later) {
+			r.keepAll(before)
+			return later
+		}
+		merged = *later
 	}
 	merged.Shapes = unionOfShapes(ours.Shapes, theirs.Shapes)
 	newer, older := ours, theirs
@@ -95,14 +100,15 @@ func (r *Registry) mergeRepository(ours, theirs *Repository, theirListIsNewer bo
 	merged.Due = ours.Due || theirs.Due
 	merged.ScansDueSince = max(ours.ScansDueSince, theirs.ScansDueSince)
 
-	merged.Shown = false
+	mark := Mark{Excluded: merged.Excluded}
 	for _, copied := range []*Repository{ours, theirs} {
 		shown := copied.Shown
 		if shown && !sameRecord(copied, &merged) && r.ends(Unit{Repository: copied}, Unit{Repository: &merged}) {
 			r.previous(copied).Shown, shown = true, false
 		}
-		merged.Shown = merged.Shown || shown
+		mark.add(shown, copied.Pending)
 	}
+	merged.Mark = mark
 	r.mergeImages(newer, older, &merged)
 	return &merged
 }
@@ -123,16 +129,25 @@ func (r *Registry) mergeImages(newer, older, merged *Repository) {
 				copied := *now
 				before, now.Scan, now.Index = &copied, scan, index
 			}
-			shown := false
+			mark := Mark{Excluded: now.Excluded}
 			for _, copied := range [2]Unit{imageUnit(newer, before), imageUnit(older, old)} {
 				now.Shown = copied.Image.Shown
 				r.keepImage(copied, imageUnit(merged, now))
-				shown = shown || now.Shown
+				mark.add(now.Shown, copied.Image.Pending)
 			}
-			now.Shown = shown
+			now.Mark = mark
 		default:
 			r.keepImage(imageUnit(newer, now), imageUnit(merged, now))
 		}
+	}
+}
+
+// add adds the mark of another copy of a record. It is pending only while no copy was pushed
+// before.
+func (m *Mark) add(shown, pending bool) {
+	if shown {
+		m.Pending = pending && (m.Pending || !m.Shown)
+		m.Shown = true
 	}
 }
 

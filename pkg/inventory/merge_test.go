@@ -306,6 +306,12 @@ func TestMerge(t *testing.T) {
 			[]string{"listed 20 pushed 20", "again of 13 read 13; 2[v2]", "previous again itself; 1[v1]"},
 		},
 		{
+			"but images that were listed since are those of the later one",
+			inv(20*minute, 20*minute, repo("again", 14*minute, scanned(1, "v1", 15*minute, "COMPLETE", "LOW"))),
+			inv(10*minute, 20*minute, remade("again", 13*minute, 13*minute, img(1, "v1"), img(2, "v2"))),
+			[]string{"listed 20 pushed 20", "again of 13 read 14; 1[v1] COMPLETE@15[{LOW 15}]", "previous again of 13; 2[v2]"},
+		},
+		{
 			"a repository's record is the newer list's; its own series end, its images' do not",
 			inv(20*minute, 20*minute, described(repo("a", 10*minute, img(1, "v1")), "IMMUTABLE")),
 			inv(10*minute, 20*minute, described(repo("a", 11*minute, img(1, "v1")), "MUTABLE")),
@@ -401,6 +407,26 @@ func TestMerge(t *testing.T) {
 }
 
 // What belongs to the registry as a whole.
+// TestMergeBeforePush: what another environment has pushed is shown, whatever becomes of the
+// push under way.
+func TestMergeBeforePush(t *testing.T) {
+	t.Parallel()
+	for _, at := range []inventory.Time{9, 10, 11} {
+		r := inv(10*minute, 0, repo("app", 10*minute, img(1, "v1"), img(2, "v2")))
+		r.Pushing(12*minute, inventory.Shape{}, nil)
+		r.Merge(inv(at*minute, at*minute, repo("app", at*minute, img(1, "v1"), unshown(img(2, "v2"))[0])))
+		if app := r.Repositories[0]; app.Pending || app.Images[0].Pending || !app.Images[1].Pending {
+			t.Errorf("read at %d: pending %t, images %t %t", at, app.Pending, app.Images[0].Pending, app.Images[1].Pending)
+		}
+		r.NotPushed()
+		read := max(10, at)
+		want := []string{fmt.Sprintf("listed %d pushed 12", read), fmt.Sprintf("app read %d; 1[v1]; 2[v2] unshown", read)}
+		if diff := cmp.Diff(want, text(r)); diff != "" {
+			t.Errorf("read at %d (-want +got):\n%s", at, diff)
+		}
+	}
+}
+
 func TestMergeRegistry(t *testing.T) {
 	t.Parallel()
 	ours := &inventory.Registry{

@@ -16,7 +16,8 @@ type Push struct {
 	// would refuse or skip them. It is nil if there are none.
 	Dropped map[string]int `json:"dropped,omitempty"`
 	// Refused is the number that the receiver has not stored: those of a redirect, 401,
-	// 403, 413 or 415, and with 2.0 those not among the samples written.
+	// 403, 413 or 415, and with 2.0 those not among the samples written. After an attempt
+	// without a final response they are unconfirmed: it may have stored them then.
 	Refused int `json:"refused"`
 	// Unconfirmed is the number that the receiver may have stored, in part or in
 	// whole: those of a request that went out and had no response, or a 429 or 5xx,

@@ -45,19 +45,9 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, eve
 	var result EventResult
 	byRepository := map[string][]Event{}
 	for _, event := range events {
-		if r.foreign(registry, event) {
-			r.warn(ctx, "event of another registry ignored", slog.String("repository", event.Repository),
-				slog.String("account", event.Account), slog.String("region", event.Region))
+		if r.foreign(ctx, registry, event) || !r.options.Includes(event.Repository) {
 			result.Ignored++
 			continue
-		}
-		if !r.options.Includes(event.Repository) {
-			result.Ignored++
-			continue
-		}
-		if registry.ID == "" && event.Scan != nil {
-			// Whether it is of this registry is not known yet: it only says what to read.
-			event.Scan, event.Images = nil, true
 		}
 		if event.At.After(now) {
 			event.At = now // a clock that is ahead must not make later reads look old
@@ -98,11 +88,20 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, eve
 		}
 	}
 	r.images(ctx, registry, due, now, &result.Result, &failed)
-	// Scan results of images that only the listing made known.
+	// Scan results of images that only the listing made known, and of a registry whose account
+	// only the repository's record made known.
 	for name, events := range byRepository {
 		for _, event := range events {
-			if event.Scan != nil {
-				r.applyScan(registry, registry.Find(name), event)
+			switch {
+			case event.Scan == nil:
+			case r.foreign(ctx, registry, event):
+				result.Ignored++
+			default:
+				repository := registry.Find(name)
+				if _, known := r.applyScan(registry, repository, event); !known && repository != nil && repository.Due {
+					// The listing failed. The stored state may have the image with an older result.
+					scansDueSince(registry, repository, event.At)
+				}
 			}
 		}
 	}
@@ -112,9 +111,14 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, eve
 }
 
 // foreign reports whether an event is about another registry, as far as this one's account
-// is known.
-func (r *Refresher) foreign(registry *inventory.Registry, event Event) bool {
-	return differ(event.Region, r.options.Region) || differ(event.Account, registry.ID)
+// is known, and logs that.
+func (r *Refresher) foreign(ctx context.Context, registry *inventory.Registry, event Event) bool {
+	if !differ(event.Region, r.options.Region) && !differ(event.Account, registry.ID) {
+		return false
+	}
+	r.warn(ctx, "event of another registry ignored", slog.String("repository", event.Repository),
+		slog.String("account", event.Account), slog.String("region", event.Region))
+	return true
 }
 
 func differ(a, b string) bool { return a != "" && b != "" && a != b }
@@ -125,6 +129,9 @@ func (r *Refresher) applyEvents(registry *inventory.Registry, name string, event
 	repository := registry.Find(name)
 	for _, event := range events {
 		switch {
+		case repository == nil:
+			images, settings = true, true
+			continue
 		case event.Scan != nil:
 			updated, known := r.applyScan(registry, repository, event)
 			images = images || !known
@@ -132,21 +139,24 @@ func (r *Refresher) applyEvents(registry *inventory.Registry, name string, event
 				result.Ignored++
 			}
 			continue
-		case repository == nil:
-			images, settings = true, true
-			continue
 		case newerThan(readAt(registry, repository, event), event.At):
 			result.Ignored++
 			continue
 		}
 		images, settings = images || event.Images, settings || event.Settings
 		if event.Scans {
-			registry.Update(repository, func(repository *inventory.Repository) {
-				repository.ScansDueSince = max(repository.ScansDueSince, inventory.TimeOf(event.At.Add(eventPrecision)))
-			})
+			scansDueSince(registry, repository, event.At)
 		}
 	}
 	return images, settings
+}
+
+// scansDueSince records that scan results changed at the time of an event: those read before
+// are read again.
+func scansDueSince(registry *inventory.Registry, repository *inventory.Repository, at time.Time) {
+	registry.Update(repository, func(repository *inventory.Repository) {
+		repository.ScansDueSince = max(repository.ScansDueSince, inventory.TimeOf(at.Add(eventPrecision)))
+	})
 }
 
 // eventPrecision is how much later than the time of an event it can have happened.

@@ -208,6 +208,26 @@ func TestApplyScans(t *testing.T) {
 		w.wantCalls(map[string]int{"DescribeImages": 1})
 		w.wantScan("repo-0", "new", "COMPLETE CRITICAL=3")
 	})
+	bubble(t, "about an image of a repository that could not be listed", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		w.scan("repo-0", "v0", done(time.Now(), "LOW", 1))
+		w.scanning(refresh.ScanFindings)
+		w.run(0)
+		stored := w.known // which the next environment cannot load
+		w.scanning(refresh.ScanFindings)
+		w.known = &inventory.Registry{}
+		time.Sleep(time.Minute)
+		w.scan("repo-0", "v0", done(time.Now(), "CRITICAL", 3))
+		w.server.Fail(ecrtest.Match{Operation: "DescribeImages"}, 8, ecrtest.FaultServer)
+		if result := w.apply(scanned(time.Now(), "v0", critical)); result.Failed != 1 || len(result.Unread) > 0 {
+			t.Errorf("%+v", result)
+		}
+		if !w.known.Merge(stored) {
+			t.Fatal("not merged")
+		}
+		w.run(0)
+		w.wantScan("repo-0", "v0", "COMPLETE CRITICAL=3")
+	})
 	bubble(t, "about a missing image", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.run(0)
@@ -234,8 +254,8 @@ func TestApplyScans(t *testing.T) {
 	})
 }
 
-// Events of another registry change nothing. While this one's account is unknown, an event
-// only says what to read.
+// Events of another registry change nothing. While this one's account is unknown, the
+// repository's record is read first, which names it.
 func TestForeignEvents(t *testing.T) {
 	t.Parallel()
 	const ours, theirs = "123456789012", "210987654321"
@@ -264,7 +284,8 @@ func TestForeignEvents(t *testing.T) {
 		{"another account", theirs, "eu-west-1", true, false, nil},
 		{"another Region", ours, "us-east-1", true, false, nil},
 		{"another Region, before the account is known", ours, "us-east-1", false, false, nil},
-		{"before the account is known", theirs, "eu-west-1", false, false, map[string]int{"DescribeRepositories": 1, "DescribeImages": 1}},
+		{"another account, before this one's is known", theirs, "eu-west-1", false, false, map[string]int{"DescribeRepositories": 1, "DescribeImages": 1}},
+		{"this registry, before its account is known", ours, "eu-west-1", false, true, map[string]int{"DescribeRepositories": 1, "DescribeImages": 1}},
 	} {
 		bubble(t, c.name, func(t *testing.T) {
 			w := inRegion(t)
@@ -282,7 +303,7 @@ func TestForeignEvents(t *testing.T) {
 					applied = applied || image.Scan != nil
 				}
 			}
-			if ignored := c.calls == nil && !c.applied; applied != c.applied || (result.Ignored == 1) != ignored ||
+			if ignored := !c.applied; applied != c.applied || (result.Ignored == 1) != ignored ||
 				strings.Contains(w.log.String(), "event of another registry ignored\" repository=repo-0 account="+c.account) != ignored {
 				t.Errorf("applied %t, %d ignored, log:\n%s", applied, result.Ignored, &w.log)
 			}

@@ -65,11 +65,13 @@ func TestAccounts(t *testing.T) {
 		{"moved", nil, answers{{Status: 308}}, -1, metrics.Push{Refused: 10}, 0},
 		{"wrong protocol", nil, answers{{Status: 415}}, -1, metrics.Push{Refused: 10}, 0},
 		{"too large at any size", nil, always(answer{Status: 413}), -1, metrics.Push{Refused: 10}, 0},
-		// The last response counts if it says what is stored.
+		// The last response counts. What it refuses, an earlier attempt may have stored.
 		{"stored and closed, then accepted", nil, answers{{Store: true, Close: true}, {}}, -1, metrics.Push{Accepted: 10}, 10},
 		{"stored and closed, then no permission", nil, answers{{Store: true, Close: true}, {Status: 403}}, -1, metrics.Push{Unconfirmed: 10}, 10},
 		{"stored and closed, then too large", nil, append(answers{{Store: true, Close: true}}, always(answer{Status: 413})...), -1, metrics.Push{Unconfirmed: 10}, 10},
-		{"closed, then counted", []Protocol{V2}, answers{{Close: true}, {Status: 400, Header: counted("0")}}, -1, metrics.Push{Refused: 10}, 0},
+		{"closed, then counted", []Protocol{V2}, answers{{Close: true}, {Status: 400, Header: counted("0")}}, -1, metrics.Push{Unconfirmed: 10}, 0},
+		{"stored and closed, then counted", []Protocol{V2}, answers{{Store: true, Close: true}, {Status: 400, Header: counted("0")}}, -1, metrics.Push{Unconfirmed: 10}, 10},
+		{"throttled, then counted", []Protocol{V2}, answers{{Status: 429, Store: true}, {Refuse: everySecond()}}, -1, metrics.Push{Accepted: 5, Unconfirmed: 5}, 10},
 	} {
 		for _, protocol := range []Protocol{V1, V2} {
 			if tt.protocols != nil && !slices.Contains(tt.protocols, protocol) {

@@ -129,10 +129,10 @@ func resultOf(p Protocol, status int, w written, n int) result {
 }
 
 // after returns the result of a last response, given that the receiver may have stored
-// the series in an earlier attempt: a refusal of the whole request does not say that it
-// has not.
+// the series in an earlier attempt: what it refuses now it may have stored then. The counts
+// of 2.0 are about the last request only.
 func (r result) after(inDoubt bool) result {
-	if inDoubt && r.refused > 0 && !r.counted {
+	if inDoubt {
 		r.unconfirmed, r.refused = r.unconfirmed+r.refused, 0
 	}
 	return r

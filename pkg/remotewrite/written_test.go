@@ -83,7 +83,8 @@ func TestOvercounted(t *testing.T) {
 	})
 }
 
-// TestWrittenOfAttempts: only the count of the last response matters.
+// TestWrittenOfAttempts: only the count of the last response matters. What that refuses,
+// an earlier attempt may have stored.
 func TestWrittenOfAttempts(t *testing.T) {
 	t.Parallel()
 	wrote := func(status int, n string) remotewritetest.Answer {
@@ -94,7 +95,7 @@ func TestWrittenOfAttempts(t *testing.T) {
 		to.Answer(wrote(503, "4"), wrote(429, "6"), wrote(500, "10"), wrote(400, "8"))
 		s := newSender(t, to, func(o *Options) { o.Protocol = V2 })
 		report, err := pushTo(t, s, images(10))
-		if report.Accepted != 8 || report.Refused != 2 || report.Retries != 3 {
+		if report.Accepted != 8 || report.Unconfirmed != 2 || report.Retries != 3 {
 			t.Errorf("%+v, %v", report, err)
 		}
 		to.Answer(remotewritetest.Answer{Status: 503, Header: http.Header{samplesWritten: {"10"}, "Retry-After": {"3600"}}})
