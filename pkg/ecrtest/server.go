@@ -24,7 +24,9 @@ type Server struct {
 	policy    *Policy
 	accessKey string
 	caller    string
-	clock     func() time.Time
+
+	noLowCounts bool
+	clock       func() time.Time
 }
 
 // New returns a server of a registry without faults and latency.

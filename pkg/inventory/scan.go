@@ -24,8 +24,8 @@ type Scan struct {
 	// Unfinished counts the consecutive responses that said that a scan is under
 	// way. Severities and CompletedAt are then those of the scan before.
 	Unfinished int `cbor:"5,keyasint,omitempty" json:"unfinished,omitempty"`
-	// Partial is set while only some severities are known: Inspector's aggregations
-	// count LOW and below together.
+	// Partial is set while only some severities are known, as of Inspector's lists before 2026:
+	// they count LOW and below together.
 	Partial bool `cbor:"6,keyasint,omitempty" json:"partial,omitempty"`
 	// Total is the number of findings of all severities according to Inspector; 0 if
 	// Inspector did not report it.

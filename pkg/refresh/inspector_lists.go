@@ -84,8 +84,27 @@ func (l *inspectorLists) add(part inventory.ScanAnswer) {
 	known.CompletedAt = max(known.CompletedAt, scan.CompletedAt)
 	known.InUseCount, known.LastInUseAt = max(known.InUseCount, scan.InUseCount), max(known.LastInUseAt, scan.LastInUseAt)
 	if scan.Total > 0 {
-		known.Total, known.Severities, known.Partial = scan.Total, scan.Severities, scan.Partial
+		known.Severities = highest(known.Severities, scan.Severities)
+		known.Total, known.Partial = max(known.Total, scan.Total), known.Partial || scan.Partial
 	}
+}
+
+// highest returns the higher count of each severity. Inspector can have a row of one digest
+// for each architecture; their sum would count a finding of both twice.
+func highest(a, b inventory.Severities) inventory.Severities {
+	if len(a) == 0 {
+		return b
+	}
+	joined := slices.Clone(a)
+	for _, s := range b {
+		i, found := slices.BinarySearchFunc(joined, s.Severity, func(s inventory.SeverityCount, name string) int { return strings.Compare(s.Severity, name) })
+		if found {
+			joined[i].Count = max(joined[i].Count, s.Count)
+		} else {
+			joined = slices.Insert(joined, i, s)
+		}
+	}
+	return joined
 }
 
 // recordLists updates the registry with the complete lists.
@@ -98,17 +117,17 @@ func (r *Refresher) recordLists(registry *inventory.Registry, lists *inspectorLi
 			// It is from a later event or request.
 		case listed != nil:
 			registry.SetScan(repository, image, withListed(known, listed, at))
-		case known != nil && known.Status == inventory.ScanNotFound:
-			again := *known
-			again.AskedAt = at // Inspector still has no scan
-			registry.SetScan(repository, image, &again)
+		case known == nil && image.PushedAt < at && len(lists.scans) > 0, known != nil && known.Status == inventory.ScanNotFound:
+			// Inspector does not cover it. Lists without any image say nothing: they may be
+			// those of another account.
+			registry.SetScan(repository, image, &inventory.Scan{Status: inventory.ScanNotFound, AskedAt: at})
 		}
 	})
 }
 
-// withListed returns an image's scan after Inspector's lists were read. These count
-// CRITICAL, HIGH, MEDIUM and the total. If none of these changed, the known counts of the
-// other severities are still valid.
+// withListed returns an image's scan after Inspector's lists were read. Before 2026 these
+// counted CRITICAL, HIGH, MEDIUM and the total only: the scan is Partial then. If none of
+// these changed, the known counts of the other severities are still valid.
 func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Scan {
 	next := *listed
 	next.AskedAt = at
@@ -130,7 +149,7 @@ func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Sca
 	return &next
 }
 
-// splitSeverities returns the counts above 0 of the severities that Inspector's lists
+// splitSeverities returns the counts above 0 of the severities that Inspector's lists always
 // count, and those of the others.
 func splitSeverities(list []inventory.SeverityCount) (counted, others []inventory.SeverityCount) {
 	for _, s := range list {

@@ -421,6 +421,7 @@ func TestEnhancedScans(t *testing.T) {
 	bubble(t, "Inspector's lists, and findings where counts are missing in them", func(t *testing.T) {
 		w := newWorld(t, 4, 150)
 		w.enhanced()
+		w.server.OmitLowCounts()
 		before := time.Now().Add(-time.Hour)
 		for r := range 4 {
 			for i := range 150 {
