@@ -107,7 +107,7 @@ func (s *sum) add(scan *Scan) {
 	if s.scan.CompletedAt.IsZero() || scan.CompletedAt < s.scan.CompletedAt {
 		s.scan.CompletedAt = scan.CompletedAt
 	}
-	s.scan.Severities = s.scan.Severities.highest(scan.Severities)
+	s.scan.Severities = s.scan.Severities.Highest(scan.Severities)
 }
 
 func (s *sum) addPlatform(platform string, severities Severities) {
@@ -115,7 +115,7 @@ func (s *sum) addPlatform(platform string, severities Severities) {
 	if !found {
 		s.platforms = slices.Insert(s.platforms, i, PlatformFindings{Platform: platform})
 	}
-	s.platforms[i].Severities = s.platforms[i].Severities.highest(severities)
+	s.platforms[i].Severities = s.platforms[i].Severities.Highest(severities)
 }
 
 func compareStatus(a, b string) int {
@@ -136,8 +136,8 @@ func rank(status string) int {
 	return len(worstFirst)
 }
 
-// highest adds to a list of counts those of another one that are higher.
-func (s Severities) highest(others Severities) Severities {
+// Highest adds to a list of counts, in place, those of another one that are higher.
+func (s Severities) Highest(others Severities) Severities {
 	for _, other := range others {
 		i, found := slices.BinarySearchFunc(s, other.Severity, func(c SeverityCount, name string) int { return strings.Compare(c.Severity, name) })
 		if !found {

@@ -67,7 +67,7 @@ func (r *Refresher) dueScans(ctx context.Context, registry *inventory.Registry, 
 		slices.SortStableFunc(due, compareDue)
 		due = due[:min(len(due), limit)]
 	}
-	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image) {
+	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image, pushed inventory.Time) {
 		if !r.scanDue(registry, repository, image.Scan, now) || r.awaitsRetry(repository.Name, image.Digest) {
 			return
 		}
@@ -78,7 +78,7 @@ func (r *Refresher) dueScans(ctx context.Context, registry *inventory.Registry, 
 			probed[repository.Name] = true
 		}
 		result.Due++
-		job := &scanJob{repository: repository.Name, digest: image.Digest, pushed: image.PushedAt}
+		job := &scanJob{repository: repository.Name, digest: image.Digest, pushed: pushed}
 		if image.Scan != nil {
 			job.last = image.Scan.AskedAt
 		}

@@ -26,6 +26,9 @@ func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Regis
 	if !registry.ScansListedAt.IsZero() && !expired(registry.ScansListedAt) || !r.allRepositoriesTried(registry) {
 		return
 	}
+	if result.Indexes.Read > 0 && result.Indexes.Left > 0 {
+		return // the lists have the children of indexes that are yet to be read
+	}
 	lists := r.scans.lists
 	r.scans.lists = nil
 	if lists == nil || expired(lists.startedAt) {
@@ -84,33 +87,17 @@ func (l *inspectorLists) add(part inventory.ScanAnswer) {
 	known.CompletedAt = max(known.CompletedAt, scan.CompletedAt)
 	known.InUseCount, known.LastInUseAt = max(known.InUseCount, scan.InUseCount), max(known.LastInUseAt, scan.LastInUseAt)
 	if scan.Total > 0 {
-		known.Severities = highest(known.Severities, scan.Severities)
+		// Inspector can have a row of one digest for each architecture; their sum would count
+		// a finding of both twice.
+		known.Severities = slices.Clone(known.Severities).Highest(scan.Severities)
 		known.Total, known.Partial = max(known.Total, scan.Total), known.Partial || scan.Partial
 	}
-}
-
-// highest returns the higher count of each severity. Inspector can have a row of one digest
-// for each architecture; their sum would count a finding of both twice.
-func highest(a, b inventory.Severities) inventory.Severities {
-	if len(a) == 0 {
-		return b
-	}
-	joined := slices.Clone(a)
-	for _, s := range b {
-		i, found := slices.BinarySearchFunc(joined, s.Severity, func(s inventory.SeverityCount, name string) int { return strings.Compare(s.Severity, name) })
-		if found {
-			joined[i].Count = max(joined[i].Count, s.Count)
-		} else {
-			joined = slices.Insert(joined, i, s)
-		}
-	}
-	return joined
 }
 
 // recordLists updates the registry with the complete lists.
 func (r *Refresher) recordLists(registry *inventory.Registry, lists *inspectorLists) {
 	at := lists.startedAt
-	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image) {
+	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image, _ inventory.Time) {
 		known, listed := image.Scan, lists.scans[imageKey{repository.Name, image.Digest}]
 		switch {
 		case known != nil && known.AskedAt > at:

@@ -1,0 +1,121 @@
+package refresh
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+)
+
+// shown yields the images of a repository that have series with their scans: those tagged and
+// not excluded, of these the newest if ScanOptions.Newest is set. An index counts as one.
+func (r *Refresher) shown(repository *inventory.Repository) iter.Seq[*inventory.Image] {
+	return func(yield func(*inventory.Image) bool) {
+		if repository.Excluded || !r.options.Includes(repository.Name) {
+			return
+		}
+		oldest := r.oldestShown(repository)
+		for i := range repository.Images {
+			if image := &repository.Images[i]; isShown(image, oldest) && !yield(image) {
+				return
+			}
+		}
+	}
+}
+
+func isShown(image *inventory.Image, oldest inventory.Time) bool {
+	return !image.Excluded && image.Tagged() && image.PushedAt >= oldest
+}
+
+// oldestShown returns when the oldest image was pushed of those that ScanOptions.Newest allows.
+func (r *Refresher) oldestShown(repository *inventory.Repository) inventory.Time {
+	newest := r.options.Scans.Newest
+	if newest == 0 || len(repository.Images) <= newest {
+		return 0
+	}
+	var pushes []inventory.Time
+	for i := range repository.Images {
+		if image := &repository.Images[i]; isShown(image, 0) {
+			pushes = append(pushes, image.PushedAt)
+		}
+	}
+	if len(pushes) <= newest {
+		return 0
+	}
+	slices.Sort(pushes)
+	return pushes[len(pushes)-newest]
+}
+
+// eachScanned calls do for each image whose scan is to be read, once: for those shown, but in
+// place of an index for its children, which need no tag. pushed is when the image was pushed,
+// or the newest index that lists it. An index whose children are unknown is an image like
+// others, unless they are about to be read.
+func (r *Refresher) eachScanned(registry *inventory.Registry, do func(repository *inventory.Repository, image *inventory.Image, pushed inventory.Time)) {
+	type child struct {
+		digest inventory.Digest
+		pushed inventory.Time
+	}
+	var children []child
+	for _, repository := range registry.Repositories {
+		children = children[:0]
+		for image := range r.shown(repository) {
+			switch {
+			case image.Index != nil:
+				for _, entry := range image.Index.Children {
+					children = append(children, child{entry.Digest, image.PushedAt})
+				}
+			case !r.awaitsChildren(repository, image):
+				do(repository, image, image.PushedAt)
+			}
+		}
+		if len(children) == 0 {
+			continue
+		}
+		oldest := r.oldestShown(repository)
+		slices.SortFunc(children, func(a, b child) int {
+			return cmp.Or(a.digest.Compare(b.digest), cmp.Compare(b.pushed, a.pushed))
+		})
+		for i, entry := range children {
+			if i > 0 && entry.digest == children[i-1].digest {
+				continue
+			}
+			image := repository.FindImage(entry.digest)
+			if image != nil && image.Active() && !image.IsIndex() && !isShown(image, oldest) {
+				do(repository, image, entry.pushed)
+			}
+		}
+	}
+}
+
+// countUnread counts the indexes that are shown and whose children are unknown. Of those that
+// are about to be read the scans are pending.
+func (r *Refresher) countUnread(registry *inventory.Registry) {
+	unread := 0
+	for _, repository := range registry.Repositories {
+		for image := range r.shown(repository) {
+			if !image.IsIndex() || image.Index != nil {
+				continue
+			}
+			unread++
+			if r.awaitsChildren(repository, image) {
+				registry.ScansPending++
+			}
+		}
+	}
+	off := r.indexes.off
+	if unread == 0 {
+		off = ""
+	}
+	if registry.IndexesOff != off {
+		registry.Unsaved.Any = true // the label of a series changes
+	}
+	registry.IndexesUnread, registry.IndexesOff = unread, off
+}
+
+// sumIndexes gives indexes the scans that their children's add up to.
+func (r *Refresher) sumIndexes(registry *inventory.Registry, repositories []*inventory.Repository) {
+	for _, repository := range repositories {
+		registry.SumIndexes(repository, r.options.Platforms)
+	}
+}
