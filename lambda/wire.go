@@ -110,6 +110,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Progress:    w.progress(),
 			Includes:    selected.Repository,
 			Select:      selected.Apply,
+			Platforms:   table.ShowsPlatforms(),
 			Scans: refresh.ScanOptions{
 				Source:    c.ScanSource,
 				Inspector: inspector.New(awsCfg, limiter),
