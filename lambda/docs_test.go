@@ -155,6 +155,7 @@ func permissionsTable() string {
 	}
 	rows(ecr.Permissions, when("always"))
 	rows(slices.Concat(ecr.ScanPermissions, inspector.Permissions), sourcesThatNeed)
+	rows(ecr.IndexPermissions, when("`INDEX_SCANS` is `true`, and `SCAN_SOURCE` is `auto`, `findings`, `inspector`"))
 	rows(state.Permissions, when("`STATE_URL` is `s3://BUCKET/KEY`"))
 	rows(auth.Permissions, when("the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead"))
 	rows(auth.RolePermissions, when("`REMOTE_WRITE_ROLE_ARN` is set"))

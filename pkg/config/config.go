@@ -76,6 +76,8 @@ type Config struct {
 	ScanRequestsPerSecond float64 `env:"SCAN_REQUESTS_PER_SECOND" envDefault:"10" rule:"a number from 0.1 to 10000" min:"0.1" max:"10000"`
 	// The number of images per repository to read scan results for, the newest tagged ones first; 0 means all.
 	ScanImagesPerRepository int `env:"SCAN_IMAGES_PER_REPOSITORY" envDefault:"0" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
+	// Whether the images of indexes (multi-architecture images) are read, to show their scan results for the index. It needs a [pull-time update exclusion](scans-and-events.md#indexes).
+	IndexScans bool `env:"INDEX_SCANS" envDefault:"true" rule:"true or false"`
 	// The repositories to export: a regular expression (RE2) that matches the whole name. Nothing is read or sent for the others.
 	RepositoriesInclude Regexp `env:"REPOSITORIES_INCLUDE" rule:"a regular expression" note:"all"`
 	// Exceptions from `REPOSITORIES_INCLUDE`.
