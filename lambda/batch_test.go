@@ -45,9 +45,17 @@ func TestHandleSamples(t *testing.T) {
 // of those to be delivered again.
 func again(t *testing.T, f *function, bodies ...string) []string {
 	t.Helper()
+	return againInGroups(t, f, make([]string, len(bodies)), bodies)
+}
+
+// againInGroups is again for messages in these message groups.
+func againInGroups(t *testing.T, f *function, groups, bodies []string) []string {
+	t.Helper()
 	var batch events.SQSEvent
 	for i, body := range bodies {
-		batch.Records = append(batch.Records, events.SQSMessage{MessageId: string(rune('1' + i)), EventSource: "aws:sqs", Body: body})
+		batch.Records = append(batch.Records, events.SQSMessage{
+			MessageId: string(rune('1' + i)), EventSource: "aws:sqs", Body: body, Attributes: map[string]string{"MessageGroupId": groups[i]},
+		})
 	}
 	payload, err := json.Marshal(batch)
 	if err != nil {
@@ -116,11 +124,12 @@ func TestHandleBatch(t *testing.T) {
 	}
 }
 
-// A message whose news could not be saved is delivered again, with all after it; what was
-// pushed stays.
+// A repository that a message reported and that cannot be read is kept by its name: the
+// message is acknowledged, and the next run reads it, even in another environment.
 func TestBatchOfUnreadRepository(t *testing.T) {
 	s := surround(t)
-	f := newFunction(s.environ(), &bytes.Buffer{})
+	environ := s.environ("STATE_URL=file://" + filepath.Join(t.TempDir(), "state"))
+	f := newFunction(environ, &bytes.Buffer{})
 	if _, err := f.handle(t.Context(), []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
@@ -132,17 +141,22 @@ func TestBatchOfUnreadRepository(t *testing.T) {
 	}
 	push := string(s.registry.PushEvent("new", ecrtest.Digest("3"), "v3", time.Now()))
 	s.server.Fail(ecrtest.Match{Operation: "DescribeRepositories"}, 1, ecrtest.Fault{Status: 400, Code: "AccessDeniedException"})
-	if diff := cmp.Diff([]string{"1"}, again(t, f, push)); diff != "" {
-		t.Errorf("to be delivered again (-want +got):\n%s", diff)
-	}
 	if got := again(t, f, push); len(got) != 0 {
-		t.Errorf("once it can be read, to be delivered again: %v", got)
+		t.Errorf("to be delivered again: %v", got)
+	}
+	if got := len(s.receiver.Find("aws_ecr_repository_created_timestamp_seconds", "name", "new")); got != 0 {
+		t.Errorf("%d series of a repository of which only the name is known", got)
+	}
+	if _, err := newFunction(environ, &bytes.Buffer{}).handle(t.Context(), []byte("{}")); err != nil {
+		t.Fatal(err)
 	}
 	if got := s.receiver.Find("aws_ecr_image_size_in_bytes", "tag", "v3"); len(got) != 1 {
 		t.Errorf("the pushed image's series: %v", got)
 	}
 }
 
+// A message whose news could not be saved is delivered again, with those after it in its
+// message group; what was pushed stays.
 func TestBatchNotSaved(t *testing.T) {
 	s := surround(t)
 	folder := filepath.Join(t.TempDir(), "folder")
@@ -162,6 +176,12 @@ func TestBatchNotSaved(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"2", "3"}, again(t, f, "garbage", push, push)); diff != "" {
 		t.Errorf("to be delivered again (-want +got):\n%s", diff)
+	}
+	// In one group only an invalid message is before what has to go back, in the other nothing
+	// had to be saved.
+	noWork := strings.Replace(push, "SUCCESS", "FAILURE", 1)
+	if diff := cmp.Diff([]string{"2", "4", "6"}, againInGroups(t, f, []string{"a", "a", "b", "a", "b", "a"}, []string{"garbage", push, noWork, noWork, "garbage", push})); diff != "" {
+		t.Errorf("of two groups, to be delivered again (-want +got):\n%s", diff)
 	}
 	if got := s.receiver.Find("aws_ecr_image_size_in_bytes", "tag", "v2"); len(got) != 1 {
 		t.Errorf("the pushed image's series: %v", got)

@@ -11,6 +11,7 @@ import (
 // message is a message from SQS with an EventBridge event as its body.
 type message struct {
 	id    string
+	group string // of a FIFO queue; empty for another queue
 	event event
 	err   error // of reading the body; event is then empty
 }
@@ -20,9 +21,12 @@ type message struct {
 // See https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html.
 func parseBatch(text json.RawMessage) (event, error) {
 	var records []struct {
-		Source    string `json:"eventSource"`
-		MessageID string `json:"messageId"`
-		Body      string `json:"body"`
+		Source     string `json:"eventSource"`
+		MessageID  string `json:"messageId"`
+		Body       string `json:"body"`
+		Attributes struct {
+			Group string `json:"MessageGroupId"`
+		} `json:"attributes"`
 	}
 	if err := json.Unmarshal(text, &records); err != nil {
 		return event{}, fmt.Errorf("reading a batch of SQS messages: %w", err)
@@ -39,7 +43,7 @@ func parseBatch(text json.RawMessage) (event, error) {
 			// A message without it could not be delivered again.
 			return event{}, fmt.Errorf("record %d of a batch of SQS messages has no messageId", i)
 		}
-		m := message{id: record.MessageID}
+		m := message{id: record.MessageID, group: record.Attributes.Group}
 		m.event, m.err = parseBody([]byte(record.Body))
 		e.messages = append(e.messages, m)
 		e.run = e.run || m.event.run
@@ -56,17 +60,17 @@ func parseBody(body []byte) (event, error) {
 	return parseSingle(body, fields)
 }
 
-// batchResponse lists the messages that SQS is to deliver again. If failed, these are the
-// first with work to do and all after it, which keeps the order of their group. An invalid
-// message counts as handled: it would fail each time and block those after it.
+// batchResponse lists the messages that SQS is to deliver again. If failed, these are of
+// each message group the first with work to do and all after it, which keeps their order. An
+// invalid message counts as handled: it would fail each time and block those after it.
 //
 // See https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html.
 func batchResponse(messages []message, failed bool) events.SQSEventResponse {
 	// Lambda takes null for a failure of the whole batch.
 	response := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
-	again := false
+	again := map[string]bool{}
 	for _, m := range messages {
-		if again = again || failed && m.event.hasWork(); again {
+		if again[m.group] = again[m.group] || failed && m.event.hasWork(); again[m.group] {
 			response.BatchItemFailures = append(response.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.id})
 		}
 	}

@@ -71,10 +71,9 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 }
 
 // handleBatch handles a batch from SQS. Invalid messages are dropped: the next refresh makes
-// up for them. Messages are delivered again only if what they taught could not be kept: the
-// save failed, or they are about a repository that is not known yet and could not be read.
-// If reading another repository or the push failed they are not: the repository stays due,
-// the next run pushes everything, and a message that is delivered again blocks its group.
+// up for them. Messages are delivered again only if what they taught could not be saved. If
+// reading a repository or the push failed they are not: the repository stays due, the next
+// run pushes everything, and a message that is delivered again blocks its group.
 func (f *function) handleBatch(ctx context.Context, e event) events.SQSEventResponse {
 	for _, m := range e.messages {
 		if m.err != nil {
@@ -83,8 +82,7 @@ func (f *function) handleBatch(ctx context.Context, e event) events.SQSEventResp
 	}
 	summary, err := process(ctx, f.exporter, e)
 	f.report(ctx, summary, err)
-	lost := summary != nil && (summary.Errors["save"] != "" || summary.Events != nil && len(summary.Events.Unread) > 0)
-	return batchResponse(e.messages, lost)
+	return batchResponse(e.messages, summary != nil && summary.Errors["save"] != "")
 }
 
 func (f *function) report(ctx context.Context, summary *exporter.Summary, err error) {

@@ -129,13 +129,23 @@ func took(s *exporter.Summary) time.Duration {
 	return d.Round(100 * time.Millisecond)
 }
 
+// maxEvent bounds the event that is read, in bytes. It is the largest with which Lambda
+// invokes a function.
+const maxEvent = 6 << 20
+
+// readEvent reads an event from a file, or from standard input if the name is -.
 func readEvent(name string) ([]byte, error) {
-	var payload []byte
-	var err error
-	if name == "-" {
-		payload, err = io.ReadAll(os.Stdin)
-	} else {
-		payload, err = os.ReadFile(name)
+	in := os.Stdin
+	if name != "-" {
+		var err error
+		if in, err = os.Open(name); err != nil {
+			return nil, fmt.Errorf("reading the event: %w", err)
+		}
+		defer in.Close()
+	}
+	payload, err := io.ReadAll(io.LimitReader(in, maxEvent+1))
+	if err == nil && len(payload) > maxEvent {
+		err = fmt.Errorf("more than %d MiB", maxEvent>>20)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the event: %w", err)

@@ -316,11 +316,10 @@ func (s *simulation) checkCalls(summary *exporter.Summary) {
 func (s *simulation) checkReceiver(lenient bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var at int64
-	for _, t := range s.tracks {
-		at = max(at, t.last)
+	have := map[string]contracttest.Last{}
+	for key, t := range s.tracks {
+		have[key] = contracttest.Last{At: t.last, Value: t.value}
 	}
-	expected := s.expected()
 	unsure := map[string]bool{}
 	for _, c := range s.changes {
 		if c.scan {
@@ -334,42 +333,20 @@ func (s *simulation) checkReceiver(lenient bool) {
 		s.allowed[allowedScan]++
 		return true
 	}
-	for _, key := range slices.Sorted(maps.Keys(expected)) {
-		t, value := s.tracks[key], expected[key]
-		var fault string
+	for _, d := range contracttest.Check(s.expected(), have) {
+		t := s.tracks[d.Key]
 		switch {
-		case t == nil:
-			fault = "was never stored"
-		case t.stale():
-			fault = "has ended"
-		case t.last != at:
-			fault = "was not sent"
-		case t.value != value:
-			fault = fmt.Sprintf("is %v, want %v", t.value, value)
-		default:
-			continue
-		}
-		if !mayBeOld(key) {
-			s.find(s.ruleOfLive(key), "live series", "%s %s", key, fault)
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(s.tracks)) {
-		t := s.tracks[key]
-		if _, there := expected[key]; there || t.stale() {
-			continue
-		}
-		switch {
-		case t.last == at:
-			if slices.Contains(contracttest.Families, t.family) && !mayBeOld(key) {
-				s.find(s.ruleOfLive(key), "series without a cause", "%s is sent and is not of the registry", key)
+		case d.Fault != contracttest.NotEnded:
+			if !mayBeOld(d.Key) {
+				s.find(s.ruleOfLive(d.Key), string(d.Fault), "%s %s", d.Key, d.Text)
 			}
 		case t.markerRefused:
 			s.allowed[allowedRefused]++
 		case s.wasForgotten(t):
 			s.allowed[allowedForgotten]++
 		default:
-			s.find(s.ruleOfEnd(t), "no marker", "%s, begun by invocation %d, last sent by %d at %s, has not ended",
-				key, t.sent[0], t.sent[len(t.sent)-1], moment(time.UnixMilli(t.last), s.begin))
+			s.find(s.ruleOfEnd(t), string(d.Fault), "%s, begun by invocation %d, last sent by %d at %s, %s",
+				d.Key, t.sent[0], t.sent[len(t.sent)-1], moment(time.UnixMilli(t.last), s.begin), d.Text)
 		}
 	}
 }

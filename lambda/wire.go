@@ -100,8 +100,13 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if err != nil {
 		return nil, err
 	}
+	store := newStore(c, awsCfg, w.log)
+	if stored, ok := store.(*state.Store); ok && w.print {
+		store = state.ReadOnly{Store: stored}
+	}
+	store.Of(string(c.ECRRegistryID), awsCfg.Region)
 	options := exporter.Options{
-		Store: newStore(c, awsCfg, w.log),
+		Store: store,
 		Refresher: refresh.New(source, refresh.Options{
 			Region:      awsCfg.Region,
 			Interval:    time.Duration(c.CacheRefreshInterval),
@@ -127,7 +132,6 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 		Version:      versionText(),
 		GoVersion:    runtime.Version(),
 		Schedule:     c.Schedule.Interval(),
-		RegistryID:   string(c.ECRRegistryID),
 		Logger:       w.log,
 	}
 	if w.stdout != nil && c.CloudWatchMetrics {

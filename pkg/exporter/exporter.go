@@ -18,6 +18,9 @@ import (
 
 // Store keeps the inventory between runs.
 type Store interface {
+	// Of says which registry's state it is; what is empty is not known. What is stored of
+	// another one is not loaded, nor replaced.
+	Of(account, region string)
 	// Load returns what was saved last; nil if there is nothing. With an error it
 	// returns the copy in memory, if there is one.
 	Load(ctx context.Context) (*inventory.Registry, error)
@@ -59,8 +62,6 @@ type Options struct {
 	Version, GoVersion string
 	// Schedule is how often runs are made, for Print.
 	Schedule time.Duration
-	// RegistryID is the configured account; empty if it is the caller's own.
-	RegistryID string
 	// RefreshBudget bounds the time for calling AWS; zero means until everything due is
 	// read.
 	RefreshBudget time.Duration
@@ -149,14 +150,25 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 		available = err == nil
 		return err
 	}, e.degraded(ctx))
-	e.registry = registry
-	registry.Ends = e.Table.Ends(registry)
+	e.adopt(registry)
 	steps.at = e.timestamp(steps.begun, registry.PushedAt.Time())
 
 	steps.do("refresh", func() error {
 		refreshing, cancel := e.refreshing(ctx, steps.at)
 		defer cancel()
 		steps.refreshed = run.refresh(refreshing, registry, steps.at)
+		if other := (*refresh.OtherRegistryError)(nil); errors.As(steps.refreshed.Err, &other) {
+			// Only the listing showed it. The run goes on as a cold start would.
+			e.Logger.WarnContext(ctx, "the state is of another registry and is not used", slog.Any("error", other))
+			e.Store.Of(other.Account, "")
+			e.registry = nil
+			var err error
+			if registry, err = e.load(ctx); err != nil {
+				e.degraded(ctx)(err)
+			}
+			e.adopt(registry)
+			steps.refreshed = run.refresh(refreshing, registry, steps.at)
+		}
 		return steps.refreshed.Err
 	})
 
@@ -242,8 +254,7 @@ func (e *Exporter) timestamp(now, pushed time.Time) time.Time {
 	return at
 }
 
-// load returns the inventory to go on with: an empty one if there is none, or none of the
-// configured registry.
+// load returns the inventory to go on with: an empty one if there is none.
 func (e *Exporter) load(ctx context.Context) (*inventory.Registry, error) {
 	loading, cancel := context.WithTimeout(ctx, longestLoad)
 	defer cancel()
@@ -251,15 +262,16 @@ func (e *Exporter) load(ctx context.Context) (*inventory.Registry, error) {
 	if registry == nil {
 		registry = e.registry // the store is not available
 	}
-	switch {
-	case registry == nil:
-		return &inventory.Registry{}, err
-	case e.RegistryID != "" && registry.ID != "" && registry.ID != e.RegistryID:
-		e.Logger.WarnContext(ctx, "the state is of another registry and is not used",
-			slog.String("registry", registry.ID), slog.String("configured", e.RegistryID))
-		return &inventory.Registry{}, err
+	if registry == nil {
+		registry = &inventory.Registry{}
 	}
 	return registry, err
+}
+
+// adopt makes an inventory that of the run.
+func (e *Exporter) adopt(registry *inventory.Registry) {
+	e.registry = registry
+	registry.Ends = e.Table.Ends(registry)
 }
 
 // refreshing bounds the refresh by the budget and by the time that the rest needs.

@@ -154,24 +154,33 @@ func TestRunFailures(t *testing.T) {
 			t.Errorf("error %v, Summary %+v", err, summary)
 		}
 	})
-	bubble(t, "a state of another registry is not used", func(t *testing.T) {
-		w := newWorld(t, func(o *exporter.Options) { o.RegistryID = account })
-		w.check(w.store.Save(t.Context(), &inventory.Registry{
-			ID: "999999999999", ListedAt: inventory.TimeOf(time.Now()), Repositories: []*inventory.Repository{{Name: "theirs", ImagesReadAt: inventory.TimeOf(time.Now())}},
-		}, true))
-		w.put("app")
-		summary, err := w.run(time.Minute)
-		w.check(err)
-		if summary.Registry != account || summary.Repositories != 1 || len(w.receiver.Find("aws_ecr_repository_info", "name", "theirs")) != 0 {
-			t.Errorf("Summary %+v", summary)
+	// Whether its account is configured, or only the listing shows it.
+	for _, configured := range []string{account, ""} {
+		for _, listed := range []int{0, 1} {
+			bubble(t, fmt.Sprint("a state of another registry is not used, account ", configured, ", repositories ", listed), func(t *testing.T) {
+				w := newWorld(t)
+				w.check(w.store.Save(t.Context(), &inventory.Registry{
+					ID: "999999999999", ListedAt: 1, Repositories: []*inventory.Repository{{Name: "theirs", ImagesReadAt: 1, Mark: inventory.Mark{Shown: true}}},
+				}, true))
+				w.store.Of(configured, "")
+				if listed > 0 {
+					w.put("app")
+				}
+				summary, err := w.run(time.Minute)
+				w.check(err)
+				if summary.Registry != account || summary.Repositories != listed || summary.Ended > 0 || len(w.receiver.Find("aws_ecr_repository_info", "name", "theirs")) != 0 {
+					t.Errorf("Summary %+v", summary)
+				}
+			})
 		}
-	})
+	}
 }
 
 var errBroken = errors.New("the disk is gone")
 
 type brokenStore struct{}
 
+func (brokenStore) Of(string, string)                                     {}
 func (brokenStore) Load(context.Context) (*inventory.Registry, error)     { return nil, errBroken }
 func (brokenStore) Save(context.Context, *inventory.Registry, bool) error { return errBroken }
 

@@ -281,6 +281,8 @@ type savesCounted struct {
 	before          int
 }
 
+func (s *savesCounted) Of(string, string) {}
+
 func (s *savesCounted) Load(context.Context) (*inventory.Registry, error) {
 	s.before = s.pushed()
 	return s.registry, nil

@@ -84,10 +84,9 @@ type Scans struct {
 // Events is the part of a Summary about events.
 type Events struct {
 	Repositories []string `json:"repositories"`
-	// Missing are those of Repositories that the registry does not have, and Unread those
-	// that are not known yet and could not be read.
+	// Missing are those of Repositories that the registry does not have. One that could not
+	// be read is not among them.
 	Missing []string `json:"missing,omitempty"`
-	Unread  []string `json:"unread,omitempty"`
 	// Ignored counts events that reported nothing new.
 	Ignored int `json:"ignored"`
 }
@@ -154,9 +153,9 @@ func (s *steps) summary(registry *inventory.Registry) Summary {
 		Errors:    s.failed,
 	}
 	if s.refreshed.Repositories != nil {
-		summary.Events = &Events{Repositories: s.refreshed.Repositories, Unread: s.refreshed.Unread, Ignored: s.refreshed.Ignored}
+		summary.Events = &Events{Repositories: s.refreshed.Repositories, Ignored: s.refreshed.Ignored}
 		for _, name := range s.refreshed.Repositories {
-			if registry.Find(name) == nil && !slices.Contains(summary.Events.Unread, name) {
+			if registry.Find(name) == nil && !slices.Contains(registry.DueNames, name) {
 				summary.Events.Missing = append(summary.Events.Missing, name)
 			}
 		}

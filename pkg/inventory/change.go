@@ -26,7 +26,7 @@ func (r *Registry) SetRepositories(list []*Repository, at Time) {
 		r.ID = cmp.Or(repository.RegistryID, r.ID)
 	}
 	r.Repositories = slices.SortedFunc(maps.Values(listed), byName)
-	r.ListedAt = at
+	r.ListedAt, r.DueNames = at, nil
 	r.Removed = stillNeeded(r.Removed, at)
 }
 
@@ -34,6 +34,7 @@ func (r *Registry) SetRepositories(list []*Repository, at Time) {
 func (r *Registry) SetRepository(repository *Repository) {
 	r.replaceRepository(repository)
 	r.ID = cmp.Or(repository.RegistryID, r.ID)
+	r.dropDueName(repository.Name)
 	i, found := slices.BinarySearchFunc(r.Repositories, repository, byName)
 	if found {
 		r.Repositories[i] = repository
@@ -89,6 +90,7 @@ func (r *Registry) changed(old, repository *Repository) {
 
 // Remove forgets a repository that the API says does not exist.
 func (r *Registry) Remove(name string) {
+	r.dropDueName(name)
 	i, found := slices.BinarySearchFunc(r.Repositories, name, compareName)
 	if !found {
 		return

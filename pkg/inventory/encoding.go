@@ -56,7 +56,7 @@ func Encode(w io.Writer, registry *Registry) error {
 	if err != nil {
 		return fmt.Errorf("encoding the inventory: %w", err)
 	}
-	out := encoder{items: cbor.NewEncoder(zip)}
+	out := newEncoder(zip)
 	out.write(header{formatName, formatVersion, len(registry.Repositories), len(registry.Previous)})
 	out.write(registry)
 	for _, repository := range registry.Repositories {
@@ -78,12 +78,19 @@ func Encode(w io.Writer, registry *Registry) error {
 // encoder writes items until one fails.
 type encoder struct {
 	items  *cbor.Encoder
+	item   *itemWriter
 	images int // written
 	err    error
 }
 
+func newEncoder(w io.Writer) *encoder {
+	item := &itemWriter{w: w}
+	return &encoder{items: cbor.NewEncoder(item), item: item}
+}
+
 func (e *encoder) write(item any) {
 	if e.err == nil {
+		e.item.n = 0
 		e.err = e.items.Encode(item)
 	}
 }
@@ -102,9 +109,12 @@ func (e *encoder) image(image *Image) {
 
 // Decode reads the stored form of a registry. An error that matches ErrFormat is about
 // the content; any other comes from the reader.
-func Decode(r io.Reader) (*Registry, error) {
+func Decode(r io.Reader) (*Registry, error) { return decodeWithin(r, memoryLimit()) }
+
+// decodeWithin is Decode with a bound of the memory in bytes.
+func decodeWithin(r io.Reader, limit int64) (*Registry, error) {
 	source := &sourceReader{r: r}
-	registry, err := decode(source)
+	registry, err := decode(source, limit)
 	switch {
 	case source.err != nil:
 		return nil, fmt.Errorf("reading the inventory: %w", source.err)
@@ -128,8 +138,8 @@ func (s *sourceReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func decode(r io.Reader) (*Registry, error) {
-	zip, items, head, registry, err := begin(r, formatName)
+func decode(r io.Reader, limit int64) (*Registry, error) {
+	zip, items, head, registry, err := begin(r, formatName, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -159,14 +169,14 @@ func decode(r io.Reader) (*Registry, error) {
 }
 
 // begin reads the header and the registry.
-func begin(r io.Reader, name string) (io.Reader, *cbor.Decoder, header, *Registry, error) {
+func begin(r io.Reader, name string, limit int64) (io.Reader, *itemReader, header, *Registry, error) {
 	var head header
-	fail := func(err error) (io.Reader, *cbor.Decoder, header, *Registry, error) { return nil, nil, head, nil, err }
+	fail := func(err error) (io.Reader, *itemReader, header, *Registry, error) { return nil, nil, head, nil, err }
 	zip, err := gzip.NewReader(r)
 	if err != nil {
 		return fail(fmt.Errorf("gzip header: %w", err))
 	}
-	items := cbor.NewDecoder(zip)
+	items := newItemReader(zip, limit)
 	if err := items.Decode(&head); err != nil {
 		return fail(fmt.Errorf("header: %w", err))
 	}
@@ -184,7 +194,7 @@ func begin(r io.Reader, name string) (io.Reader, *cbor.Decoder, header, *Registr
 }
 
 // end checks that nothing follows, and that the records are in order.
-func end(zip io.Reader, items *cbor.Decoder, registry *Registry) error {
+func end(zip io.Reader, items *itemReader, registry *Registry) error {
 	// The checksum follows the last byte of content, and is verified when the end is read.
 	rest := io.LimitReader(io.MultiReader(items.Buffered(), zip), 1)
 	if n, err := io.Copy(io.Discard, rest); err != nil || n != 0 {
@@ -198,7 +208,7 @@ func end(zip io.Reader, items *cbor.Decoder, registry *Registry) error {
 
 // decodeRepository reads a repository and its images. With shown set, what is not hidden
 // is shown (see formatVersion).
-func decodeRepository(items *cbor.Decoder, shown bool) (*Repository, error) {
+func decodeRepository(items *itemReader, shown bool) (*Repository, error) {
 	var item struct {
 		Repository *struct {
 			Repository
@@ -229,7 +239,7 @@ func decodeRepository(items *cbor.Decoder, shown bool) (*Repository, error) {
 	return repository, nil
 }
 
-func decodeImage(items *cbor.Decoder, shown bool) (Image, error) {
+func decodeImage(items *itemReader, shown bool) (Image, error) {
 	var stored struct {
 		Image
 		Hidden bool `cbor:"10,keyasint,omitempty"`
@@ -277,7 +287,8 @@ func (r *Registry) sorted() bool {
 		return true
 	}
 	if !ascending(len(r.Repositories), func(i, j int) bool { return r.Repositories[i].Name < r.Repositories[j].Name }) ||
-		!slices.IsSortedFunc(r.Previous, byName) {
+		!slices.IsSortedFunc(r.Previous, byName) ||
+		!ascending(len(r.DueNames), func(i, j int) bool { return r.DueNames[i] < r.DueNames[j] }) {
 		return false
 	}
 	for _, repository := range r.Repositories {

@@ -7,8 +7,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-
-	"github.com/fxamacker/cbor/v2"
 )
 
 // The stored form of the changes since the whole was stored is like that of the whole, but
@@ -35,7 +33,7 @@ func EncodeChanges(w io.Writer, registry *Registry) error {
 	if err != nil {
 		return fmt.Errorf("encoding changes of the inventory: %w", err)
 	}
-	out := encoder{items: cbor.NewEncoder(zip)}
+	out := newEncoder(zip)
 	out.write(header{changesName, formatVersion, len(registry.Unsaved.Repositories), len(registry.Previous)})
 	out.write(registry)
 	for _, name := range slices.Sorted(maps.Keys(registry.Unsaved.Repositories)) {
@@ -83,7 +81,7 @@ func (e *encoder) change(repository *Repository, name string, changed *UnsavedRe
 // DecodeChanges reads the stored form of changes and applies them to the whole that they are
 // about, which has just been decoded. Changes of another whole are about an earlier one: this
 // one has them, or another environment made them at the same moment. Of those only what was
-// read later than what the whole has is applied. The error is like that of Decode, and the
+// read later than what the whole has is applied, and nothing of another registry's. The error is like that of Decode, and the
 // whole is then not usable.
 func DecodeChanges(r io.Reader, whole *Registry) error {
 	source := &sourceReader{r: r}
@@ -98,11 +96,12 @@ func DecodeChanges(r io.Reader, whole *Registry) error {
 }
 
 func decodeChanges(r io.Reader, whole *Registry) error {
-	zip, items, head, registry, err := begin(r, changesName)
+	zip, items, head, registry, err := begin(r, changesName, memoryLimit())
 	if err != nil {
 		return err
 	}
 	current := registry.Whole == whole.Whole
+	related := registry.IsOf(whole.ID, whole.Region)
 	known := map[string]*Repository{}
 	for _, repository := range whole.Repositories {
 		known[repository.Name] = repository
@@ -121,7 +120,7 @@ func decodeChanges(r io.Reader, whole *Registry) error {
 		if item.Repository != nil {
 			item.Repository.Name = item.Name
 		}
-		if current || whole.isOlderThan(&item, known[item.Name], registry) {
+		if current || related && whole.isOlderThan(&item, known[item.Name], registry) {
 			whole.applyChange(known, &item, changed)
 		}
 	}
@@ -148,13 +147,16 @@ func decodeChanges(r io.Reader, whole *Registry) error {
 		registry.Unsaved, registry.Ends = whole.Unsaved, whole.Ends
 		registry.Unsaved.Any = false // all of it is stored
 		*whole = *registry
-	} else {
+	} else if related {
+		for _, name := range registry.DueNames {
+			whole.AddDueName(name)
+		}
 		whole.Unsaved.noteAll()
 	}
 	return end(zip, items, whole)
 }
 
-func decodeChangedImages(items *cbor.Decoder, n int) ([]Image, error) {
+func decodeChangedImages(items *itemReader, n int) ([]Image, error) {
 	if n < 0 {
 		return nil, errors.New("a negative number of images")
 	}

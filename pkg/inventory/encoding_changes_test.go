@@ -85,6 +85,7 @@ func TestChanges(t *testing.T) {
 				r.Update(one, func(repository *inventory.Repository) { repository.Due = !repository.Due })
 			case what == 8:
 				r.Forget(one)
+				r.AddDueName([]string{"a", "e", "f"}[rng.IntN(3)])
 			default:
 				for _, repository := range r.Repositories {
 					repository.Excluded = rng.IntN(5) == 0

@@ -18,11 +18,20 @@ type Registry struct {
 	// ID is the AWS account of the registry, twelve digits; empty until an API
 	// response named it.
 	ID string `cbor:"1,keyasint,omitempty" json:"id,omitempty"`
+	// Region is the AWS Region of the registry; empty in states that were stored before
+	// it was.
+	Region string `cbor:"16,keyasint,omitempty" json:"region,omitempty"`
 	// ListedAt is when the repositories were last listed successfully; zero means
 	// never, and then Repositories says nothing about what exists.
 	ListedAt Time `cbor:"2,keyasint,omitempty" json:"listed_at,omitzero"`
 	// Repositories are sorted by name.
 	Repositories []*Repository `cbor:"-" json:"-"`
+
+	// DueNames are the repositories whose own records are to be read, because an event
+	// reported them and reading failed. Sorted, and at most MaxDueNames: more are read by
+	// listing all repositories. A name that is not in Repositories has no series and is
+	// not counted.
+	DueNames []string `cbor:"15,keyasint,omitempty" json:"due_names,omitempty"`
 
 	// PushedAt is the timestamp of the last push of which a receiver accepted
 	// anything.
@@ -72,6 +81,14 @@ type Registry struct {
 	// and changes no series.
 	Ends func(pushed, now Unit) bool `cbor:"-" json:"-"`
 }
+
+// IsOf reports whether this can be the registry of an account and a Region: what is empty is
+// not known.
+func (r *Registry) IsOf(account, region string) bool {
+	return !differ(r.ID, account) && !differ(r.Region, region)
+}
+
+func differ(a, b string) bool { return a != "" && b != "" && a != b }
 
 // Where scan results come from (see Registry.ScanSource).
 const (

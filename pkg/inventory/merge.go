@@ -17,7 +17,7 @@ import (
 //
 // A copy of another registry is not merged, and false is returned.
 func (r *Registry) Merge(other *Registry) bool {
-	if r.ID != "" && other.ID != "" && r.ID != other.ID {
+	if !r.IsOf(other.ID, other.Region) {
 		return false
 	}
 	r.renumberShapes(other)
@@ -37,7 +37,7 @@ func (r *Registry) Merge(other *Registry) bool {
 			merged = append(merged, r.mergeRepository(*ours, *theirs, theirListIsNewer))
 		}
 	}
-	r.ID = cmp.Or(r.ID, other.ID)
+	r.ID, r.Region = cmp.Or(r.ID, other.ID), cmp.Or(r.Region, other.Region)
 	r.Repositories = merged
 	if theirListIsNewer {
 		r.ListedAt = other.ListedAt
@@ -54,6 +54,9 @@ func (r *Registry) Merge(other *Registry) bool {
 	r.ScansListedAt = max(r.ScansListedAt, other.ScansListedAt)
 	r.Protocols = mergeProtocols(r.Protocols, other.Protocols)
 	r.Removed = stillNeeded(append(r.Removed, other.Removed...), r.ListedAt)
+	for _, name := range other.DueNames {
+		r.AddDueName(name) // reading one too many is harmless
+	}
 	for _, entry := range other.Previous {
 		kept := r.previous(entry)
 		kept.Shown = kept.Shown || entry.Shown

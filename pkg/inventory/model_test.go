@@ -71,6 +71,9 @@ func TestEnvironmentsAtOnce(t *testing.T) {
 				if len(e.registry.Previous) > 0 {
 					t.Errorf("world %d: environment %d still has previous versions:\n%s", seed, i, strings.Join(text(e.registry), "\n"))
 				}
+				if len(e.registry.DueNames) > 0 {
+					t.Errorf("world %d: environment %d still has due names %v", seed, i, e.registry.DueNames)
+				}
 			}
 		})
 	}
@@ -224,6 +227,9 @@ func (e *environment) step() {
 			e.list()
 		}
 	case 3, 4, 5:
+		if e.rng.IntN(4) == 0 {
+			e.registry.AddDueName(string(rune('a' + e.rng.IntN(5)))) // an event could not be followed up
+		}
 		if n := len(e.registry.Repositories); n > 0 {
 			e.read(e.registry.Repositories[e.rng.IntN(n)].Name)
 		}

@@ -44,6 +44,7 @@ func (r *Registry) keepImage(old, now Unit) {
 	kept.Images = append(kept.Images, *old.Image)
 	if now.Image != nil {
 		now.Image.Shown = false
+		r.Unsaved.noteImage(now.Repository.Name, now.Image.Digest)
 	}
 }
 
@@ -181,6 +182,6 @@ func (r *Registry) addSent(sent *Registry) {
 func (r *Registry) own() *Registry {
 	own := *r
 	own.Repositories, own.Previous, own.Removed, own.Shapes, own.Sent, own.Ends = nil, nil, nil, nil, nil, nil
-	own.Whole, own.Unsaved = "", Unsaved{}
+	own.Region, own.Whole, own.DueNames, own.Unsaved = "", "", nil, Unsaved{}
 	return &own
 }

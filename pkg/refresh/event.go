@@ -30,9 +30,6 @@ type EventResult struct {
 	Result
 	// Repositories are the names of those whose series may have changed, sorted.
 	Repositories []string
-	// Unread are those of Repositories that the registry does not have because reading them
-	// failed. Nothing is kept of what the events reported about them.
-	Unread []string
 	// Ignored is the number of events that are older than the known record, about
 	// repositories that are not included, or about another registry.
 	Ignored int
@@ -72,14 +69,7 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, eve
 			describe = append(describe, name)
 		}
 	}
-	if err := r.describeAll(ctx, registry, describe, now, &result.Result); err != nil {
-		failed.add(err)
-		for _, name := range describe {
-			if registry.Find(name) == nil {
-				result.Unread = append(result.Unread, name)
-			}
-		}
-	}
+	failed.add(r.describeAll(ctx, registry, describe, now, &result.Result))
 	for _, name := range images {
 		if repository := registry.Find(name); repository != nil {
 			// It stays due if the listing fails.

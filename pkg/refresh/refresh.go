@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -204,13 +205,16 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 	var result Result
 	var failed failures
 	listing, cancel := r.listingTime(ctx)
-	if r.expired(registry.ListedAt, now) {
+	if r.expired(registry.ListedAt, now) || len(registry.DueNames) > maxDescribed {
 		err := r.list(listing, registry, now)
 		failed.add(err)
 		result.Listed = err == nil
 		failed.add(r.setScanSource(listing, registry))
 	} else if !r.options.Scans.Source.allows(registry.ScanSource) {
 		failed.add(r.setScanSource(listing, registry)) // the setting differs from the stored state
+	}
+	if len(registry.DueNames) <= maxDescribed {
+		failed.add(r.describeAll(listing, registry, slices.Clone(registry.DueNames), now, &result))
 	}
 	r.images(listing, registry, r.due(registry, now), now, &result, &failed)
 	cancel()

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,23 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
+// OtherRegistryError means that the inventory is of another registry than the one that ECR
+// lists, whose account it names. Nothing was changed.
+type OtherRegistryError struct{ Account, Known string }
+
+// Error returns the text.
+func (e *OtherRegistryError) Error() string {
+	return fmt.Sprintf("the inventory is of the registry of account %s, and ECR lists that of %s", e.Known, e.Account)
+}
+
+// checkAccount returns an OtherRegistryError if a record is of another account's registry.
+func checkAccount(registry *inventory.Registry, account string) error {
+	if differ(account, registry.ID) {
+		return &OtherRegistryError{account, registry.ID}
+	}
+	return nil
+}
+
 // list lists the repositories. That a registry with repositories has none any more is
 // believed only if a second listing says the same: a single wrong response would end every
 // series.
@@ -18,6 +36,15 @@ func (r *Refresher) list(ctx context.Context, registry *inventory.Registry, now 
 	repositories, err := r.source.Repositories(ctx)
 	if err == nil && len(repositories) == 0 && len(registry.Repositories) > 0 {
 		repositories, err = r.source.Repositories(ctx)
+		if err == nil && len(repositories) == 0 && registry.ID != "" {
+			var account string
+			if account, err = r.source.RegistryID(ctx); err == nil {
+				err = checkAccount(registry, account)
+			}
+		}
+	}
+	for _, repository := range repositories {
+		err = cmp.Or(err, checkAccount(registry, repository.RegistryID))
 	}
 	if err != nil {
 		return err
@@ -75,11 +102,16 @@ func fill[T comparable](value, known *T) {
 // has more in one call.
 const maxDescribed = 20
 
-// describeAll reads the own records of repositories.
+// describeAll reads the own records of repositories. Those that cannot be read are due in
+// the next run.
 func (r *Refresher) describeAll(ctx context.Context, registry *inventory.Registry, names []string, now time.Time, result *Result) error {
 	if len(names) > maxDescribed {
 		err := r.list(ctx, registry, now)
-		result.Listed = err == nil
+		if result.Listed = err == nil; err != nil {
+			for _, name := range names {
+				registry.AddDueName(name)
+			}
+		}
 		return err
 	}
 	var failed failures
@@ -92,21 +124,27 @@ func (r *Refresher) describeAll(ctx context.Context, registry *inventory.Registr
 // describe reads a repository's own record.
 func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, name string, result *Result) error {
 	repository, err := r.source.Repository(ctx, name)
+	if err == nil {
+		err = checkAccount(registry, repository.RegistryID)
+	}
 	switch {
 	case errors.Is(err, awsapi.ErrGone):
 		if registry.Find(name) != nil {
-			registry.Remove(name)
 			result.Gone++
 		}
+		registry.Remove(name)
 		return nil
 	case err != nil:
-		r.warn(ctx, "repository not refreshed: keeping its last known settings", slog.String("repository", name), slog.Any("error", err))
+		registry.AddDueName(name)
+		r.warn(ctx, "repository not described: its settings are due in the next run", slog.String("repository", name), slog.Any("error", err))
 		result.Failed++
 		return err
 	}
-	if r.fillIn(ctx, registry, repository) {
-		registry.SetRepository(repository)
-		result.Listed = true
+	if !r.fillIn(ctx, registry, repository) {
+		registry.AddDueName(name)
+		return nil
 	}
+	registry.SetRepository(repository)
+	result.Listed = true
 	return nil
 }

@@ -66,8 +66,8 @@ func (f file) write(_ context.Context, out *os.File, known string) (string, erro
 	return version, os.Rename(out.Name(), f.path)
 }
 
-func (f file) setAside(context.Context, string) (string, error) {
-	aside := file{path: f.whole + damagedSuffix}
+func (f file) setAside(_ context.Context, _, suffix string) (string, error) {
+	aside := file{path: f.whole + suffix}
 	return aside.String(), os.Rename(f.path, aside.path)
 }
 

@@ -39,7 +39,7 @@ const (
 // Permissions are the IAM actions that a Store in S3 needs (Service Authorization
 // Reference, Amazon S3). A bucket encrypted with a customer managed KMS key needs
 // kms:Decrypt and kms:GenerateDataKey on that key too.
-var Permissions = []awsapi.Permission{getObject, getChanges, listBucket, putObject, putChanges, putDamaged}
+var Permissions = []awsapi.Permission{getObject, getChanges, listBucket, putObject, putChanges, putDamaged, putOther, putOtherChanges}
 
 // NewS3 returns a Store in an S3 object. It makes no call. log may be nil.
 //
@@ -151,21 +151,26 @@ func (o s3Object) write(ctx context.Context, body *os.File, known string) (strin
 	return aws.ToString(out.ETag), nil
 }
 
-var putDamaged = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + damagedSuffix}
+// What is set aside.
+var (
+	putDamaged      = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + damagedSuffix}
+	putOther        = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + otherSuffix}
+	putOtherChanges = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + otherSuffix + changesSuffix}
+)
 
 // setAside copies the object: the next save replaces it.
-func (o s3Object) setAside(ctx context.Context, version string) (string, error) {
+func (o s3Object) setAside(ctx context.Context, version, suffix string) (string, error) {
 	// In this header S3 takes + for a space.
 	source := strings.ReplaceAll((&url.URL{Path: o.bucket + "/" + o.key}).EscapedPath(), "+", "%2B")
 	_, err := o.api.CopyObject(ctx, &s3.CopyObjectInput{
-		Bucket: &o.bucket, Key: aws.String(o.whole + damagedSuffix),
+		Bucket: &o.bucket, Key: aws.String(o.whole + suffix),
 		CopySource: &source, CopySourceIfMatch: &version,
 		TaggingDirective: types.TaggingDirectiveReplace, // copying tags needs more permissions
 	})
 	if errors.Is(err, awsapi.ErrDenied) {
-		err = fmt.Errorf("%w (needs %s on KEY%s)", err, putDamaged.Action, damagedSuffix)
+		err = fmt.Errorf("%w (needs %s on KEY%s)", err, putDamaged.Action, suffix)
 	}
-	return s3Object{bucket: o.bucket, key: o.whole + damagedSuffix}.String(), err
+	return s3Object{bucket: o.bucket, key: o.whole + suffix}.String(), err
 }
 
 // failureOf returns the HTTP status and the error code of a failed request. A 304 has no

@@ -69,6 +69,34 @@ func TestS3Requests(t *testing.T) {
 	}
 }
 
+// The state of another registry that cannot be set aside is not replaced.
+func TestS3OtherNotSetAside(t *testing.T) {
+	t.Parallel()
+	b := newBucket(t)
+	foreign := with("theirs")
+	foreign.ID = "210987654321"
+	save(t, b.store(io.Discard), foreign)
+	b.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		copying := r.Header.Get("X-Amz-Copy-Source") != ""
+		if copying {
+			refuse(w, http.StatusForbidden, "AccessDenied")
+		}
+		return copying
+	})
+	store := b.store(io.Discard)
+	store.Of("123456789012", "")
+	const want = "needs s3:PutObject on KEY.other"
+	if got, err := store.Load(t.Context()); got != nil || err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("loaded %v, error %v", got, err)
+	}
+	if err := store.Save(t.Context(), with("ours"), true); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("saving: error %v", err)
+	}
+	if diff := cmp.Diff([]string{"theirs"}, b.stored(t)); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+}
+
 // A save leaves no temporary files, whether it succeeds or not.
 func TestS3TemporaryFiles(t *testing.T) {
 	b := newBucket(t)

@@ -5,7 +5,7 @@
 package state
 
 import (
-	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -23,6 +23,13 @@ import (
 // with a full refresh.
 type Memory struct {
 	registry *inventory.Registry
+}
+
+// Of is Store.Of.
+func (m *Memory) Of(account, region string) {
+	if m.registry != nil && !m.registry.IsOf(account, region) {
+		m.registry = nil
+	}
 }
 
 // Load returns what was saved last; nil if nothing was.
@@ -45,6 +52,8 @@ func (m *Memory) Save(_ context.Context, registry *inventory.Registry, _ bool) e
 type Store struct {
 	whole, changes stored
 	log            *slog.Logger
+	account        string // of the registry, and its Region, as far as known
+	region         string
 	copied         *inventory.Registry // the copy in memory, nil if there is none
 	wholeSize      int64               // in bytes, of the last whole that was written
 }
@@ -70,9 +79,9 @@ type object interface {
 	write(ctx context.Context, file *os.File, known string) (string, error)
 	// folder is where the file is made that write is given; empty for any.
 	folder() string
-	// setAside keeps a damaged version at the URL that it returns, in place of one that
-	// was set aside before.
-	setAside(ctx context.Context, version string) (string, error)
+	// setAside keeps a version that cannot be used at the URL that it returns, that of the
+	// whole with a suffix, in place of one that was set aside before.
+	setAside(ctx context.Context, version, suffix string) (string, error)
 }
 
 // errConflict means that another environment wrote or deleted the object.
@@ -82,6 +91,7 @@ var errConflict = errors.New("another writer changed the state")
 const (
 	changesSuffix = ".changes"
 	damagedSuffix = ".damaged" // what is set aside
+	otherSuffix   = ".other"   // the same, of another registry
 )
 
 // maxConflicts bounds the retries of a save. Each conflict means that another writer
@@ -102,10 +112,19 @@ func newStore(whole, changes object, log *slog.Logger) *Store {
 // String returns the URL of the whole.
 func (s *Store) String() string { return s.whole.String() }
 
+// Of says which registry's state it is; what is empty is not known. A stored state of another
+// one is set aside when it is loaded.
+func (s *Store) Of(account, region string) {
+	s.account, s.region = cmp.Or(account, s.account), cmp.Or(region, s.region)
+	if s.copied != nil && !s.copied.IsOf(s.account, s.region) {
+		s.copied, s.whole.version, s.changes.version = nil, "", ""
+	}
+}
+
 // Load returns the copy in memory, after merging into it what another environment saved;
 // nil if nothing is stored or in memory. A state that is damaged or of an unknown format is
-// set aside under another name and logged: the inventory is then rebuilt from ECR. With an
-// error, too, the copy in memory is returned.
+// set aside under another name and logged, and so is one of another registry: the inventory
+// is then rebuilt from ECR. With an error, too, the copy in memory is returned.
 func (s *Store) Load(ctx context.Context) (*inventory.Registry, error) {
 	if err := s.merge(ctx); err != nil {
 		return s.copied, fmt.Errorf("loading the state %s: %w", s, err)
@@ -181,16 +200,41 @@ func (s *Store) merge(ctx context.Context) error {
 	if l.changesDamage != nil {
 		s.setAside(ctx, s.changes.object, l.changesVersion, l.changesDamage)
 	}
+	if s.isOfAnother(l.registry) {
+		if err := s.setAsideOther(ctx, l); err != nil {
+			return err
+		}
+		l.registry = nil
+	}
 	switch {
 	case s.copied == nil:
 		s.copied = l.registry
-	case l.registry != nil && !s.copied.Merge(l.registry):
-		s.log.WarnContext(ctx, "ignoring the stored state of another registry", slog.String("state", s.String()),
-			slog.String("registry", s.copied.ID), slog.String("stored", l.registry.ID))
+	case l.registry != nil:
+		s.copied.Merge(l.registry)
 	}
 	if s.whole.version = l.wholeVersion; l.wholeDamage == nil {
 		s.changes.version = l.changesVersion
 	}
+	return nil
+}
+
+// isOfAnother reports whether what is stored is of another registry.
+func (s *Store) isOfAnother(registry *inventory.Registry) bool {
+	return registry != nil && (!registry.IsOf(s.account, s.region) || s.copied != nil && !registry.IsOf(s.copied.ID, s.copied.Region))
+}
+
+// setAsideOther sets the state of another registry aside. Its owner may go on with it under
+// the new name, so it must not be replaced if that fails.
+func (s *Store) setAsideOther(ctx context.Context, l loaded) error {
+	aside, err := s.whole.setAside(ctx, l.wholeVersion, otherSuffix)
+	if err == nil && l.changesVersion != "" {
+		_, err = s.changes.setAside(ctx, l.changesVersion, otherSuffix+changesSuffix)
+	}
+	if err != nil {
+		return fmt.Errorf("setting the state of another registry (account %s, Region %s) aside: %w", l.registry.ID, l.registry.Region, err)
+	}
+	s.log.WarnContext(ctx, "state of another registry set aside: building the inventory anew", slog.String("state", s.String()),
+		slog.String("account", l.registry.ID), slog.String("region", l.registry.Region), slog.String("aside", aside))
 	return nil
 }
 
@@ -202,6 +246,7 @@ var errChanged = errors.New("the object has another version")
 // are too many, all of it.
 func (s *Store) Save(ctx context.Context, registry *inventory.Registry, whole bool) error {
 	s.copied = registry
+	registry.Region = cmp.Or(s.region, registry.Region)
 	var conflict error // the last one: it says why time ran out
 	for n := 0; ; n++ {
 		err := s.write(ctx, registry, whole)
@@ -258,7 +303,7 @@ var errTooLarge = errors.New("too large")
 // replace writes what encode writes in place of the known version, and returns its size in
 // bytes. Nothing is written if it is larger than most, unless that is 0.
 func (o *stored) replace(ctx context.Context, most int64, encode func(io.Writer) error) (int64, error) {
-	file, err := spool(o.folder(), "ecr-remote-write-state-*.tmp", encode)
+	file, err := spool(o.folder(), encode)
 	if err != nil {
 		return 0, err
 	}
@@ -280,42 +325,13 @@ func (o *stored) replace(ctx context.Context, most int64, encode func(io.Writer)
 // setAside keeps a damaged state for inspection. The next save replaces it even if it could
 // not be kept.
 func (s *Store) setAside(ctx context.Context, damaged object, version string, damage error) {
-	aside, err := damaged.setAside(ctx, version)
+	aside, err := damaged.setAside(ctx, version, damagedSuffix)
 	log := s.log.With(slog.String("state", damaged.String()), slog.Any("error", damage))
 	if err != nil {
 		log.WarnContext(ctx, "unusable state could not be set aside and will be replaced: rebuilding the inventory", slog.Any("asideError", err))
 		return
 	}
 	log.WarnContext(ctx, "unusable state set aside: rebuilding the inventory", slog.String("aside", aside))
-}
-
-// spool writes what encode writes to a new temporary file, so that it is never in memory as
-// a whole. The caller discards the file.
-func spool(folder, pattern string, encode func(io.Writer) error) (*os.File, error) {
-	if folder != "" {
-		if err := os.MkdirAll(folder, 0o700); err != nil {
-			return nil, err
-		}
-	}
-	file, err := os.CreateTemp(folder, pattern)
-	if err != nil {
-		return nil, err
-	}
-	out := bufio.NewWriter(file)
-	if err = encode(out); err == nil {
-		err = out.Flush()
-	}
-	if err != nil {
-		discard(file)
-		return nil, fmt.Errorf("writing %s: %w", file.Name(), err)
-	}
-	return file, nil
-}
-
-// discard closes and removes a temporary file. One that was renamed or closed is no fault.
-func discard(file *os.File) {
-	_ = file.Close()
-	_ = os.Remove(file.Name())
 }
 
 // pause waits before retry n, counted from 0: a random time of at most 20 ms, doubled with

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
@@ -43,6 +45,7 @@ type place struct {
 	// put, get and remove change the file or object directly, or the one set aside.
 	put    func(t *testing.T, suffix string, content []byte)
 	get    func(t *testing.T, suffix string) []byte
+	exists func(t *testing.T, suffix string) bool
 	remove func(t *testing.T)
 }
 
@@ -90,6 +93,10 @@ func everyPlace(t *testing.T, test func(t *testing.T, p place)) {
 				}
 				return content
 			},
+			exists: func(_ *testing.T, suffix string) bool {
+				_, err := os.Stat(path + suffix)
+				return err == nil
+			},
 			remove: func(t *testing.T) {
 				if err := os.Remove(path); err != nil {
 					t.Fatal(err)
@@ -119,6 +126,11 @@ func everyPlace(t *testing.T, test func(t *testing.T, p place)) {
 					t.Fatal(err)
 				}
 				return content
+			},
+			exists: func(t *testing.T, suffix string) bool {
+				name := key + suffix
+				_, err := b.client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &b.name, Key: &name})
+				return err == nil
 			},
 			remove: func(t *testing.T) {
 				if err := b.remove(t.Context(), key); err != nil {
@@ -253,22 +265,119 @@ func TestSetAside(t *testing.T) {
 	})
 }
 
-// The state of another registry is replaced and logged.
+// The state of another registry or Region is set aside with its changes, and can be used
+// under its new name.
 func TestAnotherRegistry(t *testing.T) {
+	t.Parallel()
+	everyPlace(t, func(t *testing.T, p place) {
+		for what, begin := range map[string]func(store *state.Store){
+			"another account, configured": func(store *state.Store) { store.Of("123456789012", "eu-west-1") },
+			"another Region":              func(store *state.Store) { store.Of("", "eu-central-1") },
+			"another account, known from the listing": func(store *state.Store) {
+				store.Of("", "eu-west-1")
+				if got := names(load(t, store)); len(got) != 2 {
+					t.Errorf("loaded %v", got)
+				}
+				store.Of("123456789012", "")
+			},
+			"another account, known when saving": func(store *state.Store) {
+				save(t, store, with("ours"))
+			},
+		} {
+			if p.exists(t, "") {
+				p.remove(t)
+			}
+			foreign := with("theirs")
+			foreign.ID, foreign.Region = "210987654321", "eu-west-1"
+			theirs := p.open(io.Discard)
+			save(t, theirs, foreign)
+			add(foreign, "theirs, too")
+			saveChanges(t, theirs, foreign)
+			whole, changes := p.get(t, ""), p.get(t, ".changes")
+			var log strings.Builder
+			store := p.open(&log)
+			begin(store)
+			for range 2 {
+				if got := names(load(t, store)); slices.Contains(got, "theirs") {
+					t.Errorf("%s: loaded %v", what, got)
+				}
+			}
+			if !bytes.Equal(p.get(t, ".other"), whole) || !bytes.Equal(p.get(t, ".other.changes"), changes) {
+				t.Errorf("%s: the state was not set aside as it was", what)
+			}
+			if text := log.String(); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, foreign.ID) || !strings.Contains(text, p.url+".other") {
+				t.Errorf("%s: logged\n%s", what, text)
+			}
+			ours := with("ours")
+			save(t, store, ours)
+			add(ours, "ours, too")
+			saveChanges(t, store, ours)
+			if diff := cmp.Diff([]string{"ours", "ours, too"}, p.stored(t)); diff != "" {
+				t.Errorf("%s: stored (-want +got):\n%s", what, diff)
+			}
+		}
+	})
+}
+
+// A store that only reads leaves a state that it cannot use where it is.
+func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	everyPlace(t, func(t *testing.T, p place) {
 		foreign := with("theirs")
 		foreign.ID = "210987654321"
-		save(t, p.open(io.Discard), foreign)
-		var log strings.Builder
-		save(t, p.open(&log), with("ours"))
-		if diff := cmp.Diff([]string{"ours"}, p.stored(t)); diff != "" {
-			t.Errorf("stored (-want +got):\n%s", diff)
+		var whole bytes.Buffer
+		if err := inventory.Encode(&whole, foreign); err != nil {
+			t.Fatal(err)
 		}
-		if !strings.Contains(log.String(), foreign.ID) {
-			t.Errorf("logged\n%s", &log)
+		for content, want := range map[string]string{"": "", "damaged": "not a usable inventory", whole.String(): "of another registry"} {
+			if content != "" {
+				p.put(t, "", []byte(content))
+			}
+			store := state.ReadOnly{Store: p.open(io.Discard)}
+			store.Of("123456789012", "")
+			got, err := store.Load(t.Context())
+			if got != nil || (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("loaded %v, error %v, want %q", got, err, want)
+			}
+			if err := store.Save(t.Context(), with("ours"), true); err != nil {
+				t.Error(err)
+			}
+			if content != "" && string(p.get(t, "")) != content || content == "" && p.exists(t, "") {
+				t.Error("the state was changed")
+			}
+			if content != "" {
+				p.remove(t)
+			}
+			if p.exists(t, ".damaged") || p.exists(t, ".other") {
+				t.Error("the state was set aside")
+			}
 		}
 	})
+}
+
+// What a killed save left in the folder is removed by a later one, and nothing else is.
+func TestTemporaryFiles(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("TMPDIR", folder)
+	b := newBucket(t)
+	for name, store := range map[string]*state.Store{"file": state.NewFile(filepath.Join(folder, "state"), nil), "S3": b.store(io.Discard)} {
+		old := time.Now().Add(-2 * time.Hour)
+		for _, c := range []struct {
+			name string
+			at   time.Time
+		}{{"ecr-remote-write-state-1.tmp", old}, {"ecr-remote-write-state-2.tmp", time.Now()}, {"another.tmp", old}} {
+			path := filepath.Join(folder, c.name)
+			if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, c.at, c.at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		save(t, store, with("app"))
+		left, err := filepath.Glob(filepath.Join(folder, "*.tmp"))
+		want := []string{filepath.Join(folder, "another.tmp"), filepath.Join(folder, "ecr-remote-write-state-2.tmp")}
+		if diff := cmp.Diff(want, left); diff != "" || err != nil {
+			t.Errorf("%s: left (-want +got):\n%s%v", name, diff, err)
+		}
+	}
 }
 
 func TestFileFaults(t *testing.T) {
