@@ -13,7 +13,8 @@ import (
 	"unique"
 )
 
-// Image is what DescribeImages returns of an image, without registry and repository.
+// Image is what DescribeImages returns of an image, without registry and repository, and
+// what the manifest of an index says.
 // Fields that are zero or nil are absent in responses.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html
 type Image struct {
@@ -31,6 +32,9 @@ type Image struct {
 	ArtifactMediaType string
 	// SubjectDigest is the image that a referrer (a signature, an SBOM) is about.
 	SubjectDigest string
+	// Children are those of an index, in the order of its manifest. DescribeImages does not
+	// return them.
+	Children []Child
 	// Status is ACTIVE, ARCHIVED or ACTIVATING. Empty means active without imageStatus in
 	// responses, as before the API had archives.
 	Status      string
@@ -123,6 +127,7 @@ type record struct {
 // extra are fields that most images do not have.
 type extra struct {
 	subject             string
+	children            []child
 	archived, activated int64
 	scan                *ScanSummary
 	scanStatus          *ScanStatus
@@ -162,9 +167,14 @@ func newRecord(img *Image) (record, error) {
 	if img.SizeBytes != nil {
 		rec.size = *img.SizeBytes
 	}
-	if img.SubjectDigest != "" || !img.ArchivedAt.IsZero() || !img.ActivatedAt.IsZero() || img.Scan != nil || img.ScanStatus != nil {
+	children, err := newChildren(img.Children)
+	if err != nil {
+		return record{}, fmt.Errorf("image %s: %w", img.Digest, err)
+	}
+	if img.SubjectDigest != "" || len(children) > 0 || !img.ArchivedAt.IsZero() || !img.ActivatedAt.IsZero() || img.Scan != nil || img.ScanStatus != nil {
 		rec.extra = &extra{
 			subject:   img.SubjectDigest,
+			children:  children,
 			archived:  toMillis(img.ArchivedAt),
 			activated: toMillis(img.ActivatedAt),
 			scan:      img.Scan.clone(),
@@ -192,6 +202,7 @@ func (rec *record) image() Image {
 	}
 	if x := rec.extra; x != nil {
 		img.SubjectDigest = x.subject
+		img.Children = x.publicChildren()
 		img.ArchivedAt = fromMillis(x.archived)
 		img.ActivatedAt = fromMillis(x.activated)
 		img.Scan = x.scan.clone()
