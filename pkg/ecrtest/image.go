@@ -35,6 +35,9 @@ type Image struct {
 	// Children are those of an index, in the order of its manifest. DescribeImages does not
 	// return them.
 	Children []Child
+	// Attestation is set for the attestation of a child. DescribeImages returns it as an
+	// image; scanners do not support it.
+	Attestation bool
 	// Status is ACTIVE, ARCHIVED or ACTIVATING. Empty means active without imageStatus in
 	// responses, as before the API had archives.
 	Status      string
@@ -122,6 +125,7 @@ type record struct {
 	artifactType   unique.Handle[string]
 	extra          *extra
 	status         status
+	attestation    bool
 }
 
 // extra are fields that most images do not have.
@@ -163,6 +167,7 @@ func newRecord(img *Image) (record, error) {
 		manifestType: unique.Make(img.ManifestMediaType),
 		artifactType: unique.Make(img.ArtifactMediaType),
 		status:       status(st),
+		attestation:  img.Attestation,
 	}
 	if img.SizeBytes != nil {
 		rec.size = *img.SizeBytes
@@ -196,6 +201,7 @@ func (rec *record) image() Image {
 		ManifestMediaType: rec.manifestType.Value(),
 		ArtifactMediaType: rec.artifactType.Value(),
 		Status:            rec.status.String(),
+		Attestation:       rec.attestation,
 	}
 	if rec.size >= 0 {
 		img.SizeBytes = new(rec.size)
