@@ -19,12 +19,8 @@ func TestChildren(t *testing.T) {
 	digest, image := ecrtest.Digest("index"), ecrtest.Digest("amd64")
 	children := func() []ecrtest.Child {
 		return []ecrtest.Child{
-			{Digest: image, MediaType: "a", Platform: ecrtest.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}},
-			{
-				Digest: ecrtest.Digest("provenance"), MediaType: "b",
-				Platform:    ecrtest.Platform{OS: "unknown", Architecture: "unknown"},
-				Annotations: ecrtest.AttestationOf(image),
-			},
+			{Digest: image, MediaType: "a", Platform: "linux/arm/v7"},
+			ecrtest.Attestation(ecrtest.Digest("provenance"), image),
 			{Digest: ecrtest.Digest("old"), Annotations: map[string]string{"a": "b"}},
 		}
 	}

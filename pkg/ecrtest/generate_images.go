@@ -208,11 +208,9 @@ func (g *generator) push(at int64) *record {
 	return rec
 }
 
-// platforms are those of the children of generated indexes.
-var platforms = [...]unique.Handle[Platform]{
-	unique.Make(Platform{OS: "linux", Architecture: "amd64"}),
-	unique.Make(Platform{OS: "linux", Architecture: "arm64"}),
-	unique.Make(Platform{OS: "linux", Architecture: "arm", Variant: "v7"}),
+// platforms are those of the children of an index.
+var platforms = [...]unique.Handle[string]{
+	unique.Make("linux/amd64"), unique.Make("linux/arm64"), unique.Make("linux/arm/v7"),
 }
 
 // pushIndex generates an index and its children, which were pushed seconds before. The index
@@ -230,7 +228,7 @@ func (g *generator) pushIndex(at int64, count int) *record {
 	if g.buildx {
 		for i := range count {
 			rec := g.attest(at)
-			add(child{digest: rec.digest, mediaType: rec.manifestType, platform: unique.Make(unknownPlatform), subject: uint8(i + 1)})
+			add(child{digest: rec.digest, mediaType: rec.manifestType, platform: unique.Make(unknownPlatform), attests: uint8(i + 1)})
 		}
 	}
 	g.children = g.children[len(children):]

@@ -13,8 +13,7 @@ import (
 	"unique"
 )
 
-// Image is what DescribeImages returns of an image, without registry and repository, and
-// what the manifest of an index says.
+// Image is what DescribeImages returns of an image, without registry and repository.
 // Fields that are zero or nil are absent in responses.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html
 type Image struct {
@@ -32,12 +31,6 @@ type Image struct {
 	ArtifactMediaType string
 	// SubjectDigest is the image that a referrer (a signature, an SBOM) is about.
 	SubjectDigest string
-	// Children are those of an index, in the order of its manifest. DescribeImages does not
-	// return them.
-	Children []Child
-	// Attestation is set for the attestation of a child. DescribeImages returns it as an
-	// image; scanners do not support it.
-	Attestation bool
 	// Status is ACTIVE, ARCHIVED or ACTIVATING. Empty means active without imageStatus in
 	// responses, as before the API had archives.
 	Status      string
@@ -47,6 +40,15 @@ type Image struct {
 	// scanning no longer uses Clair. Older registries have them.
 	Scan       *ScanSummary
 	ScanStatus *ScanStatus
+
+	// Children are the entries of an index, in the order of its manifest.
+	Children []Child
+	// Manifest is what BatchGetImage returns; if empty, a manifest made from the other
+	// fields.
+	Manifest string
+	// Attestation is set for the attestation of a child. DescribeImages returns it as an
+	// image; scanners do not support it.
+	Attestation bool
 }
 
 // ScanSummary is imageScanFindingsSummary.
@@ -131,10 +133,11 @@ type record struct {
 // extra are fields that most images do not have.
 type extra struct {
 	subject             string
-	children            []child
 	archived, activated int64
 	scan                *ScanSummary
 	scanStatus          *ScanStatus
+	children            []child
+	manifest            string
 }
 
 // imageTag is a tag as the distribution specification allows it.
@@ -158,6 +161,10 @@ func newRecord(img *Image) (record, error) {
 	if img.SizeBytes != nil && *img.SizeBytes < 0 {
 		return record{}, fmt.Errorf("image %s: negative size", img.Digest)
 	}
+	children, err := newChildren(img.Children)
+	if err != nil {
+		return record{}, fmt.Errorf("image %s: %w", img.Digest, err)
+	}
 	rec := record{
 		digest:       d,
 		tags:         slices.Compact(slices.Sorted(slices.Values(img.Tags))),
@@ -172,17 +179,15 @@ func newRecord(img *Image) (record, error) {
 	if img.SizeBytes != nil {
 		rec.size = *img.SizeBytes
 	}
-	children, err := newChildren(img.Children)
-	if err != nil {
-		return record{}, fmt.Errorf("image %s: %w", img.Digest, err)
-	}
-	if img.SubjectDigest != "" || len(children) > 0 || !img.ArchivedAt.IsZero() || !img.ActivatedAt.IsZero() || img.Scan != nil || img.ScanStatus != nil {
+	if img.SubjectDigest != "" || !img.ArchivedAt.IsZero() || !img.ActivatedAt.IsZero() || img.Scan != nil || img.ScanStatus != nil ||
+		children != nil || img.Manifest != "" {
 		rec.extra = &extra{
 			subject:   img.SubjectDigest,
-			children:  children,
 			archived:  toMillis(img.ArchivedAt),
 			activated: toMillis(img.ActivatedAt),
 			scan:      img.Scan.clone(),
+			children:  children,
+			manifest:  img.Manifest,
 		}
 		if img.ScanStatus != nil {
 			rec.extra.scanStatus = new(*img.ScanStatus)
@@ -208,10 +213,10 @@ func (rec *record) image() Image {
 	}
 	if x := rec.extra; x != nil {
 		img.SubjectDigest = x.subject
-		img.Children = x.publicChildren()
 		img.ArchivedAt = fromMillis(x.archived)
 		img.ActivatedAt = fromMillis(x.activated)
 		img.Scan = x.scan.clone()
+		img.Children, img.Manifest = publicChildren(x.children), x.manifest
 		if x.scanStatus != nil {
 			img.ScanStatus = new(*x.scanStatus)
 		}
