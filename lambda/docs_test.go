@@ -38,6 +38,7 @@ func TestDocs(t *testing.T) {
 		"../docs/metrics.md":      {"families": familiesTable(slices.Concat(metrics.Families(), metrics.RunFamilies()))},
 		"../docs/queries.md":      {"pods": podtest.Table()},
 		"../docs/settings.md":     {"settings": settingsTable(t)},
+		"../docs/performance.md":  {"profiles": profileTable(t)},
 		"../docs/permissions.md":  {"permissions": permissionsTable()},
 		"../docs/architecture.md": {"imports": importsPicture(t)},
 		"../docs/state-format.md": {"records": recordTables(t)},

@@ -27,6 +27,9 @@ const (
 	typeSBOM           = "application/spdx+json"
 )
 
+// chartsIn is the number of repositories of which one has Helm charts.
+const chartsIn = 25
+
 // generator generates one repository. For registries of a million images it takes linear
 // time, and the images of a repository share a few large allocations.
 type generator struct {
@@ -113,7 +116,7 @@ func (g *generator) chooseStyle() {
 	}
 	// Log-normal about 120 MB: most between 20 MB and 700 MB.
 	g.baseSize = 120e6 * math.Exp(g.rng.NormFloat64()*0.9)
-	if g.rng.IntN(25) == 0 {
+	if g.rng.IntN(chartsIn) == 0 {
 		g.manifest, g.artifact = unique.Make(typeOCIManifest), unique.Make(typeHelmChart)
 		g.baseSize = 30e3
 	}
@@ -153,7 +156,12 @@ func (g *generator) platforms() uint8 {
 func (g *generator) plan(tagged int) (builds []build, children int) {
 	// At some point a repository's builds become indexes. These points are such that the
 	// share is right over all repositories.
-	share := g.shape.Indexes
+	share, middle := g.shape.Indexes, 0.0
+	if g.shape.Buildx > 0 {
+		// Charts are no indexes, and a single image is at the middle of its time. Other shapes
+		// have somewhat fewer indexes, as they always had.
+		share, middle = min(1, share*chartsIn/(chartsIn-1)), 0.5
+	}
 	turn := 1 - share + (2*g.rng.Float64()-1)*min(share, 1-share)
 	if g.artifact.Value() == typeHelmChart {
 		turn = 1
@@ -171,14 +179,15 @@ func (g *generator) plan(tagged int) (builds []build, children int) {
 	}
 	for n := range tagged {
 		age := float64(n) / float64(tagged)
+		index := (float64(n)+middle)/float64(tagged) >= turn
 		if g.rng.Float64() < g.shape.Untagged {
-			add(build{kind: kindSuperseded}, g.buildx && age >= turn)
+			add(build{kind: kindSuperseded}, g.buildx && index)
 		}
 		// Old ones are archived: twice the share of the older half.
 		if age < 0.5 && g.rng.Float64() < 2*g.shape.Archived {
 			add(build{kind: kindArchived}, false)
 		}
-		add(build{kind: kindTagged}, age >= turn)
+		add(build{kind: kindTagged}, index)
 	}
 	return builds, children
 }

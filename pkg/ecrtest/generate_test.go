@@ -95,6 +95,15 @@ func TestGenerateIsDeterministic(t *testing.T) {
 	}
 }
 
+// A plain registry stays what it was when figures were measured with it.
+func TestGeneratePlain(t *testing.T) {
+	t.Parallel()
+	want := ecrtest.Totals{Repositories: 1_000, Images: 196_276, TaggedImages: 100_000, Tags: 132_066, Untagged: 91_156, Archived: 5_120}
+	if diff := gocmp.Diff(want, generate(t, 1, ecrtest.PlainShape(1_000, 100_000, now)).Totals()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // What is generated has to look like what ECR could hold: every rule here is one
 // that a reader of the API may rely on.
 func TestGenerateIsPlausible(t *testing.T) {
