@@ -21,6 +21,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/podtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
@@ -35,7 +36,9 @@ func TestDocs(t *testing.T) {
 	for file, parts := range map[string]map[string]string{
 		"../README.md":            {"contract": familiesTable(contract())},
 		"../docs/metrics.md":      {"families": familiesTable(slices.Concat(metrics.Families(), metrics.RunFamilies()))},
+		"../docs/queries.md":      {"pods": podtest.Table()},
 		"../docs/settings.md":     {"settings": settingsTable(t)},
+		"../docs/performance.md":  {"profiles": profileTable(t)},
 		"../docs/permissions.md":  {"permissions": permissionsTable()},
 		"../docs/architecture.md": {"imports": importsPicture(t)},
 		"../docs/state-format.md": {"records": recordTables(t)},

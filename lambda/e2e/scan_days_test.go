@@ -42,7 +42,7 @@ func scannedRegistry(t *testing.T, scanning string, repositories, images int, no
 	if err := registry.SetScanning(ecrtest.Scanning{Type: scanning}); err != nil {
 		t.Fatal(err)
 	}
-	shape := ecrtest.RealisticShape(repositories, images, now.Add(-72*time.Hour))
+	shape := ecrtest.PlainShape(repositories, images, now.Add(-72*time.Hour))
 	// An image that was never scanned takes a call too, and makes the pushes smaller.
 	shape.Scanned, shape.MoreTags, shape.Untagged = 0.25, 0, 0
 	if err := registry.Generate(seed, shape); err != nil {

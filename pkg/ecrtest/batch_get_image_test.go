@@ -221,7 +221,7 @@ func TestGeneratedChildren(t *testing.T) {
 			}
 		}
 	}
-	if indexes < 30 || children < 2*indexes || children > 3*indexes {
+	if indexes < 30 || children < 2*indexes || children > 6*indexes {
 		t.Errorf("%d indexes with %d children", indexes, children)
 	}
 }

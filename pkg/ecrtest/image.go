@@ -46,6 +46,9 @@ type Image struct {
 	// Manifest is what BatchGetImage returns; if empty, a manifest made from the other
 	// fields.
 	Manifest string
+	// Attestation is set for the attestation of a child. DescribeImages returns it as an
+	// image; scanners do not support it.
+	Attestation bool
 }
 
 // ScanSummary is imageScanFindingsSummary.
@@ -124,6 +127,7 @@ type record struct {
 	artifactType   unique.Handle[string]
 	extra          *extra
 	status         status
+	attestation    bool
 }
 
 // extra are fields that most images do not have.
@@ -170,6 +174,7 @@ func newRecord(img *Image) (record, error) {
 		manifestType: unique.Make(img.ManifestMediaType),
 		artifactType: unique.Make(img.ArtifactMediaType),
 		status:       status(st),
+		attestation:  img.Attestation,
 	}
 	if img.SizeBytes != nil {
 		rec.size = *img.SizeBytes
@@ -201,6 +206,7 @@ func (rec *record) image() Image {
 		ManifestMediaType: rec.manifestType.Value(),
 		ArtifactMediaType: rec.artifactType.Value(),
 		Status:            rec.status.String(),
+		Attestation:       rec.attestation,
 	}
 	if rec.size >= 0 {
 		img.SizeBytes = new(rec.size)

@@ -25,10 +25,24 @@ type Child struct {
 // another child.
 // See https://docs.docker.com/build/metadata/attestations/attestation-storage/
 func Attestation(digest, of string) Child {
-	return Child{Digest: digest, Platform: "unknown/unknown", Annotations: map[string]string{
-		"vnd.docker.reference.digest": of,
-		"vnd.docker.reference.type":   "attestation-manifest",
-	}}
+	return Child{Digest: digest, Platform: unknownPlatform, Annotations: attests(of)}
+}
+
+// unknownPlatform is that of attestations, whose annotations are those of attests.
+const unknownPlatform = "unknown/unknown"
+
+func attests(digest string) map[string]string {
+	return map[string]string{
+		"vnd.docker.reference.digest": digest,
+		annotationType:                "attestation-manifest",
+	}
+}
+
+const annotationType = "vnd.docker.reference.type"
+
+// Attests reports whether the child is an attestation, by its platform or annotations.
+func (c *Child) Attests() bool {
+	return c.Platform == unknownPlatform || c.Annotations[annotationType] != ""
 }
 
 // child is a stored Child.
@@ -36,6 +50,17 @@ type child struct {
 	digest              digest
 	mediaType, platform unique.Handle[string]
 	annotations         map[string]string // never changed
+	// attests is one more than the position of the child that a generated attestation is
+	// about, in place of annotations, which take much memory; 0 for none.
+	attests uint8
+}
+
+// annotationsOf returns the annotations of the i-th child.
+func annotationsOf(list []child, i int) map[string]string {
+	if n := list[i].attests; n > 0 {
+		return attests(list[n-1].digest.String())
+	}
+	return list[i].annotations
 }
 
 func newChildren(list []Child) ([]child, error) {
@@ -48,7 +73,9 @@ func newChildren(list []Child) ([]child, error) {
 		if n := strings.Count(entry.Platform, "/"); entry.Platform != "" && n != 1 && n != 2 {
 			return nil, fmt.Errorf("child %s: platform %q: want os/architecture or os/architecture/variant", entry.Digest, entry.Platform)
 		}
-		out = append(out, child{d, unique.Make(entry.MediaType), unique.Make(entry.Platform), maps.Clone(entry.Annotations)})
+		out = append(out, child{
+			digest: d, mediaType: unique.Make(entry.MediaType), platform: unique.Make(entry.Platform), annotations: maps.Clone(entry.Annotations),
+		})
 	}
 	return out, nil
 }
@@ -57,7 +84,7 @@ func publicChildren(list []child) []Child {
 	var out []Child
 	for i := range list {
 		entry := &list[i]
-		out = append(out, Child{entry.digest.String(), entry.mediaType.Value(), entry.platform.Value(), maps.Clone(entry.annotations)})
+		out = append(out, Child{entry.digest.String(), entry.mediaType.Value(), entry.platform.Value(), maps.Clone(annotationsOf(list, i))})
 	}
 	return out
 }
@@ -126,7 +153,7 @@ func (rec *record) entries(children []child) []wireDescriptor {
 	}
 	list := make([]wireDescriptor, 0, len(children))
 	for i := range children {
-		entry := wireDescriptor{MediaType: usual, Digest: children[i].digest.String(), Size: descriptorSize, Annotations: children[i].annotations}
+		entry := wireDescriptor{MediaType: usual, Digest: children[i].digest.String(), Size: descriptorSize, Annotations: annotationsOf(children, i)}
 		if set := children[i].mediaType.Value(); set != "" {
 			entry.MediaType = set
 		}

@@ -82,7 +82,7 @@ func (m *mutation) push(repo *repository) string {
 	}
 	rec := m.build(&like, m.now)
 	if like.index() {
-		m.pushChildren(repo, &rec)
+		m.pushChildren(repo, &rec, &like)
 	}
 	tag := m.nextTag(&repo.images, like.tags)
 	rec.tags = []string{tag}
@@ -118,23 +118,29 @@ func (m *mutation) build(like *record, at int64) record {
 	return rec
 }
 
-// pushChildren makes the two images of an index, which gets the size of the larger.
-func (m *mutation) pushChildren(repo *repository, index *record) {
-	like := *index
-	like.manifestType, like.artifactType = unique.Make(typeOCIManifest), unique.Make(typeOCIImage)
+// pushChildren makes the children of an index: those of the index that it is like. It gets
+// the size of the largest.
+func (m *mutation) pushChildren(repo *repository, index, like *record) {
+	image := *index
+	image.manifestType, image.artifactType = unique.Make(typeOCIManifest), unique.Make(typeOCIImage)
 	if index.manifestType == unique.Make(typeDockerList) {
-		like.manifestType, like.artifactType = unique.Make(typeDockerManifest), unique.Make(typeDockerImage)
+		image.manifestType, image.artifactType = unique.Make(typeDockerManifest), unique.Make(typeDockerImage)
 	}
-	index.size = -1
 	x := index.copyExtra()
-	x.children = make([]child, 0, 2)
-	for i := range 2 {
-		rec := m.build(&like, m.now)
+	if like.extra != nil {
+		x.children = slices.Clone(like.extra.children)
+	}
+	index.extra, index.size = x, -1
+	for i := range x.children {
+		rec := m.build(&image, m.now)
+		rec.attestation = x.children[i].platform.Value() == unknownPlatform
+		if rec.attestation {
+			rec.size = 20_000
+		}
+		x.children[i].digest = rec.digest
 		index.size = max(index.size, rec.size)
 		repo.images.put(rec)
-		x.children = append(x.children, child{digest: rec.digest, mediaType: rec.manifestType, platform: platforms[i]})
 	}
-	index.extra = x
 }
 
 // trailingNumber matches the number at the end of a tag.
