@@ -48,6 +48,8 @@ type IndexResult struct {
 // The reasons why indexes are not read, values of a metric's label: reading one is a pull,
 // and pull times must not move.
 const (
+	// IndexesDisabled means that a setting says so.
+	IndexesDisabled = "disabled"
 	// IndexesNotExcluded means that the caller is not among the registry's pull-time update
 	// exclusions.
 	IndexesNotExcluded = "not_excluded"
@@ -59,3 +61,6 @@ const (
 	// IndexesUnknown means that the caller or the exclusions could not be read.
 	IndexesUnknown = "error"
 )
+
+// IndexReasons are all of these.
+var IndexReasons = []string{IndexesDisabled, IndexesNotExcluded, IndexesOfOtherAccount, IndexesDenied, IndexesUnknown}

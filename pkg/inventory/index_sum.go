@@ -25,8 +25,8 @@ var worstFirst = []string{
 //     runs one of them.
 //   - It has a status, and CompletedAt of the child that was scanned first, only if all
 //     children are known.
-//   - Children that cannot be scanned are left out, unless all are such.
-//   - Children that were deleted or archived are left out.
+//   - Children that cannot be scanned, or were deleted or archived, are left out. If no other
+//     is left, the status is scanUnsupported.
 //
 // With platforms set, it also has the findings of each platform.
 func (r *Registry) SumIndexes(repository *Repository, platforms bool) {
@@ -55,6 +55,16 @@ func (r *Registry) SumIndexes(repository *Repository, platforms bool) {
 	}
 }
 
+// ForgetSums takes the scans away that SumIndexes gave, so that those of the indexes
+// themselves are read.
+func (r *Registry) ForgetSums(repository *Repository) {
+	for i := range repository.Images {
+		if image := &repository.Images[i]; image.Index != nil && image.Scan != nil && image.Scan.AskedAt.IsZero() {
+			r.setResults(repository, image, nil, &Index{Children: image.Index.Children})
+		}
+	}
+}
+
 // sum is the sum of an index's children, reused for index after index.
 type sum struct {
 	known     bool // whether there is a scan
@@ -65,7 +75,7 @@ type sum struct {
 func (s *sum) of(repository *Repository, image *Image, platforms bool) {
 	s.known, s.scan, s.platforms = false, Scan{Severities: s.scan.Severities[:0]}, s.platforms[:0]
 	allKnown, allCompleted := true, true
-	counted, unsupported := 0, 0
+	counted := 0
 	for _, entry := range image.Index.Children {
 		child := repository.FindImage(entry.Digest)
 		switch {
@@ -74,9 +84,7 @@ func (s *sum) of(repository *Repository, image *Image, platforms bool) {
 		case child == nil || !child.Active():
 		case child.Scan == nil:
 			allKnown = false
-		case child.Scan.Status == ScanImageNotFound:
-		case child.Scan.Status == scanUnsupported:
-			unsupported++
+		case child.Scan.Status == ScanImageNotFound, child.Scan.Status == scanUnsupported:
 		default:
 			counted++
 			s.add(child.Scan)
@@ -89,7 +97,7 @@ func (s *sum) of(repository *Repository, image *Image, platforms bool) {
 	switch {
 	case counted > 0:
 		s.known = true
-	case allKnown && (unsupported > 0 || len(image.Index.Children) == 0):
+	case allKnown: // none can be scanned
 		s.known, s.scan.Status = true, scanUnsupported
 	}
 	if !allKnown {

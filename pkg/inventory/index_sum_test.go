@@ -51,7 +51,7 @@ func TestSumIndexes(t *testing.T) {
 			result("COMPLETE", 5, "HIGH", 2)},
 		{"one that the listing may have missed", m{result("COMPLETE", 4, "HIGH", 9), result("COMPLETE", 5, "HIGH", 2)},
 			func(r *inventory.Repository) { r.Images, r.ImagesReadAt = r.Images[1:], minute }, result("", 0, "HIGH", 2)},
-		{"all deleted", m{result("COMPLETE", 4, "HIGH", 9)}, func(r *inventory.Repository) { r.Images = r.Images[1:] }, nil},
+		{"all deleted", m{result("COMPLETE", 4, "HIGH", 9)}, func(r *inventory.Repository) { r.Images = r.Images[1:] }, result("UNSUPPORTED_IMAGE", 0)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -58,10 +58,6 @@ type Registry struct {
 	// whose scan is read. ScansOldest is when the oldest result was read.
 	ScansPending int  `cbor:"6,keyasint,omitempty" json:"scans_pending,omitempty"`
 	ScansOldest  Time `cbor:"7,keyasint,omitempty" json:"scans_oldest,omitzero"`
-	// IndexesUnread is the number of indexes whose children are unknown, of those whose scan
-	// is read. IndexesOff is the reason if no index is read: one of the Indexes… constants.
-	IndexesUnread int    `cbor:"15,keyasint,omitempty" json:"indexes_unread,omitempty"`
-	IndexesOff    string `cbor:"16,keyasint,omitempty" json:"indexes_off,omitempty"`
 
 	// Removed are the repositories that were recently found deleted, for Merge.
 	Removed []Removal `cbor:"8,keyasint,omitempty" json:"-"`

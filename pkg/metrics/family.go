@@ -4,7 +4,6 @@
 package metrics
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
@@ -159,13 +158,6 @@ var further = []Family{
 			label{"severity", func(s *subject) string { return s.severity.Severity }},
 		),
 		value: func(s *subject) (float64, bool) { return float64(s.severity.Count), true },
-	},
-	{
-		Name: "aws_ecr_exporter_indexes_unread", Help: "Multi-architecture images whose platforms are not known, so that the scans of these are not read", Type: gauge,
-		Unit: "images; `reason` is `pending`, or why no index is read",
-		per:  perRegistry, labels: with(exporterLabels,
-			label{"reason", func(s *subject) string { return cmp.Or(s.registry.IndexesOff, "pending") }}),
-		value: func(s *subject) (float64, bool) { return float64(s.registry.IndexesUnread), readsScans(s.registry) },
 	},
 	{
 		Name: "aws_ecr_exporter_images_scan_pending", Help: "Images whose scan result is not known, or not completely", Type: gauge,

@@ -49,7 +49,7 @@ func everything() *inventory.Registry {
 		}
 	}
 	return &inventory.Registry{
-		ID: "1", ListedAt: 9000, ScanSource: inventory.ScansFromFindings, ScansListedAt: 1000, ScansPending: 1, ScansOldest: 6000, IndexesUnread: 1, IndexesOff: inventory.IndexesDenied, SucceededAt: 9000,
+		ID: "1", ListedAt: 9000, ScanSource: inventory.ScansFromFindings, ScansListedAt: 1000, ScansPending: 1, ScansOldest: 6000, SucceededAt: 9000,
 		Protocols: map[string]string{"https://e": "1.0"}, Repositories: []*inventory.Repository{repository("a"), repository("b")},
 	}
 }
@@ -205,7 +205,7 @@ func TestEveryChangeEnds(t *testing.T) {
 			}))
 		}
 	}
-	for _, must := range []string{"Image.Tags", "Image.Status", "Image.SizeBytes", "Image.Scan", "Scan.Status", "Scan.Severities", "Index.Platforms", "Registry.IndexesOff", "Repository.URI", "Repository.TagMutability", "Registry.ID", "Registry.ScanSource"} {
+	for _, must := range []string{"Image.Tags", "Image.Status", "Image.SizeBytes", "Image.Scan", "Scan.Status", "Scan.Severities", "Index.Platforms", "Repository.URI", "Repository.TagMutability", "Registry.ID", "Registry.ScanSource"} {
 		if ended[must] == 0 {
 			t.Errorf("%s: no change of it ends anything, which cannot be", must)
 		}

@@ -183,7 +183,7 @@ func (r *Refresher) applyScan(registry *inventory.Registry, repository *inventor
 	if image == nil {
 		return false, newerThan(repository.ImagesReadAt, event.At)
 	}
-	if image.Index != nil {
+	if image.Index != nil && r.options.Scans.Indexes {
 		return false, true // its scan is the sum of its children's
 	}
 	at := inventory.TimeOf(event.At)

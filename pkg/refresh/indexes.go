@@ -19,9 +19,10 @@ type IndexCounts struct {
 	Read   int `json:"read"`
 	Failed int `json:"failed"`
 	Left   int `json:"left"`
-	// Off is the reason if no index is read: one of the Indexes… constants of package
-	// inventory.
-	Off string `json:"off,omitempty"`
+	// Unread are all whose children are not known after the run, and Off is the reason if
+	// none is read: one of the Indexes… constants of package inventory.
+	Unread int    `json:"unread"`
+	Off    string `json:"off,omitempty"`
 }
 
 // indexState is what a Refresher keeps about indexes from run to run.
@@ -70,6 +71,13 @@ type unreadIndex struct {
 // repositories. The manifest of a digest never changes, so each is read once, also if it is
 // in several repositories.
 func (r *Refresher) readIndexes(ctx context.Context, registry *inventory.Registry, repositories []*inventory.Repository, result *Result, failed *failures) {
+	if !r.options.Scans.Indexes {
+		r.indexes.off = inventory.IndexesDisabled
+		for _, repository := range repositories {
+			registry.ForgetSums(repository)
+		}
+		return
+	}
 	if registry.ScanSource != inventory.ScansFromFindings && registry.ScanSource != inventory.ScansFromInspector {
 		return
 	}
@@ -86,7 +94,6 @@ func (r *Refresher) readIndexes(ctx context.Context, registry *inventory.Registr
 	if r.indexes.off == "" {
 		result.Indexes.Left = result.Indexes.Due - result.Indexes.Read - result.Indexes.Failed
 	}
-	result.Indexes.Off = r.indexes.off
 }
 
 // requestIndexes makes calls in half of the time left, since scans are to be read too. Those

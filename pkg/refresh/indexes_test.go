@@ -72,8 +72,8 @@ func TestIndexes(t *testing.T) {
 		w.scan("repo-0", "arm64", done(before.Add(time.Minute), "HIGH", 2, "LOW", 4))
 		w.scanning(refresh.ScanAuto)
 		result := w.run(0)
-		if result.Err != nil || result.Scans.Answered != 2 || w.known.ScansPending != 0 || w.known.IndexesUnread != 0 || !result.Changed() {
-			t.Errorf("%+v, %d pending, %d unread", result, w.known.ScansPending, w.known.IndexesUnread)
+		if result.Err != nil || result.Scans.Answered != 2 || w.known.ScansPending != 0 || !result.Changed() {
+			t.Errorf("%+v, %d pending", result, w.known.ScansPending)
 		}
 		w.wantIndexes(result, refresh.IndexCounts{Due: 1, Read: 1})
 		w.wantScan("repo-0", "v1", "COMPLETE CRITICAL=1 HIGH=2 LOW=5")
@@ -143,8 +143,8 @@ func TestIndexes(t *testing.T) {
 		time.Sleep(interval)
 		copied("repo-2")
 		w.wantIndexes(w.run(0), refresh.IndexCounts{})
-		if len(asked) != 3 || w.known.IndexesUnread != 0 {
-			t.Errorf("calls about %v, %d unread", asked, w.known.IndexesUnread)
+		if len(asked) != 3 {
+			t.Errorf("calls about %v", asked)
 		}
 	})
 	bubble(t, "only indexes that are shown, the newest first, over several runs", func(t *testing.T) {
@@ -171,9 +171,28 @@ func TestIndexes(t *testing.T) {
 			t.Errorf("%d scans pending, %d indexes left", pending, result.Indexes.Left)
 		}
 		time.Sleep(time.Minute)
+		w.wantIndexes(w.run(0), refresh.IndexCounts{Due: 10, Read: 10})
+		if diff := cmp.Diff([]string{"repo-7", "repo-6", "repo-5"}, asked[:3]); diff != "" || w.known.ScansPending != 0 {
+			t.Errorf("order %v, %d pending", asked, w.known.ScansPending)
+		}
+	})
+	bubble(t, "turned off: an index is an image like others", func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.movesNoPullTime()
+		w.index("repo-0", "v1", "amd64")
+		w.scan("repo-0", "amd64", done(time.Now().Add(-time.Hour), "LOW", 5))
+		w.scanning(refresh.ScanFindings)
 		w.run(0)
-		if diff := cmp.Diff([]string{"repo-7", "repo-6", "repo-5"}, asked[:3]); diff != "" || w.known.IndexesUnread != 0 || w.known.ScansPending != 0 {
-			t.Errorf("order %v, %d unread, %d pending", asked, w.known.IndexesUnread, w.known.ScansPending)
+		w.wantScan("repo-0", "v1", "COMPLETE LOW=5")
+		w.index("repo-0", "v2", "amd64")
+		w.server.ResetObserved()
+		time.Sleep(interval)
+		w.scanning(refresh.ScanFindings, func(o *refresh.ScanOptions) { o.Indexes = false })
+		w.wantIndexes(w.run(0), refresh.IndexCounts{Unread: 1, Off: inventory.IndexesDisabled})
+		w.wantScan("repo-0", "v1", "UNSUPPORTED_IMAGE")
+		w.wantScan("repo-0", "v2", "UNSUPPORTED_IMAGE")
+		if calls := w.server.Calls(); calls[manifests]+calls[exclusions] != 0 || w.log.Len() > 0 {
+			t.Errorf("calls %v, log:\n%s", calls, &w.log)
 		}
 	})
 	for _, source := range []refresh.ScanSource{refresh.ScanSummary, refresh.ScanNone} {
@@ -224,9 +243,9 @@ func TestIndexFaults(t *testing.T) {
 		w.scanning(refresh.ScanFindings)
 		for range 10 {
 			result := w.run(0)
-			w.wantIndexes(result, refresh.IndexCounts{Off: inventory.IndexesNotExcluded})
-			if result.Err != nil || w.known.IndexesUnread != 1 || w.known.IndexesOff != inventory.IndexesNotExcluded || w.known.ScansPending != 0 {
-				t.Errorf("%+v, registry %+v", result, w.known)
+			w.wantIndexes(result, refresh.IndexCounts{Unread: 1, Off: inventory.IndexesNotExcluded})
+			if result.Err != nil || w.known.ScansPending != 0 {
+				t.Errorf("%+v, %d pending", result, w.known.ScansPending)
 			}
 			time.Sleep(interval / 2)
 		}
@@ -240,9 +259,6 @@ func TestIndexFaults(t *testing.T) {
 		w.scan("repo-0", "amd64", done(time.Now().Add(-time.Hour), "LOW", 5))
 		w.wantIndexes(w.run(0), refresh.IndexCounts{Due: 1, Read: 1})
 		w.wantScan("repo-0", "v1", "COMPLETE LOW=5")
-		if w.known.IndexesUnread != 0 || w.known.IndexesOff != "" {
-			t.Errorf("%d unread, off: %q", w.known.IndexesUnread, w.known.IndexesOff)
-		}
 	})
 	deny := func(w *world, action, resource string) {
 		policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},
@@ -281,9 +297,9 @@ func TestIndexFaults(t *testing.T) {
 		deny(w, "ecr:BatchGetImage", w.registry.ARN("repo-3"))
 		w.scanning(refresh.ScanFindings)
 		result := w.run(0)
-		w.wantIndexes(result, refresh.IndexCounts{Due: 9, Read: 8, Failed: 1})
-		if result.Err == nil || !strings.Contains(result.Err.Error(), "permission denied") || w.known.IndexesUnread != 1 {
-			t.Errorf("error %v, %d unread", result.Err, w.known.IndexesUnread)
+		w.wantIndexes(result, refresh.IndexCounts{Due: 9, Read: 8, Failed: 1, Unread: 1})
+		if result.Err == nil || !strings.Contains(result.Err.Error(), "permission denied") {
+			t.Errorf("error %v", result.Err)
 		}
 	})
 	bubble(t, "an index that cannot be read is tried after 10, 20, 40 minutes, and is an image meanwhile", func(t *testing.T) {
@@ -299,8 +315,8 @@ func TestIndexFaults(t *testing.T) {
 		var minutes []int
 		for minute := range 80 {
 			result := w.run(0)
-			if result.Err != nil || w.known.IndexesUnread != 1 {
-				t.Errorf("error %v, %d unread", result.Err, w.known.IndexesUnread)
+			if result.Err != nil || result.Indexes.Unread != 1 {
+				t.Errorf("%+v", result)
 			}
 			if result.Indexes.Failed > 0 {
 				minutes = append(minutes, minute)
@@ -324,14 +340,14 @@ func TestIndexFaults(t *testing.T) {
 		w.scanning(refresh.ScanFindings)
 		w.server.Fail(ecrtest.Match{Operation: manifests}, 16, ecrtest.FaultServer)
 		result := w.run(0)
-		w.wantIndexes(result, refresh.IndexCounts{Due: 2, Failed: 2})
+		w.wantIndexes(result, refresh.IndexCounts{Due: 2, Failed: 2, Unread: 2})
 		if result.Err == nil {
 			t.Error("no error")
 		}
 		time.Sleep(10 * time.Minute)
 		w.server.Before(ecrtest.Match{Operation: manifests, RepositoryName: "repo-1"}, 1, func(ecrtest.Request) { w.registry.DeleteRepository("repo-1") })
 		result = w.run(0)
-		w.wantIndexes(result, refresh.IndexCounts{Due: 2, Read: 1, Failed: 1})
+		w.wantIndexes(result, refresh.IndexCounts{Due: 2, Read: 1, Failed: 1, Unread: 1})
 		if result.Err != nil {
 			t.Error(result.Err)
 		}
@@ -342,7 +358,7 @@ func TestIndexFaults(t *testing.T) {
 		w.index("repo-0", "v1", "amd64")
 		w.scanning(refresh.ScanFindings)
 		w.server.Fail(ecrtest.Match{Operation: "GetCallerIdentity"}, 8, ecrtest.FaultServer)
-		w.wantIndexes(w.run(0), refresh.IndexCounts{Off: inventory.IndexesUnknown})
+		w.wantIndexes(w.run(0), refresh.IndexCounts{Unread: 1, Off: inventory.IndexesUnknown})
 		time.Sleep(10 * time.Minute)
 		w.wantIndexes(w.run(0), refresh.IndexCounts{Due: 1, Read: 1})
 	})

@@ -131,7 +131,7 @@ type Result struct {
 	Invalid int `json:"invalid,omitempty"`
 	// Selected is set if Options.Select changed a record.
 	Selected bool        `json:"-"`
-	Indexes  IndexCounts `json:"indexes"`
+	Indexes  IndexCounts `json:"indexes,omitzero"`
 	Scans    ScanResult  `json:"scans"`
 	// Err joins the errors, a few at most.
 	Err error `json:"-"`

@@ -49,7 +49,7 @@ func (r *Refresher) oldestShown(repository *inventory.Repository) inventory.Time
 
 // eachScanned calls do for each image whose scan is to be read, once: for those shown, but in
 // place of an index for its children, which need no tag. pushed is when the image was pushed,
-// or the newest index that lists it. An index whose children are unknown is an image like
+// or the newest index that lists it. An index whose children are not known is an image like
 // others, unless they are about to be read.
 func (r *Refresher) eachScanned(registry *inventory.Registry, do func(repository *inventory.Repository, image *inventory.Image, pushed inventory.Time)) {
 	type child struct {
@@ -61,7 +61,7 @@ func (r *Refresher) eachScanned(registry *inventory.Registry, do func(repository
 		children = children[:0]
 		for image := range r.shown(repository) {
 			switch {
-			case image.Index != nil:
+			case image.Index != nil && r.options.Scans.Indexes:
 				for _, entry := range image.Index.Children {
 					children = append(children, child{entry.Digest, image.PushedAt})
 				}
@@ -88,33 +88,30 @@ func (r *Refresher) eachScanned(registry *inventory.Registry, do func(repository
 	}
 }
 
-// countUnread counts the indexes that are shown and whose children are unknown. Of those that
-// are about to be read the scans are pending.
-func (r *Refresher) countUnread(registry *inventory.Registry) {
-	unread := 0
+// countUnread counts the indexes that are shown and whose children are not known. Of those
+// that are about to be read the scans are pending.
+func (r *Refresher) countUnread(registry *inventory.Registry, result *Result) {
 	for _, repository := range registry.Repositories {
 		for image := range r.shown(repository) {
 			if !image.IsIndex() || image.Index != nil {
 				continue
 			}
-			unread++
+			result.Indexes.Unread++
 			if r.awaitsChildren(repository, image) {
 				registry.ScansPending++
 			}
 		}
 	}
-	off := r.indexes.off
-	if unread == 0 {
-		off = ""
+	if result.Indexes.Unread > 0 {
+		result.Indexes.Off = r.indexes.off
 	}
-	if registry.IndexesOff != off {
-		registry.Unsaved.Any = true // the label of a series changes
-	}
-	registry.IndexesUnread, registry.IndexesOff = unread, off
 }
 
 // sumIndexes gives indexes the scans that their children's add up to.
 func (r *Refresher) sumIndexes(registry *inventory.Registry, repositories []*inventory.Repository) {
+	if !r.options.Scans.Indexes {
+		return
+	}
 	for _, repository := range repositories {
 		registry.SumIndexes(repository, r.options.Platforms)
 	}

@@ -24,6 +24,8 @@ type ScanOptions struct {
 	// Newest limits the requests to the newest tagged images of each repository; 0
 	// means all.
 	Newest int
+	// Indexes is set if an index has the scans of the images that it lists.
+	Indexes bool
 	// PerSecond is the rate limit of the requests. It bounds how many a run plans.
 	PerSecond float64
 }
@@ -71,7 +73,7 @@ func (r *Refresher) refreshScans(ctx context.Context, registry *inventory.Regist
 		return
 	}
 	r.requestScans(ctx, registry, r.dueScans(ctx, registry, &result.Scans), result, failed)
-	r.countUnread(registry)
+	r.countUnread(registry, result)
 	r.eachScanned(registry, func(_ *inventory.Repository, image *inventory.Image, _ inventory.Time) {
 		if !image.Scan.Final() {
 			registry.ScansPending++

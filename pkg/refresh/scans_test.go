@@ -37,7 +37,7 @@ func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.Scan
 	limiter.SetRate(10, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	options := refresh.ScanOptions{
 		Source: source, Inspector: inspector.New(config, limiter),
-		Basic: 24 * time.Hour, Enhanced: 6 * time.Hour, PerSecond: 10,
+		Basic: 24 * time.Hour, Enhanced: 6 * time.Hour, PerSecond: 10, Indexes: true,
 	}
 	for _, f := range change {
 		f(&options)
