@@ -49,7 +49,8 @@ func everything() *inventory.Registry {
 		}
 	}
 	return &inventory.Registry{
-		ID: "1", ListedAt: 9000, ScanSource: inventory.ScansFromFindings, ScansListedAt: 1000, ScansPending: 1, ScansOldest: 6000, SucceededAt: 9000,
+		ID: "1", Region: "r", DueNames: []string{"c"}, ListedAt: 9000,
+		ScanSource: inventory.ScansFromFindings, ScansListedAt: 1000, ScansPending: 1, ScansOldest: 6000, SucceededAt: 9000,
 		Protocols: map[string]string{"https://e": "1.0"}, Repositories: []*inventory.Repository{repository("a"), repository("b")},
 	}
 }
