@@ -139,7 +139,11 @@ func familiesTable(families []*metrics.Family) string {
 		if len(family.Labels) > 0 {
 			labels = "`" + strings.Join(family.Labels, "` `") + "`"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", family.Name, labels, family.Unit, family.Help)
+		unit := family.Unit
+		if family.OptIn {
+			unit += "; sent only if `FAMILIES_INCLUDE` is set and matches it"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", family.Name, labels, unit, family.Help)
 	}
 	return b.String()
 }

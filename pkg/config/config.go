@@ -86,7 +86,7 @@ type Config struct {
 	TagsInclude Regexp `env:"TAGS_INCLUDE" rule:"a regular expression" note:"all"`
 	// Exceptions from `TAGS_INCLUDE`.
 	TagsExclude Regexp `env:"TAGS_EXCLUDE" rule:"a regular expression" note:"none"`
-	// The metric families to export, by name.
+	// The metric families to export, by name. Some are exported only if this matches them: see [metrics](metrics.md).
 	FamiliesInclude Regexp `env:"FAMILIES_INCLUDE" rule:"a regular expression" note:"all"`
 	// Exceptions from `FAMILIES_INCLUDE`.
 	FamiliesExclude Regexp `env:"FAMILIES_EXCLUDE" rule:"a regular expression" note:"none"`

@@ -62,10 +62,24 @@ func (a *anything) images() (list []inventory.Image) {
 	for i := range a.IntN(4) {
 		list = append(list, inventory.Image{
 			Digest: inventory.Digest{byte(i)}, Tags: a.names(4), SizeBytes: a.number(), PushedAt: a.time(), PulledAt: a.time(),
-			MediaType: a.text(), ArtifactType: a.text(), Status: a.text(), Scan: a.scan(), Mark: inventory.Mark{Shown: a.some()},
+			MediaType: a.text(), ArtifactType: a.text(), Status: a.text(), Scan: a.scan(), Index: a.index(), Mark: inventory.Mark{Shown: a.some()},
 		})
 	}
 	return list
+}
+
+func (a *anything) index() *inventory.Index {
+	if a.some() {
+		return nil
+	}
+	index := &inventory.Index{}
+	for i := range a.IntN(3) {
+		index.Children = append(index.Children, inventory.Child{Digest: inventory.Digest{byte(i)}, Platform: a.text()})
+		index.Platforms = append(index.Platforms, inventory.PlatformFindings{
+			Platform: a.text(), Severities: inventory.Severities{{Severity: a.text(), Count: int32(a.number())}},
+		})
+	}
+	return index
 }
 
 func (a *anything) repository(name string) *inventory.Repository {

@@ -92,7 +92,7 @@ var runTable = []Family{
 		counts: func(r *Run) map[string]int { return r.Throttles },
 	},
 	{
-		Name: "aws_ecr_exporter_indexes_unread", Help: "Multi-architecture images whose scan results are not read, because what they list is not known", Type: gauge,
+		Name: "aws_ecr_exporter_indexes_unread", Help: "Multi-architecture images whose platforms were not known in the last run, so that they have no scan results", Type: gauge,
 		Unit: "images by reason; `pending` if the next runs read them", labels: keyLabel("reason"),
 		counts: func(r *Run) map[string]int { return r.UnreadIndexes },
 	},
