@@ -111,7 +111,7 @@ func (v *virtualLambda) coldStart() {
 			Logger:      log,
 			Scans: refresh.ScanOptions{
 				Source: refresh.ScanAuto, Inspector: inspector.New(cfg, limiter),
-				Basic: basicInterval, Enhanced: enhancedInterval, PerSecond: scansPerSecond, Indexes: true,
+				Basic: basicInterval, Enhanced: enhancedInterval, PerSecond: scansPerSecond,
 			},
 		}),
 		Sender: sender, Calls: limiter, Table: table, RefreshBudget: refreshBudget, Logger: log,

@@ -40,7 +40,7 @@ func (r *Registry) SumIndexes(repository *Repository, platforms bool) {
 		scan, index := image.Scan, image.Index
 		if !s.known {
 			scan = nil
-		} else if scan == nil || !scan.Equal(&s.scan) {
+		} else if !s.is(scan) {
 			scan = &Scan{Status: s.scan.Status, CompletedAt: s.scan.CompletedAt, Severities: slices.Clone(s.scan.Severities)}
 		}
 		if !slices.EqualFunc(index.Platforms, s.platforms, PlatformFindings.equal) {
@@ -106,6 +106,12 @@ func (s *sum) of(repository *Repository, image *Image, platforms bool) {
 	if !allKnown || !allCompleted {
 		s.scan.CompletedAt = 0
 	}
+}
+
+// is reports whether a record is the sum.
+func (s *sum) is(scan *Scan) bool {
+	return scan != nil && scan.AskedAt.IsZero() && scan.Status == s.scan.Status && scan.CompletedAt == s.scan.CompletedAt &&
+		slices.Equal(scan.Severities, s.scan.Severities)
 }
 
 func (s *sum) add(scan *Scan) {
