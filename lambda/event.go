@@ -75,18 +75,24 @@ func parseEvent(payload []byte) (event, error) {
 	if err != nil {
 		return event{}, err
 	}
-	if records, ok := fields["Records"]; ok {
-		return parseBatch(records)
+	if fields["Records"] {
+		return parseBatch(payload)
 	}
 	return parseSingle(payload, fields)
 }
 
-// fieldsOf returns the fields of a JSON object.
-func fieldsOf(payload []byte) (map[string]json.RawMessage, error) {
+// field is a field of a JSON object without its value, which can have megabytes.
+type field bool
+
+// UnmarshalJSON is called for each field.
+func (f *field) UnmarshalJSON([]byte) error { *f = true; return nil }
+
+// fieldsOf returns the names of the fields of a JSON object.
+func fieldsOf(payload []byte) (map[string]field, error) {
 	if len(bytes.TrimSpace(payload)) == 0 {
 		return nil, fmt.Errorf("the event is empty: %s", supported())
 	}
-	var fields map[string]json.RawMessage
+	var fields map[string]field
 	if err := json.Unmarshal(payload, &fields); err != nil {
 		return nil, fmt.Errorf("the event is not a JSON object (%w): %s", err, supported())
 	}
@@ -99,7 +105,7 @@ func fieldsOf(payload []byte) (map[string]json.RawMessage, error) {
 // parseSingle reads an event of EventBridge or EventBridge Scheduler.
 //
 // See https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html.
-func parseSingle(payload []byte, fields map[string]json.RawMessage) (event, error) {
+func parseSingle(payload []byte, fields map[string]field) (event, error) {
 	if len(fields) == 0 {
 		return event{run: true}, nil
 	}

@@ -16,10 +16,10 @@ type message struct {
 	err   error // of reading the body; event is then empty
 }
 
-// parseBatch reads the Records of an invocation by SQS.
+// parseBatch reads the payload of an invocation by SQS.
 //
 // See https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html.
-func parseBatch(text json.RawMessage) (event, error) {
+func parseBatch(payload []byte) (event, error) {
 	var records []struct {
 		Source     string `json:"eventSource"`
 		MessageID  string `json:"messageId"`
@@ -28,7 +28,7 @@ func parseBatch(text json.RawMessage) (event, error) {
 			Group string `json:"MessageGroupId"`
 		} `json:"attributes"`
 	}
-	if err := json.Unmarshal(text, &records); err != nil {
+	if err := json.Unmarshal(payload, &struct{ Records any }{&records}); err != nil {
 		return event{}, fmt.Errorf("reading a batch of SQS messages: %w", err)
 	}
 	if records == nil {

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -36,9 +37,22 @@ func main() {
 		f := newFunction(os.Environ(), os.Stdout)
 		log.SetFlags(0)
 		log.SetOutput(standardLog{f.log})
-		lambda.Start(f.handle)
+		lambda.Start(handler(f.handle))
 	}
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// handler is a lambda.Handler that gets the payload as it is: decoding it to a json.RawMessage
+// would copy up to 6 MB.
+type handler func(ctx context.Context, payload json.RawMessage) (any, error)
+
+// Invoke handles an invocation.
+func (h handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	response, err := h(ctx, payload)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(response)
 }
 
 // memoryLimit returns the garbage collector's limit in bytes: 80 % of the function's memory,

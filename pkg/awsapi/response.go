@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -78,10 +79,15 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close is called once the response is decoded.
+// Close is called once the response is decoded. What a response that was too large left is
+// collected before the next one is read: if all are, the heap would else grow to several times
+// the normal size.
 func (b *boundedBody) Close() error {
 	err := b.body.Close()
 	if b.holds {
+		if b.err != nil {
+			runtime.GC()
+		}
 		b.holds = false
 		<-b.alone
 	}

@@ -30,7 +30,8 @@ func (r *Registry) SetRepositories(list []*Repository, at Time) {
 	r.Removed = stillNeeded(r.Removed, at)
 }
 
-// SetRepository puts one repository's record in the list, as SetRepositories does.
+// SetRepository puts one repository's record in the list, as SetRepositories does. Its ReadAt
+// is set by the caller.
 func (r *Registry) SetRepository(repository *Repository) {
 	r.replaceRepository(repository)
 	r.ID = cmp.Or(repository.RegistryID, r.ID)

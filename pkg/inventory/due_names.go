@@ -2,8 +2,8 @@ package inventory
 
 import "slices"
 
-// MaxDueNames bounds Registry.DueNames. One listing of the registry reads more names than a
-// few dozen faster than one call each, and reads those that there was no room for, too.
+// MaxDueNames bounds Registry.DueNames. Names beyond it need not be kept: with so many, the
+// next run lists all repositories (see pkg/refresh).
 const MaxDueNames = 100
 
 // AddDueName notes that a repository's own record is to be read.

@@ -81,8 +81,8 @@ func (e *encoder) change(repository *Repository, name string, changed *UnsavedRe
 // DecodeChanges reads the stored form of changes and applies them to the whole that they are
 // about, which has just been decoded. Changes of another whole are about an earlier one: this
 // one has them, or another environment made them at the same moment. Of those only what was
-// read later than what the whole has is applied, and nothing of another registry's. The error is like that of Decode, and the
-// whole is then not usable.
+// read later than what the whole has is applied, and nothing of another registry. The error
+// is like that of Decode, and the whole is then not usable.
 func DecodeChanges(r io.Reader, whole *Registry) error {
 	source := &sourceReader{r: r}
 	err := decodeChanges(source, whole)

@@ -32,7 +32,7 @@ func sample() *inventory.Registry {
 			{
 				Name: "team/app", ARN: "arn:aws:ecr:eu-west-1:123456789012:repository/team/app", URI: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app",
 				RegistryID: "123456789012", CreatedAt: 1, TagMutability: "MUTABLE", EncryptionType: "KMS", KMSKey: "arn:key", ScanOnPush: &off,
-				ImagesReadAt: 2, TriedAt: 3, Denied: true, Due: true, ScansDueSince: 4, Mark: inventory.Mark{Shown: true}, Shapes: []inventory.ShapeID{2, 3},
+				ReadAt: 5, ImagesReadAt: 2, TriedAt: 3, Denied: true, Due: true, ScansDueSince: 4, Mark: inventory.Mark{Shown: true}, Shapes: []inventory.ShapeID{2, 3},
 				Images: []inventory.Image{
 					{Digest: digest(0), SizeBytes: -1},
 					{

@@ -10,9 +10,9 @@ import (
 )
 
 // Merge takes from another copy of the inventory what it knows better: of the list of
-// repositories, of each repository's images and of each scan, what was read last wins.
-// So two execution environments that work on one stored state lose nothing of each
-// other's. What either has pushed and the result no longer has goes into Previous. The
+// repositories, of each repository's own record and images, and of each scan, what was read
+// last wins. So two execution environments that work on one stored state lose nothing of
+// each other's. What either has pushed and the result no longer has goes into Previous. The
 // other copy's records are taken over as they are: it must not be used afterwards.
 //
 // A copy of another registry is not merged, and false is returned.
@@ -34,7 +34,8 @@ func (r *Registry) Merge(other *Registry) bool {
 		case ours == nil:
 			merged = append(merged, *theirs)
 		default:
-			merged = append(merged, r.mergeRepository(*ours, *theirs, theirListIsNewer))
+			theirsIsNewer := max((*theirs).ReadAt, other.ListedAt) > max((*ours).ReadAt, r.ListedAt)
+			merged = append(merged, r.mergeRepository(*ours, *theirs, theirsIsNewer))
 		}
 	}
 	r.ID, r.Region = cmp.Or(r.ID, other.ID), cmp.Or(r.Region, other.Region)
@@ -71,14 +72,14 @@ func (r *Registry) Merge(other *Registry) bool {
 
 // mergeRepository makes one record of two of the same name. If the repository was made anew
 // between them, they have only the images in common that were listed since.
-func (r *Registry) mergeRepository(ours, theirs *Repository, theirListIsNewer bool) *Repository {
+func (r *Registry) mergeRepository(ours, theirs *Repository, theirsIsNewer bool) *Repository {
 	merged := *ours
-	if theirListIsNewer {
+	if theirsIsNewer {
 		merged = *theirs
 	}
 	if !ours.sameIdentity(theirs) {
 		later, before := ours, theirs
-		if theirs.CreatedAt > ours.CreatedAt || theirs.CreatedAt == ours.CreatedAt && theirListIsNewer {
+		if theirs.CreatedAt > ours.CreatedAt || theirs.CreatedAt == ours.CreatedAt && theirsIsNewer {
 			later, before = theirs, ours
 		}
 		if !before.listedSince(later) {
@@ -103,13 +104,13 @@ func (r *Registry) mergeRepository(ours, theirs *Repository, theirListIsNewer bo
 	merged.Due = ours.Due || theirs.Due
 	merged.ScansDueSince = max(ours.ScansDueSince, theirs.ScansDueSince)
 
-	mark := Mark{Excluded: merged.Excluded}
+	var mark Mark
 	for _, copied := range []*Repository{ours, theirs} {
 		shown := copied.Shown
 		if shown && !sameRecord(copied, &merged) && r.ends(Unit{Repository: copied}, Unit{Repository: &merged}) {
 			r.previous(copied).Shown, shown = true, false
 		}
-		mark.add(shown, copied.Pending)
+		mark.add(copied.Mark, shown)
 	}
 	merged.Mark = mark
 	r.mergeImages(newer, older, &merged)
@@ -132,11 +133,11 @@ func (r *Registry) mergeImages(newer, older, merged *Repository) {
 				copied := *now
 				before, now.Scan, now.Index = &copied, scan, index
 			}
-			mark := Mark{Excluded: now.Excluded}
+			var mark Mark
 			for _, copied := range [2]Unit{imageUnit(newer, before), imageUnit(older, old)} {
 				now.Shown = copied.Image.Shown
 				r.keepImage(copied, imageUnit(merged, now))
-				mark.add(now.Shown, copied.Image.Pending)
+				mark.add(copied.Image.Mark, now.Shown)
 			}
 			now.Mark = mark
 		default:
@@ -145,11 +146,12 @@ func (r *Registry) mergeImages(newer, older, merged *Repository) {
 	}
 }
 
-// add adds the mark of another copy of a record. It is pending only while no copy was pushed
-// before.
-func (m *Mark) add(shown, pending bool) {
+// add adds the mark of a copy of a record, which may be shown. Only ours was selected. A
+// record is pending only while no copy was pushed before.
+func (m *Mark) add(copied Mark, shown bool) {
+	m.Excluded = m.Excluded || copied.Excluded
 	if shown {
-		m.Pending = pending && (m.Pending || !m.Shown)
+		m.Pending = copied.Pending && (m.Pending || !m.Shown)
 		m.Shown = true
 	}
 }
@@ -159,6 +161,7 @@ func (m *Mark) add(shown, pending bool) {
 func (r *Repository) orSame(copied *Repository) *Repository {
 	compared := *copied
 	compared.takeReading(r)
+	compared.ReadAt = r.ReadAt
 	if sameRecord(&compared, r) {
 		return r
 	}
@@ -245,7 +248,7 @@ const removalHolds = Time(5 * time.Minute / time.Millisecond)
 // that it was deleted. The record is another copy's, whose repositories were listed at a
 // moment.
 func (r *Registry) knowsDeleted(repository *Repository, listedAt Time) bool {
-	seenAt := max(listedAt, repository.ImagesReadAt, repository.CreatedAt)
+	seenAt := max(listedAt, repository.ReadAt, repository.ImagesReadAt, repository.CreatedAt)
 	if r.ListedAt > seenAt {
 		return true
 	}

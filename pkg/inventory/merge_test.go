@@ -157,6 +157,10 @@ func TestMerge(t *testing.T) {
 		r.TagMutability = mutability
 		return r
 	}
+	readAlone := func(r *inventory.Repository, at inventory.Time) *inventory.Repository {
+		r.ReadAt = at
+		return r
+	}
 	tried := func(r *inventory.Repository, at inventory.Time, denied bool) *inventory.Repository {
 		r.TriedAt, r.Denied = at, denied
 		return r
@@ -318,6 +322,18 @@ func TestMerge(t *testing.T) {
 			[]string{"listed 20 pushed 20", "a read 11 IMMUTABLE; 1[v1]", "previous a itself MUTABLE"},
 		},
 		{
+			"unless the other one was read alone since",
+			inv(20*minute, 20*minute, described(repo("a", 10*minute, img(1, "v1")), "IMMUTABLE")),
+			inv(0, 21*minute, readAlone(described(repo("a", 11*minute, img(1, "v1")), "MUTABLE"), 21*minute)),
+			[]string{"listed 20 pushed 21", "a read 11 MUTABLE; 1[v1]", "previous a itself IMMUTABLE"},
+		},
+		{
+			"one that was read alone after the newer list is there",
+			inv(10*minute, 0, readAlone(repo("event", 0), 21*minute)),
+			inv(20*minute, 0),
+			[]string{"listed 20 pushed 0", "event read 0"},
+		},
+		{
 			"a repository that the newer list has and nobody read is not ended",
 			inv(20*minute, 20*minute, repo("a", 0)),
 			inv(10*minute, 20*minute, repo("a", 11*minute, img(1, "v1"))),
@@ -414,9 +430,14 @@ func TestMergeBeforePush(t *testing.T) {
 	for _, at := range []inventory.Time{9, 10, 11} {
 		r := inv(10*minute, 0, repo("app", 10*minute, img(1, "v1"), img(2, "v2")))
 		r.Pushing(12*minute, inventory.Shape{}, nil)
+		r.Repositories[0].Excluded, r.Repositories[0].Images[0].Excluded = true, true // as this run selected
 		r.Merge(inv(at*minute, at*minute, repo("app", at*minute, img(1, "v1"), unshown(img(2, "v2"))[0])))
-		if app := r.Repositories[0]; app.Pending || app.Images[0].Pending || !app.Images[1].Pending {
+		app := r.Repositories[0]
+		if app.Pending || app.Images[0].Pending || !app.Images[1].Pending {
 			t.Errorf("read at %d: pending %t, images %t %t", at, app.Pending, app.Images[0].Pending, app.Images[1].Pending)
+		}
+		if !app.Excluded || !app.Images[0].Excluded || app.Images[1].Excluded {
+			t.Errorf("read at %d: excluded %t, images %t %t", at, app.Excluded, app.Images[0].Excluded, app.Images[1].Excluded)
 		}
 		r.NotPushed()
 		read := max(10, at)

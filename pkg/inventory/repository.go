@@ -17,6 +17,9 @@ type Repository struct {
 	KMSKey         string `cbor:"8,keyasint,omitempty" json:"kms_key,omitempty"`
 	// ScanOnPush is nil if the API left the scanning configuration out.
 	ScanOnPush *bool `cbor:"9,keyasint,omitempty" json:"scan_on_push,omitempty"`
+	// ReadAt is when the repository's own record was read alone; zero means that it is from
+	// the list of repositories.
+	ReadAt Time `cbor:"19,keyasint,omitempty" json:"read_at,omitzero"`
 
 	// ImagesReadAt is when the listing that gave Images began; zero means never.
 	ImagesReadAt Time `cbor:"10,keyasint,omitempty" json:"images_read_at,omitzero"`
@@ -75,8 +78,8 @@ func (r *Repository) sameIdentity(other *Repository) bool {
 	return r.URI == other.URI && r.CreatedAt == other.CreatedAt && r.RegistryID == other.RegistryID
 }
 
-// takeReading copies from another record of the repository when it was read, and whether
-// it has to be read again.
+// takeReading copies from another record of the repository when its images and scans were
+// read, and whether they have to be read again.
 func (r *Repository) takeReading(from *Repository) {
 	r.ImagesReadAt, r.TriedAt, r.Denied, r.Due = from.ImagesReadAt, from.TriedAt, from.Denied, from.Due
 	r.ScansDueSince = from.ScansDueSince

@@ -30,7 +30,7 @@ func everything() *inventory.Registry {
 	repository := func(name string) *inventory.Repository {
 		return &inventory.Repository{
 			Name: name, ARN: "arn:" + name, URI: "u/" + name, RegistryID: "1", CreatedAt: 1000, TagMutability: "MUTABLE", EncryptionType: "KMS",
-			KMSKey: "key", ScanOnPush: &on, ImagesReadAt: 8000, TriedAt: 8000, Denied: true, Due: true, ScansDueSince: 1000,
+			KMSKey: "key", ScanOnPush: &on, ReadAt: 8000, ImagesReadAt: 8000, TriedAt: 8000, Denied: true, Due: true, ScansDueSince: 1000,
 			Images: []inventory.Image{
 				{
 					Digest: inventory.Digest{1}, Tags: []string{"v1", "v2"}, SizeBytes: 5, PushedAt: 2000, PulledAt: 3000, MediaType: "m", ArtifactType: "a",

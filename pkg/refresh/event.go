@@ -169,7 +169,7 @@ func readAt(registry *inventory.Registry, repository *inventory.Repository, even
 	if event.Images {
 		return repository.ImagesReadAt
 	}
-	return registry.ListedAt
+	return max(registry.ListedAt, repository.ReadAt)
 }
 
 // applyScan records an event's scan result. known is false if the image is not in the

@@ -91,6 +91,24 @@ func TestNothingIsNoAnswer(t *testing.T) {
 			t.Errorf("log:\n%s", &w.log)
 		}
 	})
+	bubble(t, "records of several registries, or of another one", func(t *testing.T) {
+		w := newWorld(t, 2, 1)
+		w.run(0)
+		before, account := w.shown(), w.known.ID
+		record := func(name, account string) string {
+			return fmt.Sprintf(`{"repositoryName":%q,"repositoryUri":"uri","registryId":%q}`, name, account)
+		}
+		for text, want := range map[string]string{
+			record("repo-0", account) + "," + record("repo-1", "210987654321"):        "the records are of several registries",
+			record("repo-0", "210987654321") + "," + record("repo-1", "210987654321"): "the inventory is of the registry of account " + account,
+		} {
+			time.Sleep(interval)
+			w.answer("DescribeRepositories", 1, `{"repositories":[`+text+`]}`)
+			if result := w.run(0); result.Err == nil || !strings.Contains(result.Err.Error(), want) || w.shown() != before {
+				t.Errorf("error %v, known %s", result.Err, w.shown())
+			}
+		}
+	})
 	bubble(t, "no record has a URI", func(t *testing.T) {
 		w := newWorld(t, 2, 2)
 		w.run(0)

@@ -29,6 +29,18 @@ func checkAccount(registry *inventory.Registry, account string) error {
 	return nil
 }
 
+// checkAccounts is checkAccount for a list, all of which has to be of one registry.
+func checkAccounts(registry *inventory.Registry, repositories []*inventory.Repository) error {
+	account := ""
+	for _, repository := range repositories {
+		if differ(account, repository.RegistryID) {
+			return fmt.Errorf("listing repositories: %w: the records are of several registries", awsapi.ErrIncomplete)
+		}
+		account = cmp.Or(account, repository.RegistryID)
+	}
+	return checkAccount(registry, account)
+}
+
 // list lists the repositories. That a registry with repositories has none any more is
 // believed only if a second listing says the same: a single wrong response would end every
 // series.
@@ -43,8 +55,8 @@ func (r *Refresher) list(ctx context.Context, registry *inventory.Registry, now 
 			}
 		}
 	}
-	for _, repository := range repositories {
-		err = cmp.Or(err, checkAccount(registry, repository.RegistryID))
+	if err == nil {
+		err = checkAccounts(registry, repositories)
 	}
 	if err != nil {
 		return err
@@ -123,6 +135,7 @@ func (r *Refresher) describeAll(ctx context.Context, registry *inventory.Registr
 
 // describe reads a repository's own record.
 func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, name string, result *Result) error {
+	at := inventory.TimeOf(time.Now())
 	repository, err := r.source.Repository(ctx, name)
 	if err == nil {
 		err = checkAccount(registry, repository.RegistryID)
@@ -144,6 +157,7 @@ func (r *Refresher) describe(ctx context.Context, registry *inventory.Registry, 
 		registry.AddDueName(name)
 		return nil
 	}
+	repository.ReadAt = at
 	registry.SetRepository(repository)
 	result.Listed = true
 	return nil
