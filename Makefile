@@ -78,6 +78,10 @@ simulate: ## storms in virtual time, see docs/simulation.md; SEEDS=1000 FROM=1
 		../$(OUT)/simulate -test.run '^TestSimulate$$' -test.timeout 1h -test.v >../$(OUT)/simulate.txt; \
 	code=$$?; $(if $(filter 1,$(SEEDS)),cat ../$(OUT)/simulate.txt;) exit $$code
 
+.PHONY: undone
+undone: ## does the simulation find each rule that a patch undoes? takes minutes
+	SIMULATE_UNDONE=1 go test ./lambda -run '^TestSimulateUndone$$' -count 1 -timeout 1h -v
+
 # The built program, over real connections. What failing storms did is in .build/storms.txt.
 .PHONY: storms
 storms: COUNT = 60
