@@ -74,7 +74,7 @@ func TestGenerateKeepsToQuota(t *testing.T) {
 	if sizes != tagged {
 		t.Errorf("%d images", sizes)
 	}
-	reg = generate(t, 1, ecrtest.RealisticShape(6, 70_000, now))
+	reg = generate(t, 1, ecrtest.RealisticShape(2, 26_000, now))
 	for _, repo := range reg.Repositories() {
 		if n := len(reg.Images(repo.Name)); n > 100_000 {
 			t.Errorf("realistic %s has %d images", repo.Name, n)
@@ -98,8 +98,8 @@ func TestGenerateIsDeterministic(t *testing.T) {
 // A plain registry stays what it was when figures were measured with it.
 func TestGeneratePlain(t *testing.T) {
 	t.Parallel()
-	want := ecrtest.Totals{Repositories: 1_000, Images: 196_276, TaggedImages: 100_000, Tags: 132_066, Untagged: 91_156, Archived: 5_120}
-	if diff := gocmp.Diff(want, generate(t, 1, ecrtest.PlainShape(1_000, 100_000, now)).Totals()); diff != "" {
+	want := ecrtest.Totals{Repositories: 200, Images: 20_456, TaggedImages: 10_000, Tags: 13_185, Untagged: 9_915, Archived: 541}
+	if diff := gocmp.Diff(want, generate(t, 1, ecrtest.PlainShape(200, 10_000, now)).Totals()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
