@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
+	"slices"
 	"strings"
 	"unique"
 )
@@ -50,8 +52,8 @@ type child struct {
 	digest              digest
 	mediaType, platform unique.Handle[string]
 	annotations         map[string]string // never changed
-	// attests is one more than the position of the child that a generated attestation is
-	// about, in place of annotations, which take much memory; 0 for none.
+	// attests is one more than the position of the child that an attestation is about, in
+	// place of annotations, which take much memory; 0 for none.
 	attests uint8
 }
 
@@ -73,9 +75,14 @@ func newChildren(list []Child) ([]child, error) {
 		if n := strings.Count(entry.Platform, "/"); entry.Platform != "" && n != 1 && n != 2 {
 			return nil, fmt.Errorf("child %s: platform %q: want os/architecture or os/architecture/variant", entry.Digest, entry.Platform)
 		}
-		out = append(out, child{
-			digest: d, mediaType: unique.Make(entry.MediaType), platform: unique.Make(entry.Platform), annotations: maps.Clone(entry.Annotations),
-		})
+		stored := child{digest: d, mediaType: unique.Make(entry.MediaType), platform: unique.Make(entry.Platform)}
+		about := slices.IndexFunc(list, func(c Child) bool { return maps.Equal(entry.Annotations, attests(c.Digest)) })
+		if about >= 0 && about < math.MaxUint8 {
+			stored.attests = uint8(about + 1)
+		} else {
+			stored.annotations = maps.Clone(entry.Annotations)
+		}
+		out = append(out, stored)
 	}
 	return out, nil
 }
