@@ -35,12 +35,15 @@ const unknownPlatform = "unknown/unknown"
 
 func attests(digest string) map[string]string {
 	return map[string]string{
-		"vnd.docker.reference.digest": digest,
-		annotationType:                "attestation-manifest",
+		annotationSubject: digest,
+		annotationType:    "attestation-manifest",
 	}
 }
 
-const annotationType = "vnd.docker.reference.type"
+const (
+	annotationType    = "vnd.docker.reference.type"
+	annotationSubject = "vnd.docker.reference.digest"
+)
 
 // Attests reports whether the child is an attestation, by its platform or annotations.
 func (c *Child) Attests() bool {
@@ -76,11 +79,12 @@ func newChildren(list []Child) ([]child, error) {
 			return nil, fmt.Errorf("child %s: platform %q: want os/architecture or os/architecture/variant", entry.Digest, entry.Platform)
 		}
 		stored := child{digest: d, mediaType: unique.Make(entry.MediaType), platform: unique.Make(entry.Platform)}
-		about := slices.IndexFunc(list, func(c Child) bool { return maps.Equal(entry.Annotations, attests(c.Digest)) })
-		if about >= 0 && about < math.MaxUint8 {
-			stored.attests = uint8(about + 1)
-		} else {
-			stored.annotations = maps.Clone(entry.Annotations)
+		stored.annotations = maps.Clone(entry.Annotations)
+		if subject := entry.Annotations[annotationSubject]; subject != "" && maps.Equal(entry.Annotations, attests(subject)) {
+			about := slices.IndexFunc(list, func(c Child) bool { return c.Digest == subject })
+			if about >= 0 && about < math.MaxUint8 {
+				stored.attests, stored.annotations = uint8(about+1), nil
+			}
 		}
 		out = append(out, stored)
 	}
