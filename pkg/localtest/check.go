@@ -41,7 +41,7 @@ func Expect(registry *ecrtest.Registry, at time.Time, pending int) map[string]To
 		scansPending:  {1, float64(pending)},
 		oldestScanAge: {1, 0},
 	}
-	for s := range contracttest.Of(registry, contracttest.ScansAt(registry, at)) {
+	for s := range contracttest.Of(registry, contracttest.IndexScansAt(registry, at)) {
 		totals[s.Family] = totals[s.Family].add(s.Value)
 	}
 	return totals
