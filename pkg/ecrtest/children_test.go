@@ -1,6 +1,7 @@
 package ecrtest_test
 
 import (
+	"slices"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -48,5 +49,34 @@ func TestChildren(t *testing.T) {
 	}
 	if err := reg.PutImage("web/app", ecrtest.Image{Digest: digest, Children: []ecrtest.Child{{Digest: "v1"}}}); err == nil {
 		t.Error("a child without a digest: no error")
+	}
+}
+
+// checkIndex checks that the children of an index are images of its repository, and that a
+// generated index of buildx has an attestation of each.
+func checkIndex(t *testing.T, reg *ecrtest.Registry, repository string, index ecrtest.Image) {
+	t.Helper()
+	if isIndex(index) != (len(index.Children) > 0) {
+		t.Errorf("%s@%s: %s with %d children", repository, index.Digest, index.ManifestMediaType, len(index.Children))
+	}
+	attested := map[string]bool{}
+	images := 0
+	for _, child := range index.Children {
+		img, ok := reg.Image(repository, child.Digest)
+		if !ok || isIndex(img) || len(img.Tags) > 0 || img.Attestation != child.Attests() || img.ManifestMediaType != child.MediaType {
+			t.Errorf("%s@%s: child %+v is the image %+v", repository, index.Digest, child, img)
+		}
+		if !child.Attests() {
+			images++
+			continue
+		}
+		subject := child.Annotations["vnd.docker.reference.digest"]
+		if !slices.ContainsFunc(index.Children, func(c ecrtest.Child) bool { return c.Digest == subject && !c.Attests() }) || attested[subject] {
+			t.Errorf("%s@%s: attestation of %s", repository, index.Digest, subject)
+		}
+		attested[subject] = true
+	}
+	if images > 3 || len(attested) == 0 && images == 1 || len(attested) > 0 && len(attested) != images {
+		t.Errorf("%s@%s: %d platforms with %d attestations", repository, index.Digest, images, len(attested))
 	}
 }

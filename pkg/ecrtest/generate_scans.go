@@ -62,9 +62,9 @@ func within(rng *rand.Rand, d time.Duration) time.Duration {
 }
 
 // stateOf is the state of an image's scan at a time. Indexes, attestations, charts,
-// signatures and SBOMs are unsupported. A scan is pending, then in progress, then complete without counts for some
-// seconds. An image that is rescanned has another result each day, at the time of day of
-// the first.
+// signatures and SBOMs are unsupported. A scan is pending, then in progress, then complete
+// without counts for some seconds. An image that is rescanned has another result each day,
+// at the time of day of the first.
 func (p *scanShares) stateOf(rec *record, scanType string, at time.Time) (ScanState, bool) {
 	life := p.lifeOf(rec)
 	pushed := fromMillis(rec.pushed)

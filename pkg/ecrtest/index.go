@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
+	"slices"
 	"strings"
 	"unique"
 )
@@ -33,12 +35,15 @@ const unknownPlatform = "unknown/unknown"
 
 func attests(digest string) map[string]string {
 	return map[string]string{
-		"vnd.docker.reference.digest": digest,
-		annotationType:                "attestation-manifest",
+		annotationSubject: digest,
+		annotationType:    "attestation-manifest",
 	}
 }
 
-const annotationType = "vnd.docker.reference.type"
+const (
+	annotationType    = "vnd.docker.reference.type"
+	annotationSubject = "vnd.docker.reference.digest"
+)
 
 // Attests reports whether the child is an attestation, by its platform or annotations.
 func (c *Child) Attests() bool {
@@ -50,8 +55,8 @@ type child struct {
 	digest              digest
 	mediaType, platform unique.Handle[string]
 	annotations         map[string]string // never changed
-	// attests is one more than the position of the child that a generated attestation is
-	// about, in place of annotations, which take much memory; 0 for none.
+	// attests is one more than the position of the child that an attestation is about, in
+	// place of annotations, which take much memory; 0 for none.
 	attests uint8
 }
 
@@ -73,9 +78,15 @@ func newChildren(list []Child) ([]child, error) {
 		if n := strings.Count(entry.Platform, "/"); entry.Platform != "" && n != 1 && n != 2 {
 			return nil, fmt.Errorf("child %s: platform %q: want os/architecture or os/architecture/variant", entry.Digest, entry.Platform)
 		}
-		out = append(out, child{
-			digest: d, mediaType: unique.Make(entry.MediaType), platform: unique.Make(entry.Platform), annotations: maps.Clone(entry.Annotations),
-		})
+		stored := child{digest: d, mediaType: unique.Make(entry.MediaType), platform: unique.Make(entry.Platform)}
+		stored.annotations = maps.Clone(entry.Annotations)
+		if subject := entry.Annotations[annotationSubject]; subject != "" && maps.Equal(entry.Annotations, attests(subject)) {
+			about := slices.IndexFunc(list, func(c Child) bool { return c.Digest == subject })
+			if about >= 0 && about < math.MaxUint8 {
+				stored.attests, stored.annotations = uint8(about+1), nil
+			}
+		}
+		out = append(out, stored)
 	}
 	return out, nil
 }

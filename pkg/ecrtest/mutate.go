@@ -133,12 +133,12 @@ func (m *mutation) pushChildren(repo *repository, index, like *record) {
 	index.extra, index.size = x, -1
 	for i := range x.children {
 		rec := m.build(&image, m.now)
-		rec.attestation = x.children[i].platform.Value() == unknownPlatform
-		if rec.attestation {
-			rec.size = 20_000
+		if x.children[i].platform.Value() == unknownPlatform {
+			rec.size, rec.attestation = 20_000, true
+		} else {
+			index.size = max(index.size, rec.size)
 		}
 		x.children[i].digest = rec.digest
-		index.size = max(index.size, rec.size)
 		repo.images.put(rec)
 	}
 }

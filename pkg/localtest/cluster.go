@@ -146,7 +146,7 @@ func (s *Store) Import(ctx context.Context, c *Cluster, at time.Time) error {
 
 // Check compares the result of a query for pods with CRITICAL findings, joined on the
 // digest, with the registry at a time. Pods of tagged images with such findings have to be
-// in the result; those of indexes and untagged images may be, with the right number.
+// in the result; those of untagged images may be, with the right number.
 func (c *Cluster) Check(result []Sample, at time.Time) error {
 	got := map[string]float64{}
 	for _, s := range result {
@@ -172,9 +172,9 @@ func (c *Cluster) Check(result []Sample, at time.Time) error {
 	return errors.Join(errs...)
 }
 
-// critical returns the CRITICAL findings of an image, and whether it is tagged and has them
-// itself. An index has the highest number of its children.
-func (c *Cluster) critical(of *podtest.Image, at time.Time) (findings float64, own bool) {
+// critical returns the CRITICAL findings of an image, and whether it is tagged and has any.
+// An index has the highest number of its children.
+func (c *Cluster) critical(of *podtest.Image, at time.Time) (findings float64, tagged bool) {
 	if of == nil {
 		return 0, false
 	}
@@ -187,7 +187,7 @@ func (c *Cluster) critical(of *podtest.Image, at time.Time) (findings float64, o
 			findings = max(findings, float64(scan.Counts["CRITICAL"]))
 		}
 	}
-	return findings, len(image.Tags) > 0 && len(image.Children) == 0 && findings > 0
+	return findings, len(image.Tags) > 0 && findings > 0
 }
 
 func digests(children []ecrtest.Child) []string {

@@ -81,7 +81,7 @@ func TestClusterCheck(t *testing.T) {
 		err    string
 	}{
 		{"all", func(s []Sample) []Sample { return s }, ""},
-		{"with indexes and untagged images", func([]Sample) []Sample { return rows(true) }, ""},
+		{"with untagged images", func([]Sample) []Sample { return rows(true) }, ""},
 		{"another number", func(s []Sample) []Sample { s[0].Value++; return s }, "pod eu-1/by-tag has 3 CRITICAL findings, want 2"},
 		{"one is missing", func(s []Sample) []Sample { return s[1:] }, "pod eu-1/by-tag is not there, want it with 2 CRITICAL findings"},
 		{
