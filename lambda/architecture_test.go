@@ -188,12 +188,12 @@ func TestShapeIsAllConfiguration(t *testing.T) {
 		return reflect.ValueOf(c.Shape())
 	}
 	changed := load("EXTERNAL_LABELS=a=b", "FAMILIES_INCLUDE=a", "REPOSITORIES_EXCLUDE=b", "TAGS_INCLUDE=c", "IMAGES_PUSHED_WITHIN=1h",
-		"IMAGES_PULLED_WITHIN=2h", "IMAGES_PER_REPOSITORY=3", "STATE_URL=file:///state")
+		"IMAGES_PULLED_WITHIN=2h", "IMAGES_PER_REPOSITORY=3", "UNTAGGED_IMAGES_PER_REPOSITORY=4", "UNTAGGED_IMAGES_WITHIN=5h", "STATE_URL=file:///state")
 	for i := range shape.NumField() {
 		if shape.Field(i).Name == "Region" {
 			continue // from the AWS configuration
 		}
-		if !load().Field(i).IsZero() || changed.Field(i).IsZero() {
+		if reflect.DeepEqual(load().Field(i).Interface(), changed.Field(i).Interface()) {
 			t.Errorf("Shape.%s: %v without settings, %v with", shape.Field(i).Name, load().Field(i), changed.Field(i))
 		}
 	}

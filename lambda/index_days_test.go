@@ -152,3 +152,89 @@ func TestIndexDays(t *testing.T) {
 		})
 	}
 }
+
+// wantUntagged checks which digests have series of untagged images, with their number of HIGH
+// findings, or -1 if these are not known.
+func (w indexWorld) wantUntagged(want map[string]float64) {
+	w.Helper()
+	got := map[string]float64{}
+	for digest := range w.live("aws_ecr_untagged_image_pushed_at_timestamp_seconds", "app", "digest") {
+		got[digest] = -1
+	}
+	for digest, high := range w.live("aws_ecr_untagged_image_scan_severity_count", "app", "digest") {
+		got[digest] = high
+	}
+	byDigest := map[string]float64{}
+	for name, high := range want {
+		byDigest[ecrtest.Digest("app"+name)] = high
+	}
+	if diff := cmp.Diff(byDigest, got, cmpopts.EquateEmpty()); diff != "" {
+		w.Errorf("untagged images (-want +got):\n%s", diff)
+	}
+}
+
+// A digest whose tag moved has its findings by digest from the same run on; children,
+// attestations and signatures have none.
+func TestUntaggedDays(t *testing.T) {
+	isolate(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newIndexWorld(t)
+		move := func(tag, to string) {
+			t.Helper()
+			w.check(w.registry.Tag("app", ecrtest.Digest("app"+to), tag))
+		}
+		w.wantAcknowledged(append(w.pushIndex("multi", "amd64", "arm64"), w.scan("app", "v1", 1), w.scan("app", "v2", 2))...)
+		time.Sleep(2 * time.Second)
+		w.wantAcknowledged(w.scan("app", "amd64", 3), w.scan("app", "arm64", 4))
+		w.wantUntagged(nil)
+		w.wantHigh("app", "multi", 4)
+
+		time.Sleep(time.Minute)
+		events := w.pushIndex("next", "new")
+		move("multi", "next")
+		w.wantAcknowledged(events...)
+		w.wantUntagged(map[string]float64{"multi": 4})
+
+		// An image that is pushed by digest only, and a signature of it.
+		time.Sleep(time.Minute)
+		digest := ecrtest.Digest("appplain")
+		w.check(w.registry.PutImage("app", ecrtest.Image{Digest: digest, PushedAt: time.Now()}))
+		w.check(w.registry.PutImage("app", ecrtest.Image{Digest: ecrtest.Digest("signature"), PushedAt: time.Now(), SubjectDigest: digest}))
+		w.wantAcknowledged(string(w.registry.PushEvent("app", digest, "", time.Now())))
+		w.wantUntagged(map[string]float64{"multi": 4, "plain": -1})
+		time.Sleep(time.Minute)
+		w.wantAcknowledged(w.scan("app", "plain", 7))
+		w.wantUntagged(map[string]float64{"multi": 4, "plain": 7})
+
+		// While an index cannot be read, it is not known what is a child.
+		w.aws.Fail(ecrtest.Match{Operation: "BatchGetImage"}, ecrtest.Always, ecrtest.Fault{Status: 400, Code: "InvalidParameterException"})
+		events = w.pushIndex("third", "third-amd64")
+		w.messages(events...)
+		w.wantUntagged(nil)
+		w.calm()
+		time.Sleep(10 * time.Minute)
+		w.run()
+		w.wantUntagged(map[string]float64{"multi": 4, "plain": 7})
+
+		// The tag moves back, the other image is deleted, and a setting turns them off.
+		move("multi", "multi")
+		w.remove("app", "plain")
+		w.wantAcknowledged(string(w.registry.PushEvent("app", ecrtest.Digest("appmulti"), "multi", time.Now())))
+		w.wantUntagged(nil)
+		w.wantHigh("app", "multi", 4)
+		move("multi", "next")
+		w.runDue()
+		w.wantUntagged(map[string]float64{"multi": 4})
+		w.restart("UNTAGGED_IMAGES_PER_REPOSITORY=0")
+		w.run()
+		w.wantUntagged(nil)
+
+		// After 30 days without a push or pull it is not shown.
+		w.restart()
+		w.run()
+		w.wantUntagged(map[string]float64{"multi": 4})
+		time.Sleep(30 * 24 * time.Hour)
+		w.run()
+		w.wantUntagged(nil)
+	})
+}

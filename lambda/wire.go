@@ -116,6 +116,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Includes:    selected.Repository,
 			Select:      selected.Apply,
 			Platforms:   table.ShowsPlatforms(),
+			Untagged:    table.ShowsUntagged(),
 			Scans: refresh.ScanOptions{
 				Source:    c.ScanSource,
 				Inspector: inspector.New(awsCfg, limiter),

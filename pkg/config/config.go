@@ -96,6 +96,10 @@ type Config struct {
 	ImagesPushedWithin Duration `env:"IMAGES_PUSHED_WITHIN" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" note:"no limit" min:"0s" max:"3650d"`
 	// Export only images pulled within this time; 0 means all. ECR records a pull about once a day.
 	ImagesPulledWithin Duration `env:"IMAGES_PULLED_WITHIN" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" note:"no limit" min:"0s" max:"3650d"`
+	// The number of untagged images per repository to export by digest, those pushed last, of the ones that a pod may run: see [untagged images](scans-and-events.md#untagged-images); 0 means none.
+	UntaggedImagesPerRepository int `env:"UNTAGGED_IMAGES_PER_REPOSITORY" envDefault:"20" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
+	// Export only untagged images pushed or pulled within this time; 0 means all.
+	UntaggedImagesWithin Duration `env:"UNTAGGED_IMAGES_WITHIN" envDefault:"30d" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" min:"0s" max:"3650d"`
 	// How much of an invocation may be spent on reading from AWS; the rest waits for the next one. `-once` and `-dry-run` have no limit.
 	RefreshBudget Duration `env:"REFRESH_BUDGET" envDefault:"60s" rule:"from 1s to 15m, as a Go duration or in seconds" min:"1s" max:"15m"`
 	// Where the inventory is kept between cold starts: `memory:` (nowhere), `file:///path` or `s3://bucket/key`.

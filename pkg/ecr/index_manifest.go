@@ -30,6 +30,7 @@ const maxChildren = 1000
 type indexManifest struct {
 	children []inventory.Child
 	nested   []inventory.Digest // indexes that it lists
+	others   []inventory.Digest // what else it lists
 	err      error              // why it could not be read
 }
 
@@ -89,6 +90,7 @@ func (c converter) add(to *indexManifest, entry *indexEntry) error {
 	case err != nil:
 		return err
 	case entry.attestation():
+		to.others = append(to.others, digest)
 	case isIndex(entry.MediaType):
 		if !slices.Contains(to.nested, digest) {
 			to.nested = append(to.nested, digest)
@@ -98,6 +100,8 @@ func (c converter) add(to *indexManifest, entry *indexEntry) error {
 		if !slices.Contains(to.children, child) {
 			to.children = append(to.children, child)
 		}
+	default:
+		to.others = append(to.others, digest)
 	}
 	return nil
 }

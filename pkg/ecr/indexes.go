@@ -69,10 +69,12 @@ func collect(indexes []inventory.Digest, read map[inventory.Digest]indexManifest
 	for _, digest := range indexes {
 		manifest, known := read[digest]
 		result := inventory.IndexResult{Digest: digest, Children: slices.Clone(manifest.children), Err: manifest.err}
+		result.Others = slices.Concat(manifest.others, manifest.nested)
 		for _, nested := range manifest.nested {
 			inner, innerKnown := read[nested]
 			known = known && innerKnown
 			result.Err = cmp.Or(result.Err, inner.err)
+			result.Others = append(result.Others, inner.others...)
 			for _, child := range inner.children {
 				if len(result.Children) <= maxChildren && !slices.Contains(result.Children, child) {
 					result.Children = append(result.Children, child)
@@ -82,14 +84,25 @@ func collect(indexes []inventory.Digest, read map[inventory.Digest]indexManifest
 		if result.Err == nil && len(result.Children) > maxChildren {
 			result.Err = fmt.Errorf("index %s: more than %d children", digest, maxChildren)
 		}
+		result.Others = distinct(result.Others)
 		if result.Err != nil {
-			result.Children = nil
+			result.Children, result.Others = nil, nil
 		}
 		if known {
 			results = append(results, result)
 		}
 	}
 	return results
+}
+
+// distinct returns each digest once, at most maxChildren of them; nil if there are none.
+func distinct(digests []inventory.Digest) []inventory.Digest {
+	if len(digests) == 0 {
+		return nil
+	}
+	slices.SortFunc(digests, inventory.Digest.Compare)
+	digests = slices.Compact(digests)
+	return slices.Clip(digests[:min(len(digests), maxChildren)])
 }
 
 // readManifests adds the manifests of indexes, or why they could not be read. The error is

@@ -15,9 +15,16 @@ type Index struct {
 	// Children are in the order of the index; none is a result too. The images need not be in
 	// the repository any more.
 	Children []Child `cbor:"1,keyasint,omitempty" json:"children,omitempty"`
+	// Others are what it lists besides images, such as attestations.
+	Others []Digest `cbor:"3,keyasint,omitempty" json:"others,omitempty"`
 	// Platforms are the findings by platform, sorted, each once. They are kept only if a
 	// family shows them.
 	Platforms []PlatformFindings `cbor:"2,keyasint,omitempty" json:"platforms,omitempty"`
+}
+
+// withPlatforms returns the same index with other findings.
+func (i *Index) withPlatforms(platforms []PlatformFindings) *Index {
+	return &Index{Children: i.Children, Others: i.Others, Platforms: platforms}
 }
 
 // Child is an image that an index lists.
@@ -41,6 +48,8 @@ type IndexResult struct {
 	// Children are in the order of the index, each once with each of its platforms. Without
 	// an error they are all; none is a result too.
 	Children []Child
+	// Others are what the index lists besides, such as attestations, each once and sorted.
+	Others []Digest
 	// Err says why the children are unknown.
 	Err error
 }

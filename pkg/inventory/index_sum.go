@@ -44,10 +44,11 @@ func (r *Registry) SumIndexes(repository *Repository, platforms bool) {
 			scan = &Scan{Status: s.scan.Status, CompletedAt: s.scan.CompletedAt, Severities: slices.Clone(s.scan.Severities)}
 		}
 		if !slices.EqualFunc(index.Platforms, s.platforms, PlatformFindings.equal) {
-			index = &Index{Children: index.Children}
+			var platforms []PlatformFindings
 			for _, platform := range s.platforms {
-				index.Platforms = append(index.Platforms, PlatformFindings{platform.Platform, slices.Clone(platform.Severities)})
+				platforms = append(platforms, PlatformFindings{platform.Platform, slices.Clone(platform.Severities)})
 			}
+			index = index.withPlatforms(platforms)
 		}
 		if scan != image.Scan || index != image.Index {
 			r.setResults(repository, image, scan, index)
@@ -60,7 +61,7 @@ func (r *Registry) SumIndexes(repository *Repository, platforms bool) {
 func (r *Registry) ForgetSums(repository *Repository) {
 	for i := range repository.Images {
 		if image := &repository.Images[i]; image.Index != nil && image.Scan != nil && image.Scan.AskedAt.IsZero() {
-			r.setResults(repository, image, nil, &Index{Children: image.Index.Children})
+			r.setResults(repository, image, nil, image.Index.withPlatforms(nil))
 		}
 	}
 }

@@ -38,12 +38,14 @@ type Family struct {
 type level uint8
 
 const (
-	perExporter   level = iota // one series
-	perRegistry                // one a registry whose repositories were listed
-	perRepository              // one a repository
-	perTag                     // one a tag of an active image
-	perSeverity                // one a tag of an active image and severity reported for it
-	perPlatform                // one a tag of an active index, platform of its images and severity reported for one
+	perExporter         level = iota // one series
+	perRegistry                      // one a registry whose repositories were listed
+	perRepository                    // one a repository
+	perTag                           // one a tag of an active image
+	perSeverity                      // one a tag of an active image and severity reported for it
+	perPlatform                      // one a tag of an active index, platform of its images and severity reported for one
+	perUntagged                      // one an active image without a tag
+	perUntaggedSeverity              // one an active image without a tag and severity reported for it
 )
 
 const gauge = "gauge"
@@ -63,8 +65,8 @@ var (
 		{"name", func(s *subject) string { return s.repository.Name }},
 		{registryID, func(s *subject) string { return s.repository.RegistryID }},
 	}
-	tagLabels = with(repositoryLabels,
-		label{"digest", func(s *subject) string { return s.digest }},
+	digestLabels = with(repositoryLabels, label{"digest", func(s *subject) string { return s.digest }})
+	tagLabels    = with(digestLabels,
 		label{"image", func(s *subject) string { return s.reference }},
 		label{"tag", func(s *subject) string { return s.tag }},
 	)
@@ -158,6 +160,19 @@ var further = []Family{
 			label{"severity", func(s *subject) string { return s.severity.Severity }},
 		),
 		value: func(s *subject) (float64, bool) { return float64(s.severity.Count), true },
+	},
+	{
+		Name: "aws_ecr_untagged_image_scan_severity_count", Help: "ECR image scan summary results of an image that has no tag and that a pod may run", Type: gauge,
+		Unit:   "findings of that severity",
+		per:    perUntaggedSeverity,
+		labels: with(digestLabels, label{"severity", func(s *subject) string { return s.severity.Severity }}),
+		value:  func(s *subject) (float64, bool) { return float64(s.severity.Count), true },
+	},
+	{
+		Name: "aws_ecr_untagged_image_pushed_at_timestamp_seconds", Help: "The unix timestamp that this image, which has no tag and which a pod may run, was pushed at", Type: gauge,
+		Unit: "whole Unix seconds",
+		per:  perUntagged, labels: digestLabels,
+		value: func(s *subject) (float64, bool) { return seconds(s.image.PushedAt) },
 	},
 	{
 		Name: "aws_ecr_exporter_images_scan_pending", Help: "Images whose scan result is not known, or not completely", Type: gauge,

@@ -199,12 +199,12 @@ func TestSeriesAreDistinct(t *testing.T) {
 	r := &inventory.Registry{ID: "1", ListedAt: 1, ScanSource: inventory.ScansFromFindings, ScansOldest: 1}
 	for _, name := range []string{"a", "b"} { // which have all else in common
 		r.Repositories = append(r.Repositories, &inventory.Repository{Name: name, URI: "u", RegistryID: "1", Images: []inventory.Image{
-			with(image(1, "v1", "v2"), platforms), with(image(2, "v1"), platforms),
+			with(image(1, "v1", "v2"), platforms), with(image(2, "v1"), platforms), with(image(3), platforms),
 		}})
 	}
 	// External labels must not hide a label that tells series apart.
 	shape := inventory.Shape{
-		Durable: true, Families: inventory.Filter{Include: ".*"},
+		Durable: true, Families: inventory.Filter{Include: ".*"}, UntaggedImages: 1,
 		External: map[string]string{"name": "x", "digest": "x", "tag": "x", "severity": "x", "registry_id": "x", "platform": "x"},
 	}
 	identities(t, table(shape).All(r, metrics.Options{})) // which fails if one is there twice

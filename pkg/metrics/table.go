@@ -30,7 +30,7 @@ func New(shape inventory.Shape) (*Table, error) {
 		return nil, fmt.Errorf("tags: %w", err)
 	}
 	hidden := func(f *Family) bool {
-		return family != nil && !family(f.Name) || f.OptIn && shape.Families.Include == ""
+		return family != nil && !family(f.Name) || f.OptIn && shape.Families.Include == "" || f.untagged() && shape.UntaggedImages == 0
 	}
 	return &Table{
 		shape: shape, tag: tag,
@@ -49,6 +49,11 @@ func (t *Table) RunFamilies() []*Family { return t.run }
 func (t *Table) ShowsPlatforms() bool {
 	return slices.ContainsFunc(t.families, func(f *Family) bool { return f.per == perPlatform })
 }
+
+// ShowsUntagged reports whether a family about untagged images is shown.
+func (t *Table) ShowsUntagged() bool { return slices.ContainsFunc(t.families, (*Family).untagged) }
+
+func (f *Family) untagged() bool { return f.per == perUntagged || f.per == perUntaggedSeverity }
 
 // Shape returns the shape.
 func (t *Table) Shape() inventory.Shape { return t.shape }
@@ -126,7 +131,7 @@ type walker struct {
 	yield   func(Series) bool
 	// exporter, registry, repository and image are the families by what their series
 	// are about; those a severity or a platform are with the image's.
-	exporter, registry, repository, image []form
+	exporter, registry, repository, image, untagged []form
 }
 
 // form is a series in the making: the labels of a family are laid out once, so that a
@@ -149,6 +154,8 @@ func (t *Table) walker(registry *inventory.Registry, options *Options, families 
 			forms = &w.registry
 		case perRepository:
 			forms = &w.repository
+		case perUntagged, perUntaggedSeverity:
+			forms = &w.untagged
 		}
 		*forms = append(*forms, t.form(family))
 	}
@@ -196,7 +203,7 @@ func (w *walker) above() bool {
 
 // repositories walks through repositories that are not excluded.
 func (w *walker) repositories(list []*inventory.Repository) bool {
-	if len(w.image)+len(w.repository) == 0 {
+	if len(w.image)+len(w.untagged)+len(w.repository) == 0 {
 		return true
 	}
 	for _, repository := range list {
@@ -206,7 +213,7 @@ func (w *walker) repositories(list []*inventory.Repository) bool {
 		if !w.own(repository) {
 			return false
 		}
-		if len(w.image) == 0 {
+		if len(w.image)+len(w.untagged) == 0 {
 			continue
 		}
 		for i := range repository.Images {
@@ -231,6 +238,11 @@ func (w *walker) imageOf(repository *inventory.Repository, image *inventory.Imag
 		return true
 	}
 	s.repository, s.image = repository, image
+	if len(image.Tags) == 0 && len(w.untagged) > 0 {
+		s.tag = ""
+		s.describe()
+		return w.emit(w.untagged)
+	}
 	for _, s.tag = range image.Tags {
 		if w.tag != nil && !w.tag(s.tag) {
 			continue
@@ -248,7 +260,7 @@ func (w *walker) emit(forms []form) bool {
 	s := &w.subject
 	for i := range forms {
 		switch f := &forms[i]; f.Family.per {
-		case perSeverity:
+		case perSeverity, perUntaggedSeverity:
 			if s.image.Scan != nil && !w.severities(f, s.image.Scan.Severities) {
 				return false
 			}

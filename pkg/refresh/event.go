@@ -102,7 +102,7 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, eve
 			repositories = append(repositories, repository)
 		}
 	}
-	r.readIndexes(ctx, registry, repositories, &result.Result, &failed)
+	r.readIndexes(ctx, registry, repositories, now, &result.Result, &failed)
 	r.sumIndexes(registry, repositories)
 	r.finish(ctx, &result.Result, &failed)
 	return result

@@ -70,7 +70,7 @@ type unreadIndex struct {
 // readIndexes reads the children of indexes that are shown, the newest first: of the given
 // repositories. The manifest of a digest never changes, so each is read once, also if it is
 // in several repositories.
-func (r *Refresher) readIndexes(ctx context.Context, registry *inventory.Registry, repositories []*inventory.Repository, result *Result, failed *failures) {
+func (r *Refresher) readIndexes(ctx context.Context, registry *inventory.Registry, repositories []*inventory.Repository, now time.Time, result *Result, failed *failures) {
 	if !r.options.Scans.Indexes {
 		r.indexes.off = inventory.IndexesDisabled
 		for _, repository := range repositories {
@@ -81,8 +81,15 @@ func (r *Refresher) readIndexes(ctx context.Context, registry *inventory.Registr
 	if registry.ScanSource != inventory.ScansFromFindings && registry.ScanSource != inventory.ScansFromInspector {
 		return
 	}
-	unread := r.unreadIndexes(repositories)
-	if unread = r.copyIndexes(registry, unread); len(unread) == 0 {
+	due := r.unreadIndexes(repositories)
+	unread := r.copyIndexes(registry, due)
+	defer func() {
+		if known := len(due) - len(unread) + result.Indexes.Read; known > 0 && r.options.Untagged {
+			// Which untagged images are shown depends on what indexes list.
+			result.Selected = r.options.Select(registry, now) || result.Selected
+		}
+	}()
+	if len(unread) == 0 {
 		return
 	}
 	if r.checkPullTimes(ctx); r.indexes.off == "" {
@@ -141,8 +148,8 @@ func (r *Refresher) unreadIndexes(repositories []*inventory.Repository) []unread
 		unread = unread[:min(len(unread), maxIndexes)]
 	}
 	for _, repository := range repositories {
-		for image := range r.shown(repository) {
-			if !image.IsIndex() || image.Index != nil || now.Before(r.indexes.retry[imageKey{repository.Name, image.Digest}].at) {
+		for image := range r.unread(repository) {
+			if now.Before(r.indexes.retry[imageKey{repository.Name, image.Digest}].at) {
 				continue
 			}
 			unread = append(unread, unreadIndex{repository, image.Digest, image.PushedAt})
@@ -178,7 +185,7 @@ func (r *Refresher) copyIndexes(registry *inventory.Registry, unread []unreadInd
 	}
 	for _, index := range unread {
 		if there := known[index.digest]; there != nil {
-			registry.SetIndex(index.repository, index.repository.FindImage(index.digest), &inventory.Index{Children: there.Children})
+			registry.SetIndex(index.repository, index.repository.FindImage(index.digest), &inventory.Index{Children: there.Children, Others: there.Others})
 		} else {
 			left = append(left, index)
 		}
@@ -225,7 +232,7 @@ func (r *Refresher) recordIndexes(ctx context.Context, registry *inventory.Regis
 		}
 		delete(r.indexes.retry, key)
 		r.indexes.warned = ""
-		registry.SetIndex(repository, repository.FindImage(read.Digest), &inventory.Index{Children: read.Children})
+		registry.SetIndex(repository, repository.FindImage(read.Digest), &inventory.Index{Children: read.Children, Others: read.Others})
 		result.Indexes.Read++
 	}
 	if job.err != nil && outOfTime(ctx, job.err) {

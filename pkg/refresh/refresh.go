@@ -71,6 +71,8 @@ type Options struct {
 	Scans    ScanOptions
 	// Platforms is set if a family shows the findings by platform.
 	Platforms bool
+	// Untagged is set if a family shows the untagged images that Select does not exclude.
+	Untagged bool
 	// Includes reports whether a repository's images are read; nil means all.
 	Includes func(repository string) bool
 	// Select, if set, marks the excluded records and reports whether that changed any. It
@@ -219,7 +221,7 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 	r.images(listing, registry, r.due(registry, now), now, &result, &failed)
 	cancel()
 	result.Selected = r.options.Select(registry, now)
-	r.readIndexes(ctx, registry, registry.Repositories, &result, &failed)
+	r.readIndexes(ctx, registry, registry.Repositories, now, &result, &failed)
 	r.refreshScans(ctx, registry, &result, &failed)
 	r.sumIndexes(registry, registry.Repositories)
 	r.finish(ctx, &result, &failed)

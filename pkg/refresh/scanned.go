@@ -8,8 +8,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// shown yields the images of a repository that have series with their scans: those tagged and
-// not excluded, of these the newest if ScanOptions.Newest is set. An index counts as one.
+// shown yields the images of a repository that have series with their scans: those not
+// excluded, of the tagged ones the newest if ScanOptions.Newest is set. An index counts as one.
 func (r *Refresher) shown(repository *inventory.Repository) iter.Seq[*inventory.Image] {
 	return func(yield func(*inventory.Image) bool) {
 		if repository.Excluded || !r.options.Includes(repository.Name) {
@@ -17,15 +17,39 @@ func (r *Refresher) shown(repository *inventory.Repository) iter.Seq[*inventory.
 		}
 		oldest := r.oldestShown(repository)
 		for i := range repository.Images {
-			if image := &repository.Images[i]; isShown(image, oldest) && !yield(image) {
+			if image := &repository.Images[i]; r.isShown(image, oldest) && !yield(image) {
 				return
 			}
 		}
 	}
 }
 
-func isShown(image *inventory.Image, oldest inventory.Time) bool {
-	return !image.Excluded && image.Tagged() && image.PushedAt >= oldest
+func (r *Refresher) isShown(image *inventory.Image, oldest inventory.Time) bool {
+	if len(image.Tags) == 0 {
+		return r.options.Untagged && !image.Excluded && image.Active()
+	}
+	return !image.Excluded && image.Active() && image.PushedAt >= oldest
+}
+
+// unread yields the indexes of a repository whose children are to be read: those shown, and all
+// untagged ones if untagged images are shown, since their children are no such images.
+func (r *Refresher) unread(repository *inventory.Repository) iter.Seq[*inventory.Image] {
+	return func(yield func(*inventory.Image) bool) {
+		if repository.Excluded || !r.options.Includes(repository.Name) {
+			return
+		}
+		oldest := r.oldestShown(repository)
+		for i := range repository.Images {
+			image := &repository.Images[i]
+			if !image.IsIndex() || image.Index != nil {
+				continue
+			}
+			untagged := r.options.Untagged && len(image.Tags) == 0 && image.Active()
+			if (untagged || r.isShown(image, oldest)) && !yield(image) {
+				return
+			}
+		}
+	}
 }
 
 // oldestShown returns when the oldest image was pushed of those that ScanOptions.Newest allows.
@@ -36,7 +60,7 @@ func (r *Refresher) oldestShown(repository *inventory.Repository) inventory.Time
 	}
 	var pushes []inventory.Time
 	for i := range repository.Images {
-		if image := &repository.Images[i]; isShown(image, 0) {
+		if image := &repository.Images[i]; !image.Excluded && image.Tagged() {
 			pushes = append(pushes, image.PushedAt)
 		}
 	}
@@ -81,23 +105,20 @@ func (r *Refresher) eachScanned(registry *inventory.Registry, do func(repository
 				continue
 			}
 			image := repository.FindImage(entry.digest)
-			if image != nil && image.Active() && !image.IsIndex() && !isShown(image, oldest) {
+			if image != nil && image.Active() && !image.IsIndex() && !r.isShown(image, oldest) {
 				do(repository, image, entry.pushed)
 			}
 		}
 	}
 }
 
-// countUnread counts the indexes that are shown and whose children are not known. Of those
-// that are about to be read the scans are pending.
+// countUnread counts the indexes whose children are to be read and not known. Of those that
+// are shown and about to be read the scans are pending.
 func (r *Refresher) countUnread(registry *inventory.Registry, result *Result) {
 	for _, repository := range registry.Repositories {
-		for image := range r.shown(repository) {
-			if !image.IsIndex() || image.Index != nil {
-				continue
-			}
+		for image := range r.unread(repository) {
 			result.Indexes.Unread++
-			if r.awaitsChildren(repository, image) {
+			if !image.Excluded && r.awaitsChildren(repository, image) {
 				registry.ScansPending++
 			}
 		}
