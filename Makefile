@@ -89,7 +89,7 @@ storms: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 storms: $(VENV) ## storms of the built program with kill -9, see docs/simulation.md; COUNT=60 FROM=1
 	@go test -C lambda/e2e -c -o $(CURDIR)/$(OUT)/storms .
 	@cd lambda/e2e && E2E_STORMS=$(COUNT) E2E_STORMS_FROM=$(FROM) ../../$(OUT)/storms -test.run '^TestStorms$$' -test.timeout 1h -test.v >../../$(OUT)/storms.txt || \
-		{ grep -A 100 'the schedule of seed' ../../$(OUT)/storms.txt; exit 1; }
+		{ sed -n '/storm.*_test.go:/,/replay:/p' ../../$(OUT)/storms.txt; exit 1; }
 
 .PHONY: build
 build: $(OUT)/ecr-remote-write build-ExporterFunction ## the program for this machine, and for Lambda; GOARCH=arm64

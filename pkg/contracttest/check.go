@@ -50,7 +50,7 @@ func Check(want map[string]float64, have map[string]Last) []Difference {
 	}
 	var missing, rest []Difference
 	for _, key := range slices.Sorted(maps.Keys(want)) {
-		text := ""
+		var text string
 		switch last, there := have[key]; {
 		case !there:
 			text = "was never stored"

@@ -225,19 +225,19 @@ func TestDecodeBomb(t *testing.T) {
 	head := m{1: name, 2: 2, 3: 1}
 	long := bomb(t, func(w io.Writer) {
 		items(w, head)
-		// A registry whose ID is a text of 1.5 GB, of which the first 64 MiB are there.
+		// A registry whose ID is a text of 1.5 GB, of which the first 40 MiB are there.
 		_, _ = w.Write([]byte{0xa1, 0x01, 0x7b, 0, 0, 0, 0, 0x60, 0, 0, 0})
 		chunk := bytes.Repeat([]byte("x"), 1<<20)
-		for range 64 {
+		for range 40 {
 			_, _ = w.Write(chunk) // to memory
 		}
 	})
 	many := bomb(t, func(w io.Writer) {
-		items(w, head, m{}, m{1: m{1: "a"}, 2: 100_000})
+		items(w, head, m{}, m{1: m{1: "a"}, 2: 40_000})
 		image := bytes.NewBuffer(nil)
 		items(image, m{})
-		_, _ = w.Write(bytes.Repeat(image.Bytes(), 100_000))
-		items(w, m{1: 100_000})
+		_, _ = w.Write(bytes.Repeat(image.Bytes(), 40_000))
+		items(w, m{1: 40_000})
 	})
 	for _, c := range []struct {
 		name  string
@@ -247,8 +247,8 @@ func TestDecodeBomb(t *testing.T) {
 	}{
 		{"a long text", long, math.MaxInt64, "an item is larger than 32 MiB"},
 		{"a long text and little memory", long, 20 << 20, "it needs more than 20 MB of memory"},
-		{"many records", many, 9 << 20, "it needs more than 9 MB of memory"},
-		{"many records and enough memory", many, 20 << 20, "not distinct"},
+		{"many records", many, 3 << 20, "it needs more than 3 MB of memory"},
+		{"many records and enough memory", many, 10 << 20, "not distinct"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -258,9 +258,9 @@ func TestDecodeBomb(t *testing.T) {
 			}
 		})
 	}
-	// A million images fit in the memory of a function of 1 GB, and so a tenth in a tenth.
-	got, err := inventory.DecodeWithin(bytes.NewReader(encode(t, generate(100_000))), 1<<30/10*8/10)
-	if err != nil || len(got.Repositories) != 1000 {
+	// A million images fit in the memory of a function of 1 GB, and so a fiftieth in a fiftieth.
+	got, err := inventory.DecodeWithin(bytes.NewReader(encode(t, generate(20_000))), 1<<30/10*8/50)
+	if err != nil || len(got.Repositories) != 200 {
 		t.Errorf("error %v", err)
 	}
 }

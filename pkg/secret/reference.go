@@ -63,7 +63,10 @@ func Parse(text string) (Text, error) {
 		return Text{}, nil
 	}
 	var r reference
-	store, rest, _ := strings.Cut(text, ":")
+	store, rest, found := strings.Cut(text, ":")
+	if !found {
+		store = "" // a secret that is the name of a store
+	}
 	switch store {
 	case secretsManager:
 		match := secretID.FindStringSubmatch(rest)

@@ -12,7 +12,7 @@ import (
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		planted, "", "secretsmanager:" + secARN, "secretsmanager:a#b", "secretsmanager:a#b#c", "secretsmanager:#",
-		"ssm:/a/b:1", "ssm:" + ssmARN, "file:/a", "file:", secARN, "arn:::::", "ssm:arn:", "secretsmanager:a#\x00",
+		"ssm:/a/b:1", "ssm:" + ssmARN, "file:/a", "file:", "ssm", "secretsmanager", secARN, "arn:::::", "ssm:arn:", "secretsmanager:a#\x00",
 	} {
 		f.Add(text)
 	}
