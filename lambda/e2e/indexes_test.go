@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,15 +31,64 @@ func indexRegistry(t *testing.T, scanning string) *ecrtest.Registry {
 	return registry
 }
 
-// taggedIndexes returns the number of indexes with series of each repository.
-func taggedIndexes(registry *ecrtest.Registry) map[string]int {
+// readIndexes returns the number of indexes to read of each repository: also those without a
+// tag are, since their children are no images of their own.
+func readIndexes(registry *ecrtest.Registry) map[string]int {
 	n := map[string]int{}
-	eachTagged(registry, func(repository string, image ecrtest.Image) {
-		if strings.Contains(image.ManifestMediaType, "index") || strings.Contains(image.ManifestMediaType, "list") {
-			n[repository]++
+	for _, repository := range registry.Repositories() {
+		for _, image := range registry.Images(repository.Name) {
+			if image.Status == "ACTIVE" && isIndex(image) {
+				n[repository.Name]++
+			}
 		}
-	})
+	}
 	return n
+}
+
+func isIndex(image ecrtest.Image) bool {
+	return strings.Contains(image.ManifestMediaType, "index") || strings.Contains(image.ManifestMediaType, "list")
+}
+
+// untaggedSeries are the series of the images without a tag that a pod may run: the newest 20
+// of each repository that were pushed or pulled within 30 days and are nothing that an index
+// lists, that is about another image or a Helm chart.
+func untaggedSeries(registry *ecrtest.Registry, at time.Time) tsdbtest.Vector {
+	want := tsdbtest.Vector{}
+	since := at.Add(-30 * 24 * time.Hour)
+	scans := contracttest.IndexScansAt(registry, at)
+	for _, repository := range registry.Repositories() {
+		images := registry.Images(repository.Name)
+		listed := map[string]bool{}
+		for _, image := range images {
+			for _, child := range image.Children {
+				listed[child.Digest] = true
+			}
+		}
+		images = slices.DeleteFunc(images, func(image ecrtest.Image) bool {
+			return len(image.Tags) > 0 || image.Status != "ACTIVE" || listed[image.Digest] || image.SubjectDigest != "" || strings.Contains(image.ArtifactMediaType, "helm") ||
+				image.PushedAt.Before(since) && image.PulledAt.Before(since)
+		})
+		slices.SortFunc(images, func(a, b ecrtest.Image) int { return b.PushedAt.Compare(a.PushedAt) })
+		for _, image := range images[:min(20, len(images))] {
+			labels := []string{"digest", image.Digest, "name", repository.Name, "registry_id", account}
+			want[tsdbtest.KeyOf("aws_ecr_untagged_image_pushed_at_timestamp_seconds", labels...)] = float64(image.PushedAt.Unix())
+			scan, _ := scans(repository.Name, image)
+			for severity, count := range scan.Counts {
+				want[tsdbtest.KeyOf("aws_ecr_untagged_image_scan_severity_count", append(labels, "severity", severity)...)] = float64(count)
+			}
+		}
+	}
+	return want
+}
+
+// checkUntagged compares the series of untagged images at the time of a run.
+func checkUntagged(t *testing.T, prometheus *tsdbtest.Prometheus, s summary, want tsdbtest.Vector) {
+	t.Helper()
+	live, err := prometheus.Instant(t.Context(), `{__name__=~"aws_ecr_untagged_.+"}`, s.Timestamp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkVector(t, "untagged images", want, live)
 }
 
 // pullTimes returns when each image was last pulled.
@@ -79,7 +129,7 @@ func TestIndexes(t *testing.T) {
 			}
 			before := pullTimes(registry)
 			calls, most := 0, map[string]int{}
-			for repository, n := range taggedIndexes(registry) {
+			for repository, n := range readIndexes(registry) {
 				most[repository] = (n + 99) / 100
 				calls += most[repository]
 			}
@@ -96,6 +146,13 @@ func TestIndexes(t *testing.T) {
 
 			first := f.invoke(t, "schedule-rule.json", invocationTimeout)
 			checkPushed(t, prometheus, first, want())
+			untagged := untaggedSeries(registry, time.Now())
+			if len(untagged) < 20 {
+				t.Errorf("%d series of untagged images", len(untagged))
+			}
+			if scanning == "BASIC" { // else children that Inspector sees in use have series too
+				checkUntagged(t, prometheus, first, untagged)
+			}
 			if first.Calls["BatchGetImage"] != calls || first.Scans.Left+first.Scans.Pending > 0 {
 				t.Errorf("calls %v, want %d of BatchGetImage; scans: %+v", first.Calls, calls, first.Scans)
 			}
@@ -114,6 +171,9 @@ func TestIndexes(t *testing.T) {
 				f = startFunction(t, server, prometheus.URL(), fastScans, stored)
 				s := f.invoke(t, "schedule-rule.json", invocationTimeout)
 				checkPushed(t, prometheus, s, want())
+				if scanning == "BASIC" {
+					checkUntagged(t, prometheus, s, untagged)
+				}
 				if len(s.Calls) > 0 {
 					t.Errorf("calls after a cold start: %v", s.Calls)
 				}
@@ -144,9 +204,10 @@ func TestIndexesNotExcluded(t *testing.T) {
 			for range 2 {
 				s := f.invoke(t, "schedule-rule.json", invocationTimeout)
 				checkPushed(t, prometheus, s, expectation{registry: registry, scan: scansAt(registry, time.Now())}.series())
+				checkUntagged(t, prometheus, s, nil) // each repository has an index that is not read
 				unread := tsdbtest.KeyOf("aws_ecr_exporter_indexes_unread", "reason", "not_excluded", "region", region, "registry_id", account)
 				live, err := prometheus.Instant(t.Context(), everything, s.Timestamp)
-				if indexes := sumOf(taggedIndexes(registry)); err != nil || live[unread] != float64(indexes) {
+				if indexes := sumOf(readIndexes(registry)); err != nil || live[unread] != float64(indexes) {
 					t.Errorf("%d indexes, %s is %v, error %v", indexes, unread, live[unread], err)
 				}
 			}

@@ -415,3 +415,59 @@ func TestIndexEvents(t *testing.T) {
 		w.wantScan("repo-0", "new", "COMPLETE HIGH=2")
 	})
 }
+
+// Untagged images are shown and scanned as the selection says, which depends on what indexes
+// list and on what Inspector sees in use.
+func TestUntagged(t *testing.T) {
+	t.Parallel()
+	untagged := func(w *world) (digests []string) {
+		for _, image := range w.known.Find("repo-0").Images {
+			if !image.Excluded && len(image.Tags) == 0 {
+				digests = append(digests, image.Digest.String())
+			}
+		}
+		return digests
+	}
+	bubble(t, "a child in use, and images that lost their tag", func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.movesNoPullTime()
+		w.enhanced()
+		before := time.Now().Add(-time.Hour)
+		w.index("repo-0", "v1", "amd64", "arm64")
+		w.check(w.registry.SetScan("repo-0", ecrtest.Digest("repo-0amd64"), ecrtest.Scan{States: []ecrtest.ScanState{done(before, "LOW", 5)}, LastInUseAt: before, InUseCount: 2}))
+		w.scan("repo-0", "arm64", done(before, "LOW", 6))
+		w.check(w.registry.PutImage("repo-0", ecrtest.Image{Digest: ecrtest.Digest("repo-0lost"), PushedAt: time.Now()}))
+		w.scan("repo-0", "lost", done(before, "HIGH", 1))
+		w.check(w.registry.PutImage("repo-0", ecrtest.Image{Digest: ecrtest.Digest("repo-0old"), PushedAt: time.Now().Add(-31 * 24 * time.Hour)}))
+		w.selects(inventory.Shape{UntaggedImages: 20, UntaggedWithin: 30 * 24 * time.Hour})
+		w.scanning(refresh.ScanAuto)
+		if result := w.run(0); result.Err != nil || w.known.ScansPending != 0 {
+			t.Errorf("%+v, %d pending", result, w.known.ScansPending)
+		}
+		want := []string{ecrtest.Digest("repo-0amd64"), ecrtest.Digest("repo-0lost")}
+		slices.Sort(want)
+		if diff := cmp.Diff(want, untagged(w)); diff != "" {
+			t.Errorf("untagged images (-want +got):\n%s", diff)
+		}
+		w.wantScan("repo-0", "amd64", "ACTIVE LOW=5")
+		w.wantScan("repo-0", "lost", "ACTIVE HIGH=1")
+		w.wantScan("repo-0", "old", "unknown")
+	})
+	bubble(t, "an untagged index is read, and its children are no images of their own", func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.movesNoPullTime()
+		w.index("repo-0", "v1", "amd64")
+		w.check(w.registry.Untag("repo-0", "v1"))
+		w.scan("repo-0", "amd64", done(time.Now().Add(-time.Hour), "LOW", 5))
+		w.selects(inventory.Shape{UntaggedImages: 20})
+		w.scanning(refresh.ScanFindings)
+		w.wantIndexes(w.run(0), refresh.IndexCounts{Due: 1, Read: 1})
+		w.wantScan("repo-0", "v1", "COMPLETE LOW=5")
+		if diff := cmp.Diff([]string{ecrtest.Digest("repo-0v1")}, untagged(w)); diff != "" {
+			t.Errorf("untagged images (-want +got):\n%s", diff)
+		}
+		if n := w.calls(findings); n != 1 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}

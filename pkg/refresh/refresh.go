@@ -223,6 +223,10 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 	result.Selected = r.options.Select(registry, now)
 	r.readIndexes(ctx, registry, registry.Repositories, now, &result, &failed)
 	r.refreshScans(ctx, registry, &result, &failed)
+	if result.Scans.Listed && r.options.Untagged {
+		// Inspector's lists say which children run: these are shown by digest, too.
+		result.Selected = r.options.Select(registry, now) || result.Selected
+	}
 	r.sumIndexes(registry, registry.Repositories)
 	r.finish(ctx, &result, &failed)
 	return result
