@@ -1,6 +1,9 @@
 package inventory
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // MaxDueNames bounds Registry.DueNames. Names beyond it need not be kept: with so many, the
 // next run lists all repositories (see pkg/refresh).
@@ -21,5 +24,13 @@ func (r *Registry) dropDueName(name string) {
 	if i, known := slices.BinarySearch(r.DueNames, name); known {
 		r.DueNames = slices.Delete(r.DueNames, i, i+1)
 		r.Unsaved.Any = true
+	}
+}
+
+// dueInFull makes the images and scans of another copy's repository due if the registry has
+// only its name, because an event reported it: which of them changed was not kept.
+func (r *Registry) dueInFull(repository *Repository) {
+	if _, due := slices.BinarySearch(r.DueNames, repository.Name); due {
+		repository.Due, repository.ScansDueSince = true, max(repository.ScansDueSince, TimeOf(time.Now()))
 	}
 }

@@ -28,10 +28,12 @@ func (r *Registry) Merge(other *Registry) bool {
 		case theirs == nil && other.knowsDeleted(*ours, r.ListedAt):
 			r.keepAll(*ours)
 		case theirs == nil:
+			other.dueInFull(*ours)
 			merged = append(merged, *ours)
 		case ours == nil && r.knowsDeleted(*theirs, other.ListedAt):
 			r.keepAll(*theirs)
 		case ours == nil:
+			r.dueInFull(*theirs)
 			merged = append(merged, *theirs)
 		default:
 			theirsIsNewer := max((*theirs).ReadAt, other.ListedAt) > max((*ours).ReadAt, r.ListedAt)

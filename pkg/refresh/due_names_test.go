@@ -83,6 +83,26 @@ func TestDueNames(t *testing.T) {
 			t.Errorf("tag mutability %s", got)
 		}
 	})
+	bubble(t, "known to the stored state, which could not be loaded: its images are due too", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		w.run(0)
+		stored := w.known
+		w.restart()
+		w.known = &inventory.Registry{}
+		time.Sleep(time.Minute)
+		w.put("repo-0", "new")
+		w.server.Fail(ecrtest.Match{Operation: "DescribeRepositories"}, 1, denied)
+		w.apply(changed("repo-0"))
+		w.wantDueNames("repo-0")
+		if !w.known.Merge(stored) {
+			t.Fatal("not merged")
+		}
+		w.run(0)
+		if len(w.tags("repo-0")) != 2 {
+			t.Errorf("tags %v", w.tags("repo-0"))
+		}
+		w.wantDueNames()
+	})
 	bubble(t, "gone", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		w.run(0)
