@@ -76,7 +76,7 @@ func (s *simulation) expected() map[string]float64 {
 		families = regexp.MustCompile("^(?:" + s.settings.familiesExclude + ")$")
 	}
 	all := map[string]float64{}
-	for series := range contracttest.Of(s.registry, contracttest.ScansAt(s.registry, time.Now())) {
+	for series := range contracttest.Of(s.registry, contracttest.IndexScansAt(s.registry, time.Now())) {
 		if families != nil && families.MatchString(series.Family) {
 			continue
 		}
@@ -324,6 +324,13 @@ func (s *simulation) checkReceiver(lenient bool) {
 	for _, c := range s.changes {
 		if c.scan {
 			unsure[c.repository+c.digest] = c.acknowledged.IsZero() || unsure[c.repository+c.digest] && c.lost
+		}
+	}
+	for _, repository := range s.registry.Repositories() {
+		for _, image := range s.registry.Images(repository.Name) {
+			for _, child := range image.Children { // whose scans are the index's
+				unsure[repository.Name+image.Digest] = unsure[repository.Name+image.Digest] || unsure[repository.Name+child.Digest]
+			}
 		}
 	}
 	mayBeOld := func(key string) bool {

@@ -19,6 +19,10 @@ var worstFirst = []string{
 	"FAILED", "LIMIT_EXCEEDED", "FINDINGS_UNAVAILABLE", ScanNotFound, "PENDING", "IN_PROGRESS", "SCAN_ELIGIBILITY_EXPIRED",
 }
 
+// leftOut are the statuses of children that count only if there are no others. An image can
+// have been deleted or archived since it was listed.
+var leftOut = []string{scanUnsupported, ScanImageNotFound, "IMAGE_ARCHIVED"}
+
 // SumIndexes gives each index of a repository the scan that its children's add up to. It has
 // no scan of its own: ECR and Inspector scan the images that it lists.
 //   - Per severity it has the highest count among the children that are known, since a pod
@@ -85,7 +89,7 @@ func (s *sum) of(repository *Repository, image *Image, platforms bool) {
 		case child == nil || !child.Active():
 		case child.Scan == nil:
 			allKnown = false
-		case child.Scan.Status == ScanImageNotFound, child.Scan.Status == scanUnsupported:
+		case slices.Contains(leftOut, child.Scan.Status):
 		default:
 			counted++
 			s.add(child.Scan)

@@ -45,6 +45,7 @@ func TestSumIndexes(t *testing.T) {
 		{"one unsupported, the other unknown", m{result("UNSUPPORTED_IMAGE", 0), nil}, nil, nil},
 		{"attestations only", m{}, nil, result("UNSUPPORTED_IMAGE", 0)},
 		{"one not there any more", m{result("IMAGE_NOT_FOUND", 0), result("COMPLETE", 5, "HIGH", 2)}, nil, result("COMPLETE", 5, "HIGH", 2)},
+		{"one archived since", m{result("IMAGE_ARCHIVED", 0), result("COMPLETE", 5, "HIGH", 2)}, nil, result("COMPLETE", 5, "HIGH", 2)},
 		{"one deleted", m{result("COMPLETE", 4, "HIGH", 9), result("COMPLETE", 5, "HIGH", 2)}, func(r *inventory.Repository) { r.Images = r.Images[1:] },
 			result("COMPLETE", 5, "HIGH", 2)},
 		{"one archived", m{result("COMPLETE", 4, "HIGH", 9), result("COMPLETE", 5, "HIGH", 2)}, func(r *inventory.Repository) { r.Images[0].Status = inventory.ImageArchived },
