@@ -232,6 +232,12 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 	return result
 }
 
+// Select marks the excluded records of a registry, as each run does, after another copy of it
+// was merged.
+func (r *Refresher) Select(registry *inventory.Registry, at time.Time) {
+	r.options.Select(registry, at)
+}
+
 // listingTime bounds the listing of repositories and images to half the time if scan
 // results are requested too, or a large registry's listing would leave no time for them.
 func (r *Refresher) listingTime(ctx context.Context) (context.Context, context.CancelFunc) {
