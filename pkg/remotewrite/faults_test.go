@@ -161,7 +161,7 @@ func (c faultCase) run(t *testing.T) {
 			c.await(ctx, to, proxy, transport)
 		})
 	}
-	report := pushByDeadline(ctx, t, s, time.Minute)
+	report := pushByDeadline(ctx, t, s, 5*time.Minute)
 	cancel()
 	waiting.Wait()
 	want := c.want()
@@ -176,7 +176,7 @@ func (c faultCase) run(t *testing.T) {
 	checkStored(t, to, report, c.fault.Delivers())
 
 	proxy.Mend()
-	report = pushByDeadline(t.Context(), t, s, time.Minute)
+	report = pushByDeadline(t.Context(), t, s, 5*time.Minute)
 	checkFaultReport(t, report, metrics.Push{Series: lineSeries, Accepted: lineSeries})
 	for _, v := range to.Violations() {
 		// A request that the sender has given up may still arrive after the proxy is
@@ -206,7 +206,7 @@ func TestConnectionRefused(t *testing.T) {
 	checkStored(t, to, report, false)
 
 	s = newFaultSender(t, remotewrite.Options{URL: at, Client: &http.Client{Transport: transport}})
-	report = pushByDeadline(t.Context(), t, s, time.Minute)
+	report = pushByDeadline(t.Context(), t, s, 5*time.Minute)
 	checkFaultReport(t, report, metrics.Push{Series: lineSeries, Accepted: lineSeries})
 	if report.Retries == 0 {
 		t.Error("it was never refused")
@@ -241,17 +241,17 @@ func TestFaultsMemory(t *testing.T) { //nolint:paralleltest // it measures what 
 				URL: proxy.URL, Concurrency: 1, MaxSeries: lineSeries, MinBackoff: time.Hour,
 				Client: &http.Client{Transport: newFaultTransport(t)},
 			})
-			_ = pushByDeadline(t.Context(), t, s, time.Minute) // memory for batches
-			if fault == remotewritetest.GzipBomb {             // and for the bomb
+			_ = pushByDeadline(t.Context(), t, s, 5*time.Minute) // memory for batches
+			if fault == remotewritetest.GzipBomb {               // and for the bomb
 				proxy.Break(fault, remotewritetest.Always)
-				_ = pushByDeadline(t.Context(), t, s, time.Minute)
+				_ = pushByDeadline(t.Context(), t, s, 5*time.Minute)
 			}
 			proxy.Break(fault, remotewritetest.Always)
 
 			var before, after runtime.MemStats
 			written := proxy.Written()
 			runtime.ReadMemStats(&before)
-			_ = pushByDeadline(t.Context(), t, s, time.Minute)
+			_ = pushByDeadline(t.Context(), t, s, 5*time.Minute)
 			runtime.ReadMemStats(&after)
 			if n := proxy.Broken(); n != 1 {
 				t.Errorf("%d requests were broken", n)
