@@ -27,8 +27,7 @@ type IndexCounts struct {
 
 // indexState is what a Refresher keeps about indexes from run to run.
 type indexState struct {
-	// off is the reason if no index is read, as found out at checkedAt. Until validUntil it is
-	// not checked again.
+	// off is the reason if no index is read. Until validUntil it is not checked again.
 	off        string
 	validUntil time.Time
 	warned     string // the last reason that was logged
@@ -67,18 +66,17 @@ type unreadIndex struct {
 	pushed     inventory.Time
 }
 
-// readIndexes reads the children of indexes that are shown, the newest first: of the given
-// repositories. The manifest of a digest never changes, so each is read once, also if it is
+// readIndexes reads the children of indexes, the newest first, of the given repositories. The manifest of a digest never changes, so each is read once, also if it is
 // in several repositories.
 func (r *Refresher) readIndexes(ctx context.Context, registry *inventory.Registry, repositories []*inventory.Repository, now time.Time, result *Result, failed *failures) {
+	if registry.ScanSource != inventory.ScansFromFindings && registry.ScanSource != inventory.ScansFromInspector {
+		return
+	}
 	if !r.options.Scans.Indexes {
 		r.indexes.off = inventory.IndexesDisabled
 		for _, repository := range repositories {
 			registry.ForgetSums(repository)
 		}
-		return
-	}
-	if registry.ScanSource != inventory.ScansFromFindings && registry.ScanSource != inventory.ScansFromInspector {
 		return
 	}
 	due := r.unreadIndexes(repositories)
@@ -193,8 +191,8 @@ func (r *Refresher) copyIndexes(registry *inventory.Registry, unread []unreadInd
 	return left
 }
 
-// indexJobs makes the calls for indexes, those for the newest first, and returns those whose digest is read in another
-// repository.
+// indexJobs makes the calls for indexes, those for the newest first, and returns the indexes
+// whose digest is read in another repository.
 func indexJobs(unread []unreadIndex) (jobs []*indexJob, same []unreadIndex) {
 	last := map[string]*indexJob{} // by repository
 	named := make(map[inventory.Digest]bool, len(unread))
