@@ -38,8 +38,9 @@ var arrows = map[string][]string{
 	"pkg/inspector":       {"pkg/awsapi", "pkg/inventory"},
 	"pkg/inventory":       {},
 	"pkg/lambdatest":      {},
-	"pkg/localtest":       {"pkg/contracttest", "pkg/ecrtest"},
+	"pkg/localtest":       {"pkg/contracttest", "pkg/ecrtest", "pkg/podtest"},
 	"pkg/metrics":         {"pkg/inventory"},
+	"pkg/podtest":         {},
 	"pkg/quantity":        {},
 	"pkg/refresh":         {"pkg/awsapi", "pkg/inventory"},
 	"pkg/remotewrite":     {"pkg/metrics", "pkg/quantity", "pkg/remotewrite/internal/wire"},
@@ -58,7 +59,7 @@ var only = map[string]string{
 	"github.com/aws/aws-sdk-go-v2/service/s3":                        "pkg/state",
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager":            "pkg/secret",
 	"github.com/aws/aws-sdk-go-v2/service/ssm":                       "pkg/secret",
-	"github.com/aws/aws-sdk-go-v2/service/sts":                       "pkg/auth",
+	"github.com/aws/aws-sdk-go-v2/service/sts":                       "pkg/auth pkg/ecr",
 	"github.com/aws/aws-sdk-go-v2/aws/signer/v4":                     "pkg/auth",
 	"github.com/aws/aws-sdk-go-v2/config":                            "lambda",
 	"github.com/aws/aws-lambda-go/lambda":                            "lambda",
@@ -187,12 +188,12 @@ func TestShapeIsAllConfiguration(t *testing.T) {
 		return reflect.ValueOf(c.Shape())
 	}
 	changed := load("EXTERNAL_LABELS=a=b", "FAMILIES_INCLUDE=a", "REPOSITORIES_EXCLUDE=b", "TAGS_INCLUDE=c", "IMAGES_PUSHED_WITHIN=1h",
-		"IMAGES_PULLED_WITHIN=2h", "IMAGES_PER_REPOSITORY=3", "STATE_URL=file:///state")
+		"IMAGES_PULLED_WITHIN=2h", "IMAGES_PER_REPOSITORY=3", "UNTAGGED_IMAGES_PER_REPOSITORY=4", "UNTAGGED_IMAGES_WITHIN=5h", "STATE_URL=file:///state")
 	for i := range shape.NumField() {
 		if shape.Field(i).Name == "Region" {
 			continue // from the AWS configuration
 		}
-		if !load().Field(i).IsZero() || changed.Field(i).IsZero() {
+		if reflect.DeepEqual(load().Field(i).Interface(), changed.Field(i).Interface()) {
 			t.Errorf("Shape.%s: %v without settings, %v with", shape.Field(i).Name, load().Field(i), changed.Field(i))
 		}
 	}

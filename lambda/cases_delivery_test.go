@@ -104,7 +104,7 @@ var casesOfDelivery = []issueCase{
 			w.Errorf("%d requests, so no batch was split and the row checks nothing", n)
 		}
 	}},
-	{rule: 12, name: "markers go first, and a record goes when they were answered, whatever became of the rest", run: func(w *caseWorld) {
+	{rule: 12, name: "markers go first, and a record goes when they were answered, whatever became of the rest", settings: []string{"REMOTE_WRITE_CONCURRENCY=1"}, run: func(w *caseWorld) {
 		w.remove("app", "v2")
 		n := 0
 		w.answer = func() remotewritetest.Answer {

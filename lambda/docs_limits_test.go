@@ -21,15 +21,18 @@ type limit struct{ folder, name, unit string }
 
 // limits are the constants of the rows of docs/limits.md, by their first cell.
 var limits = map[string][]limit{
-	"time of one request":                                {{"lambda", "awsTimeout", "s"}},
-	"attempts of one call":                               {{"pkg/awsapi", "maxAttempts", ""}, {"pkg/awsapi", "minBackoff", "s"}, {"pkg/awsapi", "maxBackoff", "s"}},
-	"head of a response":                                 {{"lambda", "maxResponseHeader", "KiB"}},
-	"body of a response of ECR, decompressed":            {{"pkg/ecr", "maxResponse", "bytes"}, {"pkg/ecr", "pageSize", ""}},
-	"body of a response of Inspector":                    {{"pkg/inspector", "maxResponse", "bytes"}},
-	"objects in a response, counted as `{`":              {{"pkg/awsapi", "maxObjects", ""}},
-	"elements of lists in a response, counted as commas": {{"pkg/awsapi", "maxElements", ""}},
-	"responses above 1,000,000 bytes read at once":       nil, // a mutex; see limitsInText
-	"text of an error":                                   {{"pkg/awsapi", "maxErrorText", "bytes"}},
+	"time of one request":                     {{"lambda", "awsTimeout", "s"}},
+	"attempts of one call":                    {{"pkg/awsapi", "maxAttempts", ""}, {"pkg/awsapi", "minBackoff", "s"}, {"pkg/awsapi", "maxBackoff", "s"}},
+	"head of a response":                      {{"lambda", "maxResponseHeader", "KiB"}},
+	"body of a response of ECR, decompressed": {{"pkg/ecr", "maxResponse", "bytes"}, {"pkg/ecr", "pageSize", ""}},
+	"body of a response with manifests of indexes (`BatchGetImage`)": {{"pkg/ecr", "maxIndexResponse", "MiB"}, {"pkg/ecr", "MaxIndexes", ""}},
+	"time for asking STS who calls, before indexes are read":         {{"pkg/ecr", "identityTimeout", "s"}},
+	"children of an index, and entries of its manifest":              {{"pkg/ecr", "maxChildren", ""}},
+	"body of a response of Inspector":                                {{"pkg/inspector", "maxResponse", "bytes"}},
+	"objects in a response, counted as `{`":                          {{"pkg/awsapi", "maxObjects", ""}},
+	"elements of lists in a response, counted as commas":             {{"pkg/awsapi", "maxElements", ""}},
+	"responses above 1,000,000 bytes read at once":                   nil, // a mutex; see limitsInText
+	"text of an error": {{"pkg/awsapi", "maxErrorText", "bytes"}},
 
 	"records of one listing: repositories of the registry, images of a repository, images of Inspector": {{"pkg/awsapi", "maxRecords", ""}},
 	"pages of one listing": {{"pkg/awsapi", "maxPages", ""}},
@@ -48,8 +51,10 @@ var limits = map[string][]limit{
 	"elements of a list in a record":             {{"pkg/inventory", "maxElements", ""}},
 	"temporary files that killed processes left": {{"pkg/state", "spoolAge", "h"}},
 
-	"time for refreshing":                                {{"pkg/exporter", "keptForPush", "s"}},
-	"requests for scans of a repository that was denied": nil, // no constant
+	"time for refreshing":   {{"pkg/exporter", "keptForPush", "s"}},
+	"indexes read in a run": {{"pkg/refresh", "maxIndexes", ""}},
+	"time until an index that cannot be read is tried again":                                  {{"pkg/refresh", "failedRetry", "min"}, {"pkg/refresh", "longestIndexRetry", "h"}},
+	"requests for scans of a repository that was denied":                                      nil, // no constant
 	"repositories denied, and none permitted, before the summary is used instead of findings": {{"pkg/refresh", "allDenied", ""}},
 	"errors of a refresh that are returned, and warnings that are logged":                     {{"pkg/refresh", "maxErrors", ""}},
 	"repositories of events whose settings are read one by one":                               {{"pkg/refresh", "maxDescribed", ""}},

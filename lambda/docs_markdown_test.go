@@ -184,7 +184,7 @@ func TestMarkdownQueries(t *testing.T) {
 			t.Errorf("README.md has a block that is not in docs:\n%s", b.text)
 		}
 	}
-	if copies != 2 {
-		t.Errorf("README.md has %d queries and rules, want one of each", copies)
+	if copies != 1 {
+		t.Errorf("README.md has %d queries and rules, want one", copies)
 	}
 }

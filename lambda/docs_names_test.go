@@ -38,8 +38,8 @@ func TestMarkdownFamiliesAndSettings(t *testing.T) {
 		names[field.Tag.Get("env")] = true
 	}
 	delete(names, "-")
-	pattern := regexp.MustCompile(`\b(aws_ecr_[a-z_]*[a-z]|(REMOTE_WRITE|ECR|SCAN|STATE|REPOSITORIES|TAGS|FAMILIES|IMAGES|CACHE|REFRESH|EXTERNAL|CLOUDWATCH)_[A-Z_]*[A-Z])\b`)
-	others := []string{"SCAN_NOT_FOUND", "aws_ecr_exporter"} // a status; the start of names
+	pattern := regexp.MustCompile(`\b(aws_ecr_[a-z_]*[a-z]|(REMOTE_WRITE|ECR|SCAN|STATE|REPOSITORIES|TAGS|FAMILIES|IMAGES|UNTAGGED|CACHE|REFRESH|EXTERNAL|CLOUDWATCH)_[A-Z_]*[A-Z])\b`)
+	others := []string{"SCAN_NOT_FOUND", "SCAN_ELIGIBILITY_EXPIRED", "aws_ecr_exporter"} // statuses; the start of names
 	var docs strings.Builder
 	for name, p := range pages(t) {
 		for _, word := range pattern.FindAllString(p.text(), -1) {

@@ -21,6 +21,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/podtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
@@ -35,7 +36,9 @@ func TestDocs(t *testing.T) {
 	for file, parts := range map[string]map[string]string{
 		"../README.md":            {"contract": familiesTable(contract())},
 		"../docs/metrics.md":      {"families": familiesTable(slices.Concat(metrics.Families(), metrics.RunFamilies()))},
+		"../docs/queries.md":      {"pods": podtest.Table()},
 		"../docs/settings.md":     {"settings": settingsTable(t)},
+		"../docs/performance.md":  {"profiles": profileTable(t)},
 		"../docs/permissions.md":  {"permissions": permissionsTable()},
 		"../docs/architecture.md": {"imports": importsPicture(t)},
 		"../docs/state-format.md": {"records": recordTables(t)},
@@ -136,7 +139,11 @@ func familiesTable(families []*metrics.Family) string {
 		if len(family.Labels) > 0 {
 			labels = "`" + strings.Join(family.Labels, "` `") + "`"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", family.Name, labels, family.Unit, family.Help)
+		unit := family.Unit
+		if family.OptIn {
+			unit += "; sent only if `FAMILIES_INCLUDE` is set and matches it"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", family.Name, labels, unit, family.Help)
 	}
 	return b.String()
 }
@@ -155,6 +162,7 @@ func permissionsTable() string {
 	}
 	rows(ecr.Permissions, when("always"))
 	rows(slices.Concat(ecr.ScanPermissions, inspector.Permissions), sourcesThatNeed)
+	rows(ecr.IndexPermissions, when("`INDEX_SCANS` is `true`, and `SCAN_SOURCE` is `auto`, `findings`, `inspector`"))
 	rows(state.Permissions, when("`STATE_URL` is `s3://BUCKET/KEY`"))
 	rows(auth.Permissions, when("the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead"))
 	rows(auth.RolePermissions, when("`REMOTE_WRITE_ROLE_ARN` is set"))

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"time"
 
@@ -308,6 +309,9 @@ func (r *request) identify() {
 			r.operation = "ListFindingAggregations"
 		case "/coverage/list":
 			r.operation = "ListCoverage"
+		}
+		if form, err := url.ParseQuery(string(r.body)); r.operation == "" && err == nil {
+			r.operation = form.Get("Action") // of STS
 		}
 		r.repository = repositoryOf(r.body)
 	}

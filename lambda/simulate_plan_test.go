@@ -24,6 +24,7 @@ type plan struct {
 	unaware           bool
 	receiverMaxSeries int
 	enhanced, events  bool
+	indexes           bool // what is pushed is an index of two images
 
 	windows []window
 	// killed and dies are the probabilities that an invocation is killed, and that an
@@ -113,6 +114,7 @@ func newPlan(seed uint64, rng *rand.Rand) *plan {
 	s.file = rng.IntN(8) == 0
 	s.memory = !s.file && rng.IntN(16) == 0
 	p.enhanced = rng.IntN(5) == 0
+	p.indexes = seed%4 == 0 // takes no random number: seeds stay what they are
 	if p.events = rng.IntN(8) > 0; !p.events {
 		s.scanInterval = 5 * time.Minute
 	}

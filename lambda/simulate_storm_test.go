@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
@@ -82,6 +83,7 @@ func simulate(seed uint64, limits queueLimits, stateFile string) *simulation {
 	}
 	s.settings = s.plan.settings
 	s.aws = ecrtest.New(s.registry)
+	must(s.registry.SetPullTimeExclusions("arn:aws:iam::" + account + ":role/ecr-remote-write"))
 	s.receiver = remotewritetest.New(remotewritetest.Options{Protocols: s.protocols, Unaware: s.unaware, MaxSeries: s.receiverMaxSeries})
 	if s.enhanced {
 		must(s.registry.SetScanning(ecrtest.Scanning{Type: "ENHANCED", Rules: []ecrtest.ScanningRule{{Frequency: "CONTINUOUS_SCAN", Filters: []string{"*"}}}}))
@@ -124,8 +126,8 @@ func (s *simulation) logf(format string, args ...any) {
 }
 
 func (s *simulation) describe() {
-	s.logf("storm of %v, killed %.2f, dies %.2f, enhanced scanning %t, events %t, receiver of %v (unaware %t, at most %d series)",
-		s.storm, s.killed, s.dies, s.enhanced, s.events, s.protocols, s.unaware, s.receiverMaxSeries)
+	s.logf("storm of %v, killed %.2f, dies %.2f, enhanced scanning %t, indexes %t, events %t, receiver of %v (unaware %t, at most %d series)",
+		s.storm, s.killed, s.dies, s.enhanced, s.indexes, s.events, s.protocols, s.unaware, s.receiverMaxSeries)
 	s.logf("settings %v", &s.plan.settings)
 	if s.changedAt > 0 {
 		s.logf("settings from %v: %v", s.changedAt, &s.changed)
@@ -228,12 +230,33 @@ func (s *simulation) push(name string) {
 	}
 	size := int64(1 + s.rng.IntN(1e9))
 	image := ecrtest.Image{Digest: ecrtest.Digest(fmt.Sprint(s.seed, "/", s.pushes)), Tags: tags, SizeBytes: &size, PushedAt: time.Now()}
-	s.logf("pushed %s %.15s %v", name, image.Digest, tags)
+	var children []string
+	if s.indexes {
+		children = s.makeIndex(name, &image)
+	}
+	s.logf("pushed %s %.15s %v %.15s", name, image.Digest, tags, children)
 	must(s.registry.PutImage(name, image))
 	s.report(s.registry.PushEvent(name, image.Digest, tags[len(tags)-1], time.Now()), &change{repository: name, digest: image.Digest})
 	if s.rng.IntN(4) > 0 {
-		s.rescan(name, image.Digest)
+		for _, child := range children {
+			s.rescan(name, child)
+		}
+		if !s.indexes {
+			s.rescan(name, image.Digest)
+		}
 	}
+}
+
+// makeIndex makes an image an index of two images, which it pushes, and returns their digests.
+func (s *simulation) makeIndex(name string, image *ecrtest.Image) (children []string) {
+	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
+		child := ecrtest.Image{Digest: ecrtest.Digest(image.Digest + platform), SizeBytes: image.SizeBytes, PushedAt: image.PushedAt}
+		must(s.registry.PutImage(name, child))
+		image.Children = append(image.Children, ecrtest.Child{Digest: child.Digest, Platform: platform})
+		children = append(children, child.Digest)
+	}
+	image.ManifestMediaType = inventory.OCIIndex
+	return children
 }
 
 // rescan scans an image: with basic scanning for a while, and sometimes twice in the same

@@ -323,8 +323,8 @@ var besides = []map[string]string{
 		"SecretArns": someSecret + ",arn:aws:secretsmanager:eu-west-1:111122223333:secret:other-??????", "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/ca,arn:aws:ssm:eu-west-1:111122223333:parameter/cb",
 		"SecretKmsKeyArn": "arn:aws:kms:eu-west-1:111122223333:key/0a1b-2c3d",
 	}),
-	with(toWorkspace, map[string]string{"ScheduleMinutes": "1", "RegionLabel": "true", "Settings": "REMOTE_WRITE_PROTOCOL=2.0;CLOUDWATCH_METRICS=false"}),
-	with(toURL, map[string]string{"ScheduleMinutes": "9999", "RegionLabel": "true", "ExternalLabels": "cluster=a,stage=b=c", "Settings": "CACHE_REFRESH_INTERVAL=1d12h; SCAN_REFRESH_INTERVAL=7d;"}),
+	with(toWorkspace, map[string]string{"ScheduleMinutes": "1", "Settings": "REGION_LABEL=true;REMOTE_WRITE_PROTOCOL=2.0;CLOUDWATCH_METRICS=false"}),
+	with(toURL, map[string]string{"ScheduleMinutes": "9999", "ExternalLabels": "cluster=a,stage=b=c", "Settings": "REGION_LABEL=true; CACHE_REFRESH_INTERVAL=1d12h; SCAN_REFRESH_INTERVAL=7d;"}),
 	with(toWorkspace, map[string]string{"RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "Settings": `TAGS_INCLUDE=v\d+(\.\d+)*|latest;TAGS_EXCLUDE=.*-rc;IMAGES_PER_REPOSITORY=10`}),
 	allParameters,
 }
@@ -333,7 +333,7 @@ var besides = []map[string]string{
 // value other than the default.
 var allParameters = map[string]string{
 	"WorkspaceId": "", "RemoteWriteUrl": "https://proxy.example/api/v1/write?tenant=a", "RemoteWriteWorkspaceId": "ws-2", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666",
-	"EcrRegistryId": "777788889999", "RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "ScanSource": "findings", "ExternalLabels": "cluster=a", "RegionLabel": "true",
+	"EcrRegistryId": "777788889999", "RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "ScanSource": "findings", "PullTimeExclusion": "off", "ExternalLabels": "cluster=a",
 	"Settings":        "REMOTE_WRITE_AUTH=basic;REMOTE_WRITE_CLIENT_CERTIFICATE=ssm:/tls/certificate;ECR_CONCURRENCY=4",
 	"ScheduleMinutes": "1", "ScheduleState": "DISABLED", "EventRules": "DISABLED", "StateBucket": "mine", "Architecture": "x86_64", "MemorySize": "128", "ReservedConcurrentExecutions": "none",
 	"RemoteWriteRoleArn": "", "RemoteWriteUsername": "me", "RemoteWritePassword": "secretsmanager:" + someSecret + "#password", "RemoteWriteBearerToken": "", "RemoteWriteHeaders": "X-Scope-OrgID=team-a", "RemoteWriteClientKey": "ssm:/tls/key",
@@ -349,7 +349,8 @@ func everyStack(t *testing.T, do func(*stack)) {
 	combinations := []map[string]string{{}}
 	for _, choice := range [][]map[string]string{
 		{toWorkspace, toAnother, toURL, toProxy},
-		{{}, {"EcrRegistryId": "777788889999"}},
+		{{}, {"EcrRegistryId": "777788889999"}, {"EcrRegistryId": pseudo["AWS::AccountId"]}},
+		{{}, {"PullTimeExclusion": "existing"}, {"PullTimeExclusion": "off"}},
 		{{"ScanSource": ""}, {}, {"ScanSource": "findings"}, {"ScanSource": "inspector"}, {"ScanSource": "summary"}, {"ScanSource": "none"}},
 		{{}, {"StateBucket": "mine"}, {"StateBucket": "NONE"}},
 		{{}, {"EventRules": "DISABLED"}},

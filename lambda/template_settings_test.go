@@ -107,7 +107,7 @@ func TestTemplateSettings(t *testing.T) {
 		case variable == "-":
 		case value == nil && field.Tag.Get("secret") != "":
 			t.Errorf("no parameter sets %s, and Settings cannot", variable)
-		case value == nil, variable == "REMOTE_WRITE_URL", variable == "STATE_URL", variable == "SCHEDULE":
+		case value == nil, variable == "REMOTE_WRITE_URL", variable == "STATE_URL", variable == "SCHEDULE", variable == "INDEX_SCANS":
 		case value.Tag != "!Ref" || !strings.EqualFold(value.Value, strings.ReplaceAll(variable, "_", "")):
 			t.Errorf("%s is %s %s", variable, value.Tag, value.Value)
 		}

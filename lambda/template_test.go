@@ -104,6 +104,11 @@ func declared(s *stack) []string {
 	for _, p := range slices.Concat(ecr.Permissions, onECR, onInspector) {
 		add(p.Action, strings.NewReplacer("REGION", region, "ACCOUNT", set("EcrRegistryId", account)).Replace(p.Resource))
 	}
+	if readsIndexes(s) {
+		for _, p := range ecr.IndexPermissions {
+			add(p.Action, strings.NewReplacer("REGION", region, "ACCOUNT", account).Replace(p.Resource))
+		}
+	}
 	if role := s.parameters["RemoteWriteRoleArn"]; role != "" {
 		// That role needs the permission on the workspace instead.
 		for _, p := range auth.RolePermissions {
@@ -143,6 +148,14 @@ func declared(s *stack) []string {
 	return slices.Compact(all)
 }
 
+// readsIndexes reports whether a stack's function may read indexes: of its own account's
+// registry, for scan results that are read image by image.
+func readsIndexes(s *stack) bool {
+	onECR, _ := scanPermissions(refresh.ScanSource(cmp.Or(s.parameters["ScanSource"], "auto")))
+	own := s.parameters["EcrRegistryId"] == "" || s.parameters["EcrRegistryId"] == pseudo["AWS::AccountId"]
+	return s.parameters["PullTimeExclusion"] != "off" && own && len(onECR) > 0
+}
+
 // bucketOf is the bucket of the state; empty for none.
 func bucketOf(s *stack) string {
 	switch bucket := s.parameters["StateBucket"]; bucket {
@@ -169,7 +182,7 @@ func TestTemplatePermissions(t *testing.T) {
 			seen[action] = true
 		}
 	})
-	for _, p := range slices.Concat(auth.Permissions, auth.RolePermissions, ecr.ScanPermissions, inspector.Permissions, secret.Permissions) {
+	for _, p := range slices.Concat(auth.Permissions, auth.RolePermissions, ecr.ScanPermissions, ecr.IndexPermissions, inspector.Permissions, secret.Permissions) {
 		if !seen[p.Action] {
 			t.Errorf("no combination needs %s", p.Action)
 		}
@@ -219,12 +232,16 @@ func TestTemplateCombinations(t *testing.T) {
 		if bucket != "" {
 			want = "s3://" + bucket + "/stack/inventory"
 		}
+		if allowed := fmt.Sprint(s.parameters["PullTimeExclusion"] != "off"); variables["INDEX_SCANS"] != allowed {
+			t.Errorf("INDEX_SCANS is %v, want %s", variables["INDEX_SCANS"], allowed)
+		}
 		if variables["STATE_URL"] != want {
 			t.Errorf("STATE_URL is %v, want %v", variables["STATE_URL"], want)
 		}
 		for name, there := range map[string]bool{
 			"InventoryBucket": bucket == "<InventoryBucket>", "InventoryBucketPolicy": bucket == "<InventoryBucket>",
-			"EventQueue": s.parameters["EventRules"] == "ENABLED", "EventQueueMapping": s.parameters["EventRules"] == "ENABLED", "EcrEventRule": s.parameters["EventRules"] == "ENABLED",
+			"ExporterPullTimeExclusion": readsIndexes(s) && s.parameters["PullTimeExclusion"] == "create",
+			"EventQueue":                s.parameters["EventRules"] == "ENABLED", "EventQueueMapping": s.parameters["EventRules"] == "ENABLED", "EcrEventRule": s.parameters["EventRules"] == "ENABLED",
 		} {
 			if _, got := resources[name]; got != there {
 				t.Errorf("%s exists: %v, want %v", name, got, there)

@@ -1,27 +1,41 @@
 package e2e
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// TestExampleAlert evaluates the example alert from the first push to the end of the
-// lookback after the last one.
-func TestExampleAlert(t *testing.T) {
+// TestExampleAlerts evaluates the alerts about running images from the first push to the
+// end of the lookback after the last one.
+func TestExampleAlerts(t *testing.T) {
 	t.Parallel()
+	for name, of := range runningAlerts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testExampleAlert(t, name, of)
+		})
+	}
+}
+
+// runningAlerts are the alerts that an image is running, by name, and those that a workload
+// raises.
+var runningAlerts = map[string]func(workload) []map[string]string{
+	"running-critical": workload.alertsByDigest, "running-critical-by-image": workload.alertsByImage,
+}
+
+func testExampleAlert(t *testing.T, name string, of func(workload) []map[string]string) {
+	t.Helper()
 	prometheus := tsdbtest.Start(t, tsdbtest.Options{})
 	registry := handWrittenRegistry(t)
 	w := handWrittenWorkload(t, registry)
 	scraped := scrapeKubeStateMetrics(t, w)
 	stopped := stopContainers(scraped)
-	alerts, err := prometheus.LoadAlerts("testdata/alerts.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	alerts := documentedAlerts(t, prometheus, name)
 
 	steps := []struct {
 		after     time.Duration
@@ -51,26 +65,29 @@ func TestExampleAlert(t *testing.T) {
 		}
 		var want []tsdbtest.Alert
 		if step.active {
-			want = wantAlerts(w, at.Add(-step.activeFor), step.firing)
+			want = wantAlerts(w, of(w), at.Add(-step.activeFor), step.firing)
 		}
 		checkAlerts(t, prometheus, alerts, at, want)
 	}
 }
 
-// wantAlerts are the complete alerts of a workload, active since a time.
-func wantAlerts(w workload, since time.Time, firing bool) []tsdbtest.Alert {
-	critical := map[string]float64{w.Running.Ref(): w.Running.Critical, w.Sidecar.Ref(): w.Sidecar.Critical}
+// wantAlerts are the complete alerts with some labels, active since a time.
+func wantAlerts(w workload, all []map[string]string, since time.Time, firing bool) []tsdbtest.Alert {
+	critical := map[string]float64{
+		w.Running.Ref(): w.Running.Critical, w.Running.Name + "@" + w.Running.Digest: w.Running.Critical, w.Sidecar.Ref(): w.Sidecar.Critical,
+	}
 	var want []tsdbtest.Alert
-	for _, ls := range w.alerts() {
+	for _, ls := range all {
+		subject := cmp.Or(ls["image"], ls["name"]+"@"+ls["digest"])
 		want = append(want, tsdbtest.Alert{
 			Labels: ls,
 			Annotations: map[string]string{
 				"summary": ":skull_and_crossbones: An image is running with *CRITICAL* vulnerabilities in: *" + ls["namespace"] + "*",
-				"description": "Image: " + ls["image"] + " is running with *CRITICAL* vulnerabilities. " +
+				"description": "Image: " + subject + " is running with *CRITICAL* vulnerabilities. " +
 					"The base image should be reviewed and updated as required.",
 			},
 			Firing:   firing,
-			Value:    critical[ls["image"]],
+			Value:    critical[subject],
 			ActiveAt: since,
 		})
 	}
@@ -92,7 +109,7 @@ func checkAlerts(t *testing.T, prometheus *tsdbtest.Prometheus, alerts *tsdbtest
 		}
 		return m
 	}
-	if diff := cmp.Diff(byLabels(want), byLabels(got)); diff != "" {
+	if diff := gocmp.Diff(byLabels(want), byLabels(got)); diff != "" {
 		t.Errorf("alerts at %s (-want +got):\n%s", at.Format(time.TimeOnly), diff)
 	}
 }

@@ -329,8 +329,8 @@ func TestBurst(t *testing.T) {
 	}
 }
 
-// TestMovedTagEvent checks that the example queries work right after the event of a tag
-// that moved to another image: the old one's series have ended.
+// TestMovedTagEvent checks that the queries that join on the label image work right after
+// the event of a tag that moved to another image: the old one's series have ended.
 func TestMovedTagEvent(t *testing.T) {
 	t.Parallel()
 	registry := generatedRegistry(t, 100, 1_000)
@@ -352,7 +352,7 @@ func TestMovedTagEvent(t *testing.T) {
 	}
 	s := f.deliver(t, registry.PushEvent(w.Running.Name, moved.Digest, w.Running.Tag, time.Now()))
 	w.Running.Critical += 5
-	checkQueries(t, prometheus, s.Timestamp, w.queryResults())
+	checkQueries(t, prometheus, s.Timestamp, w.resultsByImage())
 	checkLive(t, prometheus, s, wantSeries(registry))
 }
 

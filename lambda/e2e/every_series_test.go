@@ -55,13 +55,12 @@ func TestEverySeries(t *testing.T) {
 
 	scrape(t, prometheus, second.Timestamp, scrapeKubeStateMetrics(t, w))
 	checkQueries(t, prometheus, second.Timestamp, w.queryResults())
-	alerts, err := prometheus.LoadAlerts("testdata/alerts.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, after := range []time.Duration{0, 59 * time.Second, 60 * time.Second} {
-		at := second.Timestamp.Add(after)
-		checkAlerts(t, prometheus, alerts, at, wantAlerts(w, second.Timestamp, after >= time.Minute))
+	for name, of := range runningAlerts {
+		alerts := documentedAlerts(t, prometheus, name)
+		for _, after := range []time.Duration{0, 59 * time.Second, 60 * time.Second} {
+			at := second.Timestamp.Add(after)
+			checkAlerts(t, prometheus, alerts, at, wantAlerts(w, of(w), second.Timestamp, after >= time.Minute))
+		}
 	}
 }
 

@@ -77,10 +77,7 @@ func TestExporterAlerts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			prometheus := tsdbtest.Start(t, tsdbtest.Options{})
-			alerts, err := prometheus.LoadAlerts("testdata/exporter-alerts.yaml")
-			if err != nil {
-				t.Fatal(err)
-			}
+			alerts := documentedAlerts(t, prometheus, "exporter")
 			firing := map[string]bool{}
 			for n := range runs {
 				at := start.Add(time.Duration(n) * every)

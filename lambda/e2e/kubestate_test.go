@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"maps"
 	"testing"
 	"text/template"
 
@@ -69,10 +70,16 @@ func stopContainers(scraped []tsdbtest.Series) []tsdbtest.Series {
 	return stopped
 }
 
-// queryResults are the correct results of the queries in testdata/queries, by file name
-// without extension, while this workload runs. They have no metric name, because a
-// product has none.
+// queryResults are the correct results of the documented queries, by name, while this
+// workload runs. They have no metric name, because a product has none.
 func (w workload) queryResults() map[string]tsdbtest.Vector {
+	results := w.resultsByImage()
+	maps.Copy(results, w.resultsByDigest())
+	return results
+}
+
+// resultsByImage are those of the queries that join on the label image.
+func (w workload) resultsByImage() map[string]tsdbtest.Vector {
 	row := func(i image, namespace, container string, pod ...string) string {
 		pairs := []string{"namespace", namespace, "container", container, "image", i.Ref(), "name", i.Name, "tag", i.Tag}
 		if len(pod) > 0 {
@@ -81,7 +88,7 @@ func (w workload) queryResults() map[string]tsdbtest.Vector {
 		return tsdbtest.KeyOf("", pairs...)
 	}
 	return map[string]tsdbtest.Vector{
-		"pods-critical": {
+		"pods-critical-by-image": {
 			row(w.Running, "payments", "api", "api-7d4b9c6f5d-2xk8q"):        w.Running.Critical,
 			row(w.Running, "payments", "api", "api-7d4b9c6f5d-9hvzt"):        w.Running.Critical,
 			row(w.Finished, "payments", "migrate", "migrate-28934220-tq5wn"): w.Finished.Critical,
@@ -89,7 +96,7 @@ func (w workload) queryResults() map[string]tsdbtest.Vector {
 			row(w.Sidecar, "web", "proxy", "frontend-5f6b7c8d9-k4z7m"):       w.Sidecar.Critical,
 			row(w.Zero, "web", "gateway", "gateway-84c6d5b7f9-x8n5p"):        0,
 		},
-		"images-critical": {
+		"images-critical-by-image": {
 			row(w.Running, "payments", "api"):      w.Running.Critical,
 			row(w.Finished, "payments", "migrate"): w.Finished.Critical,
 			row(w.Waiting, "search", "indexer"):    w.Waiting.Critical,
@@ -98,13 +105,13 @@ func (w workload) queryResults() map[string]tsdbtest.Vector {
 		},
 		// The last two join on the pod, so a container counts as running if any
 		// container of its pod is: the waiting sidecar is included.
-		"running-pods-critical": {
+		"running-pods-critical-by-image": {
 			row(w.Running, "payments", "api", "api-7d4b9c6f5d-2xk8q"):  w.Running.Critical,
 			row(w.Running, "payments", "api", "api-7d4b9c6f5d-9hvzt"):  w.Running.Critical,
 			row(w.Sidecar, "web", "proxy", "frontend-5f6b7c8d9-k4z7m"): w.Sidecar.Critical,
 			row(w.Zero, "web", "gateway", "gateway-84c6d5b7f9-x8n5p"):  0,
 		},
-		"running-images-critical": {
+		"running-images-critical-by-image": {
 			row(w.Running, "payments", "api"): w.Running.Critical,
 			row(w.Sidecar, "web", "proxy"):    w.Sidecar.Critical,
 			row(w.Zero, "web", "gateway"):     0,
@@ -112,9 +119,41 @@ func (w workload) queryResults() map[string]tsdbtest.Vector {
 	}
 }
 
-// alerts are the labels of the alerts that testdata/alerts.yaml raises for this
-// workload; everything else about an alert follows from them.
-func (w workload) alerts() []map[string]string {
+// resultsByDigest are those of the queries that join on the digest. They find the pod that
+// is pinned by digest, and not the one that has not pulled its image.
+func (w workload) resultsByDigest() map[string]tsdbtest.Vector {
+	row := func(i image, namespace, container string, pod ...string) string {
+		pairs := []string{"namespace", namespace, "container", container, "name", i.Name, "digest", i.Digest}
+		if len(pod) > 0 {
+			pairs = append(pairs, "pod", pod[0])
+		}
+		return tsdbtest.KeyOf("", pairs...)
+	}
+	running := tsdbtest.Vector{
+		row(w.Running, "payments", "api", "api-7d4b9c6f5d-2xk8q"):    w.Running.Critical,
+		row(w.Running, "payments", "api", "api-7d4b9c6f5d-9hvzt"):    w.Running.Critical,
+		row(w.Running, "payments", "api", "pinned-6c5f8d7b94-lm2rj"): w.Running.Critical,
+		row(w.Zero, "web", "gateway", "gateway-84c6d5b7f9-x8n5p"):    0,
+	}
+	pods := maps.Clone(running)
+	pods[row(w.Finished, "payments", "migrate", "migrate-28934220-tq5wn")] = w.Finished.Critical
+	pods[row(w.Sidecar, "web", "proxy", "frontend-5f6b7c8d9-k4z7m")] = w.Sidecar.Critical
+	return map[string]tsdbtest.Vector{
+		"pods-critical":         pods,
+		"running-pods-critical": running,
+		"images-critical": {
+			row(w.Running, "payments", "api"):      w.Running.Critical,
+			row(w.Finished, "payments", "migrate"): w.Finished.Critical,
+			row(w.Sidecar, "web", "proxy"):         w.Sidecar.Critical,
+			row(w.Zero, "web", "gateway"):          0,
+		},
+		"pods-unknown": {row(w.Unscanned, "web", "unscanned", "tools"): 1},
+	}
+}
+
+// alertsByImage and alertsByDigest are the labels of the alerts that the documented rules
+// raise for this workload; everything else about an alert follows from them.
+func (w workload) alertsByImage() []map[string]string {
 	raised := func(i image, namespace, container string) map[string]string {
 		return map[string]string{
 			"alertname": "CriticalImageVulnerability", "severity": "warning", "type": "security-alert",
@@ -125,4 +164,11 @@ func (w workload) alerts() []map[string]string {
 		raised(w.Running, "payments", "api"),
 		raised(w.Sidecar, "web", "proxy"),
 	}
+}
+
+func (w workload) alertsByDigest() []map[string]string {
+	return []map[string]string{{
+		"alertname": "CriticalImageVulnerability", "severity": "warning", "type": "security-alert",
+		"namespace": "payments", "container": "api", "name": w.Running.Name, "digest": w.Running.Digest,
+	}}
 }

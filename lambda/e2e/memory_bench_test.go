@@ -3,11 +3,13 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,7 +23,8 @@ const millionImages = "E2E_MILLION_IMAGES"
 // BenchmarkPeakMemory measures the peak resident memory of the function while it lists a
 // registry, reads its scans from Inspector's lists, and pushes twice: "MB-peak". With a
 // state in a file, "MB-peak-cold" is the peak of a new environment that loads the state.
-// Images are tagged ones; the registry has more than as many untagged ones.
+// Images are tagged ones; a plain registry has more than as many untagged ones, one of 2026
+// five times as many.
 func BenchmarkPeakMemory(b *testing.B) {
 	if runtime.GOOS != "linux" {
 		b.Skip("the peak of resident memory is taken from /proc, which is Linux's")
@@ -30,40 +33,51 @@ func BenchmarkPeakMemory(b *testing.B) {
 	if os.Getenv(millionImages) != "" {
 		sizes = append(sizes, 1_000_000)
 	}
-	for _, images := range sizes {
-		b.Run(fmt.Sprintf("images=%d", images), func(b *testing.B) {
-			registry := ecrtest.NewRegistry(account, region)
-			if err := registry.SetScanning(ecrtest.Scanning{Type: "ENHANCED"}); err != nil {
-				b.Fatal(err)
-			}
-			if err := registry.Generate(seed, ecrtest.RealisticShape(1_000, images, time.Now().Add(-48*time.Hour))); err != nil {
-				b.Fatal(err)
-			}
-			server := ecrtest.Start(b, registry)
-			receiver := startNullReceiver(b)
-			// The lists are read completely, the exact counts, which take a call an
-			// image, as far as the time allows.
-			env := []string{fastScans, "LOG_LEVEL=INFO", "REFRESH_BUDGET=" + (time.Duration(images) * 200 * time.Microsecond).String()}
-			b.Run("state=memory", func(b *testing.B) {
-				for b.Loop() {
-					measurePeak(b, "MB-peak", startFunction(b, server, receiver, env...), 2)
-				}
-			})
-			b.Run("state=file", func(b *testing.B) {
-				for b.Loop() {
-					path := filepath.Join(b.TempDir(), fmt.Sprint(time.Now().UnixNano()))
-					env := append(env, "STATE_URL=file://"+path)
-					measurePeak(b, "MB-peak", startFunction(b, server, receiver, env...), 2)
-					if info, err := os.Stat(path); err != nil {
-						b.Fatal(err)
-					} else {
-						b.ReportMetric(float64(info.Size())/float64(images), "B-stored/image")
-					}
-					measurePeak(b, "MB-peak-cold", startFunction(b, server, receiver, env...), 1)
-				}
-			})
-		})
+	profiles := map[string]func(repositories, taggedImages int, now time.Time) ecrtest.Shape{
+		"plain": ecrtest.PlainShape, "2026": ecrtest.RealisticShape,
 	}
+	for _, images := range sizes {
+		for _, profile := range slices.Backward(slices.Sorted(maps.Keys(profiles))) {
+			b.Run(fmt.Sprintf("profile=%s/images=%d", profile, images), func(b *testing.B) {
+				benchmarkPeakMemory(b, profiles[profile](1_000, images, time.Now().Add(-48*time.Hour)))
+			})
+		}
+	}
+}
+
+func benchmarkPeakMemory(b *testing.B, shape ecrtest.Shape) {
+	b.Helper()
+	images := shape.TaggedImages
+	registry := ecrtest.NewRegistry(account, region)
+	if err := registry.SetScanning(ecrtest.Scanning{Type: "ENHANCED"}); err != nil {
+		b.Fatal(err)
+	}
+	if err := registry.Generate(seed, shape); err != nil {
+		b.Fatal(err)
+	}
+	server := ecrtest.Start(b, registry)
+	receiver := startNullReceiver(b)
+	// The lists are read completely, the exact counts, which take a call an
+	// image, as far as the time allows.
+	env := []string{fastScans, "LOG_LEVEL=INFO", "REFRESH_BUDGET=" + (time.Duration(images) * 200 * time.Microsecond).String()}
+	b.Run("state=memory", func(b *testing.B) {
+		for b.Loop() {
+			measurePeak(b, "MB-peak", startFunction(b, server, receiver, env...), 2)
+		}
+	})
+	b.Run("state=file", func(b *testing.B) {
+		for b.Loop() {
+			path := filepath.Join(b.TempDir(), fmt.Sprint(time.Now().UnixNano()))
+			env := append(env, "STATE_URL=file://"+path)
+			measurePeak(b, "MB-peak", startFunction(b, server, receiver, env...), 2)
+			if info, err := os.Stat(path); err != nil {
+				b.Fatal(err)
+			} else {
+				b.ReportMetric(float64(info.Size())/float64(images), "B-stored/image")
+			}
+			measurePeak(b, "MB-peak-cold", startFunction(b, server, receiver, env...), 1)
+		}
+	})
 }
 
 // measurePeak makes runs, stops the function and reports its peak memory.

@@ -23,7 +23,10 @@ const indent = "  "
 // largest value first.
 func writeResult(w io.Writer, q namedQuery, result []localtest.Sample) {
 	headline(w, q.title)
-	fmt.Fprintf(w, "%s%s\n\n", indent, q.promQL)
+	for line := range strings.Lines(q.promQL) {
+		fmt.Fprintf(w, "%s%s\n", indent, strings.TrimSuffix(line, "\n"))
+	}
+	fmt.Fprintln(w)
 	if len(result) == 0 {
 		fmt.Fprintf(w, "%s(no series)\n", indent)
 		return

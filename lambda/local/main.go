@@ -3,8 +3,8 @@
 // Command local runs the built function on this machine only: it starts a simulated
 // registry, VictoriaMetrics with its web UI and the Lambda Runtime API on 127.0.0.1,
 // invokes the function every few seconds while the registry changes, with scheduled events
-// and events of ECR, and queries VictoriaMetrics for what arrived. `make run` builds the
-// programs and starts it.
+// and events of ECR, and queries VictoriaMetrics for what arrived, also together with the
+// metrics of a simulated cluster. `make run` builds the programs and starts it.
 package main
 
 import (

@@ -39,6 +39,28 @@ var queries = []namedQuery{
 	},
 }
 
+// podQueries are those of docs/queries.md about the pods of the simulated cluster. The
+// first joins on the digest.
+var podQueries = []namedQuery{
+	{
+		title: "Pods with CRITICAL findings, joined on the digest",
+		promQL: `max by (cluster, namespace, pod, container, name, digest) (label_replace(label_replace(
+  {__name__=~"kube_pod_(init_)?container_info"},
+    "digest", "$1", "image_id", ".*@(sha256:[0-9a-f]{64})"),
+    "name", "$1", "image_id", "(?:[^/]+://)?(?:[^/]*[.:][^/]*/)?([^@]+)@.*"))
+* on (digest) group_left ()
+  max by (digest) ({__name__=~"aws_ecr_(untagged_)?image_scan_severity_count", severity="CRITICAL"})
+`,
+		labels: []string{"cluster", "pod", "name"}, unit: "CRITICAL",
+	},
+	{
+		title: "The same, joined on image as users of the Python exporter do",
+		promQL: `max by (namespace, container, image, pod) (kube_pod_container_info) * on (image) group_left(name, tag) aws_ecr_image_scan_severity_count{severity="CRITICAL"}
+`,
+		labels: []string{"pod", "name", "tag"}, unit: "CRITICAL",
+	},
+}
+
 // dashboard is a file of vmui's own format.
 //
 // See https://github.com/VictoriaMetrics/VictoriaMetrics/tree/master/app/vmui/packages/vmui/public/dashboards.

@@ -34,6 +34,7 @@ func writeStarted(w io.Writer, s *session) {
 	headline(w, "Everything runs on this machine, on 127.0.0.1")
 	writeLines(w, [][]string{
 		{"simulated ECR", s.registry.Server.URL(), plural(totals.Repositories, "repository", "repositories") + ", " + plural(totals.Images, "image", "images")},
+		{"simulated cluster", "", plural(len(s.cluster.Pods), "pod", "pods") + ", one of each kind in docs/queries.md, as kube-state-metrics reports them"},
 		{"VictoriaMetrics", s.store.URL, "its data in " + s.store.Folder},
 		{"the function", s.bootstrap, "ready after " + duration(s.function.environment.InitDuration().Seconds())},
 	})
@@ -100,12 +101,19 @@ func writeChecked(w io.Writer, want, have map[string]localtest.Total, pending in
 		"number and sum of each family are those of the simulated registry%s.", grouped(series), plural(len(want), "family", "families"), without)
 }
 
+// writeOtherPods writes where to read about the pods that a query did not find.
+func writeOtherPods(w io.Writer, n int) {
+	fmt.Fprintf(w, "\n%sdocs/queries.md says why %s not here.\n", indent, plural(n, "other pod is", "other pods are"))
+}
+
 // writeContinuing writes where to look while invocations continue.
 func writeContinuing(w io.Writer, s *session) {
 	headline(w, "Graphs, and any other query (refresh is \"Off\" at first: top right)")
 	writeLines(w, [][]string{
 		{"dashboard", dashboardURL(s.store.URL)},
 		{"query", queryURL(s.store.URL, queries[0].promQL)},
+		{"pods, by digest", tableURL(s.store.URL, podQueries[0].promQL)},
+		{"pods, by image", tableURL(s.store.URL, podQueries[1].promQL)},
 	})
 	headline(w, "An invocation every %s, for the schedule and for events in turn. Ctrl-C stops everything.", s.every)
 	writeHeader(w)
@@ -152,6 +160,9 @@ func dashboardURL(url string) string { return url + "/vmui/#/dashboards?" + look
 func queryURL(base, promQL string) string {
 	return base + "/vmui/#/?" + lookback + "&g0.expr=" + url.QueryEscape(promQL)
 }
+
+// tableURL is the page of the UI at base with the result of a query as a table.
+func tableURL(base, promQL string) string { return queryURL(base, promQL) + "&g0.tab=1" }
 
 // duration formats a duration in seconds, as a Summary has it.
 func duration(s float64) string {

@@ -57,6 +57,33 @@ func TestWriteResult(t *testing.T) {
 	}
 }
 
+// A query of several lines is indented as a whole.
+func TestWriteLongQuery(t *testing.T) {
+	t.Parallel()
+	var got strings.Builder
+	writeResult(&got, namedQuery{title: "Pods", promQL: "a\n* on (b)\n  c\n"}, nil)
+	writeOtherPods(&got, 1)
+	want := "\nPods\n  a\n  * on (b)\n    c\n\n  (no series)\n\n  docs/queries.md says why 1 other pod is not here.\n"
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// The queries about pods are those of the documentation, which the end-to-end tests
+// evaluate.
+func TestPodQueries(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "queries.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"pods-critical", "pods-critical-by-image"} {
+		if block := "<!-- query: " + name + " -->\n```promql\n" + podQueries[i].promQL + "```\n"; !strings.Contains(string(page), block) {
+			t.Errorf("docs/queries.md is without\n%s", block)
+		}
+	}
+}
+
 func TestWriteSummary(t *testing.T) {
 	t.Parallel()
 	var s summary
@@ -116,7 +143,7 @@ func TestDuration(t *testing.T) {
 
 func TestQueryURL(t *testing.T) {
 	t.Parallel()
-	page, err := url.Parse(queryURL("http://127.0.0.1:8428", queries[1].promQL))
+	page, err := url.Parse(tableURL("http://127.0.0.1:8428", queries[1].promQL))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +153,7 @@ func TestQueryURL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if page.Path != "/vmui/" || path != "/" || parameters.Get("g0.expr") != queries[1].promQL {
+	if page.Path != "/vmui/" || path != "/" || parameters.Get("g0.expr") != queries[1].promQL || parameters.Get("g0.tab") != "1" {
 		t.Errorf("%s has path %q, page %q and query %q", page, page.Path, path, parameters.Get("g0.expr"))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
@@ -27,6 +28,7 @@ type session struct {
 
 	schedule []byte // the scheduled event
 	registry *localtest.Registry
+	cluster  *localtest.Cluster
 	store    *localtest.Store
 	function *function
 }
@@ -73,7 +75,10 @@ func (s *session) start(ctx context.Context) error {
 	if s.registry, err = localtest.StartRegistry(time.Now(), repositories, taggedImages, s.free(ctx, s.ecrPort, "ECR_PORT")); err != nil {
 		return err
 	}
-	dashboards := func(folder string) error { return writeDashboard(folder, queries) }
+	if s.cluster, err = s.registry.AddCluster(time.Now()); err != nil {
+		return err
+	}
+	dashboards := func(folder string) error { return writeDashboard(folder, slices.Concat(queries, podQueries)) }
 	if s.store, err = localtest.StartStore(ctx, s.victoriaMetrics, s.free(ctx, s.port, "PORT"), dashboards, localtest.StoreStart); err != nil {
 		return err
 	}
@@ -120,7 +125,7 @@ func (s *session) stop() error {
 // firstPush pushes the registry as generated, shows the Summary and the results of the
 // queries, and checks that the store has every series.
 func (s *session) firstPush(ctx context.Context) error {
-	pushed, err := s.function.invoke(ctx, s.schedule)
+	pushed, err := s.invoke(ctx, s.schedule)
 	if err != nil {
 		return err
 	}
@@ -128,12 +133,19 @@ func (s *session) firstPush(ctx context.Context) error {
 	if err := s.store.Flush(ctx); err != nil {
 		return err
 	}
-	for _, q := range queries {
+	for i, q := range slices.Concat(podQueries[:1], queries) {
 		result, err := s.store.Query(ctx, q.promQL, pushed.Timestamp)
 		if err != nil {
 			return err
 		}
 		writeResult(s.stdout, q, result)
+		if i > 0 {
+			continue
+		}
+		if err := s.cluster.Check(result, pushed.Timestamp); err != nil {
+			return fmt.Errorf("the result of %s: %w", q.title, err)
+		}
+		writeOtherPods(s.stdout, len(s.cluster.Pods)-len(result))
 	}
 	got, err := s.store.Totals(ctx, pushed.Timestamp)
 	if err != nil {
@@ -145,6 +157,16 @@ func (s *session) firstPush(ctx context.Context) error {
 	}
 	writeChecked(s.stdout, want, got, pushed.Scans.Pending)
 	return nil
+}
+
+// invoke invokes the function with an event, and stores the metrics of the cluster as of
+// the same time, as a scrape would.
+func (s *session) invoke(ctx context.Context, event []byte) (summary, error) {
+	pushed, err := s.function.invoke(ctx, event)
+	if err != nil {
+		return pushed, err
+	}
+	return pushed, s.store.Import(ctx, s.cluster, pushed.Timestamp)
 }
 
 // firstImage sends all events of an image, from its push to its deletion.
@@ -165,7 +187,7 @@ func (s *session) imageEvent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pushed, err := s.function.invoke(ctx, change.Event)
+	pushed, err := s.invoke(ctx, change.Event)
 	if err != nil {
 		return err
 	}
@@ -206,7 +228,7 @@ func (s *session) repeat(ctx context.Context) error {
 			continue
 		}
 		changes := s.registry.Age(time.Now())
-		pushed, err := s.function.invoke(ctx, s.schedule)
+		pushed, err := s.invoke(ctx, s.schedule)
 		if err != nil {
 			return err
 		}

@@ -54,8 +54,11 @@ func (s *session) make(ctx context.Context, log string, args ...string) error {
 	return s.command(ctx, log, "make", append([]string{"--no-print-directory"}, args...)...)
 }
 
-// deploy deploys the stack with parameters and reads its outputs.
+// deploy deploys the stack with parameters and reads its outputs. The emulator refuses a
+// resource of a type that it does not know, so the role's pull-time update exclusion is
+// added to the simulated registry here.
 func (s *session) deploy(ctx context.Context, log string, parameters ...string) error {
+	parameters = append(parameters, "PullTimeExclusion=existing")
 	if runtime.GOARCH == "amd64" {
 		parameters = append(parameters, "Architecture=x86_64") // the default is arm64
 	}
@@ -71,6 +74,11 @@ func (s *session) deploy(ctx context.Context, log string, parameters ...string) 
 	for _, output := range described.Stacks[0].Outputs {
 		s.outputs[*output.OutputKey] = *output.OutputValue
 	}
+	role := s.outputs["RoleArn"]
+	if err := s.registry.SetPullTimeExclusions(role); err != nil {
+		return fmt.Errorf("exclude the function's role: %w", err)
+	}
+	s.registry.Server.SetCaller("arn:aws:sts::" + localtest.Account + ":assumed-role/" + role[strings.LastIndexByte(role, '/')+1:] + "/" + stackName)
 	return s.reserve(ctx)
 }
 

@@ -206,6 +206,7 @@ func (s *session) summarize() {
 // limits are known limits of the emulator that no step of ours can see.
 var limits = []string{
 	"put-events refuses events of aws.*: EventBridge's messages were sent to the queue, so the\nrules' patterns were not checked (go test ./lambda evaluates them)",
+	"it refuses AWS::ECR::PullTimeUpdateExclusion (Unsupported resource type) and the stack with it:\nPullTimeExclusion was existing",
 	"there is no AMP: a proxy stood in for the workspace, and checked only who signs for what",
 	"functions run as processes, whatever Architectures and MemorySize are",
 }

@@ -76,6 +76,8 @@ type Config struct {
 	ScanRequestsPerSecond float64 `env:"SCAN_REQUESTS_PER_SECOND" envDefault:"10" rule:"a number from 0.1 to 10000" min:"0.1" max:"10000"`
 	// The number of images per repository to read scan results for, the newest tagged ones first; 0 means all.
 	ScanImagesPerRepository int `env:"SCAN_IMAGES_PER_REPOSITORY" envDefault:"0" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
+	// Whether the images of indexes (multi-architecture images) are read, to show their scan results for the index. It needs a [pull-time update exclusion](scans-and-events.md#indexes).
+	IndexScans bool `env:"INDEX_SCANS" envDefault:"true" rule:"true or false"`
 	// The repositories to export: a regular expression (RE2) that matches the whole name. Nothing is read or sent for the others.
 	RepositoriesInclude Regexp `env:"REPOSITORIES_INCLUDE" rule:"a regular expression" note:"all"`
 	// Exceptions from `REPOSITORIES_INCLUDE`.
@@ -84,7 +86,7 @@ type Config struct {
 	TagsInclude Regexp `env:"TAGS_INCLUDE" rule:"a regular expression" note:"all"`
 	// Exceptions from `TAGS_INCLUDE`.
 	TagsExclude Regexp `env:"TAGS_EXCLUDE" rule:"a regular expression" note:"none"`
-	// The metric families to export, by name.
+	// The metric families to export, by name. Some are exported only if this matches them: see [metrics](metrics.md).
 	FamiliesInclude Regexp `env:"FAMILIES_INCLUDE" rule:"a regular expression" note:"all"`
 	// Exceptions from `FAMILIES_INCLUDE`.
 	FamiliesExclude Regexp `env:"FAMILIES_EXCLUDE" rule:"a regular expression" note:"none"`
@@ -94,6 +96,10 @@ type Config struct {
 	ImagesPushedWithin Duration `env:"IMAGES_PUSHED_WITHIN" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" note:"no limit" min:"0s" max:"3650d"`
 	// Export only images pulled within this time; 0 means all. ECR records a pull about once a day.
 	ImagesPulledWithin Duration `env:"IMAGES_PULLED_WITHIN" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" note:"no limit" min:"0s" max:"3650d"`
+	// The number of untagged images per repository to export by digest, those pushed last, of the ones that a pod may run: see [untagged images](scans-and-events.md#untagged-images); 0 means none.
+	UntaggedImagesPerRepository int `env:"UNTAGGED_IMAGES_PER_REPOSITORY" envDefault:"20" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
+	// Export only untagged images pushed or pulled within this time; 0 means all.
+	UntaggedImagesWithin Duration `env:"UNTAGGED_IMAGES_WITHIN" envDefault:"30d" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" min:"0s" max:"3650d"`
 	// How much of an invocation may be spent on reading from AWS; the rest waits for the next one. `-once` and `-dry-run` have no limit.
 	RefreshBudget Duration `env:"REFRESH_BUDGET" envDefault:"60s" rule:"from 1s to 15m, as a Go duration or in seconds" min:"1s" max:"15m"`
 	// Where the inventory is kept between cold starts: `memory:` (nowhere), `file:///path` or `s3://bucket/key`.

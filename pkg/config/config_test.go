@@ -41,7 +41,8 @@ func TestDefaults(t *testing.T) {
 		RemoteWriteURL: c.RemoteWriteURL, RemoteWriteProtocol: remotewrite.Auto, RemoteWriteAuth: auth.None, RemoteWriteTimeout: config.Duration(10 * time.Second),
 		RemoteWriteMaxBytes: 900_000, RemoteWriteMaxSeries: 5_000, RemoteWriteConcurrency: 4,
 		CacheRefreshInterval: config.Duration(30 * time.Minute), Schedule: config.Schedule(2 * time.Minute), ECRConcurrency: 8, ECRRequestsPerSecond: 20,
-		ScanSource: refresh.ScanAuto, ScanRequestsPerSecond: 10,
+		ScanSource: refresh.ScanAuto, ScanRequestsPerSecond: 10, IndexScans: true,
+		UntaggedImagesPerRepository: 20, UntaggedImagesWithin: config.Duration(30 * 24 * time.Hour),
 		RefreshBudget: config.Duration(time.Minute), StateSaveInterval: config.Duration(5 * time.Minute), CloudWatchMetrics: true, LogLevel: c.LogLevel,
 	}
 	if diff := cmp.Diff(want, *c, cmp.AllowUnexported(config.LogLevel{}, secret.Text{})); diff != "" {

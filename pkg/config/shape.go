@@ -23,13 +23,15 @@ func (r *Regexp) UnmarshalText(text []byte) error {
 // labelled.
 func (c *Config) Shape() inventory.Shape {
 	shape := inventory.Shape{
-		Families:     inventory.Filter{Include: string(c.FamiliesInclude), Exclude: string(c.FamiliesExclude)},
-		Repositories: inventory.Filter{Include: string(c.RepositoriesInclude), Exclude: string(c.RepositoriesExclude)},
-		Tags:         inventory.Filter{Include: string(c.TagsInclude), Exclude: string(c.TagsExclude)},
-		PushedWithin: time.Duration(c.ImagesPushedWithin),
-		PulledWithin: time.Duration(c.ImagesPulledWithin),
-		NewestImages: c.ImagesPerRepository,
-		Durable:      c.StateURL != (StateURL{}),
+		Families:       inventory.Filter{Include: string(c.FamiliesInclude), Exclude: string(c.FamiliesExclude)},
+		Repositories:   inventory.Filter{Include: string(c.RepositoriesInclude), Exclude: string(c.RepositoriesExclude)},
+		Tags:           inventory.Filter{Include: string(c.TagsInclude), Exclude: string(c.TagsExclude)},
+		PushedWithin:   time.Duration(c.ImagesPushedWithin),
+		PulledWithin:   time.Duration(c.ImagesPulledWithin),
+		NewestImages:   c.ImagesPerRepository,
+		UntaggedImages: c.UntaggedImagesPerRepository,
+		UntaggedWithin: time.Duration(c.UntaggedImagesWithin),
+		Durable:        c.StateURL != (StateURL{}),
 	}
 	for _, label := range c.ExternalLabels {
 		if shape.External == nil {

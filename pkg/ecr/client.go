@@ -9,10 +9,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
@@ -48,9 +50,14 @@ type Options struct {
 // Client reads one registry. It is safe for concurrent use. Its errors match ErrGone,
 // ErrDenied, ErrNoTime, ErrIncomplete and ErrTooLarge of package awsapi where these apply.
 type Client struct {
-	api        *ecr.Client
+	api     *ecr.Client
+	indexes *ecr.Client // with a larger bound of responses
+	sts     *sts.Client
+
 	registryID *string
 	invalid    awsapi.Invalid
+	// readsIndexes is set by a CheckPullTimes that allows to read indexes.
+	readsIndexes atomic.Bool
 }
 
 // New returns a client for the Region of cfg. It makes no call.
@@ -58,7 +65,13 @@ func New(cfg aws.Config, options Options) *Client {
 	if options.Limiter == nil {
 		options.Limiter = awsapi.NewLimiter(20)
 	}
-	c := &Client{api: ecr.NewFromConfig(options.Limiter.ConfigureBounded(cfg, maxResponse), func(o *ecr.Options) { o.Protocol = awsapi.Checked(o.Protocol) })}
+	bounded := func(maxResponse int) *ecr.Client {
+		return ecr.NewFromConfig(options.Limiter.ConfigureBounded(cfg, maxResponse), func(o *ecr.Options) { o.Protocol = awsapi.Checked(o.Protocol) })
+	}
+	c := &Client{
+		api: bounded(maxResponse), indexes: bounded(maxIndexResponse),
+		sts: sts.NewFromConfig(options.Limiter.ConfigureBounded(cfg, maxResponse)),
+	}
 	if options.RegistryID != "" {
 		c.registryID = &options.RegistryID
 	}

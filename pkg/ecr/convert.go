@@ -124,6 +124,7 @@ func (c *Client) image(repository string, in *types.ImageDetail) (inventory.Imag
 		MediaType:    shared(convert.text("imageManifestMediaType", in.ImageManifestMediaType)),
 		ArtifactType: shared(convert.text("artifactMediaType", in.ArtifactMediaType)),
 		Status:       convert.word("imageStatus", string(in.ImageStatus)),
+		HasSubject:   aws.ToString(in.SubjectManifestDigest) != "",
 		Scan:         convert.scan(in),
 	}
 	switch size := in.ImageSizeInBytes; {

@@ -22,9 +22,17 @@ type Shape struct {
 
 	// MoreTags is the share of tagged images that have two or three tags.
 	MoreTags float64
-	// Indexes is the share of tagged images that are multi-architecture indexes.
-	// Each has two or three untagged children, which are not counted.
+	// Indexes is the share of tagged images that are indexes. Their children are untagged
+	// and not counted.
 	Indexes float64
+	// Buildx is the share of repositories to which `docker buildx` pushes with its defaults:
+	// OCI media types, indexes of one to three platforms with an attestation of each, and
+	// indexes also among the images that lost their tag. In the other repositories only tagged
+	// images are indexes; they have two or three platforms and no attestations.
+	Buildx float64
+	// Referrers is the share of repositories whose tagged images have a signature and an
+	// SBOM. Of the others one in ten has signatures, if Untagged is set.
+	Referrers float64
 	// Untagged is the ratio of images that lost their tag to tagged images, without the
 	// children of indexes.
 	Untagged float64
@@ -46,11 +54,22 @@ type Shape struct {
 	Rescanned float64
 }
 
-// RealisticShape returns the shape of a present registry: a third of the builds are
-// multi-architecture, many images have lost their tag, some are archived, most are scanned,
-// and there are no scan summaries, which DescribeImages does not send since February 2026.
-// No image is scanned again, except by a test or Mutate.
+// RealisticShape returns the shape of a registry of 2026: most builds are indexes, with
+// attestations, many images have lost their tag, some have signatures and SBOMs, some are
+// archived, and most are scanned.
 func RealisticShape(repositories, taggedImages int, now time.Time) Shape {
+	shape := PlainShape(repositories, taggedImages, now)
+	shape.Indexes = 0.7
+	shape.Buildx = 0.8
+	shape.Referrers = 0.2
+	return shape
+}
+
+// PlainShape returns the shape that figures up to November 2026 are about: a third of the
+// builds are multi-architecture, there are no attestations and few signatures. There are no
+// scan summaries, which DescribeImages does not send since February 2026. No image is
+// scanned again, except by a test or Mutate.
+func PlainShape(repositories, taggedImages int, now time.Time) Shape {
 	return Shape{
 		Repositories: repositories,
 		TaggedImages: taggedImages,
@@ -74,7 +93,7 @@ func (s *Shape) check() error {
 	if s.Now.IsZero() {
 		return errors.New("the time Now is not set")
 	}
-	for _, share := range []float64{s.MoreTags, s.Indexes, s.Untagged, s.Archived, s.MissingSizes, s.Scans, s.Scanned, s.Rescanned} {
+	for _, share := range []float64{s.MoreTags, s.Indexes, s.Buildx, s.Referrers, s.Untagged, s.Archived, s.MissingSizes, s.Scans, s.Scanned, s.Rescanned} {
 		if !(share >= 0 && share <= 1) { // so that NaN is refused
 			return fmt.Errorf("share %v is not between 0 and 1", share)
 		}
@@ -90,7 +109,7 @@ func (r *Registry) Generate(seed uint64, shape Shape) error {
 		return fmt.Errorf("generate registry: %w", err)
 	}
 	rng := rand.New(rand.NewPCG(seed, math.MaxUint64))
-	counts := spread(rng, shape.TaggedImages, shape.Repositories)
+	counts := spread(rng, shape.TaggedImages, shape.Repositories, shape.mostTagged())
 	made := make([]*repository, shape.Repositories)
 	for i := range made {
 		// Each repository has its own random numbers, so that its content does not depend
@@ -114,11 +133,26 @@ func (r *Registry) Generate(seed uint64, shape Shape) error {
 }
 
 // mostTagged bounds the tagged images of a repository, if the total allows it, so that with
-// the other images of a [RealisticShape] it stays below the quota of 100,000: https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html
-const mostTagged = 25_000
+// all other images it stays below the quota of 100,000:
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html
+func (s *Shape) mostTagged() int {
+	const most = 25_000
+	builds, children, referrers := 1.0, meanPlatforms, 1.0
+	if s.Buildx > 0 {
+		builds, children = 1+s.Untagged, 2*meanBuildxPlatforms
+	}
+	if s.Referrers > 0 {
+		referrers = 2
+	}
+	if s.Indexes == 0 {
+		children = 0
+	}
+	return min(most, int(95_000/(1+s.Untagged+s.Archived+builds*children+referrers)))
+}
 
-// spread divides a total exactly among n repositories by Zipf's law, in random order.
-func spread(rng *rand.Rand, total, n int) []int {
+// spread divides a total exactly among n repositories by Zipf's law, in random order, with
+// at most so many in one if possible.
+func spread(rng *rand.Rand, total, n, most int) []int {
 	counts := make([]int, n)
 	if n == 0 {
 		return counts
@@ -127,7 +161,7 @@ func spread(rng *rand.Rand, total, n int) []int {
 	if total >= n {
 		inhabited -= n / 30 // some were created and never pushed to
 	}
-	limit := max(mostTagged, (total+inhabited-1)/inhabited)
+	limit := max(most, (total+inhabited-1)/inhabited)
 	harmonic := 0.0
 	for rank := range inhabited {
 		harmonic += 1 / float64(rank+1)

@@ -24,7 +24,11 @@ const (
 	typeOCIIndex       = "application/vnd.oci.image.index.v1+json"
 	typeHelmChart      = "application/vnd.cncf.helm.config.v1+json"
 	typeSignature      = "application/vnd.dev.cosign.artifact.sig.v1+json"
+	typeSBOM           = "application/spdx+json"
 )
+
+// chartsIn is the number of repositories of which one has Helm charts.
+const chartsIn = 25
 
 // generator generates one repository. For registries of a million images it takes linear
 // time, and the images of a repository share a few large allocations.
@@ -33,26 +37,34 @@ type generator struct {
 	shape *Shape
 	now   int64 // Unix milliseconds, as all times here
 
-	records []record
-	slots   []int // indexes in records of the next images
-	digests digestRange
-	tags    tagArena
-	scheme  tagScheme
+	records  []record
+	slots    []int   // indexes in records of the next images
+	children []child // a part for each index
+	digests  digestRange
+	tags     tagArena
+	scheme   tagScheme
 
 	manifest, artifact, index unique.Handle[string]
 	baseSize                  float64
-	signed                    bool
+	buildx                    bool
+	referrers                 []unique.Handle[string] // the artifact types of those of a tagged image
 }
 
 // kind is the present state of what was pushed.
 type kind uint8
 
 const (
-	kindTagged kind = iota
-	kindIndex
-	kindSuperseded // it lost its tag
+	kindTagged     kind = iota
+	kindSuperseded      // it lost its tag
 	kindArchived
 )
+
+// build is what was pushed.
+type build struct {
+	kind kind
+	// platforms is the number of an index; 0 for another image.
+	platforms uint8
+}
 
 // repository generates the i-th repository, with a number of tagged images.
 func (g *generator) repository(r *Registry, i, tagged int) *repository {
@@ -64,38 +76,30 @@ func (g *generator) repository(r *Registry, i, tagged int) *repository {
 		return repo
 	}
 	g.chooseStyle()
-	pushes, children := g.plan(tagged)
-	signatures := 0
-	if g.signed {
-		signatures = tagged
-	}
-	total := len(pushes) + children.total + signatures
+	builds, children := g.plan(tagged)
+	total := len(builds) + children + tagged*len(g.referrers)
 	g.records = make([]record, total)
 	g.slots = g.rng.Perm(total)
 	g.digests = newDigestRange(total)
+	g.children = make([]child, children)
 
 	created := repo.CreatedAt.UnixMilli()
 	moving := repo.TagMutability != "IMMUTABLE"
-	for n, what := range pushes {
-		age := (float64(n) + g.rng.Float64()) / float64(len(pushes))
+	for n, what := range builds {
+		age := (float64(n) + g.rng.Float64()) / float64(len(builds))
 		at := created + int64(age*float64(g.now-created))
-		newest := n == len(pushes)-1
-		switch what {
-		case kindTagged, kindIndex:
-			var rec *record
-			if what == kindIndex {
-				rec = g.pushIndex(at, children.next())
-			} else {
-				rec = g.push(at)
-			}
-			g.tag(rec, newest && moving)
-			if g.signed {
-				g.sign(at, rec.digest)
-			}
-		case kindSuperseded:
-			g.push(at)
+		var rec *record
+		if what.platforms > 0 {
+			rec = g.pushIndex(at, int(what.platforms))
+		} else {
+			rec = g.push(at)
+		}
+		switch what.kind {
+		case kindTagged:
+			g.tag(rec, n == len(builds)-1 && moving)
+			g.refer(at, rec.digest)
 		case kindArchived:
-			g.archive(g.push(at))
+			g.archive(rec)
 		}
 	}
 	g.tags.assign()
@@ -112,58 +116,80 @@ func (g *generator) chooseStyle() {
 	}
 	// Log-normal about 120 MB: most between 20 MB and 700 MB.
 	g.baseSize = 120e6 * math.Exp(g.rng.NormFloat64()*0.9)
-	if g.rng.IntN(25) == 0 {
+	if g.rng.IntN(chartsIn) == 0 {
 		g.manifest, g.artifact = unique.Make(typeOCIManifest), unique.Make(typeHelmChart)
 		g.baseSize = 30e3
 	}
-	g.signed = g.shape.Untagged > 0 && g.rng.IntN(10) == 0
+	if g.shape.Untagged > 0 && g.rng.IntN(10) == 0 {
+		g.referrers = []unique.Handle[string]{unique.Make(typeSignature)}
+	}
 	g.scheme = tagScheme{form: tagForm(g.rng.IntN(int(tagForms))), minor: 1}
+	// Other shapes need no random numbers for this, so that they are what they always were.
+	if g.shape.Buildx > 0 && g.rng.Float64() < g.shape.Buildx && g.artifact.Value() != typeHelmChart {
+		g.buildx = true
+		g.manifest, g.artifact, g.index = unique.Make(typeOCIManifest), unique.Make(typeOCIImage), unique.Make(typeOCIIndex)
+	}
+	if g.shape.Referrers > 0 && g.rng.Float64() < g.shape.Referrers {
+		g.referrers = []unique.Handle[string]{unique.Make(typeSignature), unique.Make(typeSBOM)}
+	}
 }
 
-// childCounts are the numbers of children of the indexes, in turn.
-type childCounts struct {
-	counts []uint8
-	total  int
+// The mean numbers of platforms of an index.
+const (
+	meanPlatforms       = 2.25
+	meanBuildxPlatforms = 1.6
+)
+
+// platforms is the number of platforms of an index.
+func (g *generator) platforms() uint8 {
+	if g.buildx {
+		return [...]uint8{1, 1, 1, 1, 1, 2, 2, 2, 2, 3}[g.rng.IntN(10)]
+	}
+	if g.rng.IntN(4) == 0 {
+		return 3
+	}
+	return 2
 }
 
-func (c *childCounts) next() int {
-	n := c.counts[0]
-	c.counts = c.counts[1:]
-	return int(n)
-}
-
-// plan returns the pushes in the order of time. The last is a tagged one.
-func (g *generator) plan(tagged int) (pushes []kind, children childCounts) {
-	// At some point a repository becomes multi-architecture. These points are such that the
+// plan returns the builds in the order of time, and the number of children of the indexes.
+// The last build is a tagged one.
+func (g *generator) plan(tagged int) (builds []build, children int) {
+	// At some point a repository's builds become indexes. These points are such that the
 	// share is right over all repositories.
-	share := g.shape.Indexes
+	share, middle := g.shape.Indexes, 0.0
+	if g.shape.Buildx > 0 {
+		// Charts are no indexes, and a single image is at the middle of its time. Other shapes
+		// have somewhat fewer indexes, as they always had.
+		share, middle = min(1, share*chartsIn/(chartsIn-1)), 0.5
+	}
 	turn := 1 - share + (2*g.rng.Float64()-1)*min(share, 1-share)
 	if g.artifact.Value() == typeHelmChart {
 		turn = 1
 	}
-	pushes = make([]kind, 0, tagged+tagged/2)
+	builds = make([]build, 0, tagged+tagged/2)
+	add := func(b build, index bool) {
+		if index {
+			b.platforms = g.platforms()
+			children += int(b.platforms)
+			if g.buildx {
+				children += int(b.platforms) // attestations
+			}
+		}
+		builds = append(builds, b)
+	}
 	for n := range tagged {
 		age := float64(n) / float64(tagged)
+		index := (float64(n)+middle)/float64(tagged) >= turn
 		if g.rng.Float64() < g.shape.Untagged {
-			pushes = append(pushes, kindSuperseded)
+			add(build{kind: kindSuperseded}, g.buildx && index)
 		}
 		// Old ones are archived: twice the share of the older half.
 		if age < 0.5 && g.rng.Float64() < 2*g.shape.Archived {
-			pushes = append(pushes, kindArchived)
+			add(build{kind: kindArchived}, false)
 		}
-		if age < turn {
-			pushes = append(pushes, kindTagged)
-			continue
-		}
-		pushes = append(pushes, kindIndex)
-		count := uint8(2)
-		if g.rng.IntN(4) == 0 {
-			count = 3
-		}
-		children.counts = append(children.counts, count)
-		children.total += int(count)
+		add(build{kind: kindTagged}, index)
 	}
-	return pushes, children
+	return builds, children
 }
 
 // next returns the record of the next image, at its position by digest.
@@ -191,17 +217,33 @@ func (g *generator) push(at int64) *record {
 	return rec
 }
 
+// platforms are those of the children of an index.
+var platforms = [...]unique.Handle[string]{
+	unique.Make("linux/amd64"), unique.Make("linux/arm64"), unique.Make("linux/arm/v7"),
+}
+
 // pushIndex generates an index and its children, which were pushed seconds before. The index
 // has the size of the largest child.
-func (g *generator) pushIndex(at int64, children int) *record {
+func (g *generator) pushIndex(at int64, count int) *record {
 	size := int64(-1)
-	for range children {
-		child := g.push(at - 1 - g.rng.Int64N(20_000))
-		child.pulled = 0
-		size = max(size, child.size)
+	children := g.children[:0]
+	add := func(c child) { children = append(children, c) }
+	for i := range count {
+		rec := g.push(at - 1 - g.rng.Int64N(20_000))
+		rec.pulled = 0
+		size = max(size, rec.size)
+		add(child{digest: rec.digest, mediaType: rec.manifestType, platform: platforms[i]})
 	}
+	if g.buildx {
+		for i := range count {
+			rec := g.attest(at)
+			add(child{digest: rec.digest, mediaType: rec.manifestType, platform: unique.Make(unknownPlatform), attests: uint8(i + 1)})
+		}
+	}
+	g.children = g.children[len(children):]
 	rec := g.next(at)
 	rec.manifestType, rec.artifactType, rec.size = g.index, unique.Make(""), size
+	rec.extra = &extra{children: children[:len(children):len(children)]}
 	if g.rng.Float64() < g.shape.MissingSizes {
 		rec.size = -1
 	}
@@ -211,12 +253,21 @@ func (g *generator) pushIndex(at int64, children int) *record {
 	return rec
 }
 
-// sign generates the signature of an image.
-func (g *generator) sign(at int64, subject digest) {
-	rec := g.next(min(g.now, at+1+g.rng.Int64N(10_000)))
-	rec.manifestType, rec.artifactType = unique.Make(typeOCIManifest), unique.Make(typeSignature)
-	rec.size = 3_000 + g.rng.Int64N(5_000)
-	rec.extra = &extra{subject: subject.String()}
+// attest generates the attestation of a child. In DescribeImages it looks like an image.
+func (g *generator) attest(at int64) *record {
+	rec := g.next(at - 1 - g.rng.Int64N(1_000))
+	rec.size, rec.attestation = 2_000+g.rng.Int64N(40_000), true
+	return rec
+}
+
+// refer generates the signature and the SBOM of an image.
+func (g *generator) refer(at int64, subject digest) {
+	for _, artifact := range g.referrers {
+		rec := g.next(min(g.now, at+1+g.rng.Int64N(10_000)))
+		rec.manifestType, rec.artifactType = unique.Make(typeOCIManifest), artifact
+		rec.size = 3_000 + g.rng.Int64N(5_000)
+		rec.extra = &extra{subject: subject.String()}
+	}
 }
 
 // archive moves an image to the archive; one in two keeps a tag, and one in twenty is being

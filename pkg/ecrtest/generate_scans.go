@@ -61,10 +61,10 @@ func within(rng *rand.Rand, d time.Duration) time.Duration {
 	return time.Duration(rng.Int64N(d.Milliseconds())) * time.Millisecond
 }
 
-// stateOf is the state of an image's scan at a time. Indexes, charts and signatures are
-// unsupported. A scan is pending, then in progress, then complete without counts for some
-// seconds. An image that is rescanned has another result each day, at the time of day of
-// the first.
+// stateOf is the state of an image's scan at a time. Indexes, attestations, charts,
+// signatures and SBOMs are unsupported. A scan is pending, then in progress, then complete
+// without counts for some seconds. An image that is rescanned has another result each day,
+// at the time of day of the first.
 func (p *scanShares) stateOf(rec *record, scanType string, at time.Time) (ScanState, bool) {
 	life := p.lifeOf(rec)
 	pushed := fromMillis(rec.pushed)
@@ -158,7 +158,7 @@ func (rec *record) index() bool {
 func (rec *record) scannable() bool {
 	switch rec.artifactType.Value() {
 	case "", typeDockerImage, typeOCIImage:
-		return !rec.index()
+		return !rec.index() && !rec.attestation
 	}
 	return false
 }

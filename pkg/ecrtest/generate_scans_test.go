@@ -283,3 +283,29 @@ func TestGeneratedScansAreServed(t *testing.T) {
 		})
 	}
 }
+
+// Under basic scanning an index and the attestations are unsupported, and the findings are
+// with the children.
+func TestGeneratedIndexScans(t *testing.T) {
+	t.Parallel()
+	reg := generate(t, 6, ecrtest.RealisticShape(20, 400, now.Add(-time.Hour)))
+	indexes, findings := 0, 0
+	taggedImages(reg, func(repository string, img ecrtest.Image) {
+		if !isIndex(img) {
+			return
+		}
+		indexes++
+		for _, child := range img.Children {
+			state, ok := reg.Scan(repository, child.Digest, now)
+			switch {
+			case child.Attests() && ok && state.Status != "UNSUPPORTED_IMAGE":
+				t.Errorf("%s@%s: attestation is %s", repository, child.Digest, state.Status)
+			case !child.Attests() && len(state.Counts) > 0:
+				findings++
+			}
+		}
+	})
+	if indexes < 200 || findings < indexes/2 {
+		t.Errorf("%d indexes, %d children with findings", indexes, findings)
+	}
+}

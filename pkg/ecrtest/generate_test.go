@@ -74,6 +74,12 @@ func TestGenerateKeepsToQuota(t *testing.T) {
 	if sizes != tagged {
 		t.Errorf("%d images", sizes)
 	}
+	reg = generate(t, 1, ecrtest.RealisticShape(2, 26_000, now))
+	for _, repo := range reg.Repositories() {
+		if n := len(reg.Images(repo.Name)); n > 100_000 {
+			t.Errorf("realistic %s has %d images", repo.Name, n)
+		}
+	}
 }
 
 func TestGenerateIsDeterministic(t *testing.T) {
@@ -89,18 +95,39 @@ func TestGenerateIsDeterministic(t *testing.T) {
 	}
 }
 
+// A plain registry stays what it was when figures were measured with it.
+func TestGeneratePlain(t *testing.T) {
+	t.Parallel()
+	want := ecrtest.Totals{Repositories: 200, Images: 20_456, TaggedImages: 10_000, Tags: 13_185, Untagged: 9_915, Archived: 541}
+	if diff := gocmp.Diff(want, generate(t, 1, ecrtest.PlainShape(200, 10_000, now)).Totals()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // What is generated has to look like what ECR could hold: every rule here is one
 // that a reader of the API may rely on.
 func TestGenerateIsPlausible(t *testing.T) {
 	t.Parallel()
-	shape := ecrtest.RealisticShape(120, 8_000, now)
-	shape.Scans = 0.5
+	for name, shape := range map[string]ecrtest.Shape{
+		"realistic": ecrtest.RealisticShape(120, 8_000, now),
+		"plain":     ecrtest.PlainShape(120, 8_000, now),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shape.Scans = 0.5
+			checkPlausible(t, shape)
+		})
+	}
+}
+
+func checkPlausible(t *testing.T, shape ecrtest.Shape) {
+	t.Helper()
 	reg := generate(t, 11, shape)
 	all := contentsOf(reg)
 
 	var sizes []int
 	var shown seen
-	signatures := 0
+	referrers := map[string]int{}
 	for _, repo := range all.Repositories {
 		images := all.Images[repo.Name]
 		checkImages(t, repo, images)
@@ -110,8 +137,9 @@ func TestGenerateIsPlausible(t *testing.T) {
 			if len(img.Tags) > 0 && img.Status == "ACTIVE" {
 				tagged++
 			}
+			checkIndex(t, reg, repo.Name, img)
 			if img.SubjectDigest != "" {
-				signatures++
+				referrers[img.ArtifactMediaType]++
 				if _, ok := reg.Image(repo.Name, img.SubjectDigest); !ok {
 					t.Errorf("%s@%s: about %s, which is not there", repo.Name, img.Digest, img.SubjectDigest)
 				}
@@ -123,8 +151,8 @@ func TestGenerateIsPlausible(t *testing.T) {
 	if sizes[0] < 10*sizes[len(sizes)/2] || sizes[len(sizes)-1] != 0 {
 		t.Errorf("not a few large and many small ones, and some empty: %v", sizes)
 	}
-	if signatures == 0 {
-		t.Error("no repository has signatures")
+	if len(referrers) != 1 && shape.Buildx == 0 || len(referrers) != 2 && shape.Buildx > 0 {
+		t.Errorf("referrers %v, want signatures, and SBOMs in a realistic registry", referrers)
 	}
 	tagged := float64(shape.TaggedImages)
 	for _, share := range []struct {
@@ -178,7 +206,7 @@ func (s *seen) count(img ecrtest.Image) {
 	switch {
 	case isIndex(img):
 		s.indexes++
-	case img.Status == "ACTIVE" && img.SubjectDigest == "":
+	case img.Status == "ACTIVE" && img.SubjectDigest == "" && !img.Attestation:
 		s.plain++
 	}
 	if img.Status != "ACTIVE" {
@@ -315,6 +343,9 @@ func TestMutate(t *testing.T) {
 	moved := 0
 	for _, repo := range all.Repositories {
 		checkImages(t, repo, all.Images[repo.Name])
+		for _, img := range all.Images[repo.Name] {
+			checkIndex(t, reg, repo.Name, img)
+		}
 		if img, ok := reg.Image(repo.Name, "latest"); ok {
 			if len(img.Tags) < 2 {
 				t.Errorf("%s: latest alone on %s", repo.Name, img.Digest)
@@ -348,7 +379,7 @@ func TestMutateEmptyRegistry(t *testing.T) {
 // many images, is a matter of seconds and fits in memory.
 func BenchmarkGenerate(b *testing.B) {
 	for b.Loop() {
-		reg := generate(b, 1, ecrtest.RealisticShape(2_000, 1_000_000, now))
+		reg := generate(b, 1, ecrtest.PlainShape(2_000, 1_000_000, now))
 		var stats runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&stats)

@@ -40,6 +40,15 @@ type Image struct {
 	// scanning no longer uses Clair. Older registries have them.
 	Scan       *ScanSummary
 	ScanStatus *ScanStatus
+
+	// Children are the entries of an index, in the order of its manifest.
+	Children []Child
+	// Manifest is what BatchGetImage returns; if empty, a manifest made from the other
+	// fields.
+	Manifest string
+	// Attestation is set for the attestation of a child. DescribeImages returns it as an
+	// image; scanners do not support it.
+	Attestation bool
 }
 
 // ScanSummary is imageScanFindingsSummary.
@@ -118,6 +127,7 @@ type record struct {
 	artifactType   unique.Handle[string]
 	extra          *extra
 	status         status
+	attestation    bool
 }
 
 // extra are fields that most images do not have.
@@ -126,6 +136,8 @@ type extra struct {
 	archived, activated int64
 	scan                *ScanSummary
 	scanStatus          *ScanStatus
+	children            []child
+	manifest            string
 }
 
 // imageTag is a tag as the distribution specification allows it.
@@ -149,6 +161,10 @@ func newRecord(img *Image) (record, error) {
 	if img.SizeBytes != nil && *img.SizeBytes < 0 {
 		return record{}, fmt.Errorf("image %s: negative size", img.Digest)
 	}
+	children, err := newChildren(img.Children)
+	if err != nil {
+		return record{}, fmt.Errorf("image %s: %w", img.Digest, err)
+	}
 	rec := record{
 		digest:       d,
 		tags:         slices.Compact(slices.Sorted(slices.Values(img.Tags))),
@@ -158,16 +174,20 @@ func newRecord(img *Image) (record, error) {
 		manifestType: unique.Make(img.ManifestMediaType),
 		artifactType: unique.Make(img.ArtifactMediaType),
 		status:       status(st),
+		attestation:  img.Attestation,
 	}
 	if img.SizeBytes != nil {
 		rec.size = *img.SizeBytes
 	}
-	if img.SubjectDigest != "" || !img.ArchivedAt.IsZero() || !img.ActivatedAt.IsZero() || img.Scan != nil || img.ScanStatus != nil {
+	if img.SubjectDigest != "" || !img.ArchivedAt.IsZero() || !img.ActivatedAt.IsZero() || img.Scan != nil || img.ScanStatus != nil ||
+		children != nil || img.Manifest != "" {
 		rec.extra = &extra{
 			subject:   img.SubjectDigest,
 			archived:  toMillis(img.ArchivedAt),
 			activated: toMillis(img.ActivatedAt),
 			scan:      img.Scan.clone(),
+			children:  children,
+			manifest:  img.Manifest,
 		}
 		if img.ScanStatus != nil {
 			rec.extra.scanStatus = new(*img.ScanStatus)
@@ -186,6 +206,7 @@ func (rec *record) image() Image {
 		ManifestMediaType: rec.manifestType.Value(),
 		ArtifactMediaType: rec.artifactType.Value(),
 		Status:            rec.status.String(),
+		Attestation:       rec.attestation,
 	}
 	if rec.size >= 0 {
 		img.SizeBytes = new(rec.size)
@@ -195,6 +216,7 @@ func (rec *record) image() Image {
 		img.ArchivedAt = fromMillis(x.archived)
 		img.ActivatedAt = fromMillis(x.activated)
 		img.Scan = x.scan.clone()
+		img.Children, img.Manifest = publicChildren(x.children), x.manifest
 		if x.scanStatus != nil {
 			img.ScanStatus = new(*x.scanStatus)
 		}

@@ -57,6 +57,10 @@ type wireSeverityCounts struct {
 	Critical int64 `json:"critical"`
 	High     int64 `json:"high"`
 	Medium   int64 `json:"medium"`
+
+	Low           *int64 `json:"low,omitempty"`
+	Informational *int64 `json:"informational,omitempty"`
+	Untriaged     *int64 `json:"untriaged,omitempty"`
 }
 
 const (
@@ -101,7 +105,11 @@ func listFindingAggregations(c *call, in *listAggregationsInput) (any, error) {
 			out.NextToken = c.server.tokens.seal(last, scope)
 			return false
 		}
-		out.Responses = append(out.Responses, wireAggregation{wireContainer(reg, row)})
+		w := wireContainer(reg, row)
+		if !c.server.omitsLowCounts() {
+			w.Counts.addLow(row.state.Counts)
+		}
+		out.Responses = append(out.Responses, wireAggregation{w})
 		last = row.cursor()
 		return true
 	})
@@ -166,4 +174,23 @@ func wireContainer(reg *Registry, row *covered) wireContainerCounts {
 		w.InUseCount = new(row.use.count)
 	}
 	return w
+}
+
+// addLow adds the counts that are in the service model since 2026.
+func (w *wireSeverityCounts) addLow(counts map[string]int32) {
+	w.Low, w.Informational, w.Untriaged = new(int64(counts["LOW"])), new(int64(counts["INFORMATIONAL"])), new(int64(counts["UNTRIAGED"]))
+}
+
+// OmitLowCounts makes ListFindingAggregations leave out the counts of LOW, INFORMATIONAL and
+// UNTRIAGED, as Inspector did before 2026.
+func (s *Server) OmitLowCounts() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noLowCounts = true
+}
+
+func (s *Server) omitsLowCounts() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noLowCounts
 }

@@ -81,8 +81,8 @@ func (m *mutation) push(repo *repository) string {
 		like = *newest
 	}
 	rec := m.build(&like, m.now)
-	if like.manifestType == unique.Make(typeOCIIndex) || like.manifestType == unique.Make(typeDockerList) {
-		m.pushChildren(repo, &rec)
+	if like.index() {
+		m.pushChildren(repo, &rec, &like)
 	}
 	tag := m.nextTag(&repo.images, like.tags)
 	rec.tags = []string{tag}
@@ -118,18 +118,28 @@ func (m *mutation) build(like *record, at int64) record {
 	return rec
 }
 
-// pushChildren makes the two images of an index, which gets the size of the larger.
-func (m *mutation) pushChildren(repo *repository, index *record) {
-	like := *index
-	like.manifestType, like.artifactType = unique.Make(typeOCIManifest), unique.Make(typeOCIImage)
+// pushChildren makes the children of an index: those of the index that it is like. It gets
+// the size of the largest.
+func (m *mutation) pushChildren(repo *repository, index, like *record) {
+	image := *index
+	image.manifestType, image.artifactType = unique.Make(typeOCIManifest), unique.Make(typeOCIImage)
 	if index.manifestType == unique.Make(typeDockerList) {
-		like.manifestType, like.artifactType = unique.Make(typeDockerManifest), unique.Make(typeDockerImage)
+		image.manifestType, image.artifactType = unique.Make(typeDockerManifest), unique.Make(typeDockerImage)
 	}
-	index.size = -1
-	for range 2 {
-		child := m.build(&like, m.now)
-		index.size = max(index.size, child.size)
-		repo.images.put(child)
+	x := index.copyExtra()
+	if like.extra != nil {
+		x.children = slices.Clone(like.extra.children)
+	}
+	index.extra, index.size = x, -1
+	for i := range x.children {
+		rec := m.build(&image, m.now)
+		if x.children[i].platform.Value() == unknownPlatform {
+			rec.size, rec.attestation = 20_000, true
+		} else {
+			index.size = max(index.size, rec.size)
+		}
+		x.children[i].digest = rec.digest
+		repo.images.put(rec)
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
+	"strings"
 )
 
 // operation is one row of the API: its route, its authorisation and its handler.
@@ -14,7 +16,7 @@ type operation struct {
 	// service is the name that requests are signed for.
 	service string
 	// route identifies the operation in a request: the value of X-Amz-Target for awsJson,
-	// method and path for REST.
+	// method and path for REST, the parameter Action for awsQuery.
 	route string
 	// name is that in tests, faults and records.
 	name string
@@ -30,8 +32,16 @@ var operations = []operation{
 	ecrOperation("DescribeImages", describeImages),
 	ecrOperation("DescribeImageScanFindings", describeImageScanFindings),
 	ecrOperation("GetRegistryScanningConfiguration", getRegistryScanningConfiguration),
+	ecrOperation("BatchGetImage", batchGetImage),
+	ecrOperation("ListPullTimeUpdateExclusions", listPullTimeUpdateExclusions),
+	ecrOperation("RegisterPullTimeUpdateExclusion", registerPullTimeUpdateExclusion),
+	ecrOperation("DeregisterPullTimeUpdateExclusion", deregisterPullTimeUpdateExclusion),
 	inspectorOperation("ListFindingAggregations", "/findings/aggregation/list", listFindingAggregations),
 	inspectorOperation("ListCoverage", "/coverage/list", listCoverage),
+	{
+		protocol: awsQuery, service: "sts", route: actionPrefix + "GetCallerIdentity", name: "GetCallerIdentity",
+		action: "sts:GetCallerIdentity", handle: getCallerIdentity,
+	},
 }
 
 // targetPrefix names the service and its API version in X-Amz-Target.
@@ -87,8 +97,15 @@ func serializationError(err error) *apiError {
 	return newError("SerializationException", "")
 }
 
+// actionPrefix begins the routes of awsQuery.
+const actionPrefix = "Action="
+
 // routeOf returns the route of a request.
-func routeOf(r *http.Request) string {
+func routeOf(r *http.Request, body []byte) string {
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		form, _ := url.ParseQuery(string(body)) // what cannot be parsed is no known action
+		return actionPrefix + form.Get("Action")
+	}
 	if r.Method == http.MethodPost && r.URL.Path == "/" {
 		return r.Header.Get("X-Amz-Target")
 	}

@@ -2,6 +2,7 @@ package ecrtest
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"net/http"
 	"strconv"
 )
@@ -15,13 +16,28 @@ const (
 	// type of an error, and its status the kind.
 	// See https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html
 	restJSON
+	// awsQuery is that of STS: requests are forms and responses XML.
+	// See https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
+	awsQuery
 )
 
 func (p protocol) contentType() string {
-	if p == restJSON {
+	switch p {
+	case restJSON:
 		return "application/json"
+	case awsQuery:
+		return "text/xml"
+	default:
+		return "application/x-amz-json-1.1"
 	}
-	return "application/x-amz-json-1.1"
+}
+
+// encode returns the body of a response.
+func (p protocol) encode(out any) ([]byte, error) {
+	if p == awsQuery {
+		return xml.Marshal(out)
+	}
+	return json.Marshal(out)
 }
 
 // restStatuses are the statuses of errors that are not 400.
@@ -72,6 +88,14 @@ type wireError struct {
 	Message string `json:"message,omitempty"`
 }
 
+// wireQueryError is the body of an error of awsQuery.
+type wireQueryError struct {
+	XMLName xml.Name `xml:"https://sts.amazonaws.com/doc/2011-06-15/ ErrorResponse"`
+	Type    string   `xml:"Error>Type"`
+	Code    string   `xml:"Error>Code"`
+	Message string   `xml:"Error>Message"`
+}
+
 // writeError sends an error.
 func (p protocol) writeError(w http.ResponseWriter, e *apiError) response {
 	body := wireError{Type: e.code, Message: e.message}
@@ -79,9 +103,11 @@ func (p protocol) writeError(w http.ResponseWriter, e *apiError) response {
 		w.Header().Set("X-Amzn-Errortype", e.code)
 		body.Type = ""
 	}
-	text, err := json.Marshal(body)
-	if err != nil {
-		text = nil // two strings always encode
+	var text []byte
+	if p == awsQuery {
+		text, _ = p.encode(&wireQueryError{Type: "Sender", Code: e.code, Message: e.message})
+	} else {
+		text, _ = p.encode(body) // strings always encode
 	}
 	out := p.write(w, p.status(e), text)
 	if out.status != 0 {

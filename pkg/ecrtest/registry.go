@@ -23,6 +23,8 @@ type Registry struct {
 	names        []string
 	repositories map[string]*repository
 	scanning     Scanning
+	// exclusions are sorted ARNs. The list is replaced and never changed.
+	exclusions []string
 }
 
 // repository is a Repository with its images.

@@ -1,7 +1,6 @@
 package ecrtest
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -24,7 +23,10 @@ type Server struct {
 	others    map[string]*Registry
 	policy    *Policy
 	accessKey string
-	clock     func() time.Time
+	caller    string
+
+	noLowCounts bool
+	clock       func() time.Time
 }
 
 // New returns a server of a registry without faults and latency.
@@ -72,8 +74,13 @@ func (s *Server) currentPolicy() *Policy {
 	return s.policy
 }
 
-// user is the caller's ARN in messages.
+// user is the ARN of the caller, see SetCaller.
 func (s *Server) user() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.caller != "" {
+		return s.caller
+	}
 	return "arn:" + s.registry.partition() + ":sts::" + s.registry.id + ":assumed-role/ecr-remote-write/ecr-remote-write"
 }
 
@@ -92,8 +99,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	id := s.injected.requestID()
 	w.Header().Set("X-Amzn-Requestid", id)
-	op := s.routes[routeOf(r)]
-	seen := Request{ID: id, Operation: routeOf(r)}
+	route := routeOf(r, body)
+	op := s.routes[route]
+	seen := Request{ID: id, Operation: route}
 	if op != nil {
 		seen = newRequest(id, op, body)
 	}
@@ -133,7 +141,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, re
 	if err != nil {
 		return op.protocol.writeError(w, op.protocol.asAPIError(err))
 	}
-	text, err := json.Marshal(out)
+	text, err := op.protocol.encode(out)
 	if err != nil {
 		return op.protocol.writeError(w, op.protocol.asAPIError(err))
 	}

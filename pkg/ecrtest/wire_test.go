@@ -104,11 +104,12 @@ func FuzzRequest(f *testing.F) {
 		`{}`, `null`, `[]`, `{"repositoryName":"app"}`, `{"repositoryName":"app","maxResults":0,"nextToken":""}`,
 		`{"repositoryNames":[],"registryId":"1"}`, `{"repositoryName":"app","imageIds":[{}],"filter":{"imageStatus":"ANY"}}`,
 		`{"repositoryName":"app","imageIds":[{"imageDigest":"sha256:","imageTag":"v1"}]}`, `{"repositoryNames":["a/b","\u0000"]}`,
-		`{"repositoryName":"payments/api","imageId":{"imageTag":"latest"},"maxResults":1}`, `{"filterCriteria":{"resourceType":[{"comparison":"EQUALS"}]}}`,
+		`{"principalArn":"arn:aws:iam::123456789012:role/a"}`, `{"repositoryName":"payments/api","imageId":{"imageTag":"latest"},"maxResults":1}`, `{"filterCriteria":{"resourceType":[{"comparison":"EQUALS"}]}}`,
 		`{"aggregationType":"AWS_ECR_CONTAINER","aggregationRequest":{"awsEcrContainerAggregation":{"repositories":[{"comparison":"PREFIX","value":"a"}]}}}`,
 	} {
 		for _, op := range []string{
 			"DescribeRegistry", "DescribeRepositories", "DescribeImages", "DescribeImageScanFindings", "GetRegistryScanningConfiguration",
+			"BatchGetImage", "ListPullTimeUpdateExclusions", "RegisterPullTimeUpdateExclusion", "DeregisterPullTimeUpdateExclusion",
 			"/findings/aggregation/list", "/coverage/list",
 		} {
 			f.Add(op, []byte(body))

@@ -180,6 +180,8 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 		registry.Pushing(inventory.TimeOf(steps.at), e.Table.Shape(), options.Only)
 		if whole := !run.partial && e.saveWhole(registry, steps.at, &steps.refreshed.Result); whole || registry.Unsaved.Any {
 			steps.try("save", func() error { return e.save(ctx, registry, whole, steps.at) }, e.degraded(ctx))
+			// Saving may have merged records of another environment, which are not selected yet.
+			e.Refresher.Select(registry, steps.at)
 		}
 	}
 	options.StateAvailable = available && steps.failed["save"] == ""

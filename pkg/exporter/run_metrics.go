@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
@@ -65,11 +67,18 @@ func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run
 		OldestRecord:    registry.OldestRead().Time(),
 		Requests:        withZeros(steps.calls, known),
 		Throttles:       withZeros(steps.throttles, known),
+		UnreadIndexes:   unreadIndexes(steps.refreshed.Indexes),
 		Push:            push,
 		Errors:          steps.errorCounts(),
 		Version:         e.Version,
 		GoVersion:       e.GoVersion,
 	}
+}
+
+// unreadIndexes counts the indexes that are not read by reason.
+func unreadIndexes(counts refresh.IndexCounts) map[string]int {
+	const pending = "pending"
+	return withZeros(map[string]int{cmp.Or(counts.Off, pending): counts.Unread}, append(slices.Clone(inventory.IndexReasons), pending))
 }
 
 // withZeros is a copy of the counts in which every name has one: a series that appears

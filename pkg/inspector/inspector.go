@@ -137,7 +137,7 @@ func (c *Client) aggregations(ctx context.Context, account, token string) ([]inv
 	if account != "" {
 		in.AccountIds = []types.StringFilter{{Comparison: types.StringComparisonEquals, Value: &account}}
 	}
-	out, err := c.api.ListFindingAggregations(ctx, in)
+	out, err := c.api.ListFindingAggregations(ctx, in, readLowCounts)
 	if err != nil {
 		return nil, "", fmt.Errorf("listing Inspector's findings by image: %w", tokenError(err, token))
 	}
@@ -145,7 +145,8 @@ func (c *Client) aggregations(ctx context.Context, account, token string) ([]inv
 		return nil, "", fmt.Errorf("listing Inspector's findings by image: %w: no list of responses", awsapi.ErrIncomplete)
 	}
 	var scans []inventory.ScanAnswer
-	for _, response := range out.Responses {
+	low := lowCountsOf(out)
+	for i, response := range out.Responses {
 		row, ok := response.(*types.AggregationResponseMemberAwsEcrContainerAggregation)
 		if !ok || row.Value.SeverityCounts == nil {
 			continue
@@ -155,7 +156,7 @@ func (c *Client) aggregations(ctx context.Context, account, token string) ([]inv
 		if err != nil || repository == "" {
 			continue
 		}
-		scans = append(scans, inventory.ScanAnswer{Repository: repository, Digest: digest, Scan: c.counts(row.Value.SeverityCounts, row.Value.ImageSha)})
+		scans = append(scans, inventory.ScanAnswer{Repository: repository, Digest: digest, Scan: c.counts(row.Value.SeverityCounts, &low[i], row.Value.ImageSha)})
 	}
 	next := aws.ToString(out.NextToken)
 	if next != "" {
@@ -192,16 +193,19 @@ func repositoryOf(s string) string {
 	return shared(s)
 }
 
-// counts returns an image's findings. The scan is Partial if some are below MEDIUM: these
-// are counted only in All, or may be because All is absent. Without any count, or with one
-// that cannot be true, it is Unfinished: the findings are unknown, and not 0.
-func (c *Client) counts(in *types.SeverityCounts, of *string) inventory.Scan {
+// counts returns an image's findings. The scan is Partial if the row does not count all of
+// them by severity, as one without low counts. Without any count, or with one that cannot be
+// true, it is Unfinished: the findings are unknown, and not 0.
+func (c *Client) counts(in *types.SeverityCounts, low *lowCounts, of *string) inventory.Scan {
 	var scan inventory.Scan
 	var known int64
 	for _, severity := range []struct {
 		name  string
 		count *int64
-	}{{"CRITICAL", in.Critical}, {"HIGH", in.High}, {"MEDIUM", in.Medium}, {"all severities", in.All}} {
+	}{
+		{"CRITICAL", in.Critical}, {"HIGH", in.High}, {"INFORMATIONAL", low.Informational}, {"LOW", low.Low},
+		{"MEDIUM", in.Medium}, {"UNTRIAGED", low.Untriaged}, {"all severities", in.All},
+	} {
 		if severity.count != nil && *severity.count < 0 {
 			c.invalid.Add("findings of %s %d of %s", severity.name, *severity.count, aws.ToString(of))
 			return inventory.Scan{Unfinished: 1}
@@ -212,11 +216,12 @@ func (c *Client) counts(in *types.SeverityCounts, of *string) inventory.Scan {
 			known += int64(n)
 		}
 	}
-	if in.All == nil && known == 0 {
+	complete := low.complete() && in.Critical != nil && in.High != nil && in.Medium != nil
+	if in.All == nil && known == 0 && !complete {
 		return inventory.Scan{Unfinished: 1}
 	}
 	total := max(aws.ToInt64(in.All), known)
-	scan.Total, scan.Partial = clamp(total), known < total || in.All == nil
+	scan.Total, scan.Partial = clamp(total), known < total || in.All == nil && !complete
 	return scan
 }
 

@@ -100,8 +100,8 @@ func TestScans(t *testing.T) {
 		check(t, registry.PutImage(name, ecrtest.Image{Digest: ecrtest.Digest("never"), Tags: []string{"never"}}))
 
 		done := inventory.TimeOf(at)
-		counts := inventory.Scan{Total: 15, Partial: true, Severities: []inventory.SeverityCount{
-			{Severity: "CRITICAL", Count: 1}, {Severity: "HIGH", Count: 2}, {Severity: "MEDIUM", Count: 3},
+		counts := inventory.Scan{Total: 15, Severities: []inventory.SeverityCount{
+			{Severity: "CRITICAL", Count: 1}, {Severity: "HIGH", Count: 2}, {Severity: "LOW", Count: 4}, {Severity: "MEDIUM", Count: 3}, {Severity: "UNTRIAGED", Count: 5},
 		}}
 		covered := []inventory.ScanAnswer{
 			{Repository: "app", Digest: digest(t, "found"), Scan: inventory.Scan{Status: "ACTIVE", CompletedAt: done}},

@@ -92,6 +92,8 @@ func TestCounts(t *testing.T) {
 		return inventory.SeverityCount{Severity: "CRITICAL", Count: n}
 	}
 	medium := inventory.SeverityCount{Severity: "MEDIUM", Count: 3}
+	low := inventory.SeverityCount{Severity: "LOW", Count: 2}
+	untriaged := inventory.SeverityCount{Severity: "UNTRIAGED", Count: 5}
 	const most = 1<<31 - 1
 	for _, c := range []struct {
 		name, counts string
@@ -106,6 +108,15 @@ func TestCounts(t *testing.T) {
 		{"a sum too small", `"all":1,"critical":1,"medium":3`, inventory.Scan{Total: 4, Severities: []inventory.SeverityCount{critical(1), medium}}},
 		{"negative", `"all":4,"critical":-1,"medium":3`, inventory.Scan{Unfinished: 1}},
 		{"a negative sum", `"all":-4,"critical":1,"medium":3`, inventory.Scan{Unfinished: 1}},
+		{"low counts", `"all":11,"critical":1,"high":0,"medium":3,"low":2,"informational":0,"untriaged":5`, inventory.Scan{Total: 11, Severities: []inventory.SeverityCount{critical(1), low, medium, untriaged}}},
+		{"low counts without the sum", `"critical":1,"high":0,"medium":3,"low":2,"informational":0,"untriaged":5`, inventory.Scan{Total: 11, Severities: []inventory.SeverityCount{critical(1), low, medium, untriaged}}},
+		{"low counts of zero without the sum", `"critical":0,"high":0,"medium":0,"low":0,"informational":0,"untriaged":0`, inventory.Scan{}},
+		{"some low counts", `"all":11,"critical":1,"medium":3,"low":2`, inventory.Scan{Total: 11, Partial: true, Severities: []inventory.SeverityCount{critical(1), low, medium}}},
+		{"some low counts, which are all", `"all":6,"critical":1,"medium":3,"low":2`, inventory.Scan{Total: 6, Severities: []inventory.SeverityCount{critical(1), low, medium}}},
+		{"low counts below the sum", `"all":99,"critical":1,"high":0,"medium":3,"low":2,"informational":0,"untriaged":5`, inventory.Scan{Total: 99, Partial: true, Severities: []inventory.SeverityCount{critical(1), low, medium, untriaged}}},
+		{"null low counts", `"all":9,"critical":1,"medium":3,"low":null,"informational":null,"untriaged":null`, inventory.Scan{Total: 9, Partial: true, Severities: []inventory.SeverityCount{critical(1), medium}}},
+		{"a negative low count", `"all":9,"critical":1,"medium":3,"low":-1`, inventory.Scan{Unfinished: 1}},
+		{"a low count of another type", `"all":9,"critical":1,"medium":3,"low":"2","informational":0,"untriaged":5`, inventory.Scan{Total: 9, Partial: true, Severities: []inventory.SeverityCount{critical(1), medium}}},
 		{"huge", `"all":9000000000,"critical":8000000000,"medium":3`, inventory.Scan{Total: most, Partial: true, Severities: []inventory.SeverityCount{critical(most), medium}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

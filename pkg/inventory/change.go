@@ -126,6 +126,9 @@ func (r *Registry) SetImages(repository *Repository, list []Image, at Time) {
 			if !replacesScan(now.Scan, old.Scan) {
 				now.Scan = old.Scan
 			}
+			if now.Index == nil {
+				now.Index = old.Index // a digest's manifest never changes
+			}
 			if now.Mark = old.Mark; sameRecord(old, now) {
 				continue
 			}
@@ -186,8 +189,17 @@ func replacesScan(listed, known *Scan) bool {
 
 // SetScan replaces what is known about an image's scan.
 func (r *Registry) SetScan(repository *Repository, image *Image, scan *Scan) {
+	r.setResults(repository, image, scan, image.Index)
+}
+
+// SetIndex replaces what is known about the children of an index.
+func (r *Registry) SetIndex(repository *Repository, image *Image, index *Index) {
+	r.setResults(repository, image, image.Scan, index)
+}
+
+func (r *Registry) setResults(repository *Repository, image *Image, scan *Scan, index *Index) {
 	r.Unsaved.noteImage(repository.Name, image.Digest)
 	old := *image
-	image.Scan = scan
+	image.Scan, image.Index = scan, index
 	r.keepImage(imageUnit(repository, &old), imageUnit(repository, image))
 }

@@ -48,7 +48,7 @@ func TestGoldenDump(t *testing.T) {
 // Every stored field is in the dump, by its tag.
 func TestEveryFieldIsDumped(t *testing.T) {
 	t.Parallel()
-	for _, record := range []reflect.Type{reflect.TypeFor[inventory.Registry](), reflect.TypeFor[inventory.Repository](), reflect.TypeFor[inventory.Image](), reflect.TypeFor[inventory.Scan](), reflect.TypeFor[inventory.Shape](), reflect.TypeFor[inventory.Mark]()} {
+	for _, record := range []reflect.Type{reflect.TypeFor[inventory.Registry](), reflect.TypeFor[inventory.Repository](), reflect.TypeFor[inventory.Image](), reflect.TypeFor[inventory.Scan](), reflect.TypeFor[inventory.Shape](), reflect.TypeFor[inventory.Mark](), reflect.TypeFor[inventory.Index](), reflect.TypeFor[inventory.Child](), reflect.TypeFor[inventory.PlatformFindings]()} {
 		for i := range record.NumField() {
 			field := record.Field(i)
 			stored, dumped := field.Tag.Get("cbor"), field.Tag.Get("json")

@@ -252,11 +252,24 @@ func decodeImage(items *itemReader, shown bool) (Image, error) {
 	image.MediaType, image.ArtifactType, image.Status = shared(image.MediaType), shared(image.ArtifactType), shared(image.Status)
 	if image.Scan != nil {
 		image.Scan.Status = shared(image.Scan.Status)
-		for j := range image.Scan.Severities {
-			image.Scan.Severities[j].Severity = shared(image.Scan.Severities[j].Severity)
+		image.Scan.Severities.share()
+	}
+	if index := image.Index; index != nil {
+		for j := range index.Children {
+			index.Children[j].Platform = shared(index.Children[j].Platform)
+		}
+		for j := range index.Platforms {
+			index.Platforms[j].Platform = shared(index.Platforms[j].Platform)
+			index.Platforms[j].Severities.share()
 		}
 	}
 	return image, nil
+}
+
+func (s Severities) share() {
+	for i := range s {
+		s[i].Severity = shared(s[i].Severity)
+	}
 }
 
 // shared returns the one copy of a string that many records have in common.

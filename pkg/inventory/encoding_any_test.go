@@ -62,10 +62,25 @@ func (a *anything) images() (list []inventory.Image) {
 	for i := range a.IntN(4) {
 		list = append(list, inventory.Image{
 			Digest: inventory.Digest{byte(i)}, Tags: a.names(4), SizeBytes: a.number(), PushedAt: a.time(), PulledAt: a.time(),
-			MediaType: a.text(), ArtifactType: a.text(), Status: a.text(), Scan: a.scan(), Mark: inventory.Mark{Shown: a.some()},
+			MediaType: a.text(), ArtifactType: a.text(), Status: a.text(), HasSubject: a.some(), Scan: a.scan(), Index: a.index(), Mark: inventory.Mark{Shown: a.some()},
 		})
 	}
 	return list
+}
+
+func (a *anything) index() *inventory.Index {
+	if a.some() {
+		return nil
+	}
+	index := &inventory.Index{}
+	for i := range a.IntN(3) {
+		index.Children = append(index.Children, inventory.Child{Digest: inventory.Digest{byte(i)}, Platform: a.text()})
+		index.Others = append(index.Others, inventory.Digest{byte(i)})
+		index.Platforms = append(index.Platforms, inventory.PlatformFindings{
+			Platform: a.text(), Severities: inventory.Severities{{Severity: a.text(), Count: int32(a.number())}},
+		})
+	}
+	return index
 }
 
 func (a *anything) repository(name string) *inventory.Repository {
@@ -92,7 +107,7 @@ func (a *anything) own() *inventory.Registry {
 		Protocols: map[string]string{a.text(): a.text()},
 		Shapes: map[inventory.ShapeID]inventory.Shape{inventory.ShapeID(a.number()): {
 			External: map[string]string{a.text(): a.text()}, Families: inventory.Filter{Include: a.text(), Exclude: a.text()},
-			PushedWithin: time.Duration(a.number()), PulledWithin: time.Duration(a.number()), NewestImages: int(a.number()), Durable: a.some(), Region: a.text(),
+			PushedWithin: time.Duration(a.number()), PulledWithin: time.Duration(a.number()), NewestImages: int(a.number()), UntaggedImages: int(a.number()), UntaggedWithin: time.Duration(a.number()), Durable: a.some(), Region: a.text(),
 		}},
 	}
 }

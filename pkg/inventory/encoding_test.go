@@ -25,7 +25,7 @@ func sample() *inventory.Registry {
 		Sent:     []*inventory.Registry{{ID: "123456789012", Shape: 2}},
 		Shapes: map[inventory.ShapeID]inventory.Shape{2: {
 			External: map[string]string{"zone": "z"}, Families: inventory.Filter{Include: "f"}, Repositories: inventory.Filter{Exclude: "r"}, Tags: inventory.Filter{Include: "t", Exclude: "u"},
-			PushedWithin: 1, PulledWithin: 2, NewestImages: 3, Durable: true,
+			PushedWithin: 1, PulledWithin: 2, NewestImages: 3, UntaggedImages: 4, UntaggedWithin: 5, Durable: true,
 		}},
 		Repositories: []*inventory.Repository{
 			{Name: "empty", Images: []inventory.Image{}},
@@ -40,7 +40,13 @@ func sample() *inventory.Registry {
 						MediaType: "m", ArtifactType: "a", Status: inventory.ImageArchived, Mark: inventory.Mark{Shown: true},
 						Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: 6, AskedAt: 7, Unfinished: 1, Partial: true, Total: 8, InUseCount: 9, LastInUseAt: 10, Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 7}, {Severity: "LOW"}}},
 					},
-					{Digest: digest(2), Scan: &inventory.Scan{}},
+					{Digest: digest(2), HasSubject: true, Scan: &inventory.Scan{}},
+					{Digest: digest(3), MediaType: inventory.OCIIndex, Index: &inventory.Index{
+						Children:  []inventory.Child{{Digest: digest(1), Platform: "linux/amd64"}, {Digest: digest(0)}},
+						Others:    []inventory.Digest{digest(9)},
+						Platforms: []inventory.PlatformFindings{{}, {Platform: "linux/amd64", Severities: inventory.Severities{{Severity: "HIGH", Count: 7}}}},
+					}},
+					{Digest: digest(4), MediaType: inventory.DockerList, Index: &inventory.Index{}}, // it lists nothing
 				},
 			},
 			{Name: "z", ScanOnPush: &on, Images: []inventory.Image{}},

@@ -24,6 +24,8 @@ var parts = map[reflect.Type][]int{
 	reflect.TypeFor[Image]():         partsOf(reflect.TypeFor[Image]()),
 	reflect.TypeFor[Scan]():          partsOf(reflect.TypeFor[Scan]()),
 	reflect.TypeFor[SeverityCount](): partsOf(reflect.TypeFor[SeverityCount]()),
+	reflect.TypeFor[Index]():         partsOf(reflect.TypeFor[Index]()),
+	reflect.TypeFor[Child]():         partsOf(reflect.TypeFor[Child]()),
 }
 
 func partsOf(record reflect.Type) (fields []int) {

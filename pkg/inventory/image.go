@@ -1,5 +1,7 @@
 package inventory
 
+import "slices"
+
 // Image status values as the API writes them.
 const (
 	ImageActive     = "ACTIVE"
@@ -20,6 +22,11 @@ type Image struct {
 	ArtifactType string `cbor:"7,keyasint,omitempty" json:"artifact_type,omitempty"` // artifactMediaType
 	Status       string `cbor:"8,keyasint,omitempty" json:"status,omitempty"`        // ImageActive, …; empty counts as active
 	Scan         *Scan  `cbor:"9,keyasint,omitempty" json:"scan,omitempty"`          // nil while unknown, which is not "no findings"
+	// HasSubject is set if the image is about another one, such as a signature or an SBOM.
+	HasSubject bool `cbor:"12,keyasint,omitempty" json:"has_subject,omitempty"`
+	// Index is what an index lists; nil while unknown. The index's Scan is then the sum of
+	// its children's (see Registry.SumIndexes).
+	Index *Index `cbor:"11,keyasint,omitempty" json:"index,omitempty"`
 	Mark
 }
 
@@ -30,3 +37,12 @@ func (i *Image) Active() bool { return i.Status == "" || i.Status == ImageActive
 // Tagged reports whether the image is active and has a tag: then the contract's
 // families show it.
 func (i *Image) Tagged() bool { return len(i.Tags) > 0 && i.Active() }
+
+// imageConfigs are the artifact types of images that a container can run.
+var imageConfigs = []string{"", "application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
+
+// Runnable reports whether a container can run the image: it is not a signature, an SBOM, a
+// Helm chart or the like.
+func (i *Image) Runnable() bool {
+	return i.Active() && !i.HasSubject && slices.Contains(imageConfigs, i.ArtifactType)
+}

@@ -130,9 +130,10 @@ func (r *Registry) mergeImages(newer, older, merged *Repository) {
 			r.keepImage(imageUnit(older, old), Unit{})
 		case old != nil:
 			before := now
-			if scan := newerScan(now.Scan, old.Scan); scan != now.Scan {
+			scan, index := newerScan(now.Scan, old.Scan), cmp.Or(now.Index, old.Index)
+			if scan != now.Scan || index != now.Index {
 				copied := *now
-				before, now.Scan = &copied, scan
+				before, now.Scan, now.Index = &copied, scan, index
 			}
 			var mark Mark
 			for _, copied := range [2]Unit{imageUnit(newer, before), imageUnit(older, old)} {

@@ -19,13 +19,13 @@ type Scan struct {
 	// Severities are sorted by name, each once, and hold only what the API reported.
 	Severities Severities `cbor:"3,keyasint,omitempty" json:"severities"`
 	// AskedAt is when this was read, or reported by an event; zero if it came with
-	// DescribeImages.
+	// DescribeImages, and for the sum of an index's children.
 	AskedAt Time `cbor:"4,keyasint,omitempty" json:"asked_at,omitzero"`
 	// Unfinished counts the consecutive responses that said that a scan is under
 	// way. Severities and CompletedAt are then those of the scan before.
 	Unfinished int `cbor:"5,keyasint,omitempty" json:"unfinished,omitempty"`
-	// Partial is set while only some severities are known: Inspector's aggregations
-	// count LOW and below together.
+	// Partial is set while only some severities are known, as of Inspector's lists before 2026:
+	// they count LOW and below together.
 	Partial bool `cbor:"6,keyasint,omitempty" json:"partial,omitempty"`
 	// Total is the number of findings of all severities according to Inspector; 0 if
 	// Inspector did not report it.

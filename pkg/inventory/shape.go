@@ -25,6 +25,11 @@ type Shape struct {
 	// NewestImages shows so many images of each repository, those pushed last, of
 	// the ones that everything above shows; 0 means all.
 	NewestImages int `cbor:"7,keyasint,omitempty" json:"newest_images,omitempty"`
+	// UntaggedImages shows so many untagged images of each repository by their digest, those
+	// pushed last; 0 means none. UntaggedWithin shows only those pushed or pulled at most so
+	// long ago; 0 means that the time does not matter.
+	UntaggedImages int           `cbor:"10,keyasint,omitempty" json:"untagged_images,omitempty"`
+	UntaggedWithin time.Duration `cbor:"11,keyasint,omitempty" json:"untagged_within,omitempty"`
 	// Durable says that the inventory has a durable store.
 	Durable bool `cbor:"8,keyasint,omitempty" json:"durable,omitempty"`
 	// Region is the AWS Region of the registry, a label of the exporter's own families.

@@ -41,21 +41,21 @@ func Expect(registry *ecrtest.Registry, at time.Time, pending int) map[string]To
 		scansPending:  {1, float64(pending)},
 		oldestScanAge: {1, 0},
 	}
-	for s := range contracttest.Of(registry, contracttest.ScansAt(registry, at)) {
+	for s := range contracttest.Of(registry, contracttest.IndexScansAt(registry, at)) {
 		totals[s.Family] = totals[s.Family].add(s.Value)
 	}
 	return totals
 }
 
-// Totals queries what the store has of each family at a time, run metrics excluded. The
-// store contains only what the function pushed.
+// Totals queries what the store has of each family at a time, run metrics excluded. Apart
+// from the metrics of pods the store contains only what the function pushed.
 func (s *Store) Totals(ctx context.Context, at time.Time) (map[string]Total, error) {
 	totals := map[string]Total{}
 	for aggregation, set := range map[string]func(*Total, float64){
 		"count": func(t *Total, value float64) { t.Series = int(value) },
 		"sum":   func(t *Total, value float64) { t.Sum = value },
 	} {
-		vector, err := s.Query(ctx, aggregation+` by (__name__) ({__name__!=""})`, at)
+		vector, err := s.Query(ctx, aggregation+` by (__name__) ({__name__!="", __name__!~"kube_.+"})`, at)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -51,7 +52,16 @@ func (s *Store) Flush(ctx context.Context) error {
 
 // get returns the response of VictoriaMetrics. An error includes the body of the response.
 func (s *Store) get(ctx context.Context, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+path, http.NoBody)
+	return s.do(ctx, http.MethodGet, path, http.NoBody)
+}
+
+func (s *Store) post(ctx context.Context, path, body string) error {
+	_, err := s.do(ctx, http.MethodPost, path, strings.NewReader(body))
+	return err
+}
+
+func (s *Store) do(ctx context.Context, method, path string, content io.Reader) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, s.URL+path, content)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +74,7 @@ func (s *Store) get(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode/100 != 2 {
 		return nil, fmt.Errorf("%s: %.1000s", response.Status, body)
 	}
 	return body, nil

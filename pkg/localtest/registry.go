@@ -29,14 +29,18 @@ const (
 
 const seed = 1
 
+// role is that of the function in the simulated registry.
+const role = "ecr-remote-write"
+
 // StartRegistry generates a registry of that size as of a time, and serves it on a port.
 func StartRegistry(now time.Time, repositories, taggedImages, port int) (*Registry, error) {
 	r := &Registry{Registry: ecrtest.NewRegistry(Account, Region), rng: rand.New(rand.NewPCG(seed, 0))}
 	// All images are at least an hour old, so their scans are complete.
-	shape := ecrtest.RealisticShape(repositories, taggedImages, now.Add(-time.Hour))
-	// Basic scanning does not support indexes: the newest images would have no findings.
-	shape.Indexes = 0
-	if err := r.Generate(seed, shape); err != nil {
+	if err := r.Generate(seed, ecrtest.RealisticShape(repositories, taggedImages, now.Add(-time.Hour))); err != nil {
+		return nil, err
+	}
+	// The function may read the manifests of indexes.
+	if err := r.SetPullTimeExclusions("arn:aws:iam::" + Account + ":role/" + role); err != nil {
 		return nil, err
 	}
 	r.Server = ecrtest.New(r.Registry)

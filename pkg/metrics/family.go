@@ -20,6 +20,8 @@ type Family struct {
 	Type string
 	// Unit says in a few words what the value is, for the documentation.
 	Unit string
+	// OptIn is set if the family is shown only if a setting includes it by name.
+	OptIn bool
 	// Labels are the names of its labels, sorted, without __name__. They follow from
 	// the row's labels.
 	Labels []string
@@ -36,11 +38,14 @@ type Family struct {
 type level uint8
 
 const (
-	perExporter   level = iota // one series
-	perRegistry                // one a registry whose repositories were listed
-	perRepository              // one a repository
-	perTag                     // one a tag of an active image
-	perSeverity                // one a tag of an active image and severity reported for it
+	perExporter         level = iota // one series
+	perRegistry                      // one a registry whose repositories were listed
+	perRepository                    // one a repository
+	perTag                           // one a tag of an active image
+	perSeverity                      // one a tag of an active image and severity reported for it
+	perPlatform                      // one a tag of an active index, platform of its images and severity reported for one
+	perUntagged                      // one an active image without a tag
+	perUntaggedSeverity              // one an active image without a tag and severity reported for it
 )
 
 const gauge = "gauge"
@@ -60,8 +65,8 @@ var (
 		{"name", func(s *subject) string { return s.repository.Name }},
 		{registryID, func(s *subject) string { return s.repository.RegistryID }},
 	}
-	tagLabels = with(repositoryLabels,
-		label{"digest", func(s *subject) string { return s.digest }},
+	digestLabels = with(repositoryLabels, label{"digest", func(s *subject) string { return s.digest }})
+	tagLabels    = with(digestLabels,
 		label{"image", func(s *subject) string { return s.reference }},
 		label{"tag", func(s *subject) string { return s.tag }},
 	)
@@ -145,6 +150,29 @@ var further = []Family{
 		per:    perTag,
 		labels: with(tagLabels, label{"status", func(s *subject) string { return s.image.Scan.Status }}),
 		value:  func(s *subject) (float64, bool) { return 1, s.image.Scan != nil && s.image.Scan.Status != "" },
+	},
+	{
+		Name: "aws_ecr_image_platform_scan_severity_count", Help: "ECR image scan summary results of a multi-architecture image by platform", Type: gauge,
+		Unit: "findings of that severity; `aws_ecr_image_scan_severity_count` has the highest of the platforms", OptIn: true,
+		per: perPlatform,
+		labels: with(tagLabels,
+			label{"platform", func(s *subject) string { return s.platform }},
+			label{"severity", func(s *subject) string { return s.severity.Severity }},
+		),
+		value: func(s *subject) (float64, bool) { return float64(s.severity.Count), true },
+	},
+	{
+		Name: "aws_ecr_untagged_image_scan_severity_count", Help: "ECR image scan summary results of an image that has no tag and that a pod may run", Type: gauge,
+		Unit:   "findings of that severity",
+		per:    perUntaggedSeverity,
+		labels: with(digestLabels, label{"severity", func(s *subject) string { return s.severity.Severity }}),
+		value:  func(s *subject) (float64, bool) { return float64(s.severity.Count), true },
+	},
+	{
+		Name: "aws_ecr_untagged_image_pushed_at_timestamp_seconds", Help: "The unix timestamp that this image, which has no tag and which a pod may run, was pushed at", Type: gauge,
+		Unit: "whole Unix seconds",
+		per:  perUntagged, labels: digestLabels,
+		value: func(s *subject) (float64, bool) { return seconds(s.image.PushedAt) },
 	},
 	{
 		Name: "aws_ecr_exporter_images_scan_pending", Help: "Images whose scan result is not known, or not completely", Type: gauge,

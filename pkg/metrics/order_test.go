@@ -132,6 +132,19 @@ func TestByRepositoryStops(t *testing.T) {
 	}
 }
 
+// The findings by platform are shown only if a setting includes the family by name.
+func TestOptIn(t *testing.T) {
+	t.Parallel()
+	const family = "aws_ecr_image_platform_scan_severity_count"
+	r := &inventory.Registry{ListedAt: 1, Repositories: []*inventory.Repository{{Name: "a", Images: []inventory.Image{with(image(1, "v1"), platforms)}}}}
+	for include, want := range map[string]int{"": 0, "aws_ecr_repository_.*": 0, family: 4, ".*": 4} {
+		table := table(inventory.Shape{Families: inventory.Filter{Include: include}})
+		if n := count(table, r, family); n != want || table.ShowsPlatforms() != (want > 0) {
+			t.Errorf("with %q included: %d series, want %d", include, n, want)
+		}
+	}
+}
+
 // What is excluded has no series, but counts as a repository.
 func TestExcluded(t *testing.T) {
 	t.Parallel()
@@ -171,6 +184,14 @@ func TestExcluded(t *testing.T) {
 	}
 }
 
+// platforms makes an image an index of two platforms.
+func platforms(i *inventory.Image) {
+	scanned("COMPLETE", "HIGH", "LOW")(i)
+	i.Index = &inventory.Index{Platforms: []inventory.PlatformFindings{
+		{Platform: "linux/amd64", Severities: i.Scan.Severities}, {Platform: "linux/arm64", Severities: i.Scan.Severities},
+	}}
+}
+
 // The labels of a family name what its series are about, so that the series of two
 // repositories, images or tags never coincide: pkg/remotewrite and Stale rest on it.
 func TestSeriesAreDistinct(t *testing.T) {
@@ -178,11 +199,14 @@ func TestSeriesAreDistinct(t *testing.T) {
 	r := &inventory.Registry{ID: "1", ListedAt: 1, ScanSource: inventory.ScansFromFindings, ScansOldest: 1}
 	for _, name := range []string{"a", "b"} { // which have all else in common
 		r.Repositories = append(r.Repositories, &inventory.Repository{Name: name, URI: "u", RegistryID: "1", Images: []inventory.Image{
-			with(image(1, "v1", "v2"), scanned("COMPLETE", "HIGH", "LOW")), with(image(2, "v1"), scanned("COMPLETE", "HIGH", "LOW")),
+			with(image(1, "v1", "v2"), platforms), with(image(2, "v1"), platforms), with(image(3), platforms),
 		}})
 	}
 	// External labels must not hide a label that tells series apart.
-	shape := inventory.Shape{Durable: true, External: map[string]string{"name": "x", "digest": "x", "tag": "x", "severity": "x", "registry_id": "x"}}
+	shape := inventory.Shape{
+		Durable: true, Families: inventory.Filter{Include: ".*"}, UntaggedImages: 1,
+		External: map[string]string{"name": "x", "digest": "x", "tag": "x", "severity": "x", "registry_id": "x", "platform": "x"},
+	}
 	identities(t, table(shape).All(r, metrics.Options{})) // which fails if one is there twice
 	for _, f := range metrics.Families() {
 		if n := count(table(shape), r, f.Name); n == 0 {

@@ -30,6 +30,8 @@ type Run struct {
 	// Requests counts the requests to AWS by operation, each attempt one, and
 	// Throttles those that AWS answered with a throttling error.
 	Requests, Throttles map[string]int
+	// UnreadIndexes counts the indexes whose children are not known, by why these are not read.
+	UnreadIndexes map[string]int
 	// Push is what became of the registry's series. Its Dropped counts by reason.
 	Push Push
 	// Errors counts what failed, by stage of the run.
@@ -88,6 +90,11 @@ var runTable = []Family{
 		Name: "aws_ecr_exporter_api_throttles", Help: "Requests of the last run that AWS throttled", Type: gauge,
 		Unit: "requests", labels: keyLabel("operation"),
 		counts: func(r *Run) map[string]int { return r.Throttles },
+	},
+	{
+		Name: "aws_ecr_exporter_indexes_unread", Help: "Multi-architecture images whose platforms were not known in the last run, so that they have no scan results", Type: gauge,
+		Unit: "images by reason; `pending` if the next runs read them", labels: keyLabel("reason"),
+		counts: func(r *Run) map[string]int { return r.UnreadIndexes },
 	},
 	{
 		Name: "aws_ecr_exporter_series_sent", Help: "Series of the last run that the receiver accepted", Type: gauge,

@@ -33,11 +33,19 @@ func everything() *inventory.Registry {
 			KMSKey: "key", ScanOnPush: &on, ReadAt: 8000, ImagesReadAt: 8000, TriedAt: 8000, Denied: true, Due: true, ScansDueSince: 1000,
 			Images: []inventory.Image{
 				{
-					Digest: inventory.Digest{1}, Tags: []string{"v1", "v2"}, SizeBytes: 5, PushedAt: 2000, PulledAt: 3000, MediaType: "m", ArtifactType: "a",
+					Digest: inventory.Digest{1}, Tags: []string{"v1", "v2"}, SizeBytes: 5, PushedAt: 2000, PulledAt: 3000, MediaType: "m", ArtifactType: "a", HasSubject: true,
 					Status: inventory.ImageActive, Scan: scan("COMPLETE"),
+					Index: &inventory.Index{
+						Children: []inventory.Child{{Digest: inventory.Digest{4}, Platform: "linux/amd64"}},
+						Others:   []inventory.Digest{{5}},
+						Platforms: []inventory.PlatformFindings{
+							{Platform: "linux/amd64", Severities: inventory.Severities{{Severity: "HIGH", Count: 2}, {Severity: "LOW", Count: 1}}},
+							{Platform: "linux/arm64", Severities: inventory.Severities{{Severity: "HIGH", Count: 1}}},
+						},
+					},
 				},
 				{Digest: inventory.Digest{2}, Tags: []string{"w1"}, SizeBytes: 6, PushedAt: 2000, Scan: scan("FAILED")},
-				{Digest: inventory.Digest{3}, SizeBytes: 7, PushedAt: 1000},
+				{Digest: inventory.Digest{3}, SizeBytes: 7, PushedAt: 1000, Scan: scan("COMPLETE")},
 			},
 		}
 	}
@@ -48,7 +56,7 @@ func everything() *inventory.Registry {
 	}
 }
 
-var everyShape = inventory.Shape{External: map[string]string{"zone": "z"}, Durable: true}
+var everyShape = inventory.Shape{External: map[string]string{"zone": "z"}, Families: inventory.Filter{Include: ".*"}, UntaggedImages: 2, Durable: true}
 
 // shown returns the registry after a push of it under a shape.
 func shown(t *testing.T, r *inventory.Registry, shape inventory.Shape) *inventory.Registry {
@@ -144,10 +152,17 @@ func TestEveryChangeEnds(t *testing.T) {
 			list := slices.Clone(r.Repositories[0].Images)
 			list[0].Tags = slices.Clone(list[0].Tags)
 			set(reflect.ValueOf(&list[0]).Elem())
-			digest, scan := list[0].Digest, list[0].Scan
+			digest, scan, index := list[0].Digest, list[0].Scan, list[0].Index
 			r.SetImages(r.Repositories[0], list, 9000)
-			// No listing clears a scan, or replaces it by an older one.
+			// No listing clears a scan or an index, or replaces a scan by an older one.
 			r.SetScan(r.Repositories[0], r.Repositories[0].FindImage(digest), scan)
+			r.SetIndex(r.Repositories[0], r.Repositories[0].FindImage(digest), index)
+		})
+	fields(reflect.TypeFor[inventory.Index](), func(r *inventory.Registry) reflect.Value { return reflect.ValueOf(image(r).Index).Elem() },
+		func(r *inventory.Registry, set func(reflect.Value)) {
+			index := *image(r).Index
+			set(reflect.ValueOf(&index).Elem())
+			r.SetIndex(r.Repositories[0], image(r), &index)
 		})
 	fields(reflect.TypeFor[inventory.Scan](), func(r *inventory.Registry) reflect.Value { return reflect.ValueOf(image(r).Scan).Elem() },
 		func(r *inventory.Registry, set func(reflect.Value)) {
@@ -192,7 +207,7 @@ func TestEveryChangeEnds(t *testing.T) {
 			}))
 		}
 	}
-	for _, must := range []string{"Image.Tags", "Image.Status", "Image.SizeBytes", "Image.Scan", "Scan.Status", "Scan.Severities", "Repository.URI", "Repository.TagMutability", "Registry.ID", "Registry.ScanSource"} {
+	for _, must := range []string{"Image.Tags", "Image.Status", "Image.SizeBytes", "Image.Scan", "Scan.Status", "Scan.Severities", "Index.Platforms", "Repository.URI", "Repository.TagMutability", "Registry.ID", "Registry.ScanSource"} {
 		if ended[must] == 0 {
 			t.Errorf("%s: no change of it ends anything, which cannot be", must)
 		}
@@ -258,15 +273,17 @@ func others(value reflect.Value) map[string]reflect.Value {
 func TestEveryShapeEnds(t *testing.T) {
 	t.Parallel()
 	shapes := map[string]inventory.Shape{
-		"External":     {External: map[string]string{"zone": "y"}},
-		"Families":     {Families: inventory.Filter{Exclude: ".*scan.*|aws_ecr_repository_count"}},
-		"Repositories": {Repositories: inventory.Filter{Include: "b"}},
-		"Tags":         {Tags: inventory.Filter{Exclude: "v.*"}},
-		"PushedWithin": {PushedWithin: time.Millisecond},
-		"PulledWithin": {PulledWithin: 8 * time.Second},
-		"NewestImages": {NewestImages: 1},
-		"Durable":      {},
-		"Region":       {External: everyShape.External, Durable: true, Region: "eu-west-2"},
+		"External":       {External: map[string]string{"zone": "y"}},
+		"Families":       {Families: inventory.Filter{Exclude: ".*scan.*|aws_ecr_repository_count"}},
+		"Repositories":   {Repositories: inventory.Filter{Include: "b"}},
+		"Tags":           {Tags: inventory.Filter{Exclude: "v.*"}},
+		"PushedWithin":   {PushedWithin: time.Millisecond},
+		"PulledWithin":   {PulledWithin: 8 * time.Second},
+		"NewestImages":   {NewestImages: 1},
+		"UntaggedImages": {External: everyShape.External, Families: everyShape.Families, Durable: true},
+		"UntaggedWithin": {External: everyShape.External, Families: everyShape.Families, Durable: true, UntaggedImages: 2, UntaggedWithin: time.Second},
+		"Durable":        {},
+		"Region":         {External: everyShape.External, Families: everyShape.Families, UntaggedImages: 2, Durable: true, Region: "eu-west-2"},
 	}
 	tried := slices.Collect(maps.Keys(shapes))
 	for name, shape := range shapes {

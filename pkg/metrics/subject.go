@@ -15,6 +15,7 @@ type subject struct {
 	repository *inventory.Repository
 	image      *inventory.Image
 	tag        string
+	platform   string
 	severity   inventory.SeverityCount
 	// digest and reference are the texts of the image's digest and of its "uri:tag".
 	// They share a buffer, and are valid for one subject only.

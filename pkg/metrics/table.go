@@ -29,7 +29,9 @@ func New(shape inventory.Shape) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tags: %w", err)
 	}
-	hidden := func(f *Family) bool { return family != nil && !family(f.Name) }
+	hidden := func(f *Family) bool {
+		return family != nil && !family(f.Name) || f.OptIn && shape.Families.Include == "" || f.untagged() && shape.UntaggedImages == 0
+	}
 	return &Table{
 		shape: shape, tag: tag,
 		families: slices.DeleteFunc(Families(), hidden),
@@ -42,6 +44,16 @@ func (t *Table) Families() []*Family { return t.families }
 
 // RunFamilies returns the rows of RunFamilies that the shape shows.
 func (t *Table) RunFamilies() []*Family { return t.run }
+
+// ShowsPlatforms reports whether a family about the platforms of indexes is shown.
+func (t *Table) ShowsPlatforms() bool {
+	return slices.ContainsFunc(t.families, func(f *Family) bool { return f.per == perPlatform })
+}
+
+// ShowsUntagged reports whether a family about untagged images is shown.
+func (t *Table) ShowsUntagged() bool { return slices.ContainsFunc(t.families, (*Family).untagged) }
+
+func (f *Family) untagged() bool { return f.per == perUntagged || f.per == perUntaggedSeverity }
 
 // Shape returns the shape.
 func (t *Table) Shape() inventory.Shape { return t.shape }
@@ -118,8 +130,8 @@ type walker struct {
 	tag     func(string) bool
 	yield   func(Series) bool
 	// exporter, registry, repository and image are the families by what their series
-	// are about; those a severity are with the image's.
-	exporter, registry, repository, image []form
+	// are about; those a severity or a platform are with the image's.
+	exporter, registry, repository, image, untagged []form
 }
 
 // form is a series in the making: the labels of a family are laid out once, so that a
@@ -142,6 +154,8 @@ func (t *Table) walker(registry *inventory.Registry, options *Options, families 
 			forms = &w.registry
 		case perRepository:
 			forms = &w.repository
+		case perUntagged, perUntaggedSeverity:
+			forms = &w.untagged
 		}
 		*forms = append(*forms, t.form(family))
 	}
@@ -189,7 +203,7 @@ func (w *walker) above() bool {
 
 // repositories walks through repositories that are not excluded.
 func (w *walker) repositories(list []*inventory.Repository) bool {
-	if len(w.image)+len(w.repository) == 0 {
+	if len(w.image)+len(w.untagged)+len(w.repository) == 0 {
 		return true
 	}
 	for _, repository := range list {
@@ -199,7 +213,7 @@ func (w *walker) repositories(list []*inventory.Repository) bool {
 		if !w.own(repository) {
 			return false
 		}
-		if len(w.image) == 0 {
+		if len(w.image)+len(w.untagged) == 0 {
 			continue
 		}
 		for i := range repository.Images {
@@ -224,6 +238,11 @@ func (w *walker) imageOf(repository *inventory.Repository, image *inventory.Imag
 		return true
 	}
 	s.repository, s.image = repository, image
+	if len(image.Tags) == 0 && len(w.untagged) > 0 {
+		s.tag = ""
+		s.describe()
+		return w.emit(w.untagged)
+	}
 	for _, s.tag = range image.Tags {
 		if w.tag != nil && !w.tag(s.tag) {
 			continue
@@ -240,20 +259,41 @@ func (w *walker) imageOf(repository *inventory.Repository, image *inventory.Imag
 func (w *walker) emit(forms []form) bool {
 	s := &w.subject
 	for i := range forms {
-		f := &forms[i]
-		if f.Family.per != perSeverity {
+		switch f := &forms[i]; f.Family.per {
+		case perSeverity, perUntaggedSeverity:
+			if s.image.Scan != nil && !w.severities(f, s.image.Scan.Severities) {
+				return false
+			}
+		case perPlatform:
+			if !w.platforms(f, s.image.Index) {
+				return false
+			}
+		default:
 			if !w.fill(f) {
 				return false
 			}
-			continue
 		}
-		if s.image.Scan == nil {
-			continue
+	}
+	return true
+}
+
+func (w *walker) severities(f *form, list inventory.Severities) bool {
+	for _, w.subject.severity = range list {
+		if !w.fill(f) {
+			return false
 		}
-		for _, s.severity = range s.image.Scan.Severities {
-			if !w.fill(f) {
-				return false
-			}
+	}
+	return true
+}
+
+func (w *walker) platforms(f *form, index *inventory.Index) bool {
+	if index == nil {
+		return true
+	}
+	for i := range index.Platforms {
+		w.subject.platform = index.Platforms[i].Platform
+		if !w.severities(f, index.Platforms[i].Severities) {
+			return false
 		}
 	}
 	return true

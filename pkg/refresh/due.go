@@ -67,7 +67,7 @@ func (r *Refresher) dueScans(ctx context.Context, registry *inventory.Registry, 
 		slices.SortStableFunc(due, compareDue)
 		due = due[:min(len(due), limit)]
 	}
-	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image) {
+	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image, pushed inventory.Time) {
 		if !r.scanDue(registry, repository, image.Scan, now) || r.awaitsRetry(repository.Name, image.Digest) {
 			return
 		}
@@ -78,7 +78,7 @@ func (r *Refresher) dueScans(ctx context.Context, registry *inventory.Registry, 
 			probed[repository.Name] = true
 		}
 		result.Due++
-		job := &scanJob{repository: repository.Name, digest: image.Digest, pushed: image.PushedAt}
+		job := &scanJob{repository: repository.Name, digest: image.Digest, pushed: pushed}
 		if image.Scan != nil {
 			job.last = image.Scan.AskedAt
 		}
@@ -99,9 +99,10 @@ func compareDue(a, b *scanJob) int {
 
 // scanDue reports whether a request may return something new.
 func (r *Refresher) scanDue(registry *inventory.Registry, repository *inventory.Repository, scan *inventory.Scan, now time.Time) bool {
+	fromLists := registry.ScanSource == inventory.ScansFromInspector
 	switch {
 	case scan == nil:
-		return true
+		return !fromLists || !registry.ScansListedAt.IsZero() // the lists will have most
 	case scan.AskedAt.IsZero():
 		// It is the summary in the listing, which has a result if the scan completed.
 		return scan.CompletedAt.IsZero()
@@ -112,8 +113,8 @@ func (r *Refresher) scanDue(registry *inventory.Registry, repository *inventory.
 		return !now.Before(scan.AskedAt.Time().Add(min(wait, r.scanInterval(registry))))
 	case scan.Partial:
 		return true
-	case registry.ScanSource == inventory.ScansFromInspector && scan.Total > 0:
-		return false // Inspector's next lists show if it changed
+	case fromLists:
+		return scan.AskedAt < registry.ScansListedAt // the lists no longer had it
 	}
 	return !now.Before(scan.AskedAt.Time().Add(r.scanInterval(registry)))
 }

@@ -96,6 +96,14 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, eve
 		}
 	}
 	result.Selected = r.options.Select(registry, now)
+	var repositories []*inventory.Repository
+	for _, name := range result.Repositories {
+		if repository := registry.Find(name); repository != nil {
+			repositories = append(repositories, repository)
+		}
+	}
+	r.readIndexes(ctx, registry, repositories, now, &result.Result, &failed)
+	r.sumIndexes(registry, repositories)
 	r.finish(ctx, &result.Result, &failed)
 	return result
 }
@@ -174,6 +182,9 @@ func (r *Refresher) applyScan(registry *inventory.Registry, repository *inventor
 	image := repository.FindImage(event.Digest)
 	if image == nil {
 		return false, newerThan(repository.ImagesReadAt, event.At)
+	}
+	if image.Index != nil && r.options.Scans.Indexes {
+		return false, true // its scan is the sum of its children's
 	}
 	at := inventory.TimeOf(event.At)
 	if image.Scan != nil {

@@ -26,6 +26,9 @@ func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Regis
 	if !registry.ScansListedAt.IsZero() && !expired(registry.ScansListedAt) || !r.allRepositoriesTried(registry) {
 		return
 	}
+	if result.Indexes.Read > 0 && result.Indexes.Left > 0 {
+		return // the lists have the children of indexes that are yet to be read
+	}
 	lists := r.scans.lists
 	r.scans.lists = nil
 	if lists == nil || expired(lists.startedAt) {
@@ -84,31 +87,34 @@ func (l *inspectorLists) add(part inventory.ScanAnswer) {
 	known.CompletedAt = max(known.CompletedAt, scan.CompletedAt)
 	known.InUseCount, known.LastInUseAt = max(known.InUseCount, scan.InUseCount), max(known.LastInUseAt, scan.LastInUseAt)
 	if scan.Total > 0 {
-		known.Total, known.Severities, known.Partial = scan.Total, scan.Severities, scan.Partial
+		// Inspector can have a row of one digest for each architecture; their sum would count
+		// a finding of both twice.
+		known.Severities = slices.Clone(known.Severities).Highest(scan.Severities)
+		known.Total, known.Partial = max(known.Total, scan.Total), known.Partial || scan.Partial
 	}
 }
 
 // recordLists updates the registry with the complete lists.
 func (r *Refresher) recordLists(registry *inventory.Registry, lists *inspectorLists) {
 	at := lists.startedAt
-	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image) {
+	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image, _ inventory.Time) {
 		known, listed := image.Scan, lists.scans[imageKey{repository.Name, image.Digest}]
 		switch {
 		case known != nil && known.AskedAt > at:
 			// It is from a later event or request.
 		case listed != nil:
 			registry.SetScan(repository, image, withListed(known, listed, at))
-		case known != nil && known.Status == inventory.ScanNotFound:
-			again := *known
-			again.AskedAt = at // Inspector still has no scan
-			registry.SetScan(repository, image, &again)
+		case known == nil && image.PushedAt < at && len(lists.scans) > 0, known != nil && known.Status == inventory.ScanNotFound:
+			// Inspector does not cover it. Lists without any image say nothing: they may be
+			// those of another account.
+			registry.SetScan(repository, image, &inventory.Scan{Status: inventory.ScanNotFound, AskedAt: at})
 		}
 	})
 }
 
-// withListed returns an image's scan after Inspector's lists were read. These count
-// CRITICAL, HIGH, MEDIUM and the total. If none of these changed, the known counts of the
-// other severities are still valid.
+// withListed returns an image's scan after Inspector's lists were read. Before 2026 these
+// counted CRITICAL, HIGH, MEDIUM and the total only: the scan is Partial then. If none of
+// these changed, the known counts of the other severities are still valid.
 func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Scan {
 	next := *listed
 	next.AskedAt = at
@@ -130,7 +136,7 @@ func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Sca
 	return &next
 }
 
-// splitSeverities returns the counts above 0 of the severities that Inspector's lists
+// splitSeverities returns the counts above 0 of the severities that Inspector's lists always
 // count, and those of the others.
 func splitSeverities(list []inventory.SeverityCount) (counted, others []inventory.SeverityCount) {
 	for _, s := range list {

@@ -33,6 +33,12 @@ type Source interface {
 	// Images returns a page of a repository's images and the token of the next page. The
 	// token of the first page is empty, and so is the one after the last page.
 	Images(ctx context.Context, repository, token string) ([]inventory.Image, string, error)
+	// CheckPullTimes returns why indexes must not be read, one of the Indexes… constants of
+	// package inventory, or "" if they may: until then Children refuses.
+	CheckPullTimes(ctx context.Context) (reason string, err error)
+	// Children reads the images that indexes of a repository list. An error is that of a
+	// request: the results have the indexes that were read before.
+	Children(ctx context.Context, repository string, indexes []inventory.Digest) ([]inventory.IndexResult, error)
 	// EnhancedScanning reports whether Inspector scans the registry's images.
 	EnhancedScanning(ctx context.Context) (bool, error)
 	// Scan returns the result of an image's scan. A missing scan or image is not an error
@@ -63,6 +69,10 @@ type Options struct {
 	// those due are done.
 	Progress func(what string, done, due int)
 	Scans    ScanOptions
+	// Platforms is set if a family shows the findings by platform.
+	Platforms bool
+	// Untagged is set if a family shows the untagged images that Select does not exclude.
+	Untagged bool
 	// Includes reports whether a repository's images are read; nil means all.
 	Includes func(repository string) bool
 	// Select, if set, marks the excluded records and reports whether that changed any. It
@@ -78,6 +88,7 @@ type Refresher struct {
 	options    Options
 	unfinished map[string]*listing
 	scans      scanState
+	indexes    indexState
 	warnings   int // of this run
 }
 
@@ -100,6 +111,7 @@ func New(source Source, options Options) *Refresher {
 		source: source, options: options,
 		unfinished: map[string]*listing{},
 		scans:      scanState{retryAt: map[imageKey]time.Time{}, deniedUntil: map[string]time.Time{}},
+		indexes:    indexState{retry: map[imageKey]indexRetry{}},
 	}
 }
 
@@ -120,15 +132,16 @@ type Result struct {
 	// such as a negative size: they have no series.
 	Invalid int `json:"invalid,omitempty"`
 	// Selected is set if Options.Select changed a record.
-	Selected bool       `json:"-"`
-	Scans    ScanResult `json:"scans"`
+	Selected bool        `json:"-"`
+	Indexes  IndexCounts `json:"indexes,omitzero"`
+	Scans    ScanResult  `json:"scans"`
 	// Err joins the errors, a few at most.
 	Err error `json:"-"`
 }
 
 // Changed reports whether the inventory changed.
 func (r *Result) Changed() bool {
-	return r.Listed || r.Selected || r.Refreshed+r.Gone+r.Denied+r.Failed > 0 || r.Scans.Answered > 0 || r.Scans.Listed
+	return r.Listed || r.Selected || r.Refreshed+r.Gone+r.Denied+r.Failed > 0 || r.Indexes.Read > 0 || r.Scans.Answered > 0 || r.Scans.Listed
 }
 
 // Finished reports whether the run listed anything and left nothing due.
@@ -208,19 +221,40 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 	r.images(listing, registry, r.due(registry, now), now, &result, &failed)
 	cancel()
 	result.Selected = r.options.Select(registry, now)
+	r.readIndexes(ctx, registry, registry.Repositories, now, &result, &failed)
 	r.refreshScans(ctx, registry, &result, &failed)
+	if result.Scans.Listed && r.options.Untagged {
+		// Inspector's lists say which children run: these are shown by digest, too.
+		result.Selected = r.options.Select(registry, now) || result.Selected
+	}
+	r.sumIndexes(registry, registry.Repositories)
 	r.finish(ctx, &result, &failed)
 	return result
+}
+
+// Select marks the excluded records of a registry, as each run does, after another copy of it
+// was merged.
+func (r *Refresher) Select(registry *inventory.Registry, at time.Time) {
+	r.options.Select(registry, at)
 }
 
 // listingTime bounds the listing of repositories and images to half the time if scan
 // results are requested too, or a large registry's listing would leave no time for them.
 func (r *Refresher) listingTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, bounded := ctx.Deadline()
-	if !bounded || !r.options.Scans.Source.requests() {
+	if !r.options.Scans.Source.requests() {
 		return ctx, func() {}
 	}
-	return context.WithDeadline(ctx, time.Now().Add(time.Until(deadline)/2))
+	return partOf(ctx, 0.5)
+}
+
+// partOf returns a context that ends when a part, from 0 to 1, of the time left is over.
+func partOf(ctx context.Context, part float64) (context.Context, context.CancelFunc) {
+	deadline, bounded := ctx.Deadline()
+	if !bounded {
+		return context.WithCancel(ctx)
+	}
+	left := float64(time.Until(deadline)) * part
+	return context.WithDeadline(ctx, time.Now().Add(time.Duration(left)))
 }
 
 // each calls work for the jobs, up to concurrency at a time, until ctx ends. After each job

@@ -3,7 +3,6 @@ package refresh
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +24,8 @@ type ScanOptions struct {
 	// Newest limits the requests to the newest tagged images of each repository; 0
 	// means all.
 	Newest int
+	// Indexes is set if an index has the scans of the images that it lists.
+	Indexes bool
 	// PerSecond is the rate limit of the requests. It bounds how many a run plans.
 	PerSecond float64
 }
@@ -72,7 +73,8 @@ func (r *Refresher) refreshScans(ctx context.Context, registry *inventory.Regist
 		return
 	}
 	r.requestScans(ctx, registry, r.dueScans(ctx, registry, &result.Scans), result, failed)
-	r.eachScanned(registry, func(_ *inventory.Repository, image *inventory.Image) {
+	r.countUnread(registry, result)
+	r.eachScanned(registry, func(_ *inventory.Repository, image *inventory.Image, _ inventory.Time) {
 		if !image.Scan.Final() {
 			registry.ScansPending++
 		}
@@ -80,34 +82,6 @@ func (r *Refresher) refreshScans(ctx context.Context, registry *inventory.Regist
 			registry.ScansOldest = image.Scan.AskedAt
 		}
 	})
-}
-
-// eachScanned calls do for each image whose scan is to be read.
-func (r *Refresher) eachScanned(registry *inventory.Registry, do func(*inventory.Repository, *inventory.Image)) {
-	var pushes []inventory.Time
-	for _, repository := range registry.Repositories {
-		if repository.Excluded || !r.options.Includes(repository.Name) {
-			continue
-		}
-		var oldest inventory.Time
-		if newest := r.options.Scans.Newest; newest > 0 && len(repository.Images) > newest {
-			pushes = pushes[:0]
-			for i := range repository.Images {
-				if image := &repository.Images[i]; !image.Excluded && image.Tagged() {
-					pushes = append(pushes, image.PushedAt)
-				}
-			}
-			if len(pushes) > newest {
-				slices.Sort(pushes)
-				oldest = pushes[len(pushes)-newest]
-			}
-		}
-		for i := range repository.Images {
-			if image := &repository.Images[i]; !image.Excluded && image.Tagged() && image.PushedAt >= oldest {
-				do(repository, image)
-			}
-		}
-	}
 }
 
 // scanJob is one request for the scan of one image.

@@ -37,7 +37,7 @@ func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.Scan
 	limiter.SetRate(10, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	options := refresh.ScanOptions{
 		Source: source, Inspector: inspector.New(config, limiter),
-		Basic: 24 * time.Hour, Enhanced: 6 * time.Hour, PerSecond: 10,
+		Basic: 24 * time.Hour, Enhanced: 6 * time.Hour, PerSecond: 10, Indexes: true,
 	}
 	for _, f := range change {
 		f(&options)
@@ -47,7 +47,7 @@ func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.Scan
 	}
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	w.refresher = refresh.New(ecr.New(config, ecr.Options{Limiter: limiter}), w.selecting(refresh.Options{
-		Interval: interval, Concurrency: w.atOnce, Logger: log, Scans: options,
+		Interval: interval, Concurrency: w.atOnce, Logger: log, Scans: options, Untagged: w.selection != nil,
 	}))
 }
 
@@ -421,6 +421,7 @@ func TestEnhancedScans(t *testing.T) {
 	bubble(t, "Inspector's lists, and findings where counts are missing in them", func(t *testing.T) {
 		w := newWorld(t, 4, 150)
 		w.enhanced()
+		w.server.OmitLowCounts()
 		before := time.Now().Add(-time.Hour)
 		for r := range 4 {
 			for i := range 150 {

@@ -81,6 +81,8 @@ func (w *world) configure() {
 	if w.rng.IntN(2) == 0 {
 		w.shape.PulledWithin = time.Duration(1+w.rng.IntN(3)) * day
 	}
+	w.shape.UntaggedImages = w.rng.IntN(3)
+	w.shape.UntaggedWithin = time.Duration(w.rng.IntN(3)) * day
 }
 
 // restart begins a new execution environment with the stored state.
@@ -215,20 +217,27 @@ func (w *world) selected() *inventory.Registry {
 				return w.shape.Tags.Exclude != "" && strings.HasPrefix(tag, "pr")
 			})
 		}
+		recent := func(t inventory.Time, within time.Duration) bool {
+			return within > 0 && !t.IsZero() && w.at.Sub(t.Time()) <= within
+		}
+		untagged := slices.DeleteFunc(images(there), func(image inventory.Image) bool {
+			within := w.shape.UntaggedWithin
+			return len(image.Tags) > 0 || !image.Active() || within > 0 && !recent(image.PushedAt, within) && !recent(image.PulledAt, within)
+		})
 		r.Images = slices.DeleteFunc(r.Images, func(image inventory.Image) bool {
-			recent := func(t inventory.Time, within time.Duration) bool {
-				return within > 0 && !t.IsZero() && w.at.Sub(t.Time()) <= within
-			}
 			limited := w.shape.PushedWithin > 0 || w.shape.PulledWithin > 0
 			return len(image.Tags) == 0 || !image.Active() ||
 				limited && !recent(image.PushedAt, w.shape.PushedWithin) && !recent(image.PulledAt, w.shape.PulledWithin)
 		})
-		slices.SortFunc(r.Images, func(a, b inventory.Image) int {
+		newestFirst := func(a, b inventory.Image) int {
 			return cmp.Or(cmp.Compare(b.PushedAt, a.PushedAt), a.Digest.Compare(b.Digest))
-		})
+		}
+		slices.SortFunc(r.Images, newestFirst)
+		slices.SortFunc(untagged, newestFirst)
 		if newest := w.shape.NewestImages; newest > 0 && len(r.Images) > newest {
 			r.Images = r.Images[:newest]
 		}
+		r.Images = append(r.Images, untagged[:min(len(untagged), w.shape.UntaggedImages)]...)
 		view.Repositories = append(view.Repositories, &r)
 	}
 	return view

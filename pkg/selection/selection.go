@@ -53,12 +53,17 @@ func (s *Selection) Apply(registry *inventory.Registry, at time.Time) (changed b
 	if s.shape.NewestImages > 0 {
 		m.newest = &newest{limit: s.shape.NewestImages}
 	}
+	if s.shape.UntaggedWithin > 0 {
+		m.untagged.since = inventory.TimeOf(at.Add(-s.shape.UntaggedWithin))
+	}
+	m.untagged.limit = s.shape.UntaggedImages
 	m.all = s.tag == nil && m.pushedSince.IsZero() && m.pulledSince.IsZero() && m.newest == nil
 	forget := inventory.TimeOf(at.Add(-forgottenAfter))
 	for _, repository := range registry.Repositories {
 		repository.Excluded = !s.Repository(repository.Name)
 		if !repository.Excluded {
 			m.images(repository)
+			m.untagged.mark(repository)
 			continue
 		}
 		// It is not listed, and events about it are ignored: if a later setting selects
@@ -85,7 +90,8 @@ type marker struct {
 	// does not matter.
 	pushedSince, pulledSince inventory.Time
 	newest                   *newest // nil if rank does not matter
-	all                      bool    // every image is selected
+	all                      bool    // every tagged image is selected
+	untagged                 untagged
 }
 
 // images marks the images of a repository that is selected.
@@ -96,13 +102,12 @@ func (m *marker) images(repository *inventory.Repository) {
 	}
 	for i := range images {
 		image := &images[i]
-		image.Excluded = !m.all && !m.selects(image)
-		if m.newest == nil || image.Excluded {
+		// An image that is not active has no series, and no rank.
+		image.Excluded = !image.Active() || !m.all && !m.selects(image)
+		if m.newest == nil || image.Excluded || len(image.Tags) == 0 {
 			continue
 		}
-		if !image.Active() { // has no rank, and no series either
-			image.Excluded = true
-		} else if dropped := m.newest.add(i); dropped >= 0 {
+		if dropped := m.newest.add(i); dropped >= 0 {
 			images[dropped].Excluded = true
 		}
 	}
