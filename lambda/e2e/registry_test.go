@@ -21,7 +21,12 @@ const seed = 20261102
 // summaries in DescribeImages.
 func generatedRegistry(t testing.TB, repositories, taggedImages int) *ecrtest.Registry {
 	t.Helper()
-	shape := ecrtest.RealisticShape(repositories, taggedImages, generatedAt)
+	return registryOf(t, ecrtest.RealisticShape(repositories, taggedImages, generatedAt))
+}
+
+// registryOf returns a registry of a shape, in which four of ten images are scanned.
+func registryOf(t testing.TB, shape ecrtest.Shape) *ecrtest.Registry {
+	t.Helper()
 	shape.Scans = 0.4
 	registry := ecrtest.NewRegistry(account, region)
 	if err := registry.Generate(seed, shape); err != nil {

@@ -119,7 +119,7 @@ func BenchmarkPushCPU(b *testing.B) {
 	if program == "" {
 		program = bootstrap(b)
 	}
-	registry := generatedRegistry(b, 200, 10_000)
+	registry := registryOf(b, ecrtest.PlainShape(200, 10_000, generatedAt))
 	server := ecrtest.Start(b, registry)
 	receiver := startNullReceiver(b)
 	state := filepath.Join(b.TempDir(), "state")
