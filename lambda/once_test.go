@@ -196,7 +196,7 @@ func TestNoClientCertificate(t *testing.T) {
 	ca := "REMOTE_WRITE_CA=" + string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	var stdout, stderr bytes.Buffer
 	code := run([]string{"-once"}, s.environ("REMOTE_WRITE_URL="+server.URL, ca), &stdout, &stderr)
-	want := regexp.MustCompile(`remote write of 4 series to \S+(, \d attempts)?: remote error: tls: certificate required\n  The endpoint ended the TLS handshake, .*\n$`)
+	want := regexp.MustCompile(`remote write of 4 series to \S+(, \d attempts)?: (readLoopPeekFailLocked: )?remote error: tls: certificate required\n  The endpoint ended the TLS handshake, .*\n$`)
 	if code != 1 || *requests > 0 || !want.Match(stderr.Bytes()) {
 		t.Errorf("exit code %d, %d requests, standard error\n%s", code, *requests, &stderr)
 	}
