@@ -107,14 +107,19 @@ type listExclusionsOutput struct {
 	NextToken  string   `json:"nextToken,omitempty"`
 }
 
+// check returns the error for a principal that is not one, or if the caller is not allowed.
+func (in *principalInput) check(c *call) error {
+	if err := checkPrincipal(in.Principal); err != nil {
+		return err
+	}
+	return c.authorize("*")
+}
+
 // registerPullTimeUpdateExclusion handles RegisterPullTimeUpdateExclusion. Like the other
 // two operations on exclusions it has no registryId.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_RegisterPullTimeUpdateExclusion.html
 func registerPullTimeUpdateExclusion(c *call, in *principalInput) (any, error) {
-	if err := checkPrincipal(in.Principal); err != nil {
-		return nil, err
-	}
-	if err := c.authorize("*"); err != nil {
+	if err := in.check(c); err != nil {
 		return nil, err
 	}
 	reg := c.server.registry
@@ -134,10 +139,7 @@ func registerPullTimeUpdateExclusion(c *call, in *principalInput) (any, error) {
 // deregisterPullTimeUpdateExclusion handles DeregisterPullTimeUpdateExclusion.
 // See https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DeregisterPullTimeUpdateExclusion.html
 func deregisterPullTimeUpdateExclusion(c *call, in *principalInput) (any, error) {
-	if err := checkPrincipal(in.Principal); err != nil {
-		return nil, err
-	}
-	if err := c.authorize("*"); err != nil {
+	if err := in.check(c); err != nil {
 		return nil, err
 	}
 	reg := c.server.registry
