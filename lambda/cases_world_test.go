@@ -179,16 +179,10 @@ func (w *caseWorld) messages(bodies ...string) int {
 
 // RoundTrip serves a request of the function.
 func (w *caseWorld) RoundTrip(r *http.Request) (*http.Response, error) {
-	req := &request{Request: r}
-	if r.Body != nil {
-		body, err := io.ReadAll(r.Body)
-		r.Body.Close()
-		if err != nil {
-			return nil, err
-		}
-		req.body = body
+	req, err := readRequest(r)
+	if err != nil {
+		return nil, err
 	}
-	req.identify()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.killed {

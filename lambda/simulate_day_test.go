@@ -78,16 +78,10 @@ func newDay() *day {
 
 // RoundTrip responds for ECR, S3 and a receiver that accepts everything.
 func (d *day) RoundTrip(r *http.Request) (*http.Response, error) {
-	req := &request{Request: r}
-	if r.Body != nil {
-		body, err := io.ReadAll(r.Body)
-		r.Body.Close()
-		if err != nil {
-			return nil, err
-		}
-		req.body = body
+	req, err := readRequest(r)
+	if err != nil {
+		return nil, err
 	}
-	req.identify()
 	switch req.service {
 	case serviceECR:
 		return answered(d.aws, req)

@@ -3,29 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
-)
-
-// The hosts of the simulated services, and the services by name.
-const (
-	hostAWS      = "aws.invalid"
-	hostS3       = "s3.invalid"
-	hostReceiver = "receiver.invalid"
-
-	serviceECR      = "AWS" // ECR and Inspector
-	serviceS3       = "S3"
-	serviceReceiver = "receiver"
 )
 
 // errKilled is what the goroutines of a killed environment get for each request. No client
@@ -35,9 +20,6 @@ type errKilled struct{}
 func (errKilled) Error() string        { return "the environment was killed" }
 func (errKilled) RetryableError() bool { return false }
 func (errKilled) Permanent() bool      { return true }
-
-// errNetwork is a connection that failed.
-var errNetwork = errors.New("simulated network error")
 
 // chance returns a number in [0, 1) that depends only on the seed and the arguments.
 func (s *simulation) chance(args ...any) float64 {
@@ -55,33 +37,14 @@ func (s *simulation) chance(args ...any) float64 {
 	return float64(x>>11) / (1 << 53)
 }
 
-// request is one request of the function.
-type request struct {
-	*http.Request
-	body       []byte
-	service    string
-	operation  string
-	repository string // that it is about; empty if none
-	n          int    // of the service in this invocation, from 1
-	fault      string
-	held       time.Duration // how long it was held back
-	id         []any         // for simulation.chance
-}
-
 // RoundTrip carries a request of the environment's function: it meets the faults of the time,
 // takes a while, and can be where the environment is killed.
 func (e *environment) RoundTrip(r *http.Request) (*http.Response, error) {
 	s := e.s
-	req := &request{Request: r}
-	if r.Body != nil {
-		body, err := io.ReadAll(r.Body)
-		r.Body.Close()
-		if err != nil {
-			return nil, err
-		}
-		req.body = body
+	req, err := readRequest(r)
+	if err != nil {
+		return nil, err
 	}
-	req.identify()
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +92,6 @@ func (e *environment) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errKilled{}
 	}
 	var resp *http.Response
-	var err error
 	switch req.service {
 	case serviceECR:
 		resp, err = s.respondAWS(req)
@@ -289,50 +251,6 @@ func (s *simulation) faultOf(req *request) string {
 		}
 	}
 	return ""
-}
-
-// identify finds out what a request is.
-func (r *request) identify() {
-	switch {
-	case r.URL.Host == hostReceiver:
-		r.service, r.operation = serviceReceiver, "write"
-	case r.URL.Host == bucketName+"."+hostS3:
-		r.service, r.operation = serviceS3, r.Method+" "+r.URL.Path
-		if r.Header.Get("X-Amz-Copy-Source") != "" {
-			r.operation = "COPY " + r.URL.Path
-		}
-	default:
-		r.service = serviceECR
-		_, r.operation, _ = strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-		switch r.URL.Path {
-		case "/findings/aggregation/list":
-			r.operation = "ListFindingAggregations"
-		case "/coverage/list":
-			r.operation = "ListCoverage"
-		}
-		if form, err := url.ParseQuery(string(r.body)); r.operation == "" && err == nil {
-			r.operation = form.Get("Action") // of STS
-		}
-		r.repository = repositoryOf(r.body)
-	}
-}
-
-// answered is a response from a recorder, or the broken connection of a handler that
-// aborted.
-func answered(handler http.Handler, req *request) (resp *http.Response, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			if p != http.ErrAbortHandler { //nolint:errorlint // documented as the value of the panic
-				panic(p)
-			}
-			resp, err = nil, errNetwork
-		}
-	}()
-	w := httptest.NewRecorder()
-	r := req.Clone(context.Background()) // a handler that has a request completes
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(req.body)), int64(len(req.body))
-	handler.ServeHTTP(w, r)
-	return w.Result(), nil
 }
 
 // respondS3 responds for S3.
