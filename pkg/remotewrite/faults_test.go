@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -146,7 +145,7 @@ func TestFaults(t *testing.T) {
 }
 
 func (c faultCase) run(t *testing.T) {
-	to := remotewritetest.NewServer(t, remotewritetest.Options{ExpectViolations: true})
+	to := remotewritetest.NewServer(t, remotewritetest.Options{})
 	proxy := remotewritetest.NewProxy(t, to.URL)
 	which, _ := c.affected()
 	proxy.Break(c.fault, which)
@@ -178,13 +177,6 @@ func (c faultCase) run(t *testing.T) {
 	proxy.Mend()
 	report = pushByDeadline(t.Context(), t, s, 5*time.Minute)
 	checkFaultReport(t, report, metrics.Push{Series: lineSeries, Accepted: lineSeries})
-	for _, v := range to.Violations() {
-		// A request that the sender has given up may still arrive after the proxy is
-		// mended.
-		if !strings.Contains(v, ": a sample at ") {
-			t.Error(v)
-		}
-	}
 }
 
 // TestConnectionRefused: the receiver does not listen at first.

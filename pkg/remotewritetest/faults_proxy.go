@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -56,6 +57,7 @@ type Proxy struct {
 	written   atomic.Int64 // bytes sent by faults
 
 	mu     sync.Mutex
+	change sync.Cond // of conns
 	conns  map[net.Conn]bool
 	fault  Fault // "" for none
 	which  Which
@@ -92,6 +94,7 @@ func startProxy(tb testing.TB, to *url.URL, listener net.Listener) *Proxy {
 		closed:    make(chan struct{}),
 		conns:     map[net.Conn]bool{},
 	}
+	p.change.L = &p.mu
 	p.running.Go(func() { p.accept(listener, p.serve) })
 	p.running.Go(func() { p.accept(elsewhere, func(net.Conn) { p.contacted.Add(1) }) })
 	tb.Cleanup(func() {
@@ -111,11 +114,44 @@ func (p *Proxy) Break(fault Fault, which Which) {
 	p.fault, p.which, p.victim, p.seen, p.broken = fault, which, nil, 0, 0
 }
 
-// Mend ends the faults of further requests.
+// Mend ends the faults of further requests. It closes all connections and waits until
+// nothing of them is on its way to the receiver, so that no request that the sender has
+// given up arrives after a later one. It must not be called while the sender has a request
+// under way.
 func (p *Proxy) Mend() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.fault = ""
+	p.mu.Unlock()
+	// Connections are accepted in order: when this one is, all earlier ones are.
+	last, err := net.Dial("tcp", p.listener.Addr().String())
+	if err != nil {
+		return // the proxy is closed, and so are its connections
+	}
+	defer last.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.conns != nil && !p.accepted(last.LocalAddr().String()) {
+		p.change.Wait()
+	}
+	earlier := maps.Clone(p.conns)
+	for conn := range earlier {
+		_ = conn.Close()
+	}
+	for conn := range earlier {
+		for p.conns[conn] {
+			p.change.Wait()
+		}
+	}
+}
+
+// accepted reports whether a connection from an address is open. p.mu is held.
+func (p *Proxy) accepted(from string) bool {
+	for conn := range p.conns {
+		if conn.RemoteAddr().String() == from {
+			return true
+		}
+	}
+	return false
 }
 
 // Broken is the number of requests that were broken since Break.
@@ -187,6 +223,7 @@ func (p *Proxy) keep(conn net.Conn) bool {
 		return false
 	}
 	p.conns[conn] = true
+	p.change.Broadcast()
 	return true
 }
 
@@ -195,6 +232,7 @@ func (p *Proxy) drop(conn net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, conn)
+	p.change.Broadcast()
 }
 
 // close closes everything and waits.
@@ -205,6 +243,7 @@ func (p *Proxy) close() {
 	p.mu.Lock()
 	conns := p.conns
 	p.conns = nil
+	p.change.Broadcast()
 	for conn := range conns {
 		_ = conn.Close()
 	}

@@ -266,6 +266,7 @@ func TestWhich(t *testing.T) {
 				got += post(bodies[i%2])
 			}
 			b.proxy.Mend()
+			b.client.CloseIdleConnections() // the proxy has closed them
 			if mended := post(bodies[0]); got != tt.want || mended != "." {
 				t.Errorf("%s, mended %s; want %s", got, mended, tt.want)
 			}
