@@ -127,7 +127,7 @@ func (p *Proxy) Mend() {
 	if err != nil {
 		return // the proxy is closed, and so are its connections
 	}
-	defer last.Close()
+	defer func() { _ = last.Close() }()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.conns != nil && !p.accepted(last.LocalAddr().String()) {
