@@ -14,9 +14,9 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 )
 
-// faultyInvocation is the timeout of an invocation whose push fails. The push gets half of
-// it, as of all short timeouts.
-const faultyInvocation = 6 * time.Second
+// faultyInvocation is the timeout of an invocation whose push fails, long enough for a busy
+// machine. The push gets half of it, as of all short timeouts.
+const faultyInvocation = 10 * time.Second
 
 // faultySettings give several batches and several attempts before the deadline.
 var faultySettings = []string{scansFromSummary, "REMOTE_WRITE_MAX_SERIES=50", "REMOTE_WRITE_TIMEOUT=1s"}
@@ -151,7 +151,7 @@ func TestRefusedConnection(t *testing.T) {
 	to := remotewritetest.NewServer(t, remotewritetest.Options{})
 	at, listen := remotewritetest.NewRefused(t, to.URL)
 	f := startFunction(t, ecrtest.Start(t, registry), at.String(), append(faultySettings, "REMOTE_WRITE_PROTOCOL=auto")...)
-	s, failure := f.try(t, "schedule-rule.json", 3*time.Second)
+	s, failure := f.try(t, "schedule-rule.json", faultyInvocation)
 	checkTruthful(t, s, failure != nil, to, notConnected)
 	listen()
 	checkRestored(t, f.invoke(t, "schedule-rule.json", invocationTimeout), to, wantSeries(registry))
@@ -163,7 +163,7 @@ func TestTLSToPlainPort(t *testing.T) {
 	to := remotewritetest.NewServer(t, remotewritetest.Options{})
 	at := url.URL{Scheme: "https", Host: to.URL.Host, Path: to.URL.Path}
 	f := startFunction(t, ecrtest.Start(t, faultyRegistry(t)), at.String(), faultySettings...)
-	s, failure := f.try(t, "schedule-rule.json", 3*time.Second)
+	s, failure := f.try(t, "schedule-rule.json", faultyInvocation)
 	checkTruthful(t, s, failure != nil, to, notConnected)
 }
 
@@ -198,7 +198,7 @@ func TestPartialPushes(t *testing.T) {
 			t.Fatalf("%d of %d series did not arrive in %d runs", missing(), len(want), runs)
 		}
 		line.Break(remotewritetest.Silence, remotewritetest.After(batches))
-		s, failure := f.try(t, "schedule-rule.json", 3*time.Second)
+		s, failure := f.try(t, "schedule-rule.json", faultyInvocation)
 		if failure == nil || s.Accepted > batches*50 || s.Unconfirmed == 0 || s.Unconfirmed+s.NotSent != s.Series-s.Accepted {
 			t.Fatalf("run %d: failure %v, %d of %d series accepted, %d unconfirmed, %d not sent", runs, failure, s.Accepted, s.Series, s.Unconfirmed, s.NotSent)
 		}

@@ -209,7 +209,7 @@ func TestSecrets(t *testing.T) {
 				}, env...)...)
 				f.secrets = []string{secretOfKey}
 				for range 2 {
-					result, err := f.Invoke(t.Context(), []byte(`{}`), 4*time.Second)
+					result, err := f.Invoke(t.Context(), []byte(`{}`), faultyInvocation)
 					if err != nil {
 						t.Fatal(err)
 					}
