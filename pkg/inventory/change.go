@@ -129,6 +129,7 @@ func (r *Registry) SetImages(repository *Repository, list []Image, at Time) {
 			if now.Index == nil {
 				now.Index = old.Index // a digest's manifest never changes
 			}
+			now.Listed = old.Listed
 			if now.Mark = old.Mark; sameRecord(old, now) {
 				continue
 			}

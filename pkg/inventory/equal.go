@@ -7,8 +7,8 @@ import (
 
 // sameRecord reports whether two records hold the same values, whatever fields they
 // have, so that a new field counts without being named here. What is no part of a
-// record does not: its mark and shapes, and a repository's images, which are records of
-// their own. It does not allocate.
+// record does not: its mark and shapes, a repository's images, which are records of their
+// own, and what is not stored. It does not allocate.
 func sameRecord[T Repository | Image](a, b *T) bool {
 	return a == b || sameValue(reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem())
 }
@@ -30,10 +30,13 @@ var parts = map[reflect.Type][]int{
 
 func partsOf(record reflect.Type) (fields []int) {
 	for i := range record.NumField() {
-		switch record.Field(i).Type {
-		case reflect.TypeFor[Mark](), reflect.TypeFor[[]ShapeID](), reflect.TypeFor[[]Image]():
+		field := record.Field(i)
+		switch field.Type {
+		case reflect.TypeFor[Mark](), reflect.TypeFor[[]ShapeID]():
 		default:
-			fields = append(fields, i)
+			if field.Tag.Get("cbor") != "-" {
+				fields = append(fields, i)
+			}
 		}
 	}
 	return fields

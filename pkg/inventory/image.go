@@ -22,6 +22,9 @@ type Image struct {
 	ArtifactType string `cbor:"7,keyasint,omitempty" json:"artifact_type,omitempty"` // artifactMediaType
 	Status       string `cbor:"8,keyasint,omitempty" json:"status,omitempty"`        // ImageActive, …; empty counts as active
 	Scan         *Scan  `cbor:"9,keyasint,omitempty" json:"scan,omitempty"`          // nil while unknown, which is not "no findings"
+	// Listed is what Inspector's lists have about the image while they are being read: no
+	// result before they are complete. It is not stored.
+	Listed *Scan `cbor:"-" json:"-"`
 	// HasSubject is set if the image is about another one, such as a signature or an SBOM.
 	HasSubject bool `cbor:"12,keyasint,omitempty" json:"has_subject,omitempty"`
 	// Index is what an index lists; nil while unknown. The index's Scan is then the sum of

@@ -130,6 +130,7 @@ func (r *Registry) mergeImages(newer, older, merged *Repository) {
 			r.keepImage(imageUnit(older, old), Unit{})
 		case old != nil:
 			before := now
+			now.Listed = cmp.Or(now.Listed, old.Listed)
 			scan, index := newerScan(now.Scan, old.Scan), cmp.Or(now.Index, old.Index)
 			if scan != now.Scan || index != now.Index {
 				copied := *now

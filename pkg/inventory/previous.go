@@ -42,6 +42,7 @@ func (r *Registry) keepImage(old, now Unit) {
 	}
 	kept := r.previous(old.Repository)
 	kept.Images = append(kept.Images, *old.Image)
+	kept.Images[len(kept.Images)-1].Listed = nil
 	if now.Image != nil {
 		now.Image.Shown = false
 		r.Unsaved.noteImage(now.Repository.Name, now.Image.Digest)

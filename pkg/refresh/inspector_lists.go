@@ -11,11 +11,12 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
-// inspectorLists are Inspector's lists, read page by page. That can take several runs.
+// inspectorLists are Inspector's lists, read page by page. That can take several runs. What
+// they have about an image waits in its record until they are complete: see Image.Listed.
 type inspectorLists struct {
 	startedAt inventory.Time
 	pages     awsapi.Pages
-	scans     map[imageKey]*inventory.Scan // of images in the inventory
+	any       bool // whether there was an image of the inventory
 }
 
 // readInspector reads Inspector's lists when they are due. A page has up to 100 images or
@@ -36,12 +37,17 @@ func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Regis
 	}
 	err := readPages(&lists.pages, func(token string) (string, int, string, error) {
 		if token == "" {
-			lists.startedAt, lists.scans = inventory.TimeOf(time.Now()), map[imageKey]*inventory.Scan{}
+			lists.startedAt, lists.any = inventory.TimeOf(time.Now()), false
+			forgetListed(registry)
 		}
 		scans, next, err := r.options.Scans.Inspector.Scans(ctx, registry.ID, token)
-		for _, scan := range scans {
-			if repository := registry.Find(scan.Repository); repository != nil && repository.FindImage(scan.Digest) != nil && r.options.Includes(scan.Repository) {
-				lists.add(scan)
+		for i := range scans {
+			repository := registry.Find(scans[i].Repository)
+			if repository == nil || !r.options.Includes(repository.Name) {
+				continue
+			}
+			if image := repository.FindImage(scans[i].Digest); image != nil {
+				image.Listed, lists.any = withRow(image.Listed, &scans[i].Scan), true
 			}
 		}
 		return next, len(scans), "", err // two lists may begin with the same image
@@ -71,55 +77,63 @@ func (r *Refresher) allRepositoriesTried(registry *inventory.Registry) bool {
 	return !registry.ListedAt.IsZero()
 }
 
-// add merges one part of what the lists have about an image.
-func (l *inspectorLists) add(part inventory.ScanAnswer) {
-	key := imageKey{part.Repository, part.Digest}
-	known := l.scans[key]
+// forgetListed forgets what unfinished lists had.
+func forgetListed(registry *inventory.Registry) {
+	for _, repository := range registry.Repositories {
+		for i := range repository.Images {
+			repository.Images[i].Listed = nil
+		}
+	}
+}
+
+// withRow adds one row about an image to what the lists had about it before, if anything.
+func withRow(known, row *inventory.Scan) *inventory.Scan {
 	if known == nil {
-		l.scans[key] = &part.Scan
-		return
+		listed := *row
+		return &listed
 	}
-	scan := part.Scan
-	if scan.Status != "" {
-		known.Status, known.Unfinished = scan.Status, scan.Unfinished
+	if row.Status != "" {
+		known.Status, known.Unfinished = row.Status, row.Unfinished
 	}
-	known.Unfinished = max(known.Unfinished, scan.Unfinished)
-	known.CompletedAt = max(known.CompletedAt, scan.CompletedAt)
-	known.InUseCount, known.LastInUseAt = max(known.InUseCount, scan.InUseCount), max(known.LastInUseAt, scan.LastInUseAt)
-	if scan.Total > 0 {
+	known.Unfinished = max(known.Unfinished, row.Unfinished)
+	known.CompletedAt = max(known.CompletedAt, row.CompletedAt)
+	known.InUseCount, known.LastInUseAt = max(known.InUseCount, row.InUseCount), max(known.LastInUseAt, row.LastInUseAt)
+	if row.Total > 0 {
 		// Inspector can have a row of one digest for each architecture; their sum would count
 		// a finding of both twice.
-		known.Severities = slices.Clone(known.Severities).Highest(scan.Severities)
-		known.Total, known.Partial = max(known.Total, scan.Total), known.Partial || scan.Partial
+		known.Severities = known.Severities.Highest(row.Severities)
+		known.Total, known.Partial = max(known.Total, row.Total), known.Partial || row.Partial
 	}
+	return known
 }
 
 // recordLists updates the registry with the complete lists.
 func (r *Refresher) recordLists(registry *inventory.Registry, lists *inspectorLists) {
 	at := lists.startedAt
 	r.eachScanned(registry, func(repository *inventory.Repository, image *inventory.Image, _ inventory.Time) {
-		known, listed := image.Scan, lists.scans[imageKey{repository.Name, image.Digest}]
+		known, listed := image.Scan, image.Listed
 		switch {
 		case known != nil && known.AskedAt > at:
 			// It is from a later event or request.
 		case listed != nil:
 			registry.SetScan(repository, image, withListed(known, listed, at))
-		case known == nil && image.PushedAt < at && len(lists.scans) > 0, known != nil && known.Status == inventory.ScanNotFound:
+		case known == nil && image.PushedAt < at && lists.any, known != nil && known.Status == inventory.ScanNotFound:
 			// Inspector does not cover it. Lists without any image say nothing: they may be
 			// those of another account.
 			registry.SetScan(repository, image, &inventory.Scan{Status: inventory.ScanNotFound, AskedAt: at})
 		}
 	})
+	forgetListed(registry)
 }
 
 // withListed returns an image's scan after Inspector's lists were read. Before 2026 these
 // counted CRITICAL, HIGH, MEDIUM and the total only: the scan is Partial then. If none of
 // these changed, the known counts of the other severities are still valid.
 func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Scan {
-	next := *listed
+	next := listed
 	next.AskedAt = at
 	if known == nil {
-		return &next
+		return next
 	}
 	counted, others := splitSeverities(known.Severities)
 	switch {
@@ -133,7 +147,7 @@ func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Sca
 		next.Severities = slices.Concat(listed.Severities, others)
 		slices.SortFunc(next.Severities, func(a, b inventory.SeverityCount) int { return strings.Compare(a.Severity, b.Severity) })
 	}
-	return &next
+	return next
 }
 
 // splitSeverities returns the counts above 0 of the severities that Inspector's lists always
