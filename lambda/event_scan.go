@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
-	"unique"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
@@ -27,7 +25,7 @@ func imageScan(d scanDetail, at time.Time) ([]refresh.Event, error) {
 	if err := d.checkStatus(); err != nil {
 		return nil, err
 	}
-	scan := inventory.Scan{Status: unique.Make(d.Status).Value()}
+	scan := inventory.Scan{Status: inventory.WordOf(d.Status)}
 	switch d.Status {
 	case "COMPLETE", "ACTIVE":
 		severities, known, err := severityCounts(d.Counts)
@@ -63,7 +61,7 @@ func inspectorScan(d scanDetail, at time.Time) ([]refresh.Event, error) {
 		return nil, err
 	}
 	// INITIAL_SCAN_COMPLETE in events is ACTIVE in the API: Inspector scans continuously.
-	scan := inventory.Scan{Status: "ACTIVE"}
+	scan := inventory.Scan{Status: inventory.WordOf("ACTIVE")}
 	total := int64(-1) // differs from any sum: without a total the counts are partial
 	if n := d.Counts[inspectorTotal]; n != nil {
 		if total = *n; total < 0 || total > math.MaxInt32 {
@@ -123,9 +121,9 @@ func severityCounts(counts map[string]*int64) (list []inventory.SeverityCount, k
 		case *count < 0 || *count > math.MaxInt32:
 			return nil, false, errCount(severity, *count)
 		}
-		list = append(list, inventory.SeverityCount{Severity: unique.Make(severity).Value(), Count: int32(*count)})
+		list = append(list, inventory.SeverityCount{Severity: inventory.WordOf(severity), Count: int32(*count)})
 	}
-	slices.SortFunc(list, func(a, b inventory.SeverityCount) int { return strings.Compare(a.Severity, b.Severity) })
+	slices.SortFunc(list, func(a, b inventory.SeverityCount) int { return a.Severity.Compare(b.Severity) })
 	return list, known, nil
 }
 

@@ -41,7 +41,7 @@ func (w indexWorld) pushIndex(tag string, children ...string) (events []string) 
 	entries = append(entries, ecrtest.Attestation(attestation, entries[0].Digest))
 	digest := ecrtest.Digest("app" + tag)
 	w.check(w.registry.PutImage("app", ecrtest.Image{
-		Digest: digest, Tags: []string{tag}, SizeBytes: new(int64(7)), PushedAt: time.Now(), ManifestMediaType: inventory.OCIIndex, Children: entries,
+		Digest: digest, Tags: []string{tag}, SizeBytes: new(int64(7)), PushedAt: time.Now(), ManifestMediaType: inventory.OCIIndex.String(), Children: entries,
 	}))
 	return append(events, string(w.registry.PushEvent("app", digest, tag, time.Now())))
 }

@@ -255,7 +255,7 @@ func (s *simulation) makeIndex(name string, image *ecrtest.Image) (children []st
 		image.Children = append(image.Children, ecrtest.Child{Digest: child.Digest, Platform: platform})
 		children = append(children, child.Digest)
 	}
-	image.ManifestMediaType = inventory.OCIIndex
+	image.ManifestMediaType = inventory.OCIIndex.String()
 	return children
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,8 +22,8 @@ import (
 const millionImages = "E2E_MILLION_IMAGES"
 
 // BenchmarkPeakMemory measures the peak resident memory of the function while it lists a
-// registry, reads its scans from Inspector's lists, and pushes twice: "MB-peak". With a
-// state in a file, "MB-peak-cold" is the peak of a new environment that loads the state.
+// registry, reads its scans from Inspector's lists, and pushes, twice and until all scans
+// are read: "MB-peak". With a state in a file, "MB-peak-cold" is the peak of a new environment that loads the state.
 // Images are tagged ones; a plain registry has more than as many untagged ones, one of 2026
 // five times as many.
 func BenchmarkPeakMemory(b *testing.B) {
@@ -57,8 +58,6 @@ func benchmarkPeakMemory(b *testing.B, shape ecrtest.Shape) {
 	}
 	server := ecrtest.Start(b, registry)
 	receiver := startNullReceiver(b)
-	// The lists are read completely, the exact counts, which take a call an
-	// image, as far as the time allows.
 	env := []string{fastScans, "LOG_LEVEL=INFO", "REFRESH_BUDGET=" + (time.Duration(images) * 200 * time.Microsecond).String()}
 	b.Run("state=memory", func(b *testing.B) {
 		for b.Loop() {
@@ -80,15 +79,20 @@ func benchmarkPeakMemory(b *testing.B, shape ecrtest.Shape) {
 	})
 }
 
-// measurePeak makes runs, stops the function and reports its peak memory.
+// measurePeak makes runs, at least so many and until no scan is pending, stops the function
+// and reports its peak memory.
 func measurePeak(b *testing.B, unit string, f *function, runs int) {
 	b.Helper()
-	for range runs {
+	for pending := math.MaxInt; runs > 0 || pending > 0; runs-- {
 		s := f.invoke(b, "schedule-rule.json", 14*time.Minute)
 		b.Logf("%d of %d repositories, %d images, %d scans pending, %d series", s.Repositories-s.Left, s.Repositories, s.Images, s.Scans.Pending, s.Accepted)
 		if s.Left > 0 || s.Scans.Source != "inspector" {
 			b.Errorf("%d repositories are left, scans are of %s", s.Left, s.Scans.Source)
 		}
+		if s.Scans.Pending >= pending && runs <= 0 {
+			b.Fatalf("%d scans are pending, and no longer fewer", s.Scans.Pending)
+		}
+		pending = s.Scans.Pending
 	}
 	b.ReportMetric(float64(f.stop(b))/(1<<20), unit)
 }

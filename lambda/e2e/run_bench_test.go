@@ -77,8 +77,8 @@ func saveInventory(b *testing.B, path string, images int) {
 	rng, now := rand.New(rand.NewPCG(1, 2)), inventory.TimeOf(time.Now())
 	registry := &inventory.Registry{ID: account, ListedAt: now, ScanSource: inventory.ScansFromFindings, Whole: "generated"}
 	scan := &inventory.Scan{
-		Status: "COMPLETE", CompletedAt: now, AskedAt: now,
-		Severities: inventory.Severities{{Severity: "CRITICAL", Count: 1}, {Severity: "HIGH", Count: 2}, {Severity: "LOW", Count: 9}},
+		Status: inventory.WordOf("COMPLETE"), CompletedAt: now, AskedAt: now,
+		Severities: inventory.Severities{{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW"), Count: 9}},
 	}
 	for n := range images / 1000 {
 		name := inventoryRepository(n)

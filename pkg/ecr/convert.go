@@ -121,9 +121,9 @@ func (c *Client) image(repository string, in *types.ImageDetail) (inventory.Imag
 		SizeBytes:    -1,
 		PushedAt:     convert.time("imagePushedAt", in.ImagePushedAt),
 		PulledAt:     convert.time("lastRecordedPullTime", in.LastRecordedPullTime),
-		MediaType:    shared(convert.text("imageManifestMediaType", in.ImageManifestMediaType)),
-		ArtifactType: shared(convert.text("artifactMediaType", in.ArtifactMediaType)),
-		Status:       convert.word("imageStatus", string(in.ImageStatus)),
+		MediaType:    inventory.WordOf(convert.text("imageManifestMediaType", in.ImageManifestMediaType)),
+		ArtifactType: inventory.WordOf(convert.text("artifactMediaType", in.ArtifactMediaType)),
+		Status:       inventory.WordOf(convert.word("imageStatus", string(in.ImageStatus))),
 		HasSubject:   aws.ToString(in.SubjectManifestDigest) != "",
 		Scan:         convert.scan(in),
 	}
@@ -157,7 +157,7 @@ func (c converter) scan(in *types.ImageDetail) *inventory.Scan {
 	}
 	out := &inventory.Scan{}
 	if status := in.ImageScanStatus; status != nil {
-		out.Status = c.word("imageScanStatus", string(status.Status))
+		out.Status = inventory.WordOf(c.word("imageScanStatus", string(status.Status)))
 	}
 	if summary := in.ImageScanFindingsSummary; summary != nil {
 		out.CompletedAt = c.time("imageScanCompletedAt", summary.ImageScanCompletedAt)
@@ -184,9 +184,9 @@ func (c converter) severities(counts map[string]int32) (list []inventory.Severit
 			c.reject("findings of severity "+severity, count)
 			ok = false
 		default:
-			list = append(list, inventory.SeverityCount{Severity: shared(severity), Count: count})
+			list = append(list, inventory.SeverityCount{Severity: inventory.WordOf(severity), Count: count})
 		}
 	}
-	slices.SortFunc(list, func(a, b inventory.SeverityCount) int { return strings.Compare(a.Severity, b.Severity) })
+	slices.SortFunc(list, func(a, b inventory.SeverityCount) int { return a.Severity.Compare(b.Severity) })
 	return list, ok
 }

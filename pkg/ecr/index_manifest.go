@@ -10,9 +10,9 @@ import (
 )
 
 // Media types of manifests.
-const (
-	ociIndex   = inventory.OCIIndex
-	dockerList = inventory.DockerList
+var (
+	ociIndex   = inventory.OCIIndex.String()
+	dockerList = inventory.DockerList.String()
 )
 
 var imageTypes = []string{

@@ -67,9 +67,9 @@ func (c *Client) Scan(ctx context.Context, repository string, digest inventory.D
 	convert := converter{&c.invalid, "scan of " + repository + "@" + digest.String()}
 	scan := &inventory.Scan{}
 	if out.ImageScanStatus != nil {
-		scan.Status = convert.word("imageScanStatus", string(out.ImageScanStatus.Status))
+		scan.Status = inventory.WordOf(convert.word("imageScanStatus", string(out.ImageScanStatus.Status)))
 	}
-	if id := out.ImageId; scan.Status == "" || id != nil && id.ImageDigest != nil && *id.ImageDigest != digest.String() {
+	if id := out.ImageId; scan.Status == 0 || id != nil && id.ImageDigest != nil && *id.ImageDigest != digest.String() {
 		return nil, fmt.Errorf("reading the scan of %s@%s: %w: no status of this image's scan", repository, digest, awsapi.ErrIncomplete)
 	}
 	if findings := out.ImageScanFindings; findings != nil {
@@ -87,7 +87,7 @@ func (c *Client) Scan(ctx context.Context, repository string, digest inventory.D
 }
 
 func unfinished(scan *inventory.Scan, findings *types.ImageScanFindings) bool {
-	switch types.ScanStatus(scan.Status) {
+	switch types.ScanStatus(scan.Status.String()) {
 	case types.ScanStatusInProgress, types.ScanStatusPending:
 		return true
 	case types.ScanStatusComplete, types.ScanStatusActive:

@@ -44,7 +44,7 @@ func setScan(t *testing.T, registry *ecrtest.Registry, states ...ecrtest.ScanSta
 func TestScan(t *testing.T) {
 	t.Parallel()
 	counts := map[string]int32{"UNTRIAGED": 5, "HIGH": 2, "CRITICAL": 1, "LOW": 0}
-	sorted := []inventory.SeverityCount{{Severity: "CRITICAL", Count: 1}, {Severity: "HIGH", Count: 2}, {Severity: "LOW"}, {Severity: "UNTRIAGED", Count: 5}}
+	sorted := []inventory.SeverityCount{{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW")}, {Severity: inventory.WordOf("UNTRIAGED"), Count: 5}}
 	for _, c := range []struct {
 		name string
 		// ago is how long before now the scan was completed; 0 for never.
@@ -52,25 +52,25 @@ func TestScan(t *testing.T) {
 		state ecrtest.ScanState
 		want  inventory.Scan
 	}{
-		{"done", time.Hour, ecrtest.ScanState{Status: "COMPLETE", Counts: counts}, inventory.Scan{Status: "COMPLETE", Severities: sorted}},
-		{"done just now", time.Second, ecrtest.ScanState{Status: "COMPLETE", Counts: counts}, inventory.Scan{Status: "COMPLETE", Severities: sorted}},
-		{"scanned continuously", time.Hour, ecrtest.ScanState{Status: "ACTIVE", Counts: counts}, inventory.Scan{Status: "ACTIVE", Severities: sorted}},
-		{"clean", time.Hour, ecrtest.ScanState{Status: "COMPLETE", Counts: map[string]int32{}}, inventory.Scan{Status: "COMPLETE"}},
-		{"clean, scanned continuously", time.Hour, ecrtest.ScanState{Status: "ACTIVE", Counts: map[string]int32{}}, inventory.Scan{Status: "ACTIVE"}},
+		{"done", time.Hour, ecrtest.ScanState{Status: "COMPLETE", Counts: counts}, inventory.Scan{Status: inventory.WordOf("COMPLETE"), Severities: sorted}},
+		{"done just now", time.Second, ecrtest.ScanState{Status: "COMPLETE", Counts: counts}, inventory.Scan{Status: inventory.WordOf("COMPLETE"), Severities: sorted}},
+		{"scanned continuously", time.Hour, ecrtest.ScanState{Status: "ACTIVE", Counts: counts}, inventory.Scan{Status: inventory.WordOf("ACTIVE"), Severities: sorted}},
+		{"clean", time.Hour, ecrtest.ScanState{Status: "COMPLETE", Counts: map[string]int32{}}, inventory.Scan{Status: inventory.WordOf("COMPLETE")}},
+		{"clean, scanned continuously", time.Hour, ecrtest.ScanState{Status: "ACTIVE", Counts: map[string]int32{}}, inventory.Scan{Status: inventory.WordOf("ACTIVE")}},
 		// ECR can report COMPLETE before the counts, so a result without counts is not
 		// final in the first minute.
-		{"done, but without counts yet", 0, ecrtest.ScanState{Status: "COMPLETE"}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
-		{"done just now, without counts yet", time.Second, ecrtest.ScanState{Status: "COMPLETE"}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
-		{"clean just now", time.Second, ecrtest.ScanState{Status: "COMPLETE", Counts: map[string]int32{}}, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
-		{"active, without a result yet", 0, ecrtest.ScanState{Status: "ACTIVE"}, inventory.Scan{Status: "ACTIVE", Unfinished: 1}},
-		{"in progress", 0, ecrtest.ScanState{Status: "IN_PROGRESS"}, inventory.Scan{Status: "IN_PROGRESS", Unfinished: 1}},
-		{"queued", 0, ecrtest.ScanState{Status: "PENDING"}, inventory.Scan{Status: "PENDING", Unfinished: 1}},
-		{"failed", 0, ecrtest.ScanState{Status: "FAILED"}, inventory.Scan{Status: "FAILED"}},
-		{"unsupported", 0, ecrtest.ScanState{Status: "UNSUPPORTED_IMAGE"}, inventory.Scan{Status: "UNSUPPORTED_IMAGE"}},
-		{"expired", time.Hour, ecrtest.ScanState{Status: "SCAN_ELIGIBILITY_EXPIRED", Counts: counts}, inventory.Scan{Status: "SCAN_ELIGIBILITY_EXPIRED", Severities: sorted}},
-		{"unavailable", 0, ecrtest.ScanState{Status: "FINDINGS_UNAVAILABLE"}, inventory.Scan{Status: "FINDINGS_UNAVAILABLE"}},
-		{"too large", 0, ecrtest.ScanState{Status: "LIMIT_EXCEEDED"}, inventory.Scan{Status: "LIMIT_EXCEEDED"}},
-		{"archived", 0, ecrtest.ScanState{Status: "IMAGE_ARCHIVED"}, inventory.Scan{Status: "IMAGE_ARCHIVED"}},
+		{"done, but without counts yet", 0, ecrtest.ScanState{Status: "COMPLETE"}, inventory.Scan{Status: inventory.WordOf("COMPLETE"), Unfinished: 1}},
+		{"done just now, without counts yet", time.Second, ecrtest.ScanState{Status: "COMPLETE"}, inventory.Scan{Status: inventory.WordOf("COMPLETE"), Unfinished: 1}},
+		{"clean just now", time.Second, ecrtest.ScanState{Status: "COMPLETE", Counts: map[string]int32{}}, inventory.Scan{Status: inventory.WordOf("COMPLETE"), Unfinished: 1}},
+		{"active, without a result yet", 0, ecrtest.ScanState{Status: "ACTIVE"}, inventory.Scan{Status: inventory.WordOf("ACTIVE"), Unfinished: 1}},
+		{"in progress", 0, ecrtest.ScanState{Status: "IN_PROGRESS"}, inventory.Scan{Status: inventory.WordOf("IN_PROGRESS"), Unfinished: 1}},
+		{"queued", 0, ecrtest.ScanState{Status: "PENDING"}, inventory.Scan{Status: inventory.WordOf("PENDING"), Unfinished: 1}},
+		{"failed", 0, ecrtest.ScanState{Status: "FAILED"}, inventory.Scan{Status: inventory.WordOf("FAILED")}},
+		{"unsupported", 0, ecrtest.ScanState{Status: "UNSUPPORTED_IMAGE"}, inventory.Scan{Status: inventory.WordOf("UNSUPPORTED_IMAGE")}},
+		{"expired", time.Hour, ecrtest.ScanState{Status: "SCAN_ELIGIBILITY_EXPIRED", Counts: counts}, inventory.Scan{Status: inventory.WordOf("SCAN_ELIGIBILITY_EXPIRED"), Severities: sorted}},
+		{"unavailable", 0, ecrtest.ScanState{Status: "FINDINGS_UNAVAILABLE"}, inventory.Scan{Status: inventory.WordOf("FINDINGS_UNAVAILABLE")}},
+		{"too large", 0, ecrtest.ScanState{Status: "LIMIT_EXCEEDED"}, inventory.Scan{Status: inventory.WordOf("LIMIT_EXCEEDED")}},
+		{"archived", 0, ecrtest.ScanState{Status: "IMAGE_ARCHIVED"}, inventory.Scan{Status: inventory.WordOf("IMAGE_ARCHIVED")}},
 	} {
 		for _, scanning := range []string{"BASIC", "ENHANCED"} {
 			t.Run(c.name+"/"+scanning, func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestScanUnfinished(t *testing.T) {
 			got = append(got, fmt.Sprint(scan.Status, " ", scan.Final(), " ", scan.Severities))
 			time.Sleep(10 * time.Second)
 		}
-		want := []string{inventory.ScanNotFound + " true []", "IN_PROGRESS false []", "IN_PROGRESS false []", "COMPLETE false []", "COMPLETE true [{HIGH 1}]"}
+		want := []string{inventory.ScanNotFound.String() + " true []", "IN_PROGRESS false []", "IN_PROGRESS false []", "COMPLETE false []", "COMPLETE true [{HIGH 1}]"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
@@ -184,11 +184,11 @@ func TestScanBadResponses(t *testing.T) {
 			body string
 			want inventory.Scan
 		}{
-			{`{"imageScanStatus":{"status":"COMPLETE"}}`, inventory.Scan{Status: "COMPLETE", Unfinished: 1}},
-			{`{"imageScanStatus":{"status":"ODD"},"imageScanFindings":{}}`, inventory.Scan{Status: "ODD"}},
+			{`{"imageScanStatus":{"status":"COMPLETE"}}`, inventory.Scan{Status: inventory.WordOf("COMPLETE"), Unfinished: 1}},
+			{`{"imageScanStatus":{"status":"ODD"},"imageScanFindings":{}}`, inventory.Scan{Status: inventory.WordOf("ODD")}},
 			{
 				`{"imageScanStatus":{"status":"COMPLETE"},"imageScanFindings":{"findingSeverityCounts":{"":7,"HIGH":-1,"LOW":2}}}`,
-				inventory.Scan{Status: "COMPLETE", Unfinished: 1, Severities: []inventory.SeverityCount{{Severity: "LOW", Count: 2}}},
+				inventory.Scan{Status: inventory.WordOf("COMPLETE"), Unfinished: 1, Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("LOW"), Count: 2}}},
 			},
 		} {
 			server.Fail(ecrtest.Match{}, 1, ecrtest.Fault{Body: c.body})

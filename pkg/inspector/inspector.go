@@ -112,7 +112,7 @@ func (c *Client) coverage(ctx context.Context, account, token string) ([]invento
 		}
 		status, unfinished := statusOf(resource.ScanStatus)
 		scan := inventory.ScanAnswer{Repository: repository, Digest: digest, Scan: inventory.Scan{
-			Status: status, CompletedAt: c.time("lastScannedAt", resource.LastScannedAt, resource.ResourceId),
+			Status: inventory.WordOf(status), CompletedAt: c.time("lastScannedAt", resource.LastScannedAt, resource.ResourceId),
 		}}
 		if unfinished {
 			scan.Scan.Unfinished = 1
@@ -212,7 +212,7 @@ func (c *Client) counts(in *types.SeverityCounts, low *lowCounts, of *string) in
 		}
 		// A severity without findings is left out, as in ECR's responses.
 		if n := clamp(aws.ToInt64(severity.count)); n > 0 && severity.count != in.All {
-			scan.Severities = append(scan.Severities, inventory.SeverityCount{Severity: severity.name, Count: n})
+			scan.Severities = append(scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(severity.name), Count: n})
 			known += int64(n)
 		}
 	}

@@ -101,21 +101,21 @@ func TestScans(t *testing.T) {
 
 		done := inventory.TimeOf(at)
 		counts := inventory.Scan{Total: 15, Severities: []inventory.SeverityCount{
-			{Severity: "CRITICAL", Count: 1}, {Severity: "HIGH", Count: 2}, {Severity: "LOW", Count: 4}, {Severity: "MEDIUM", Count: 3}, {Severity: "UNTRIAGED", Count: 5},
+			{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW"), Count: 4}, {Severity: inventory.WordOf("MEDIUM"), Count: 3}, {Severity: inventory.WordOf("UNTRIAGED"), Count: 5},
 		}}
 		covered := []inventory.ScanAnswer{
-			{Repository: "app", Digest: digest(t, "found"), Scan: inventory.Scan{Status: "ACTIVE", CompletedAt: done}},
-			{Repository: name, Digest: digest(t, "found"), Scan: inventory.Scan{Status: "ACTIVE", CompletedAt: done}},
-			{Repository: name, Digest: digest(t, "clean"), Scan: inventory.Scan{Status: "ACTIVE", CompletedAt: done}},
-			{Repository: name, Digest: digest(t, "new"), Scan: inventory.Scan{Status: "PENDING", Unfinished: 1}},
+			{Repository: "app", Digest: digest(t, "found"), Scan: inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: done}},
+			{Repository: name, Digest: digest(t, "found"), Scan: inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: done}},
+			{Repository: name, Digest: digest(t, "clean"), Scan: inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: done}},
+			{Repository: name, Digest: digest(t, "new"), Scan: inventory.Scan{Status: inventory.WordOf("PENDING"), Unfinished: 1}},
 			{Repository: name, Digest: digest(t, "used"), Scan: inventory.Scan{
-				Status: "ACTIVE", CompletedAt: done, InUseCount: 7, LastInUseAt: inventory.TimeOf(at.Add(time.Hour)),
+				Status: inventory.WordOf("ACTIVE"), CompletedAt: done, InUseCount: 7, LastInUseAt: inventory.TimeOf(at.Add(time.Hour)),
 			}},
 		}
 		counted := []inventory.ScanAnswer{
 			{Repository: "app", Digest: digest(t, "found"), Scan: counts},
 			{Repository: name, Digest: digest(t, "found"), Scan: counts},
-			{Repository: name, Digest: digest(t, "used"), Scan: inventory.Scan{Total: 1, Severities: []inventory.SeverityCount{{Severity: "MEDIUM", Count: 1}}}},
+			{Repository: name, Digest: digest(t, "used"), Scan: inventory.Scan{Total: 1, Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("MEDIUM"), Count: 1}}}},
 		}
 		// Each list is in the order of names and digests.
 		byImage := func(a, b inventory.ScanAnswer) int {
@@ -139,7 +139,7 @@ func TestPages(t *testing.T) {
 		}
 		covered, counts := map[inventory.Digest]int{}, map[inventory.Digest]int32{}
 		for _, scan := range all(t, newClient(server), account) {
-			if scan.Scan.Status != "" {
+			if scan.Scan.Status != 0 {
 				covered[scan.Digest]++
 				if len(counts) > 0 {
 					t.Fatal("an image's coverage comes after counts")

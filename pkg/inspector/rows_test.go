@@ -74,7 +74,7 @@ func TestStatus(t *testing.T) {
 				if len(scans) != 1 {
 					t.Fatalf("%s, %s: scans %v", code, reason, scans)
 				}
-				got := scans[0].Scan.Status
+				got := scans[0].Scan.Status.String()
 				if scans[0].Scan.Unfinished > 0 {
 					got += ", unfinished"
 				}
@@ -89,11 +89,11 @@ func TestStatus(t *testing.T) {
 func TestCounts(t *testing.T) {
 	t.Parallel()
 	critical := func(n int32) inventory.SeverityCount {
-		return inventory.SeverityCount{Severity: "CRITICAL", Count: n}
+		return inventory.SeverityCount{Severity: inventory.WordOf("CRITICAL"), Count: n}
 	}
-	medium := inventory.SeverityCount{Severity: "MEDIUM", Count: 3}
-	low := inventory.SeverityCount{Severity: "LOW", Count: 2}
-	untriaged := inventory.SeverityCount{Severity: "UNTRIAGED", Count: 5}
+	medium := inventory.SeverityCount{Severity: inventory.WordOf("MEDIUM"), Count: 3}
+	low := inventory.SeverityCount{Severity: inventory.WordOf("LOW"), Count: 2}
+	untriaged := inventory.SeverityCount{Severity: inventory.WordOf("UNTRIAGED"), Count: 5}
 	const most = 1<<31 - 1
 	for _, c := range []struct {
 		name, counts string

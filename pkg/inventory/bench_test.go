@@ -27,7 +27,7 @@ func generate(n int) *inventory.Registry {
 			images[j].Tags = []string{fmt.Sprintf("v1.%d.%d-%08x", i, j, rng.Uint32())}
 			images[j].SizeBytes = int64(rng.IntN(1 << 30))
 			images[j].PushedAt = inventory.Time(1_700_000_000_000 + rng.Int64N(1e10))
-			images[j].MediaType, images[j].Status = "application/vnd.oci.image.manifest.v1+json", inventory.ImageActive
+			images[j].MediaType, images[j].Status = inventory.WordOf("application/vnd.oci.image.manifest.v1+json"), inventory.ImageActive
 		}
 		registry.SetImages(repo, images, 1)
 		registry.Repositories = append(registry.Repositories, repo)

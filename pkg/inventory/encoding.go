@@ -249,27 +249,15 @@ func decodeImage(items *itemReader, shown bool) (Image, error) {
 	}
 	image := stored.Image
 	image.Shown = image.Shown || shown && !stored.Hidden
-	image.MediaType, image.ArtifactType, image.Status = shared(image.MediaType), shared(image.ArtifactType), shared(image.Status)
-	if image.Scan != nil {
-		image.Scan.Status = shared(image.Scan.Status)
-		image.Scan.Severities.share()
-	}
 	if index := image.Index; index != nil {
 		for j := range index.Children {
 			index.Children[j].Platform = shared(index.Children[j].Platform)
 		}
 		for j := range index.Platforms {
 			index.Platforms[j].Platform = shared(index.Platforms[j].Platform)
-			index.Platforms[j].Severities.share()
 		}
 	}
 	return image, nil
-}
-
-func (s Severities) share() {
-	for i := range s {
-		s[i].Severity = shared(s[i].Severity)
-	}
 }
 
 // shared returns the one copy of a string that many records have in common.
@@ -305,7 +293,7 @@ func (r *Registry) sorted() bool {
 					return false
 				}
 				if scan := image.Scan; scan != nil && !ascending(len(scan.Severities), func(i, j int) bool {
-					return scan.Severities[i].Severity < scan.Severities[j].Severity
+					return scan.Severities[i].Severity.Compare(scan.Severities[j].Severity) < 0
 				}) {
 					return false
 				}

@@ -49,11 +49,11 @@ func (a *anything) scan() *inventory.Scan {
 		return nil
 	}
 	scan := &inventory.Scan{
-		Status: a.text(), CompletedAt: a.time(), AskedAt: a.time(), Unfinished: int(a.number()), Partial: a.some(),
+		Status: inventory.WordOf(a.text()), CompletedAt: a.time(), AskedAt: a.time(), Unfinished: int(a.number()), Partial: a.some(),
 		Total: int32(a.number()), InUseCount: a.number(), LastInUseAt: a.time(),
 	}
 	for _, name := range a.names(4) {
-		scan.Severities = append(scan.Severities, inventory.SeverityCount{Severity: name, Count: int32(a.number())})
+		scan.Severities = append(scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(name), Count: int32(a.number())})
 	}
 	return scan
 }
@@ -62,7 +62,7 @@ func (a *anything) images() (list []inventory.Image) {
 	for i := range a.IntN(4) {
 		list = append(list, inventory.Image{
 			Digest: inventory.Digest{byte(i)}, Tags: a.names(4), SizeBytes: a.number(), PushedAt: a.time(), PulledAt: a.time(),
-			MediaType: a.text(), ArtifactType: a.text(), Status: a.text(), HasSubject: a.some(), Scan: a.scan(), Index: a.index(), Mark: inventory.Mark{Shown: a.some()},
+			MediaType: inventory.WordOf(a.text()), ArtifactType: inventory.WordOf(a.text()), Status: inventory.WordOf(a.text()), HasSubject: a.some(), Scan: a.scan(), Index: a.index(), Mark: inventory.Mark{Shown: a.some()},
 		})
 	}
 	return list
@@ -77,7 +77,7 @@ func (a *anything) index() *inventory.Index {
 		index.Children = append(index.Children, inventory.Child{Digest: inventory.Digest{byte(i)}, Platform: a.text()})
 		index.Others = append(index.Others, inventory.Digest{byte(i)})
 		index.Platforms = append(index.Platforms, inventory.PlatformFindings{
-			Platform: a.text(), Severities: inventory.Severities{{Severity: a.text(), Count: int32(a.number())}},
+			Platform: a.text(), Severities: inventory.Severities{{Severity: inventory.WordOf(a.text()), Count: int32(a.number())}},
 		})
 	}
 	return index
@@ -179,7 +179,7 @@ func TestRoundTripOfMany(t *testing.T) {
 		tags[i] = fmt.Sprintf("%06d", i)
 		r.Removed = append(r.Removed, inventory.Removal{Name: tags[i], CreatedAt: 1, At: 2})
 	}
-	r.SetRepository(&inventory.Repository{Name: "app", Images: []inventory.Image{{Tags: tags, MediaType: strings.Repeat("m", 10<<20)}}})
+	r.SetRepository(&inventory.Repository{Name: "app", Images: []inventory.Image{{Tags: tags, MediaType: inventory.WordOf(strings.Repeat("m", 10<<20))}}})
 	got := decode(t, encode(t, r))
 	image, want := got.Repositories[0].Images[0], r.Repositories[0].Images[0]
 	if !slices.Equal(got.Removed, r.Removed) || !slices.Equal(image.Tags, want.Tags) || image.MediaType != want.MediaType {

@@ -78,7 +78,7 @@ func TestChanges(t *testing.T) {
 			case what < 4:
 				r.SetImages(one, images(), at)
 			case what < 6 && len(one.Images) > 0:
-				r.SetScan(one, &one.Images[rng.IntN(len(one.Images))], &inventory.Scan{Status: []string{"COMPLETE", "FAILED"}[rng.IntN(2)], AskedAt: at})
+				r.SetScan(one, &one.Images[rng.IntN(len(one.Images))], &inventory.Scan{Status: inventory.WordOf([]string{"COMPLETE", "FAILED"}[rng.IntN(2)]), AskedAt: at})
 			case what == 6:
 				r.Remove(one.Name)
 			case what == 7:
@@ -147,7 +147,7 @@ func TestDecodeChangesDamaged(t *testing.T) {
 	r.Whole = "w"
 	whole := encode(t, r)
 	r.Unsaved = inventory.Unsaved{}
-	r.SetScan(r.Repositories[1], &r.Repositories[1].Images[1], &inventory.Scan{Status: "FAILED"})
+	r.SetScan(r.Repositories[1], &r.Repositories[1].Images[1], &inventory.Scan{Status: inventory.WordOf("FAILED")})
 	good := encodeChanges(t, r)
 	decode := func(changes []byte) error {
 		registry, err := inventory.Decode(bytes.NewReader(whole))

@@ -37,14 +37,14 @@ func sample() *inventory.Registry {
 					{Digest: digest(0), SizeBytes: -1},
 					{
 						Digest: digest(1), Tags: []string{"latest", "v1"}, SizeBytes: 1 << 40, PushedAt: 4, PulledAt: 5,
-						MediaType: "m", ArtifactType: "a", Status: inventory.ImageArchived, Mark: inventory.Mark{Shown: true},
-						Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: 6, AskedAt: 7, Unfinished: 1, Partial: true, Total: 8, InUseCount: 9, LastInUseAt: 10, Severities: []inventory.SeverityCount{{Severity: "HIGH", Count: 7}, {Severity: "LOW"}}},
+						MediaType: inventory.WordOf("m"), ArtifactType: inventory.WordOf("a"), Status: inventory.ImageArchived, Mark: inventory.Mark{Shown: true},
+						Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 6, AskedAt: 7, Unfinished: 1, Partial: true, Total: 8, InUseCount: 9, LastInUseAt: 10, Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("HIGH"), Count: 7}, {Severity: inventory.WordOf("LOW")}}},
 					},
 					{Digest: digest(2), HasSubject: true, Scan: &inventory.Scan{}},
 					{Digest: digest(3), MediaType: inventory.OCIIndex, Index: &inventory.Index{
 						Children:  []inventory.Child{{Digest: digest(1), Platform: "linux/amd64"}, {Digest: digest(0)}},
 						Others:    []inventory.Digest{digest(9)},
-						Platforms: []inventory.PlatformFindings{{}, {Platform: "linux/amd64", Severities: inventory.Severities{{Severity: "HIGH", Count: 7}}}},
+						Platforms: []inventory.PlatformFindings{{}, {Platform: "linux/amd64", Severities: inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 7}}}},
 					}},
 					{Digest: digest(4), MediaType: inventory.DockerList, Index: &inventory.Index{}}, // it lists nothing
 				},
@@ -173,7 +173,7 @@ func TestDecodeVersion1(t *testing.T) {
 		want := &inventory.Registry{
 			ID: "123456789012", PushedAt: inventory.Time(pushedAt),
 			Repositories: []*inventory.Repository{
-				{Name: "a", Mark: shown, Images: []inventory.Image{{Tags: []string{"v1"}, Status: "ACTIVE", Mark: shown}, {Digest: digest(1)}}},
+				{Name: "a", Mark: shown, Images: []inventory.Image{{Tags: []string{"v1"}, Status: inventory.WordOf("ACTIVE"), Mark: shown}, {Digest: digest(1)}}},
 				{Name: "b", Images: []inventory.Image{}},
 			},
 			Previous: []*inventory.Repository{{Name: "c", Mark: shown, Images: []inventory.Image{{Tags: []string{"v2"}, Mark: shown}}}},

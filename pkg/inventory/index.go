@@ -1,9 +1,9 @@
 package inventory
 
 // Media types of an index.
-const (
-	OCIIndex   = "application/vnd.oci.image.index.v1+json"
-	DockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
+var (
+	OCIIndex   = WordOf("application/vnd.oci.image.index.v1+json")
+	DockerList = WordOf("application/vnd.docker.distribution.manifest.list.v2+json")
 )
 
 // IsIndex reports whether the image is an index: a list of images by platform.

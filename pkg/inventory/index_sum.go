@@ -7,21 +7,22 @@ import (
 )
 
 // Scan status values by which the sum of an index's children is decided.
-const (
-	scanUnsupported = "UNSUPPORTED_IMAGE"
-	scanActive      = "ACTIVE"
-	scanComplete    = "COMPLETE"
+var (
+	scanUnsupported = WordOf("UNSUPPORTED_IMAGE")
+	scanActive      = WordOf("ACTIVE")
+	scanComplete    = WordOf("COMPLETE")
 )
 
 // worstFirst are the statuses that an index has if one of its children has it: the first one
 // present. Others come after these, and scanActive and scanComplete last.
-var worstFirst = []string{
-	"FAILED", "LIMIT_EXCEEDED", "FINDINGS_UNAVAILABLE", ScanNotFound, "PENDING", "IN_PROGRESS", "SCAN_ELIGIBILITY_EXPIRED",
+var worstFirst = []Word{
+	WordOf("FAILED"), WordOf("LIMIT_EXCEEDED"), WordOf("FINDINGS_UNAVAILABLE"), ScanNotFound, WordOf("PENDING"), WordOf("IN_PROGRESS"),
+	WordOf("SCAN_ELIGIBILITY_EXPIRED"),
 }
 
 // leftOut are the statuses of children that count only if there are no others. An image can
 // have been deleted or archived since it was listed.
-var leftOut = []string{scanUnsupported, ScanImageNotFound, "IMAGE_ARCHIVED"}
+var leftOut = []Word{scanUnsupported, ScanImageNotFound, WordOf("IMAGE_ARCHIVED")}
 
 // SumIndexes gives each index of a repository the scan that its children's add up to. It has
 // no scan of its own: ECR and Inspector scan the images that it lists.
@@ -106,7 +107,7 @@ func (s *sum) of(repository *Repository, image *Image, platforms bool) {
 		s.known, s.scan.Status = true, scanUnsupported
 	}
 	if !allKnown {
-		s.scan.Status = ""
+		s.scan.Status = 0
 	}
 	if !allKnown || !allCompleted {
 		s.scan.CompletedAt = 0
@@ -120,7 +121,7 @@ func (s *sum) is(scan *Scan) bool {
 }
 
 func (s *sum) add(scan *Scan) {
-	if s.scan.Status == "" || scan.Status != "" && compareStatus(scan.Status, s.scan.Status) < 0 {
+	if s.scan.Status == 0 || scan.Status != 0 && compareStatus(scan.Status, s.scan.Status) < 0 {
 		s.scan.Status = scan.Status
 	}
 	if s.scan.CompletedAt.IsZero() || scan.CompletedAt < s.scan.CompletedAt {
@@ -137,12 +138,12 @@ func (s *sum) addPlatform(platform string, severities Severities) {
 	s.platforms[i].Severities = s.platforms[i].Severities.Highest(severities)
 }
 
-func compareStatus(a, b string) int {
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b))
+func compareStatus(a, b Word) int {
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), a.Compare(b))
 }
 
 // rank is a status' place in the order of the worst first.
-func rank(status string) int {
+func rank(status Word) int {
 	switch status {
 	case scanActive:
 		return len(worstFirst) + 1
@@ -158,7 +159,7 @@ func rank(status string) int {
 // Highest adds to a list of counts, in place, those of another one that are higher.
 func (s Severities) Highest(others Severities) Severities {
 	for _, other := range others {
-		i, found := slices.BinarySearchFunc(s, other.Severity, func(c SeverityCount, name string) int { return strings.Compare(c.Severity, name) })
+		i, found := slices.BinarySearchFunc(s, other.Severity, func(c SeverityCount, name Word) int { return c.Severity.Compare(name) })
 		if !found {
 			s = slices.Insert(s, i, other)
 		}

@@ -11,9 +11,9 @@ import (
 
 // result is a scan; counts alternates severities and numbers.
 func result(status string, completedAt inventory.Time, counts ...any) *inventory.Scan {
-	scan := &inventory.Scan{Status: status, CompletedAt: completedAt, AskedAt: 9 * minute}
+	scan := &inventory.Scan{Status: inventory.WordOf(status), CompletedAt: completedAt, AskedAt: 9 * minute}
 	for i := 0; i < len(counts); i += 2 {
-		scan.Severities = append(scan.Severities, inventory.SeverityCount{Severity: counts[i].(string), Count: int32(counts[i+1].(int))})
+		scan.Severities = append(scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(counts[i].(string)), Count: int32(counts[i+1].(int))})
 	}
 	return scan
 }
@@ -116,7 +116,7 @@ func TestSumOfPlatforms(t *testing.T) {
 	registry := inv(2*minute, 2*minute, repository)
 	registry.SumIndexes(repository, true)
 	count := func(severity string, n int32) inventory.SeverityCount {
-		return inventory.SeverityCount{Severity: severity, Count: n}
+		return inventory.SeverityCount{Severity: inventory.WordOf(severity), Count: n}
 	}
 	want := []inventory.PlatformFindings{
 		{Platform: "linux/amd64", Severities: inventory.Severities{count("HIGH", 3)}},

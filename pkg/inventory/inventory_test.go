@@ -45,7 +45,7 @@ func TestTime(t *testing.T) {
 
 func TestSetImages(t *testing.T) {
 	t.Parallel()
-	scan := &inventory.Scan{Status: "COMPLETE"}
+	scan := &inventory.Scan{Status: inventory.WordOf("COMPLETE")}
 	known := []inventory.Image{
 		{Digest: digest(1), Tags: []string{"v1"}, PushedAt: 10, Scan: scan},
 		{Digest: digest(2), PushedAt: 20, Scan: scan},
@@ -67,8 +67,8 @@ func TestSetImages(t *testing.T) {
 		},
 		{
 			"a scan in the listing wins",
-			[]inventory.Image{{Digest: digest(1), Scan: &inventory.Scan{Status: "FAILED"}}},
-			[]inventory.Image{{Digest: digest(1), Scan: &inventory.Scan{Status: "FAILED"}}},
+			[]inventory.Image{{Digest: digest(1), Scan: &inventory.Scan{Status: inventory.WordOf("FAILED")}}},
+			[]inventory.Image{{Digest: digest(1), Scan: &inventory.Scan{Status: inventory.WordOf("FAILED")}}},
 		},
 		{
 			"a tag on two images stays with the newest push",

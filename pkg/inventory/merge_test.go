@@ -37,9 +37,9 @@ func img(b byte, tags ...string) inventory.Image {
 // scanned is img with a scan that was asked for at a moment.
 func scanned(b byte, tag string, askedAt inventory.Time, status string, severities ...string) inventory.Image {
 	image := img(b, tag)
-	image.Scan = &inventory.Scan{Status: status, AskedAt: askedAt}
+	image.Scan = &inventory.Scan{Status: inventory.WordOf(status), AskedAt: askedAt}
 	for _, severity := range severities {
-		image.Scan.Severities = append(image.Scan.Severities, inventory.SeverityCount{Severity: severity, Count: int32(askedAt / minute)})
+		image.Scan.Severities = append(image.Scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(severity), Count: int32(askedAt / minute)})
 	}
 	return image
 }
@@ -47,7 +47,7 @@ func scanned(b byte, tag string, askedAt inventory.Time, status string, severiti
 // unshown clears that images, or a whole repository, were pushed.
 func unshown(images ...inventory.Image) []inventory.Image {
 	for i := range images {
-		images[i].MediaType = "unshown" // inv reads it
+		images[i].MediaType = inventory.WordOf("unshown") // inv reads it
 	}
 	return images
 }
@@ -67,8 +67,8 @@ func inv(listedAt, pushedAt inventory.Time, repositories ...*inventory.Repositor
 		repository.ARN = ""
 		for i := range repository.Images {
 			image := &repository.Images[i]
-			image.Shown = pushedAt > 0 && image.MediaType != "unshown"
-			image.MediaType = ""
+			image.Shown = pushedAt > 0 && image.MediaType != inventory.WordOf("unshown")
+			image.MediaType = inventory.WordOf("")
 		}
 	}
 	return derive(r)

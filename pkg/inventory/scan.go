@@ -3,9 +3,9 @@ package inventory
 import "encoding/json"
 
 // Scan status values for what the API reports as an error.
-const (
-	ScanNotFound      = "SCAN_NOT_FOUND"  // the image was never scanned
-	ScanImageNotFound = "IMAGE_NOT_FOUND" // the image was deleted after it was listed
+var (
+	ScanNotFound      = WordOf("SCAN_NOT_FOUND")  // the image was never scanned
+	ScanImageNotFound = WordOf("IMAGE_NOT_FOUND") // the image was deleted after it was listed
 )
 
 // Scan is what is known about an image's vulnerability scan. A record is replaced as a
@@ -13,7 +13,7 @@ const (
 type Scan struct {
 	// Status is the API's word (COMPLETE, ACTIVE, FAILED, …) or one of the above;
 	// empty if a summary came without one.
-	Status string `cbor:"1,keyasint,omitempty" json:"status,omitempty"`
+	Status Word `cbor:"1,keyasint,omitzero" json:"status,omitempty"`
 	// CompletedAt is when the scan finished; zero if unknown.
 	CompletedAt Time `cbor:"2,keyasint,omitempty" json:"completed_at,omitzero"`
 	// Severities are sorted by name, each once, and hold only what the API reported.
@@ -40,8 +40,8 @@ func (s *Scan) Final() bool { return s != nil && s.Unfinished == 0 && !s.Partial
 
 // SeverityCount is the number of findings of one severity.
 type SeverityCount struct {
-	Severity string `cbor:"1,keyasint"` // the API's upper-case word
-	Count    int32  `cbor:"2,keyasint"`
+	Severity Word  `cbor:"1,keyasint"` // the API's upper-case word
+	Count    int32 `cbor:"2,keyasint"`
 }
 
 // Severities are the findings of a scan by severity.
@@ -51,7 +51,7 @@ type Severities []SeverityCount
 func (s Severities) MarshalJSON() ([]byte, error) {
 	counts := make(map[string]int32, len(s))
 	for _, severity := range s {
-		counts[severity.Severity] = severity.Count
+		counts[severity.Severity.String()] = severity.Count
 	}
 	return json.Marshal(counts)
 }

@@ -121,7 +121,7 @@ var contract = []Family{
 		Name: "aws_ecr_image_scan_severity_count", Help: "ECR image scan summary results", Type: gauge,
 		Unit:   "findings of that severity; only severities that the API reported",
 		per:    perSeverity,
-		labels: with(tagLabels, label{"severity", func(s *subject) string { return s.severity.Severity }}),
+		labels: with(tagLabels, label{"severity", func(s *subject) string { return s.severity.Severity.String() }}),
 		value:  func(s *subject) (float64, bool) { return float64(s.severity.Count), true },
 	},
 	{
@@ -148,8 +148,8 @@ var further = []Family{
 		Name: "aws_ecr_image_scan_status", Help: "The status of an image's vulnerability scan, as ECR words it", Type: gauge,
 		Unit:   "always 1; `SCAN_NOT_FOUND` where ECR knows no scan",
 		per:    perTag,
-		labels: with(tagLabels, label{"status", func(s *subject) string { return s.image.Scan.Status }}),
-		value:  func(s *subject) (float64, bool) { return 1, s.image.Scan != nil && s.image.Scan.Status != "" },
+		labels: with(tagLabels, label{"status", func(s *subject) string { return s.image.Scan.Status.String() }}),
+		value:  func(s *subject) (float64, bool) { return 1, s.image.Scan != nil && s.image.Scan.Status != 0 },
 	},
 	{
 		Name: "aws_ecr_image_platform_scan_severity_count", Help: "ECR image scan summary results of a multi-architecture image by platform", Type: gauge,
@@ -157,7 +157,7 @@ var further = []Family{
 		per: perPlatform,
 		labels: with(tagLabels,
 			label{"platform", func(s *subject) string { return s.platform }},
-			label{"severity", func(s *subject) string { return s.severity.Severity }},
+			label{"severity", func(s *subject) string { return s.severity.Severity.String() }},
 		),
 		value: func(s *subject) (float64, bool) { return float64(s.severity.Count), true },
 	},
@@ -165,7 +165,7 @@ var further = []Family{
 		Name: "aws_ecr_untagged_image_scan_severity_count", Help: "ECR image scan summary results of an image that has no tag and that a pod may run", Type: gauge,
 		Unit:   "findings of that severity",
 		per:    perUntaggedSeverity,
-		labels: with(digestLabels, label{"severity", func(s *subject) string { return s.severity.Severity }}),
+		labels: with(digestLabels, label{"severity", func(s *subject) string { return s.severity.Severity.String() }}),
 		value:  func(s *subject) (float64, bool) { return float64(s.severity.Count), true },
 	},
 	{

@@ -42,9 +42,9 @@ func with(image inventory.Image, change func(*inventory.Image)) inventory.Image 
 
 func scanned(status string, severities ...string) func(*inventory.Image) {
 	return func(i *inventory.Image) {
-		i.Scan = &inventory.Scan{Status: status, CompletedAt: 5000}
+		i.Scan = &inventory.Scan{Status: inventory.WordOf(status), CompletedAt: 5000}
 		for _, severity := range severities {
-			i.Scan.Severities = append(i.Scan.Severities, inventory.SeverityCount{Severity: severity, Count: 1})
+			i.Scan.Severities = append(i.Scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(severity), Count: 1})
 		}
 	}
 }

@@ -15,7 +15,7 @@ func TestOneRowIsAFamily(t *testing.T) {
 	t.Cleanup(func() { further = before })
 	further = append(slices.Clone(further), Family{
 		Name: "aws_ecr_image_media_type", Help: "The media type of an image", Type: gauge, Unit: "always 1",
-		per: perTag, labels: with(tagLabels, label{"media_type", func(s *subject) string { return s.image.MediaType }}),
+		per: perTag, labels: with(tagLabels, label{"media_type", func(s *subject) string { return s.image.MediaType.String() }}),
 		value: always,
 	})
 	table, err := New(inventory.Shape{})
@@ -23,7 +23,7 @@ func TestOneRowIsAFamily(t *testing.T) {
 		t.Fatal(err)
 	}
 	image := func(mediaType string) inventory.Image {
-		return inventory.Image{Tags: []string{"v1"}, SizeBytes: 1, MediaType: mediaType}
+		return inventory.Image{Tags: []string{"v1"}, SizeBytes: 1, MediaType: inventory.WordOf(mediaType)}
 	}
 	repository := &inventory.Repository{Name: "app", Images: []inventory.Image{image("a")}}
 	r := &inventory.Registry{ListedAt: 1, Repositories: []*inventory.Repository{repository}}

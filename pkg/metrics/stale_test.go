@@ -23,8 +23,8 @@ func everything() *inventory.Registry {
 	on := true
 	scan := func(status string) *inventory.Scan {
 		return &inventory.Scan{
-			Status: status, CompletedAt: 5000, AskedAt: 6000, Unfinished: 1, Partial: true, Total: 3, InUseCount: 1, LastInUseAt: 7000,
-			Severities: inventory.Severities{{Severity: "HIGH", Count: 2}, {Severity: "LOW", Count: 1}},
+			Status: inventory.WordOf(status), CompletedAt: 5000, AskedAt: 6000, Unfinished: 1, Partial: true, Total: 3, InUseCount: 1, LastInUseAt: 7000,
+			Severities: inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW"), Count: 1}},
 		}
 	}
 	repository := func(name string) *inventory.Repository {
@@ -33,14 +33,14 @@ func everything() *inventory.Registry {
 			KMSKey: "key", ScanOnPush: &on, ReadAt: 8000, ImagesReadAt: 8000, TriedAt: 8000, Denied: true, Due: true, ScansDueSince: 1000,
 			Images: []inventory.Image{
 				{
-					Digest: inventory.Digest{1}, Tags: []string{"v1", "v2"}, SizeBytes: 5, PushedAt: 2000, PulledAt: 3000, MediaType: "m", ArtifactType: "a", HasSubject: true,
+					Digest: inventory.Digest{1}, Tags: []string{"v1", "v2"}, SizeBytes: 5, PushedAt: 2000, PulledAt: 3000, MediaType: inventory.WordOf("m"), ArtifactType: inventory.WordOf("a"), HasSubject: true,
 					Status: inventory.ImageActive, Scan: scan("COMPLETE"),
 					Index: &inventory.Index{
 						Children: []inventory.Child{{Digest: inventory.Digest{4}, Platform: "linux/amd64"}},
 						Others:   []inventory.Digest{{5}},
 						Platforms: []inventory.PlatformFindings{
-							{Platform: "linux/amd64", Severities: inventory.Severities{{Severity: "HIGH", Count: 2}, {Severity: "LOW", Count: 1}}},
-							{Platform: "linux/arm64", Severities: inventory.Severities{{Severity: "HIGH", Count: 1}}},
+							{Platform: "linux/amd64", Severities: inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW"), Count: 1}}},
+							{Platform: "linux/arm64", Severities: inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 1}}},
 						},
 					},
 				},
@@ -239,6 +239,8 @@ func others(value reflect.Value) map[string]reflect.Value {
 		negative := reflect.New(value.Type()).Elem()
 		negative.SetInt(-1) // which says that a size is unknown
 		other["-1"] = negative
+	case reflect.Uint16:
+		changed.Set(reflect.ValueOf(inventory.WordOf(value.Interface().(inventory.Word).String() + "-changed")))
 	case reflect.Bool:
 		changed.SetBool(!value.Bool())
 	case reflect.Array: // a digest
@@ -411,7 +413,7 @@ func many(n int) *inventory.Registry {
 		for j := range 100 {
 			digest := inventory.Digest{byte(j), byte(i), byte(i >> 8)}
 			repository.Images = append(repository.Images, inventory.Image{Digest: digest, Tags: []string{fmt.Sprint("v", j)}, SizeBytes: 1, PushedAt: 1000,
-				Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: 1, AskedAt: 1, Severities: inventory.Severities{{Severity: "HIGH", Count: 1}}}})
+				Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 1, AskedAt: 1, Severities: inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 1}}}})
 		}
 		r.Repositories = append(r.Repositories, repository)
 	}
@@ -444,7 +446,7 @@ func TestUnchangedAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations a repository of 100 images", perRepository)
 	}
 	image := &r.Repositories[0].Images[0]
-	scans := []*inventory.Scan{image.Scan, {Status: "COMPLETE", CompletedAt: 2, AskedAt: 9, Severities: inventory.Severities{{Severity: "HIGH", Count: 7}}}}
+	scans := []*inventory.Scan{image.Scan, {Status: inventory.WordOf("COMPLETE"), CompletedAt: 2, AskedAt: 9, Severities: inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 7}}}}
 	if n := testing.AllocsPerRun(100, func() {
 		r.SetScan(r.Repositories[0], image, scans[1])
 		r.SetScan(r.Repositories[0], image, scans[0])

@@ -25,7 +25,7 @@ func (w *world) wantDueNames(want ...string) {
 func TestDueNames(t *testing.T) {
 	t.Parallel()
 	denied := ecrtest.Fault{Status: 400, Code: "AccessDeniedException"}
-	scanned := refresh.Event{Repository: "new", Digest: inventory.Digest{1}, Scan: &inventory.Scan{Status: "COMPLETE"}}
+	scanned := refresh.Event{Repository: "new", Digest: inventory.Digest{1}, Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE")}}
 	for _, text := range []string{"", "{}", `{"repositories":[]}`} {
 		bubble(t, "new, response "+text, func(t *testing.T) {
 			w := newWorld(t, 1, 1)

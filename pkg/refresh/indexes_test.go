@@ -35,7 +35,7 @@ func (w *world) index(repository, tag string, children ...string) {
 		list = append(list, ecrtest.Child{Digest: ecrtest.Digest(repository + name), Platform: []string{"linux/amd64", "linux/arm64", "linux/arm/v7"}[i]})
 	}
 	w.check(w.registry.PutImage(repository, ecrtest.Image{
-		Digest: ecrtest.Digest(repository + tag), Tags: []string{tag}, PushedAt: time.Now(), ManifestMediaType: inventory.OCIIndex, Children: list,
+		Digest: ecrtest.Digest(repository + tag), Tags: []string{tag}, PushedAt: time.Now(), ManifestMediaType: inventory.OCIIndex.String(), Children: list,
 	}))
 	w.scan(repository, tag, ecrtest.ScanState{At: time.Now(), Status: "UNSUPPORTED_IMAGE"})
 }
@@ -66,8 +66,8 @@ func TestIndexes(t *testing.T) {
 		w.movesNoPullTime()
 		before := time.Now().Add(-time.Hour)
 		w.index("repo-0", "v1", "amd64", "arm64")
-		w.check(w.registry.PutImage("repo-0", ecrtest.Image{Digest: ecrtest.Digest("untagged"), ManifestMediaType: inventory.OCIIndex}))
-		w.check(w.registry.PutImage("repo-0", ecrtest.Image{Digest: ecrtest.Digest("archived"), Tags: []string{"old"}, Status: "ARCHIVED", ManifestMediaType: inventory.OCIIndex}))
+		w.check(w.registry.PutImage("repo-0", ecrtest.Image{Digest: ecrtest.Digest("untagged"), ManifestMediaType: inventory.OCIIndex.String()}))
+		w.check(w.registry.PutImage("repo-0", ecrtest.Image{Digest: ecrtest.Digest("archived"), Tags: []string{"old"}, Status: "ARCHIVED", ManifestMediaType: inventory.OCIIndex.String()}))
 		w.scan("repo-0", "amd64", done(before, "CRITICAL", 1, "LOW", 5))
 		w.scan("repo-0", "arm64", done(before.Add(time.Minute), "HIGH", 2, "LOW", 4))
 		w.scanning(refresh.ScanAuto)
@@ -308,7 +308,7 @@ func TestIndexFaults(t *testing.T) {
 		w.index("repo-0", "v1", "amd64")
 		w.index("repo-0", "v2", "amd64")
 		w.check(w.registry.PutImage("repo-0", ecrtest.Image{
-			Digest: ecrtest.Digest("repo-0v2"), Tags: []string{"v2"}, PushedAt: time.Now(), ManifestMediaType: inventory.OCIIndex, Manifest: "{}",
+			Digest: ecrtest.Digest("repo-0v2"), Tags: []string{"v2"}, PushedAt: time.Now(), ManifestMediaType: inventory.OCIIndex.String(), Manifest: "{}",
 		}))
 		w.scan("repo-0", "v2", ecrtest.ScanState{At: time.Now(), Status: "UNSUPPORTED_IMAGE"})
 		w.scanning(refresh.ScanFindings)
@@ -326,7 +326,7 @@ func TestIndexFaults(t *testing.T) {
 		if diff := cmp.Diff([]int{0, 10, 30, 70}, minutes); diff != "" {
 			t.Errorf("tried in minutes (-want +got):\n%s", diff)
 		}
-		w.wantScan("repo-0", "v1", inventory.ScanNotFound)
+		w.wantScan("repo-0", "v1", inventory.ScanNotFound.String())
 		w.wantScan("repo-0", "v2", "UNSUPPORTED_IMAGE")
 		if !strings.Contains(w.log.String(), "multi-architecture image not read") {
 			t.Errorf("log:\n%s", &w.log)
@@ -381,7 +381,7 @@ func TestIndexEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		return refresh.Event{Repository: "repo-0", At: time.Now(), Digest: digest, Scan: &inventory.Scan{
-			Status: "COMPLETE", CompletedAt: inventory.TimeOf(time.Now()), Severities: counts,
+			Status: inventory.WordOf("COMPLETE"), CompletedAt: inventory.TimeOf(time.Now()), Severities: counts,
 		}}
 	}
 	bubble(t, "an index was pushed, its children are scanned, the scan of the index itself fails", func(t *testing.T) {
@@ -392,12 +392,12 @@ func TestIndexEvents(t *testing.T) {
 		w.wantCalls(map[string]int{"DescribeImages": 1, "GetCallerIdentity": 1, exclusions: 1, manifests: 1})
 		w.wantScan("repo-0", "new", "unknown")
 		time.Sleep(30 * time.Second)
-		w.apply(scanned(t, "amd64", inventory.Severities{{Severity: "HIGH", Count: 2}}))
+		w.apply(scanned(t, "amd64", inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 2}}))
 		w.wantScan("repo-0", "new", " HIGH=2")
 		time.Sleep(time.Second)
 		failed := scanned(t, "new", nil)
-		failed.Scan.Status = "FAILED"
-		if result := w.apply(scanned(t, "arm64", inventory.Severities{{Severity: "HIGH", Count: 3}}), failed); result.Ignored != 1 {
+		failed.Scan.Status = inventory.WordOf("FAILED")
+		if result := w.apply(scanned(t, "arm64", inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 3}}), failed); result.Ignored != 1 {
 			t.Errorf("%+v", result)
 		}
 		w.wantScan("repo-0", "new", "COMPLETE HIGH=3")
@@ -407,7 +407,7 @@ func TestIndexEvents(t *testing.T) {
 		w := w(t)
 		w.index("repo-0", "new", "amd64", "arm64")
 		w.apply(changed("repo-0"))
-		w.apply(scanned(t, "amd64", inventory.Severities{{Severity: "HIGH", Count: 2}}), scanned(t, "arm64", inventory.Severities{{Severity: "HIGH", Count: 3}}))
+		w.apply(scanned(t, "amd64", inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 2}}), scanned(t, "arm64", inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 3}}))
 		w.wantScan("repo-0", "new", "COMPLETE HIGH=3")
 		time.Sleep(5 * time.Second)
 		w.registry.DeleteImage("repo-0", ecrtest.Digest("repo-0arm64"))

@@ -83,11 +83,11 @@ func (w *world) wantGenerated() {
 			if !image.Tagged() {
 				continue
 			}
-			want := inventory.ScanNotFound
+			want := inventory.ScanNotFound.String()
 			if state, ok := w.registry.Scan(repository.Name, image.Digest.String(), time.Now()); ok {
 				want = text(&state)
 			}
-			got := image.Scan.Status
+			got := image.Scan.Status.String()
 			for _, s := range image.Scan.Severities {
 				got += fmt.Sprintf(" %s=%d", s.Severity, s.Count)
 			}
@@ -157,7 +157,7 @@ func TestNotInInspectorsLists(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.scanning(refresh.ScanAuto)
 		w.run(0)
-		w.wantScan("repo-0", "v2", inventory.ScanNotFound)
+		w.wantScan("repo-0", "v2", inventory.ScanNotFound.String())
 		if n := w.calls(findings); n != 0 {
 			t.Errorf("%d calls", n)
 		}
@@ -167,7 +167,7 @@ func TestNotInInspectorsLists(t *testing.T) {
 			w.run(0)
 		}
 		w.wantScan("repo-0", "v0", "ACTIVE LOW=1")
-		w.wantScan("repo-0", "v1", inventory.ScanNotFound)
+		w.wantScan("repo-0", "v1", inventory.ScanNotFound.String())
 		if n := w.calls(findings); n != 1 {
 			t.Errorf("%d calls, want one for the image that is no longer covered", n)
 		}

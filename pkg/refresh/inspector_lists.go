@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
@@ -92,7 +91,7 @@ func withRow(known, row *inventory.Scan) *inventory.Scan {
 		listed := *row
 		return &listed
 	}
-	if row.Status != "" {
+	if row.Status != 0 {
 		known.Status, known.Unfinished = row.Status, row.Unfinished
 	}
 	known.Unfinished = max(known.Unfinished, row.Unfinished)
@@ -145,7 +144,7 @@ func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Sca
 	case next.Partial:
 		// The last known counts of the others stay until they are read again.
 		next.Severities = slices.Concat(listed.Severities, others)
-		slices.SortFunc(next.Severities, func(a, b inventory.SeverityCount) int { return strings.Compare(a.Severity, b.Severity) })
+		slices.SortFunc(next.Severities, func(a, b inventory.SeverityCount) int { return a.Severity.Compare(b.Severity) })
 	}
 	return next
 }
@@ -154,7 +153,7 @@ func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Sca
 // count, and those of the others.
 func splitSeverities(list []inventory.SeverityCount) (counted, others []inventory.SeverityCount) {
 	for _, s := range list {
-		switch s.Severity {
+		switch s.Severity.String() {
 		case "CRITICAL", "HIGH", "MEDIUM":
 			if s.Count > 0 {
 				counted = append(counted, s)

@@ -80,7 +80,7 @@ func (w *world) knownScan(repository, tag string) string {
 	if image.Scan == nil {
 		return "unknown"
 	}
-	words := []string{image.Scan.Status}
+	words := []string{image.Scan.Status.String()}
 	for _, s := range image.Scan.Severities {
 		words = append(words, fmt.Sprint(s.Severity, "=", s.Count))
 	}
@@ -122,7 +122,7 @@ func TestBasicScans(t *testing.T) {
 		w.wantScan("repo-0", "v1", "COMPLETE")
 		w.wantScan("repo-0", "v2", "UNSUPPORTED_IMAGE")
 		w.wantScan("repo-0", "v3", "FAILED")
-		w.wantScan("repo-0", "v4", inventory.ScanNotFound)
+		w.wantScan("repo-0", "v4", inventory.ScanNotFound.String())
 		if w.known.ScanSource != inventory.ScansFromFindings || w.known.ScansPending != 0 || w.known.ScansOldest.Time().IsZero() {
 			t.Errorf("source %s, %d pending, oldest %v", w.known.ScanSource, w.known.ScansPending, w.known.ScansOldest)
 		}
@@ -239,7 +239,7 @@ func TestBasicScans(t *testing.T) {
 		if result.Scans.Answered != 4 || w.known.ScansPending != 0 {
 			t.Errorf("%+v, %d pending", result.Scans, w.known.ScansPending)
 		}
-		w.wantScan("repo-0", "v9", inventory.ScanNotFound)
+		w.wantScan("repo-0", "v9", inventory.ScanNotFound.String())
 		w.wantScan("repo-0", "v6", "unknown")
 	})
 	bubble(t, "more than fits into a run: all are read in as many runs as the rate limit needs", func(t *testing.T) {
@@ -468,7 +468,7 @@ func TestEnhancedScans(t *testing.T) {
 		w.scanning(refresh.ScanAuto)
 		w.run(0)
 		w.wantScan("repo-0", "v0", "ACTIVE")
-		w.wantScan("repo-0", "v1", inventory.ScanNotFound)
+		w.wantScan("repo-0", "v1", inventory.ScanNotFound.String())
 		w.wantScan("repo-0", "v2", "PENDING …")
 		time.Sleep(3 * time.Minute)
 		w.run(0)

@@ -124,7 +124,7 @@ func TestApplyExcluded(t *testing.T) {
 		result := w.apply(
 			changed("repo-1"), changed("new"), changed("repo-2"),
 			refresh.Event{Repository: "repo-1", At: time.Now(), Settings: true, Scans: true},
-			refresh.Event{Repository: "repo-1", At: time.Now(), Scan: &inventory.Scan{Status: "COMPLETE"}},
+			refresh.Event{Repository: "repo-1", At: time.Now(), Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE")}},
 		)
 		if diff := cmp.Diff([]string{"repo-2"}, result.Repositories); diff != "" || result.Ignored != 4 || result.Due != 1 || result.Err != nil {
 			t.Errorf("result %+v, repositories (-want +got):\n%s", result, diff)
@@ -163,7 +163,7 @@ func TestScansOfExcluded(t *testing.T) {
 			t.Errorf("scans (-want +got):\n%s", diff)
 		}
 		w.wantScan("repo-0", "v0", "unknown")
-		w.wantScan("repo-0", "v2", inventory.ScanNotFound)
+		w.wantScan("repo-0", "v2", inventory.ScanNotFound.String())
 		if w.known.ScansPending != 0 {
 			t.Errorf("%d pending", w.known.ScansPending)
 		}
@@ -173,7 +173,7 @@ func TestScansOfExcluded(t *testing.T) {
 		if result = w.run(0); result.Scans.Due != 1 || w.calls(findings) != 1 {
 			t.Errorf("scans %+v", result.Scans)
 		}
-		w.wantScan("repo-0", "v3", inventory.ScanNotFound)
+		w.wantScan("repo-0", "v3", inventory.ScanNotFound.String())
 	})
 	bubble(t, "not of images that were listed before they were excluded", func(t *testing.T) {
 		w := newWorld(t, 2, 1)

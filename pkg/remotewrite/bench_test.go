@@ -39,10 +39,10 @@ func inventoryOf(n int) *inventory.Registry {
 			Digest:    sha256.Sum256(fmt.Append(nil, i)),
 			Tags:      []string{fmt.Sprintf("v1.%d.%d", i/100, i%100)},
 			SizeBytes: int64(100_000_000 + i*1237), PushedAt: inventory.Time(1_790_000_000_000 + i*61_000),
-			Scan: &inventory.Scan{Status: "COMPLETE", CompletedAt: inventory.Time(1_790_000_100_000 + i*61_000)},
+			Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: inventory.Time(1_790_000_100_000 + i*61_000)},
 		}
 		for k := range i % (len(severities) + 1) {
-			image.Scan.Severities = append(image.Scan.Severities, inventory.SeverityCount{Severity: severities[k], Count: int32(i % (7 + k))})
+			image.Scan.Severities = append(image.Scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(severities[k]), Count: int32(i % (7 + k))})
 		}
 		repository.Images = append(repository.Images, image)
 	}

@@ -129,7 +129,7 @@ func (w *world) change() {
 		case 2:
 			r.Images[j].PulledAt = inventory.TimeOf(w.at)
 		case 3:
-			r.Images[j].Status = []string{inventory.ImageActive, inventory.ImageArchived}[w.rng.IntN(2)]
+			r.Images[j].Status = []inventory.Word{inventory.ImageActive, inventory.ImageArchived}[w.rng.IntN(2)]
 		}
 	}
 }

@@ -24,7 +24,7 @@ func TestUntagged(t *testing.T) {
 	t.Parallel()
 	inUse := func(i *inventory.Image) { i.Scan = &inventory.Scan{InUseCount: 2} }
 	artifact := func(mediaType string) func(*inventory.Image) {
-		return func(i *inventory.Image) { i.ArtifactType = mediaType }
+		return func(i *inventory.Image) { i.ArtifactType = inventory.WordOf(mediaType) }
 	}
 	month := inventory.Shape{UntaggedImages: 3, UntaggedWithin: 30 * day}
 	for _, c := range []struct {
