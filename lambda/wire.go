@@ -25,6 +25,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/emf"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
@@ -115,6 +116,9 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Progress:    w.progress(),
 			Includes:    selected.Repository,
 			Select:      selected.Apply,
+			Keeps: func(image *inventory.Image, at time.Time) bool {
+				return table.ShowsUntagged() && selected.MayShow(image, at)
+			},
 			Platforms:   table.ShowsPlatforms(),
 			Untagged:    table.ShowsUntagged(),
 			Scans: refresh.ScanOptions{

@@ -3,10 +3,11 @@ package awsapi
 import "fmt"
 
 // Bounds of one listing, of which the first is ten times ECR's quotas (100,000 images in a
-// repository, 100,000 repositories in a registry). See docs/limits.md.
+// repository, 100,000 repositories in a registry), and the second is for Inspector's lists of
+// a registry, with at least 100 rows a page. See docs/limits.md.
 const (
 	maxRecords = 1_000_000
-	maxPages   = 20_000
+	maxPages   = 100_000
 )
 
 // Pages follows the page tokens of one listing. The zero value is before the first page. A

@@ -70,7 +70,7 @@ func (r *Registry) Update(repository *Repository, change func(*Repository)) {
 // Forget forgets a repository's images, none of which is shown.
 func (r *Registry) Forget(repository *Repository) {
 	r.Unsaved.noteImages(repository)
-	repository.Images, repository.ImagesReadAt = nil, 0
+	repository.Images, repository.Rest, repository.ImagesReadAt = nil, Rest{}, 0
 }
 
 // changed keeps what ends by a change of a repository's own record.
@@ -116,6 +116,12 @@ func (r *Registry) removed(old *Repository, at Time) {
 func (r *Registry) SetImages(repository *Repository, list []Image, at Time) {
 	list = distinct(list)
 	for old, now := range pairs(repository.Images, list, compareDigest) {
+		if old != nil && now != nil && now.Index == nil {
+			now.Index = old.Index // a digest's manifest never changes
+		}
+	}
+	list, rest := r.useful(list)
+	for old, now := range pairs(repository.Images, list, compareDigest) {
 		switch {
 		case old == nil:
 			r.Unsaved.noteImage(repository.Name, now.Digest)
@@ -126,9 +132,6 @@ func (r *Registry) SetImages(repository *Repository, list []Image, at Time) {
 			if !replacesScan(now.Scan, old.Scan) {
 				now.Scan = old.Scan
 			}
-			if now.Index == nil {
-				now.Index = old.Index // a digest's manifest never changes
-			}
 			now.Listed = old.Listed
 			if now.Mark = old.Mark; sameRecord(old, now) {
 				continue
@@ -138,7 +141,7 @@ func (r *Registry) SetImages(repository *Repository, list []Image, at Time) {
 		}
 	}
 	r.Update(repository, func(repository *Repository) {
-		repository.Images = list
+		repository.Images, repository.Rest = list, rest
 		repository.ImagesReadAt, repository.TriedAt = at, max(at, repository.TriedAt)
 		repository.Denied, repository.Due = false, false
 	})

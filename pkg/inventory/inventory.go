@@ -76,6 +76,9 @@ type Registry struct {
 	// nil the previous version of every changed record is kept, which costs memory
 	// and changes no series.
 	Ends func(pushed, now Unit) bool `cbor:"-" json:"-"`
+	// Keeps reports whether an untagged image that can run and that no index lists is of
+	// use, because it may be shown. While it is nil every image is.
+	Keeps func(image *Image) bool `cbor:"-" json:"-"`
 }
 
 // IsOf reports whether this can be the registry of an account and a Region: what is empty is
@@ -122,7 +125,7 @@ func byName(a, b *Repository) int { return strings.Compare(a.Name, b.Name) }
 // have series in the contract's families: those active, tagged and not excluded.
 func (r *Registry) ImageCount() (all, tagged int) {
 	for _, repository := range r.Repositories {
-		all += len(repository.Images)
+		all += len(repository.Images) + repository.Rest.Untagged.Images + repository.Rest.Archived.Images
 		for i := range repository.Images {
 			if image := &repository.Images[i]; !repository.Excluded && !image.Excluded && image.Tagged() {
 				tagged++

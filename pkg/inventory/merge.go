@@ -95,7 +95,7 @@ func (r *Registry) mergeRepository(ours, theirs *Repository, theirsIsNewer bool)
 	if theirs.ImagesReadAt > ours.ImagesReadAt {
 		newer, older = theirs, ours
 	}
-	merged.Images, merged.ImagesReadAt = newer.Images, newer.ImagesReadAt
+	merged.Images, merged.Rest, merged.ImagesReadAt = newer.Images, newer.Rest, newer.ImagesReadAt
 	tried := ours
 	if theirs.TriedAt > ours.TriedAt {
 		tried = theirs

@@ -182,7 +182,8 @@ func (r *Registry) addSent(sent *Registry) {
 // own returns a copy of the registry's own record.
 func (r *Registry) own() *Registry {
 	own := *r
-	own.Repositories, own.Previous, own.Removed, own.Shapes, own.Sent, own.Ends = nil, nil, nil, nil, nil, nil
+	own.Repositories, own.Previous, own.Removed, own.Shapes, own.Sent = nil, nil, nil, nil, nil
+	own.Ends, own.Keeps = nil, nil
 	own.Region, own.Whole, own.DueNames, own.Unsaved = "", "", nil, Unsaved{}
 	return &own
 }

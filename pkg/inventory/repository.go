@@ -41,8 +41,10 @@ type Repository struct {
 	// whose series may not have been ended yet. None stands for the present one.
 	Shapes []ShapeID `cbor:"18,keyasint,omitempty" json:"shapes,omitempty"`
 
-	// Images are sorted by digest and include untagged ones.
+	// Images are sorted by digest. Of those without a tag they are the useful ones: see
+	// Registry.Keeps. Rest counts the others.
 	Images []Image `cbor:"-" json:"-"`
+	Rest   Rest    `cbor:"20,keyasint,omitzero" json:"rest,omitzero"`
 }
 
 // Mark is what the push, not the registry, says about a record.
@@ -82,5 +84,5 @@ func (r *Repository) sameIdentity(other *Repository) bool {
 // read, and whether they have to be read again.
 func (r *Repository) takeReading(from *Repository) {
 	r.ImagesReadAt, r.TriedAt, r.Denied, r.Due = from.ImagesReadAt, from.TriedAt, from.Denied, from.Due
-	r.ScansDueSince = from.ScansDueSince
+	r.ScansDueSince, r.Rest = from.ScansDueSince, from.Rest
 }

@@ -40,6 +40,7 @@ type EventResult struct {
 // cannot be read stays due.
 func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, events []Event, now time.Time) EventResult {
 	var result EventResult
+	r.keep(registry, now)
 	byRepository := map[string][]Event{}
 	for _, event := range events {
 		if r.foreign(ctx, registry, event) || !r.options.Includes(event.Repository) {

@@ -82,9 +82,14 @@ func (r *Refresher) readIndexes(ctx context.Context, registry *inventory.Registr
 	due := r.unreadIndexes(repositories)
 	unread := r.copyIndexes(registry, due)
 	defer func() {
-		if known := len(due) - len(unread) + result.Indexes.Read; known > 0 && r.options.Untagged {
-			// Which untagged images are shown depends on what indexes list.
-			result.Selected = r.options.Select(registry, now) || result.Selected
+		// Which untagged images are shown, and of use, depends on what indexes list.
+		if known := len(due) - len(unread) + result.Indexes.Read; known > 0 {
+			for _, repository := range repositories {
+				registry.ForgetRest(repository)
+			}
+			if r.options.Untagged {
+				result.Selected = r.options.Select(registry, now) || result.Selected
+			}
 		}
 	}()
 	if len(unread) == 0 {

@@ -49,7 +49,9 @@ func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Regis
 				image.Listed, lists.any = withRow(image.Listed, &scans[i].Scan), true
 			}
 		}
-		return next, len(scans), "", err // two lists may begin with the same image
+		// Their rows are not kept, so only their pages are bounded. Two lists may begin with
+		// the same image.
+		return next, 0, "", err
 	})
 	switch {
 	case err == nil:

@@ -73,6 +73,9 @@ type Options struct {
 	Platforms bool
 	// Untagged is set if a family shows the untagged images that Select does not exclude.
 	Untagged bool
+	// Keeps reports whether an untagged image that can run and that no index lists may be
+	// shown at a moment; nil means all. The others are counted and forgotten.
+	Keeps func(image *inventory.Image, at time.Time) bool
 	// Includes reports whether a repository's images are read; nil means all.
 	Includes func(repository string) bool
 	// Select, if set, marks the excluded records and reports whether that changed any. It
@@ -206,6 +209,7 @@ func (f *failures) err() error {
 func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now time.Time) Result {
 	var result Result
 	var failed failures
+	r.keep(registry, now)
 	listing, cancel := r.listingTime(ctx)
 	if r.expired(registry.ListedAt, now) || len(registry.DueNames) > maxDescribed {
 		err := r.list(listing, registry, now)
@@ -230,6 +234,13 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 	r.sumIndexes(registry, registry.Repositories)
 	r.finish(ctx, &result, &failed)
 	return result
+}
+
+// keep tells the registry which images are of use.
+func (r *Refresher) keep(registry *inventory.Registry, now time.Time) {
+	if registry.Keeps = nil; r.options.Keeps != nil {
+		registry.Keeps = func(image *inventory.Image) bool { return r.options.Keeps(image, now) }
+	}
 }
 
 // Select marks the excluded records of a registry, as each run does, after another copy of it

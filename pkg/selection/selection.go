@@ -43,7 +43,7 @@ const forgottenAfter = 24 * time.Hour
 // Apply marks every record of a registry that is excluded at a moment, and no other. It
 // reports whether it changed anything that is stored.
 func (s *Selection) Apply(registry *inventory.Registry, at time.Time) (changed bool) {
-	m := marker{Selection: s}
+	m := marker{Selection: s, untagged: s.untaggedAt(at)}
 	if s.shape.PushedWithin > 0 {
 		m.pushedSince = inventory.TimeOf(at.Add(-s.shape.PushedWithin))
 	}
@@ -53,10 +53,6 @@ func (s *Selection) Apply(registry *inventory.Registry, at time.Time) (changed b
 	if s.shape.NewestImages > 0 {
 		m.newest = &newest{limit: s.shape.NewestImages}
 	}
-	if s.shape.UntaggedWithin > 0 {
-		m.untagged.since = inventory.TimeOf(at.Add(-s.shape.UntaggedWithin))
-	}
-	m.untagged.limit = s.shape.UntaggedImages
 	m.all = s.tag == nil && m.pushedSince.IsZero() && m.pulledSince.IsZero() && m.newest == nil
 	forget := inventory.TimeOf(at.Add(-forgottenAfter))
 	for _, repository := range registry.Repositories {

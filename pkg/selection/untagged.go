@@ -3,6 +3,7 @@ package selection
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
@@ -17,6 +18,25 @@ type untagged struct {
 	listed     []bool // whether an index lists the image
 }
 
+func (u *untagged) recent(image *inventory.Image) bool {
+	return u.since.IsZero() || within(image.PushedAt, u.since) || within(image.PulledAt, u.since)
+}
+
+// MayShow reports whether an untagged image that can run may be selected at a moment, or later,
+// if no index lists it.
+func (s *Selection) MayShow(image *inventory.Image, at time.Time) bool {
+	u := s.untaggedAt(at)
+	return u.limit > 0 && u.recent(image)
+}
+
+func (s *Selection) untaggedAt(at time.Time) untagged {
+	u := untagged{limit: s.shape.UntaggedImages}
+	if s.shape.UntaggedWithin > 0 {
+		u.since = inventory.TimeOf(at.Add(-s.shape.UntaggedWithin))
+	}
+	return u
+}
+
 // mark excludes all untagged images of a repository but those selected: the newest that no
 // index lists. A child of an index has its findings with the index, unless Inspector sees it
 // run. While it is not known what all indexes list, none is selected.
@@ -29,7 +49,7 @@ func (u *untagged) mark(repository *inventory.Repository) {
 			continue
 		}
 		image.Excluded = true
-		if u.limit > 0 && image.Runnable() && (u.since.IsZero() || within(image.PushedAt, u.since) || within(image.PulledAt, u.since)) {
+		if u.limit > 0 && image.Runnable() && u.recent(image) {
 			u.candidates = append(u.candidates, i)
 		}
 	}

@@ -1,0 +1,113 @@
+package inventory
+
+// Rest counts the images of a repository that were listed and are not kept, because nothing
+// shows them: most of those without a tag. Each is in one state.
+type Rest struct {
+	Untagged Total `cbor:"1,keyasint,omitzero" json:"untagged,omitzero"`
+	Archived Total `cbor:"2,keyasint,omitzero" json:"archived,omitzero"`
+}
+
+// Total is a number of images, and the sum of their sizes as far as these are known.
+type Total struct {
+	Images int   `cbor:"1,keyasint,omitempty" json:"images"`
+	Bytes  int64 `cbor:"2,keyasint,omitempty" json:"bytes"`
+}
+
+func (t *Total) add(image *Image) {
+	t.Images++
+	t.Bytes += max(image.SizeBytes, 0)
+}
+
+func (r *Rest) add(image *Image) {
+	if image.Active() {
+		r.Untagged.add(image)
+	} else {
+		r.Archived.add(image)
+	}
+}
+
+// useful returns those of a repository's images that can be shown, or decide what is, in a
+// list of their own size, and counts the rest. These are the tagged ones, indexes, what the
+// indexes list, and what Keeps. Until it is known what all indexes list, every image that can
+// run is one of these.
+func (r *Registry) useful(images []Image) (kept []Image, rest Rest) {
+	if r.Keeps == nil {
+		return images, rest
+	}
+	listed, decided := listedByIndexes(images)
+	keeps := func(image *Image) bool {
+		isChild, isListed := listed[image.Digest]
+		switch {
+		case len(image.Tags) > 0 || image.IsIndex():
+			return true
+		case !image.Runnable():
+			return false
+		case isListed && decided:
+			return isChild
+		default:
+			return !decided || r.Keeps(image)
+		}
+	}
+	n := 0
+	for i := range images {
+		if keeps(&images[i]) {
+			n++
+		}
+	}
+	if n == len(images) {
+		return images, rest
+	}
+	kept = make([]Image, 0, n)
+	for i := range images {
+		if keeps(&images[i]) {
+			kept = append(kept, images[i])
+		} else {
+			rest.add(&images[i])
+		}
+	}
+	return kept, rest
+}
+
+// listedByIndexes returns what indexes list: true for images, false for others, such as
+// attestations. It is decided if that is known of all active indexes.
+func listedByIndexes(images []Image) (listed map[Digest]bool, decided bool) {
+	listed, decided = map[Digest]bool{}, true
+	for i := range images {
+		image := &images[i]
+		if image.Index == nil {
+			decided = decided && !(image.IsIndex() && image.Active())
+			continue
+		}
+		for _, child := range image.Index.Children {
+			listed[child.Digest] = true
+		}
+		for _, other := range image.Index.Others {
+			listed[other] = listed[other]
+		}
+	}
+	return listed, decided
+}
+
+// ForgetRest forgets the images of a repository that are not useful any more, after it
+// became known what its indexes list.
+func (r *Registry) ForgetRest(repository *Repository) {
+	kept, rest := r.useful(repository.Images)
+	if len(kept) == len(repository.Images) {
+		return
+	}
+	for old, now := range pairs(repository.Images, kept, compareDigest) {
+		if now == nil {
+			r.Unsaved.noteImage(repository.Name, old.Digest)
+			r.keepImage(imageUnit(repository, old), Unit{})
+		}
+	}
+	r.Update(repository, func(repository *Repository) {
+		repository.Images = kept
+		for _, sum := range []struct{ to, more *Total }{
+			{&repository.Rest.Untagged, &rest.Untagged}, {&repository.Rest.Archived, &rest.Archived},
+		} {
+			sum.to.Images += sum.more.Images
+			sum.to.Bytes += sum.more.Bytes
+		}
+	})
+}
