@@ -34,7 +34,7 @@ var limits = map[string][]limit{
 	"responses above 1,000,000 bytes read at once":                   nil, // a mutex; see limitsInText
 	"text of an error": {{"pkg/awsapi", "maxErrorText", "bytes"}},
 
-	"records of one listing: repositories of the registry, images of a repository, images of Inspector": {{"pkg/awsapi", "maxRecords", ""}},
+	"records of one listing: repositories of the registry, images of a repository": {{"pkg/awsapi", "maxRecords", ""}},
 	"pages of one listing": {{"pkg/awsapi", "maxPages", ""}},
 	"images of unfinished listings kept for the next run, about 300 bytes each":     {{"pkg/refresh", "maxUnfinished", ""}},
 	"listings that have to say that a registry with repositories has none any more": nil, // no constant

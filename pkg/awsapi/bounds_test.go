@@ -197,7 +197,7 @@ func TestPages(t *testing.T) {
 	for ; err == nil; n++ {
 		err = pages.Advance(fmt.Sprint("page", n), 0, "")
 	}
-	if n != 20_000 || !strings.Contains(err.Error(), "more than 20000 pages") {
+	if n != 100_000 || !strings.Contains(err.Error(), "more than 100000 pages") {
 		t.Errorf("error %v after %d pages", err, n)
 	}
 }

@@ -246,7 +246,7 @@ func TestScanWithoutCounts(t *testing.T) {
 			server.Fail(ecrtest.Match{Operation: "DescribeImageScanFindings"}, 1, body(`{"imageScanStatus":{"status":"COMPLETE"},"imageScanFindings":`+c.findings+`}`))
 			client := newClient(server, ecr.Options{})
 			scan := scanOf(t, client)
-			if n, _ := client.TakeInvalid(); scan.Unfinished != c.unfinished || n != c.of {
+			if n, _ := client.TakeInvalid(); int(scan.Unfinished) != c.unfinished || n != c.of {
 				t.Errorf("%.100s: %+v, %d invalid", c.findings, scan, n)
 			}
 		})

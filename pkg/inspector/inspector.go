@@ -118,7 +118,7 @@ func (c *Client) coverage(ctx context.Context, account, token string) ([]invento
 			scan.Scan.Unfinished = 1
 		}
 		if metadata := resource.ResourceMetadata; metadata != nil && metadata.EcrImage != nil {
-			scan.Scan.InUseCount = c.count("inUseCount", metadata.EcrImage.InUseCount, resource.ResourceId)
+			scan.Scan.InUseCount = clamp(c.count("inUseCount", metadata.EcrImage.InUseCount, resource.ResourceId))
 			scan.Scan.LastInUseAt = c.time("lastInUseAt", metadata.EcrImage.LastInUseAt, resource.ResourceId)
 		}
 		scans = append(scans, scan)

@@ -14,6 +14,12 @@ type Scan struct {
 	// Status is the API's word (COMPLETE, ACTIVE, FAILED, …) or one of the above;
 	// empty if a summary came without one.
 	Status Word `cbor:"1,keyasint,omitzero" json:"status,omitempty"`
+	// Unfinished counts the consecutive responses that said that a scan is under
+	// way. Severities and CompletedAt are then those of the scan before.
+	Unfinished uint16 `cbor:"5,keyasint,omitempty" json:"unfinished,omitempty"`
+	// Total is the number of findings of all severities according to Inspector; 0 if
+	// Inspector did not report it.
+	Total int32 `cbor:"7,keyasint,omitempty" json:"total,omitempty"`
 	// CompletedAt is when the scan finished; zero if unknown.
 	CompletedAt Time `cbor:"2,keyasint,omitempty" json:"completed_at,omitzero"`
 	// Severities are sorted by name, each once, and hold only what the API reported.
@@ -21,18 +27,12 @@ type Scan struct {
 	// AskedAt is when this was read, or reported by an event; zero if it came with
 	// DescribeImages, and for the sum of an index's children.
 	AskedAt Time `cbor:"4,keyasint,omitempty" json:"asked_at,omitzero"`
-	// Unfinished counts the consecutive responses that said that a scan is under
-	// way. Severities and CompletedAt are then those of the scan before.
-	Unfinished int `cbor:"5,keyasint,omitempty" json:"unfinished,omitempty"`
+	// InUseCount and LastInUseAt say where Inspector saw the image run.
+	LastInUseAt Time  `cbor:"9,keyasint,omitempty" json:"last_in_use_at,omitzero"`
+	InUseCount  int32 `cbor:"8,keyasint,omitempty" json:"in_use_count,omitempty"`
 	// Partial is set while only some severities are known, as of Inspector's lists before 2026:
 	// they count LOW and below together.
 	Partial bool `cbor:"6,keyasint,omitempty" json:"partial,omitempty"`
-	// Total is the number of findings of all severities according to Inspector; 0 if
-	// Inspector did not report it.
-	Total int32 `cbor:"7,keyasint,omitempty" json:"total,omitempty"`
-	// InUseCount and LastInUseAt say where Inspector saw the image run.
-	InUseCount  int64 `cbor:"8,keyasint,omitempty" json:"in_use_count,omitempty"`
-	LastInUseAt Time  `cbor:"9,keyasint,omitempty" json:"last_in_use_at,omitzero"`
 }
 
 // Final reports whether the result is complete and will not change before the next scan.

@@ -139,7 +139,7 @@ func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Sca
 	counted, others := splitSeverities(known.Severities)
 	switch {
 	case next.Unfinished > 0:
-		next.Unfinished = known.Unfinished + 1
+		next.Unfinished = unfinishedAgain(known)
 		next.Severities, next.CompletedAt, next.Partial, next.Total = known.Severities, known.CompletedAt, known.Partial, known.Total
 	case next.Partial && known.Final() && known.Total == listed.Total && slices.Equal(counted, listed.Severities):
 		next.Severities, next.Partial = known.Severities, false

@@ -199,6 +199,10 @@ func (r *Refresher) recordScan(ctx context.Context, registry *inventory.Registry
 	return job.err
 }
 
+// unfinishedAgain returns how many responses in a row said that a scan is under way. More than
+// a hundred make no difference.
+func unfinishedAgain(known *inventory.Scan) uint16 { return min(known.Unfinished, 100) + 1 }
+
 // withResponse returns an image's scan after a response to a request at that time. While a
 // scan is in progress, the counts are those of the previous one.
 func withResponse(known, response *inventory.Scan, at inventory.Time) *inventory.Scan {
@@ -209,7 +213,7 @@ func withResponse(known, response *inventory.Scan, at inventory.Time) *inventory
 		next.InUseCount, next.LastInUseAt = max(next.InUseCount, known.InUseCount), max(next.LastInUseAt, known.LastInUseAt)
 	}
 	if next.Unfinished > 0 && known != nil {
-		next.Unfinished = known.Unfinished + 1
+		next.Unfinished = unfinishedAgain(known)
 		next.Severities, next.CompletedAt = known.Severities, known.CompletedAt
 	}
 	return &next
