@@ -50,7 +50,7 @@ func (a *anything) scan() *inventory.Scan {
 	}
 	scan := &inventory.Scan{
 		Status: inventory.WordOf(a.text()), CompletedAt: a.time(), AskedAt: a.time(), Unfinished: uint16(a.number()), Partial: a.some(),
-		Total: int32(int32(a.number())), InUseCount: a.number(), LastInUseAt: a.time(),
+		Total: int32(a.number()), InUseCount: int32(a.number()), LastInUseAt: a.time(),
 	}
 	for _, name := range a.names(4) {
 		scan.Severities = append(scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(name), Count: int32(a.number())})
