@@ -42,9 +42,10 @@ type Repository struct {
 	Shapes []ShapeID `cbor:"18,keyasint,omitempty" json:"shapes,omitempty"`
 
 	// Images are sorted by digest. Of those without a tag they are the useful ones: see
-	// Registry.Keeps. Rest counts the others.
+	// Registry.Keeps.
 	Images []Image `cbor:"-" json:"-"`
-	Rest   Rest    `cbor:"20,keyasint,omitzero" json:"rest,omitzero"`
+	// Rest counts the images that were listed and are not kept.
+	Rest Rest `cbor:"20,keyasint,omitzero" json:"rest,omitzero"`
 }
 
 // Mark is what the push, not the registry, says about a record.

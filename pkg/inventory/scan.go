@@ -27,7 +27,8 @@ type Scan struct {
 	// AskedAt is when this was read, or reported by an event; zero if it came with
 	// DescribeImages, and for the sum of an index's children.
 	AskedAt Time `cbor:"4,keyasint,omitempty" json:"asked_at,omitzero"`
-	// InUseCount and LastInUseAt say where Inspector saw the image run.
+	// LastInUseAt is when Inspector last saw the image run, and InUseCount in how many pods
+	// and tasks.
 	LastInUseAt Time  `cbor:"9,keyasint,omitempty" json:"last_in_use_at,omitzero"`
 	InUseCount  int32 `cbor:"8,keyasint,omitempty" json:"in_use_count,omitempty"`
 	// Partial is set while only some severities are known, as of Inspector's lists before 2026:
