@@ -119,8 +119,8 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Keeps: func(image *inventory.Image, at time.Time) bool {
 				return table.ShowsUntagged() && selected.MayShow(image, at)
 			},
-			Platforms:   table.ShowsPlatforms(),
-			Untagged:    table.ShowsUntagged(),
+			Platforms: table.ShowsPlatforms(),
+			Untagged:  table.ShowsUntagged(),
 			Scans: refresh.ScanOptions{
 				Source:    c.ScanSource,
 				Inspector: inspector.New(awsCfg, limiter),

@@ -82,7 +82,9 @@ func listedByIndexes(images []Image) (listed map[Digest]bool, decided bool) {
 			listed[child.Digest] = true
 		}
 		for _, other := range image.Index.Others {
-			listed[other] = listed[other]
+			if !listed[other] {
+				listed[other] = false
+			}
 		}
 	}
 	return listed, decided

@@ -34,8 +34,9 @@ var (
 		known.Store(&vocabulary{[]string{"", "OTHER"}, [][]byte{{0x60}, append([]byte{0x65}, "OTHER"...)}})
 		return &known
 	}()
-	wordsMu sync.Mutex // of adding one
-	numbers sync.Map   // of string to Word, but the first two
+	// numbers are the words by text, but the first two.
+	numbers   = map[string]Word{}
+	numbersMu sync.RWMutex
 )
 
 // WordOf returns the word with a text. The text is copied.
@@ -46,13 +47,16 @@ func WordOf(text string) Word {
 	case Other.String():
 		return Other
 	}
-	if number, ok := numbers.Load(text); ok {
-		return number.(Word)
+	numbersMu.RLock()
+	number, ok := numbers[text]
+	numbersMu.RUnlock()
+	if ok {
+		return number
 	}
-	wordsMu.Lock()
-	defer wordsMu.Unlock()
-	if number, ok := numbers.Load(text); ok {
-		return number.(Word)
+	numbersMu.Lock()
+	defer numbersMu.Unlock()
+	if number, ok := numbers[text]; ok {
+		return number
 	}
 	known := words.Load()
 	if len(known.text) > maxWords {
@@ -63,9 +67,9 @@ func WordOf(text string) Word {
 	if err != nil { // which a string has not
 		return Other
 	}
-	number := Word(len(known.text))
+	number = Word(len(known.text))
 	words.Store(&vocabulary{append(known.text, text), append(known.stored, stored)})
-	numbers.Store(text, number)
+	numbers[text] = number
 	return number
 }
 
