@@ -143,7 +143,7 @@ func (r *Registry) mark(at Time, shape Shape, told bool, names []string, change 
 		for i := range repository.Images {
 			image := &repository.Images[i]
 			shown := image.Shown
-			change(&image.Mark, repository.Excluded || image.Excluded)
+			change(&image.Mark, repository.Excluded || !image.HasSeries())
 			if image.Shown != shown {
 				r.Unsaved.noteImage(repository.Name, image.Digest)
 			}
@@ -182,6 +182,6 @@ func (r *Registry) addSent(sent *Registry) {
 func (r *Registry) own() *Registry {
 	own := *r
 	own.Repositories, own.Previous, own.Removed, own.Shapes, own.Sent, own.Ends = nil, nil, nil, nil, nil, nil
-	own.Region, own.Whole, own.DueNames, own.Unsaved = "", "", nil, Unsaved{}
+	own.Region, own.Whole, own.DueNames, own.Unsaved, own.Running = "", "", nil, Unsaved{}, Running{}
 	return &own
 }

@@ -55,7 +55,13 @@ type Mark struct {
 	// Excluded is set if the present settings leave the record out (see
 	// pkg/selection). It is decided anew in each run and not stored.
 	Excluded bool `cbor:"-" json:"-"`
+	// Withheld is set if an image that the settings select has no series at present, since it
+	// is idle. What is known about it is read as ever. Not stored either.
+	Withheld bool `cbor:"-" json:"-"`
 }
+
+// HasSeries reports whether the record has series, as far as it alone decides.
+func (m *Mark) HasSeries() bool { return !m.Excluded && !m.Withheld }
 
 // FindImage returns the image with that digest, or nil.
 func (r *Repository) FindImage(digest Digest) *Image {

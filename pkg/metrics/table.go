@@ -217,7 +217,7 @@ func (w *walker) repositories(list []*inventory.Repository) bool {
 			continue
 		}
 		for i := range repository.Images {
-			if image := &repository.Images[i]; !image.Excluded && !w.imageOf(repository, image) {
+			if image := &repository.Images[i]; image.HasSeries() && !w.imageOf(repository, image) {
 				return false
 			}
 		}

@@ -12,14 +12,15 @@ import (
 type untagged struct {
 	limit int            // of each repository; 0 for none
 	since inventory.Time // of the push or the pull; zero if the time does not matter
+	use   use            // the zero one if idle images are shown, too: then the store is not asked
 
 	candidates []int  // of a repository, by index in its images
 	listed     []bool // whether an index lists the image
 }
 
-// mark excludes all untagged images of a repository but those selected: the newest that no
-// index lists. A child of an index has its findings with the index, unless Inspector sees it
-// run. While it is not known what all indexes list, none is selected.
+// mark excludes all untagged images of a repository but those selected: those that run, and the
+// newest that no index lists. A child of an index has its findings with the index, unless it is
+// known to run. While it is not known what all indexes list, none is selected.
 func (u *untagged) mark(repository *inventory.Repository) {
 	images := repository.Images
 	u.candidates = u.candidates[:0]
@@ -29,7 +30,7 @@ func (u *untagged) mark(repository *inventory.Repository) {
 			continue
 		}
 		image.Excluded = true
-		if u.limit > 0 && image.Runnable() && (u.since.IsZero() || within(image.PushedAt, u.since) || within(image.PulledAt, u.since)) {
+		if u.limit > 0 && image.Runnable() && (u.since.IsZero() || within(image.PushedAt, u.since) || within(image.PulledAt, u.since) || u.use.digest(image.Digest)) {
 			u.candidates = append(u.candidates, i)
 		}
 	}
@@ -37,8 +38,9 @@ func (u *untagged) mark(repository *inventory.Repository) {
 		return
 	}
 	u.candidates = slices.DeleteFunc(u.candidates, func(i int) bool {
-		scan := images[i].Scan
-		return u.listed[i] && (scan == nil || scan.InUseCount == 0)
+		run := u.use.digest(images[i].Digest)
+		images[i].Excluded = !run // those are no question of rank
+		return run || u.listed[i] && !counted(&images[i])
 	})
 	slices.SortFunc(u.candidates, func(i, j int) int {
 		return cmp.Or(cmp.Compare(images[j].PushedAt, images[i].PushedAt), cmp.Compare(i, j))
