@@ -152,6 +152,11 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if options.Sender, err = newSender(c, awsCfg, resolver, w); err != nil {
 		return nil, err
 	}
+	if c.IdleImages == config.IdleNever && c.QueryURL.Host != "" {
+		if options.Running, err = newRunning(c, awsCfg, resolver, w); err != nil {
+			return nil, err
+		}
+	}
 	return exporter.New(options), nil
 }
 

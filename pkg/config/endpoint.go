@@ -39,6 +39,7 @@ func (c *Config) resolve(vars map[string]string, use Use, faults *Faults) {
 	c.RemoteWriteProtocol = cmp.Or(c.RemoteWriteProtocol, remotewrite.Auto)
 	c.resolveAuth(vars, amp, faults)
 	c.checkTLS(vars, faults)
+	c.resolveInUse(vars, amp, use, faults)
 	c.addRegionLabel(vars, faults)
 	if c.LogLevel.level == nil {
 		// Lambda sets its own variable, so an unknown value is no fault, and INFO.

@@ -43,6 +43,9 @@ type Options struct {
 	SaveInterval time.Duration
 
 	Refresher *refresh.Refresher
+	// Running, if set, is asked in each run that is not for events what runs, for images that
+	// are idle have no series.
+	Running Running
 	// Table makes the series. Its shape says whether the store is durable: then whether
 	// it is available is a metric.
 	Table *metrics.Table
@@ -153,6 +156,9 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	e.adopt(registry)
 	steps.at = e.timestamp(steps.begun, registry.PushedAt.Time())
 
+	if e.Running != nil && !run.partial {
+		e.ask(ctx, registry, &steps)
+	}
 	steps.do("refresh", func() error {
 		refreshing, cancel := e.refreshing(ctx, steps.at)
 		defer cancel()

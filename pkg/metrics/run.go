@@ -32,6 +32,8 @@ type Run struct {
 	Requests, Throttles map[string]int
 	// UnreadIndexes counts the indexes whose children are not known, by why these are not read.
 	UnreadIndexes map[string]int
+	// InUse is nil if idle images have series.
+	InUse *InUse
 	// Push is what became of the registry's series. Its Dropped counts by reason.
 	Push Push
 	// Errors counts what failed, by stage of the run.
@@ -39,6 +41,16 @@ type Run struct {
 
 	// Version is the program's, GoVersion that of the Go release it was built with.
 	Version, GoVersion string
+}
+
+// InUse is what a run knows of which images are in use.
+type InUse struct {
+	// Answered is set if the store said in this run what runs, AnsweredAt when it last did;
+	// zero means never.
+	Answered   bool
+	AnsweredAt time.Time
+	// Idle is the number of images that have no series because they are idle.
+	Idle int
 }
 
 // The labels of the families of a run.
@@ -52,6 +64,16 @@ var (
 // one is for a family with one series a run.
 func one(value func(*Run) float64) func(*subject) (float64, bool) {
 	return func(s *subject) (float64, bool) { return value(s.run), true }
+}
+
+// ofUse is for a family about what is in use.
+func ofUse(value func(*InUse) (float64, bool)) func(*subject) (float64, bool) {
+	return func(s *subject) (float64, bool) {
+		if s.run.InUse == nil {
+			return 0, false
+		}
+		return value(s.run.InUse)
+	}
 }
 
 // runTable are the families about the run.
@@ -95,6 +117,26 @@ var runTable = []Family{
 		Name: "aws_ecr_exporter_indexes_unread", Help: "Multi-architecture images whose platforms were not known in the last run, so that they have no scan results", Type: gauge,
 		Unit: "images by reason; `pending` if the next runs read them", labels: keyLabel("reason"),
 		counts: func(r *Run) map[string]int { return r.UnreadIndexes },
+	},
+	{
+		Name: "aws_ecr_exporter_in_use_query_success", Help: "Whether the store said in the last run which images run", Type: gauge,
+		Unit: "1 or 0; only with `IDLE_IMAGES=never`", labels: runLabels,
+		value: ofUse(func(u *InUse) (float64, bool) {
+			if u.Answered {
+				return 1, true
+			}
+			return 0, true
+		}),
+	},
+	{
+		Name: "aws_ecr_exporter_in_use_query_success_timestamp_seconds", Help: "The unix timestamp of the last run in which the store said which images run; without one for 24 hours all images count as in use", Type: gauge,
+		Unit: "whole Unix seconds; only with `IDLE_IMAGES=never`", labels: runLabels,
+		value: ofUse(func(u *InUse) (float64, bool) { return float64(u.AnsweredAt.Unix()), !u.AnsweredAt.IsZero() }),
+	},
+	{
+		Name: "aws_ecr_exporter_images_idle", Help: "Images that had no series in the last run because they are idle", Type: gauge,
+		Unit: "images; only with `IDLE_IMAGES=never`", labels: runLabels,
+		value: ofUse(func(u *InUse) (float64, bool) { return float64(u.Idle), true }),
 	},
 	{
 		Name: "aws_ecr_exporter_series_sent", Help: "Series of the last run that the receiver accepted", Type: gauge,

@@ -1,0 +1,55 @@
+package exporter
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+)
+
+// Running knows which images run.
+type Running interface {
+	// Images calls saw with each name of an image that runs. It stops with an error if saw
+	// returns false. Without an error these are all.
+	Images(ctx context.Context, saw func(image string) bool) error
+}
+
+// ask notes which images run. A store that does not answer, or not in full, changes nothing
+// about what is known, but adds what it said.
+func (e *Exporter) ask(ctx context.Context, registry *inventory.Registry, steps *steps) {
+	steps.try("query", func() error {
+		asking, cancel := before(ctx, keptForPush)
+		defer cancel()
+		at := inventory.TimeOf(steps.at)
+		err := e.Running.Images(asking, func(image string) bool { return registry.SawRunning(image, at) })
+		if err == nil {
+			registry.RunningAnswered(at)
+		}
+		registry.ForgetRunning(at)
+		return err
+	}, func(err error) {
+		e.Logger.WarnContext(ctx, "the store did not say which images run: those it named before, for a day, and all if it does not answer for a day, count as in use", slog.Any("error", err))
+	})
+}
+
+// inUse is what the run metrics show of it; nil if nobody asks.
+func (e *Exporter) inUse(registry *inventory.Registry, steps *steps) *metrics.InUse {
+	if e.Running == nil {
+		return nil
+	}
+	return &metrics.InUse{Answered: steps.failed["query"] == "", AnsweredAt: registry.Running.AnsweredAt.Time(), Idle: withheld(registry)}
+}
+
+// withheld counts the images that have no series at present.
+func withheld(registry *inventory.Registry) int {
+	n := 0
+	for _, repository := range registry.Repositories {
+		for i := range repository.Images {
+			if repository.Images[i].Withheld {
+				n++
+			}
+		}
+	}
+	return n
+}
