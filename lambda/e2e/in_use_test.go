@@ -125,7 +125,7 @@ func TestInUse(t *testing.T) {
 			if got, want := tags(t, some, never.Timestamp), []string{"1.29", "8", "idle-0", "latest", "v1", "v2", "v3", "v4"}; !slices.Equal(got, want) {
 				t.Errorf("%v have series, want %v", got, want)
 			}
-			for name, want := range map[string]float64{"aws_ecr_exporter_in_use_query_success": 1, "aws_ecr_exporter_images_idle": 9, "aws_ecr_exporter_in_use_query_success_timestamp_seconds": float64(never.Timestamp.Unix())} {
+			for name, want := range map[string]float64{"aws_ecr_exporter_in_use_query_success": 1, `aws_ecr_exporter_images_withheld{reason="idle"}`: 9, "aws_ecr_exporter_in_use_query_success_timestamp_seconds": float64(never.Timestamp.Unix())} {
 				if got := metric(t, some, name, never.Timestamp); got != want {
 					t.Errorf("%s is %v, want %v", name, got, want)
 				}
@@ -196,7 +196,9 @@ func TestInUseHostile(t *testing.T) {
 		return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { _, _ = io.WriteString(w, text) }
 	}
 	for name, spoil := range map[string]func(http.ResponseWriter, *http.Request, http.Handler){
-		"denies": func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { http.Error(w, "no", http.StatusForbidden) },
+		"denies": func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			http.Error(w, "no", http.StatusForbidden)
+		},
 		"hangs": func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()

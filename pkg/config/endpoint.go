@@ -26,6 +26,12 @@ func ampRegion(host string) (region Region, ok bool) {
 	return Region(match[1] + match[2]), true
 }
 
+// AMP reports whether the endpoint is a workspace of Amazon Managed Service for Prometheus.
+func (c *Config) AMP() bool {
+	_, amp := ampRegion(c.RemoteWriteURL.Hostname())
+	return amp
+}
+
 // resolve sets and checks what depends on another setting.
 func (c *Config) resolve(vars map[string]string, use Use, faults *Faults) {
 	if _, set := vars["REMOTE_WRITE_URL"]; !set && use == ToSend {

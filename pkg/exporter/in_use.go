@@ -38,18 +38,25 @@ func (e *Exporter) inUse(registry *inventory.Registry, steps *steps) *metrics.In
 	if e.Running == nil {
 		return nil
 	}
-	return &metrics.InUse{Answered: steps.failed["query"] == "", AnsweredAt: registry.Running.AnsweredAt.Time(), Idle: withheld(registry)}
+	return &metrics.InUse{Answered: steps.failed["query"] == "", AnsweredAt: registry.Running.AnsweredAt.Time()}
 }
 
-// withheld counts the images that have no series at present.
-func withheld(registry *inventory.Registry) int {
-	n := 0
+// withheld counts the images that have no series at present, by why.
+func (e *Exporter) withheld(registry *inventory.Registry, steps *steps) map[string]int {
+	counts := map[string]int{}
+	if e.RampAbove > 0 {
+		counts["ramp"] = steps.ramped
+	}
+	if e.Running == nil {
+		return counts
+	}
+	counts["idle"] = -steps.ramped
 	for _, repository := range registry.Repositories {
 		for i := range repository.Images {
 			if repository.Images[i].Withheld {
-				n++
+				counts["idle"]++
 			}
 		}
 	}
-	return n
+	return counts
 }

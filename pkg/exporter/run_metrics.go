@@ -69,6 +69,7 @@ func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run
 		Throttles:       withZeros(steps.throttles, known),
 		UnreadIndexes:   unreadIndexes(steps.refreshed.Indexes),
 		InUse:           e.inUse(registry, steps),
+		Withheld:        e.withheld(registry, steps),
 		Push:            push,
 		Errors:          steps.errorCounts(),
 		Version:         e.Version,

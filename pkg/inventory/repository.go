@@ -55,8 +55,9 @@ type Mark struct {
 	// Excluded is set if the present settings leave the record out (see
 	// pkg/selection). It is decided anew in each run and not stored.
 	Excluded bool `cbor:"-" json:"-"`
-	// Withheld is set if an image that the settings select has no series at present, since it
-	// is idle. What is known about it is read as ever. Not stored either.
+	// Withheld is set if an image that the settings select has no series at present: it is
+	// idle, or the push is not to grow so fast. What is known about it is read as ever. Not
+	// stored either.
 	Withheld bool `cbor:"-" json:"-"`
 }
 

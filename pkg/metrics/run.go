@@ -34,6 +34,8 @@ type Run struct {
 	UnreadIndexes map[string]int
 	// InUse is nil if idle images have series.
 	InUse *InUse
+	// Withheld counts the images that have no series at present, by why.
+	Withheld map[string]int
 	// Push is what became of the registry's series. Its Dropped counts by reason.
 	Push Push
 	// Errors counts what failed, by stage of the run.
@@ -49,8 +51,6 @@ type InUse struct {
 	// zero means never.
 	Answered   bool
 	AnsweredAt time.Time
-	// Idle is the number of images that have no series because they are idle.
-	Idle int
 }
 
 // The labels of the families of a run.
@@ -134,9 +134,9 @@ var runTable = []Family{
 		value: ofUse(func(u *InUse) (float64, bool) { return float64(u.AnsweredAt.Unix()), !u.AnsweredAt.IsZero() }),
 	},
 	{
-		Name: "aws_ecr_exporter_images_idle", Help: "Images that had no series in the last run because they are idle", Type: gauge,
-		Unit: "images; only with `IDLE_IMAGES=never`", labels: runLabels,
-		value: ofUse(func(u *InUse) (float64, bool) { return float64(u.Idle), true }),
+		Name: "aws_ecr_exporter_images_withheld", Help: "Images that had no series in the last run, though the settings select them", Type: gauge,
+		Unit: "images by reason: `idle` with `IDLE_IMAGES=never`, `ramp` for an AMP workspace", labels: keyLabel("reason"),
+		counts: func(r *Run) map[string]int { return r.Withheld },
 	},
 	{
 		Name: "aws_ecr_exporter_series_sent", Help: "Series of the last run that the receiver accepted", Type: gauge,

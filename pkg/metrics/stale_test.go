@@ -53,6 +53,7 @@ func everything() *inventory.Registry {
 		ID: "1", Region: "r", DueNames: []string{"c"}, ListedAt: 9000,
 		ScanSource: inventory.ScansFromFindings, ScansListedAt: 1000, ScansPending: 1, ScansOldest: 6000, SucceededAt: 9000,
 		Running:   inventory.Running{AnsweredAt: 9000, Seen: map[string]inventory.Time{"u/a:v1": 3_600_000}},
+		Peaks:     []inventory.Peak{{At: 1, Series: 2}},
 		Protocols: map[string]string{"https://e": "1.0"}, Repositories: []*inventory.Repository{repository("a"), repository("b")},
 	}
 }
