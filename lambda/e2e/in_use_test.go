@@ -103,9 +103,12 @@ func TestInUse(t *testing.T) {
 		},
 		"VictoriaMetrics": func(t *testing.T) string {
 			victoria := startVictoriaMetrics(t)
-			status, body, err := tsdbtest.WriteV1(t.Context(), victoria.url+"/api/v1/write", time.Now(), scraped...)
-			if err != nil || status/100 != 2 {
-				t.Fatalf("%d %s, error %v", status, body, err)
+			// It answers of the time now, of which it has no samples at once.
+			for _, ago := range []time.Duration{time.Minute, 30 * time.Second, 0} {
+				status, body, err := tsdbtest.WriteV1(t.Context(), victoria.url+"/api/v1/write", time.Now().Add(-ago), scraped...)
+				if err != nil || status/100 != 2 {
+					t.Fatalf("%d %s, error %v", status, body, err)
+				}
 			}
 			victoria.get(t, "/internal/force_flush", nil)
 			return victoria.url + "/api/v1/query?nocache=1"

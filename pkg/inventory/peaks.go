@@ -27,7 +27,8 @@ func (r *Registry) NotePeak(at Time, series int) {
 	}
 	since := TimeOf(at.Time().Add(-peakKept))
 	kept := slices.DeleteFunc(slices.Clone(r.Peaks), func(p Peak) bool { return p.At < since })
-	r.Peaks, r.Unsaved.Any = append(kept, Peak{end, series}), true
+	kept = append(kept, Peak{end, series})
+	r.Peaks, r.Unsaved.Any = kept, true
 }
 
 // PeakBefore returns the most series of a push within the last hours, but so long ago at least.

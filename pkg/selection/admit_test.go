@@ -36,7 +36,9 @@ func TestAdmit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n := s.Admit(r, now, c.room, func(_ *inventory.Repository, image *inventory.Image) int { return map[byte]int{1: 2, 3: 2, 4: 2, 5: 1}[image.Digest[0]] })
+			n := s.Admit(r, now, c.room, func(_ *inventory.Repository, image *inventory.Image) int {
+				return map[byte]int{1: 2, 3: 2, 4: 2, 5: 1}[image.Digest[0]]
+			})
 			if got := withheld(r); got != c.want || n != len(strings.Fields(got))-len(strings.Fields(before)) {
 				t.Errorf("%d withheld: %q, before %q, want %q", n, got, before, c.want)
 			}
