@@ -5,7 +5,6 @@ import (
 	"log/slog"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
-	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 )
 
 // Running knows which images run.
@@ -31,14 +30,6 @@ func (e *Exporter) ask(ctx context.Context, registry *inventory.Registry, steps 
 	}, func(err error) {
 		e.Logger.WarnContext(ctx, "the store did not say which images run: those it named before, for a day, and all if it does not answer for a day, count as in use", slog.Any("error", err))
 	})
-}
-
-// inUse is what the run metrics show of it; nil if nobody asks.
-func (e *Exporter) inUse(registry *inventory.Registry, steps *steps) *metrics.InUse {
-	if e.Running == nil {
-		return nil
-	}
-	return &metrics.InUse{Answered: steps.failed["query"] == "", AnsweredAt: registry.Running.AnsweredAt.Time()}
 }
 
 // withheld counts the images that have no series at present, by why.

@@ -9,20 +9,18 @@ import (
 )
 
 // RampAbove is the number of series from which AMP may throttle a workspace whose active
-// series double within rampTime.
+// series double within 30 minutes.
 // See https://docs.aws.amazon.com/prometheus/latest/userguide/AMP_quotas.html
-const (
-	RampAbove = 2_000_000
-	rampTime  = 30 * time.Minute
-)
+const RampAbove = 2_000_000
 
-// mostPerTag is more series than a tag has. Below it nothing is counted.
-const mostPerTag = 50
+// mostPerImage is more series than most images have. With too few images for RampAbove they
+// are not counted.
+const mostPerImage = 200
 
 // ramp withholds images that would make the push larger than the store may take: more than
-// twice the most pushed before rampTime. What was pushed before is not withheld.
+// twice the most pushed more than 30 minutes ago. What was pushed before is not withheld.
 func (e *Exporter) ramp(ctx context.Context, registry *inventory.Registry, at time.Time) (withheld int) {
-	if e.RampAbove == 0 || !manyTags(registry, e.RampAbove/mostPerTag) {
+	if images, _ := registry.ImageCount(); e.RampAbove == 0 || images < e.RampAbove/mostPerImage {
 		return 0
 	}
 	series := e.Table.Counter()
@@ -38,9 +36,10 @@ func (e *Exporter) ramp(ctx context.Context, registry *inventory.Registry, at ti
 			}
 		}
 	}
-	before, known := registry.PeakBefore(inventory.TimeOf(at), rampTime)
-	if !known && shown > e.RampAbove {
-		before = shown // by a version that did not note it, or it is long ago
+	peaks := registry.Peaks.At(inventory.TimeOf(at)).Series
+	before := peaks[2]
+	if peaks == [3]int{} && shown > e.RampAbove {
+		before = shown // by a version that did not note it, or long ago
 	}
 	limit := max(e.RampAbove, 2*before)
 	if shown+more <= limit {
@@ -49,17 +48,4 @@ func (e *Exporter) ramp(ctx context.Context, registry *inventory.Registry, at ti
 	withheld = e.Admit(registry, at, limit-shown, series)
 	e.Logger.InfoContext(ctx, "the store may not take so many more series at once: the next runs add them", slog.Int("images", withheld), slog.Int("limit", limit))
 	return withheld
-}
-
-// manyTags reports whether there are more tags than a number.
-func manyTags(registry *inventory.Registry, most int) bool {
-	n := 0
-	for _, repository := range registry.Repositories {
-		for i := range repository.Images {
-			if n += max(1, len(repository.Images[i].Tags)); n > most {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -21,7 +21,7 @@ func sample() *inventory.Registry {
 		ID: "123456789012", ListedAt: 1_700_000_000_123, PushedAt: 1_700_000_000_124, ScanSource: inventory.ScansFromInspector, ScansListedAt: 1, ScansPending: 2, ScansOldest: 3,
 		SucceededAt: 6, DueNames: []string{"new", "team/app"}, Protocols: map[string]string{"https://example.com/write": "2.0"},
 		Removed:  []inventory.Removal{{Name: "old", CreatedAt: 4, At: 5}},
-		Peaks:    []inventory.Peak{{At: 9, Series: 10}},
+		Peaks:    inventory.Peaks{Since: 9, Series: [3]int{10, 11, 12}},
 		Running:  inventory.Running{AnsweredAt: 7, Seen: map[string]inventory.Time{"h/a:v1": 8}},
 		Previous: []*inventory.Repository{{Name: "a", Images: []inventory.Image{{Digest: digest(9), Tags: []string{"v1"}, Mark: inventory.Mark{Shown: true}}}}, {Name: "a", URI: "x", Images: []inventory.Image{}}},
 		Sent:     []*inventory.Registry{{ID: "123456789012", Shape: 2}},

@@ -70,8 +70,8 @@ type Registry struct {
 	// Running is what a store was seen to know of what runs.
 	Running Running `cbor:"17,keyasint,omitzero" json:"running,omitzero"`
 
-	// Peaks are the most series that were pushed, if these are many. Sorted by time.
-	Peaks []Peak `cbor:"18,keyasint,omitempty" json:"peaks,omitempty"`
+	// Peaks are the most series that were pushed, if these are many.
+	Peaks Peaks `cbor:"18,keyasint,omitzero" json:"peaks,omitzero"`
 
 	// Whole identifies the stored whole that Unsaved is about; empty if there is none.
 	Whole string `cbor:"14,keyasint,omitempty" json:"-"`

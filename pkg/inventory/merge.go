@@ -57,9 +57,6 @@ func (r *Registry) Merge(other *Registry) bool {
 	r.ScansListedAt = max(r.ScansListedAt, other.ScansListedAt)
 	r.Protocols = mergeProtocols(r.Protocols, other.Protocols)
 	r.Running.merge(other.Running)
-	if len(r.Peaks) == 0 {
-		r.Peaks = other.Peaks
-	}
 	r.Removed = stillNeeded(append(r.Removed, other.Removed...), r.ListedAt)
 	for _, name := range other.DueNames {
 		r.AddDueName(name) // reading one too many is harmless

@@ -2,39 +2,33 @@ package inventory_test
 
 import (
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
+// The last of the peaks is that of pushes half an hour ago and more, of 90 minutes at most.
 func TestPeaks(t *testing.T) {
 	t.Parallel()
 	const minute = hour / 60
 	r := &inventory.Registry{}
-	check := func(at inventory.Time, want int, wantKnown bool) {
-		t.Helper()
-		if got, known := r.PeakBefore(at, 30*time.Minute); got != want || known != wantKnown {
-			t.Errorf("at minute %d: %d, known %v; want %d, %v", at/minute, got, known, want, wantKnown)
+	for _, c := range []struct {
+		at     inventory.Time
+		series int
+		want   [3]int
+		save   bool
+	}{
+		{600 * minute, 5, [3]int{5}, true},
+		{600 * minute, 4, [3]int{5}, false},
+		{629 * minute, 6, [3]int{6}, true},
+		{630 * minute, 3, [3]int{3, 6}, true},
+		{659 * minute, 8, [3]int{8, 6}, true},
+		{660 * minute, 2, [3]int{2, 8, 6}, true},
+		{739 * minute, 1, [3]int{1, 0, 2}, true}, // nothing in between
+		{900 * minute, 1, [3]int{1}, true},
+	} {
+		r.Unsaved.Any = false
+		if r.NotePeak(c.at, c.series); r.Peaks.Series != c.want || r.Unsaved.Any != c.save {
+			t.Errorf("at minute %d: %v, to be saved %v; want %v, %v", c.at/minute, r.Peaks, r.Unsaved.Any, c.want, c.save)
 		}
-	}
-	check(10*hour, 0, false)
-	r.NotePeak(10*hour+1*minute, 5)
-	r.NotePeak(10*hour+9*minute, 7)
-	r.NotePeak(10*hour+9*minute, 6)
-	r.NotePeak(10*hour+10*minute, 3)
-	want := []inventory.Peak{{At: 10*hour + 10*minute, Series: 7}, {At: 10*hour + 20*minute, Series: 3}}
-	if diff := cmp.Diff(want, r.Peaks); diff != "" {
-		t.Errorf("peaks (-want +got):\n%s", diff)
-	}
-	check(10*hour+39*minute, 0, true)
-	check(10*hour+40*minute, 7, true)
-	check(12*hour+10*minute, 7, true)
-	check(12*hour+11*minute, 3, true)
-	check(12*hour+21*minute, 0, false)
-	r.NotePeak(13*hour, 1)
-	if len(r.Peaks) != 1 || !r.Unsaved.Any {
-		t.Errorf("peaks %v, to be saved %v", r.Peaks, r.Unsaved.Any)
 	}
 }

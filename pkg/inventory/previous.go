@@ -182,6 +182,6 @@ func (r *Registry) addSent(sent *Registry) {
 func (r *Registry) own() *Registry {
 	own := *r
 	own.Repositories, own.Previous, own.Removed, own.Shapes, own.Sent, own.Ends = nil, nil, nil, nil, nil, nil
-	own.Region, own.Whole, own.DueNames, own.Unsaved, own.Running, own.Peaks = "", "", nil, Unsaved{}, Running{}, nil
+	own.Region, own.Whole, own.DueNames, own.Unsaved, own.Running, own.Peaks = "", "", nil, Unsaved{}, Running{}, Peaks{}
 	return &own
 }

@@ -32,8 +32,10 @@ type Run struct {
 	Requests, Throttles map[string]int
 	// UnreadIndexes counts the indexes whose children are not known, by why these are not read.
 	UnreadIndexes map[string]int
-	// InUse is nil if idle images have series.
-	InUse *InUse
+	// AsksWhatRuns is set if idle images have no series, and RunningAt is At of the last run in
+	// which the store said what runs; zero means never.
+	AsksWhatRuns bool
+	RunningAt    time.Time
 	// Withheld counts the images that have no series at present, by why.
 	Withheld map[string]int
 	// Push is what became of the registry's series. Its Dropped counts by reason.
@@ -43,14 +45,6 @@ type Run struct {
 
 	// Version is the program's, GoVersion that of the Go release it was built with.
 	Version, GoVersion string
-}
-
-// InUse is what a run knows of which images are in use.
-type InUse struct {
-	// Answered is set if the store said in this run what runs, AnsweredAt when it last did;
-	// zero means never.
-	Answered   bool
-	AnsweredAt time.Time
 }
 
 // The labels of the families of a run.
@@ -64,16 +58,6 @@ var (
 // one is for a family with one series a run.
 func one(value func(*Run) float64) func(*subject) (float64, bool) {
 	return func(s *subject) (float64, bool) { return value(s.run), true }
-}
-
-// ofUse is for a family about what is in use.
-func ofUse(value func(*InUse) (float64, bool)) func(*subject) (float64, bool) {
-	return func(s *subject) (float64, bool) {
-		if s.run.InUse == nil {
-			return 0, false
-		}
-		return value(s.run.InUse)
-	}
 }
 
 // runTable are the families about the run.
@@ -121,17 +105,19 @@ var runTable = []Family{
 	{
 		Name: "aws_ecr_exporter_in_use_query_success", Help: "Whether the store said in the last run which images run", Type: gauge,
 		Unit: "1 or 0; only with `IDLE_IMAGES=never`", labels: runLabels,
-		value: ofUse(func(u *InUse) (float64, bool) {
-			if u.Answered {
-				return 1, true
+		value: func(s *subject) (float64, bool) {
+			if s.run.RunningAt.Equal(s.run.At) {
+				return 1, s.run.AsksWhatRuns
 			}
-			return 0, true
-		}),
+			return 0, s.run.AsksWhatRuns
+		},
 	},
 	{
 		Name: "aws_ecr_exporter_in_use_query_success_timestamp_seconds", Help: "The unix timestamp of the last run in which the store said which images run; without one for 24 hours all images count as in use", Type: gauge,
 		Unit: "whole Unix seconds; only with `IDLE_IMAGES=never`", labels: runLabels,
-		value: ofUse(func(u *InUse) (float64, bool) { return float64(u.AnsweredAt.Unix()), !u.AnsweredAt.IsZero() }),
+		value: func(s *subject) (float64, bool) {
+			return float64(s.run.RunningAt.Unix()), s.run.AsksWhatRuns && !s.run.RunningAt.IsZero()
+		},
 	},
 	{
 		Name: "aws_ecr_exporter_images_withheld", Help: "Images that had no series in the last run, though the settings select them", Type: gauge,

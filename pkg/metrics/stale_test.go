@@ -53,7 +53,7 @@ func everything() *inventory.Registry {
 		ID: "1", Region: "r", DueNames: []string{"c"}, ListedAt: 9000,
 		ScanSource: inventory.ScansFromFindings, ScansListedAt: 1000, ScansPending: 1, ScansOldest: 6000, SucceededAt: 9000,
 		Running:   inventory.Running{AnsweredAt: 9000, Seen: map[string]inventory.Time{"u/a:v1": 3_600_000}},
-		Peaks:     []inventory.Peak{{At: 1, Series: 2}},
+		Peaks:     inventory.Peaks{Since: 1, Series: [3]int{2, 3, 4}},
 		Protocols: map[string]string{"https://e": "1.0"}, Repositories: []*inventory.Repository{repository("a"), repository("b")},
 	}
 }
@@ -242,8 +242,12 @@ func others(value reflect.Value) map[string]reflect.Value {
 		other["-1"] = negative
 	case reflect.Bool:
 		changed.SetBool(!value.Bool())
-	case reflect.Array: // a digest
-		changed.Index(5).SetUint(9)
+	case reflect.Array: // of numbers, or a digest
+		if first := changed.Index(0); first.CanInt() {
+			first.SetInt(9)
+		} else {
+			changed.Index(5).SetUint(9)
+		}
 	case reflect.Pointer:
 		changed.Set(reflect.New(value.Type().Elem())) // of a zero value
 	case reflect.Slice:

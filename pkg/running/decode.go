@@ -3,95 +3,93 @@ package running
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 )
 
 // labels are those that name an image.
 var labels = []string{"image_id", "image_spec", "image"}
 
-// errFull means that there is no room for more images.
-var errFull = errors.New("it has more images than are kept")
-
-// row is an element of a vector.
-type row struct {
-	Metric map[string]string `json:"metric"`
-	Value  []json.RawMessage `json:"value"`
-}
+// What can be wrong with an answer. The errors quote nothing of it.
+var (
+	errNoVector = errors.New("it is no successful result that is a vector")
+	errPartial  = errors.New("the store warns that it is not complete")
+	errFull     = errors.New("it has more images than are kept")
+)
 
 // decode reads an answer row by row, so that it is never in memory as a whole. The members of
 // an object can be in any order. It is an error if the answer is not a whole and valid vector,
-// or the store says that it is not all. Errors quote nothing of it.
+// or the store says that it is not all.
 func decode(r io.Reader, saw func(string) bool) error {
-	d := decoder{json: json.NewDecoder(r), saw: saw}
-	err := d.object(func(name string) error {
-		switch name {
-		case "status":
-			return d.json.Decode(&d.status)
-		case "data":
-			return d.object(d.data)
-		case "warnings": // Thanos: a store did not answer
-			return d.json.Decode(&d.warnings)
-		case "isPartial": // VictoriaMetrics
-			return d.json.Decode(&d.partial)
-		}
-		return d.skip()
-	})
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax), errors.As(err, &kind):
-		return errors.New("it is not the JSON of a query's result")
+	d := decoder{Decoder: json.NewDecoder(r), saw: saw}
+	switch err := d.object(d.member); {
+	case errors.Is(err, errFull):
+		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return io.ErrUnexpectedEOF
-	case err != nil:
-		return err
-	case d.status != "success" || d.kind != "vector" || !d.listed:
-		return errors.New("it is no successful result that is a vector")
+	case err != nil, d.status != "success", d.kind != "vector", !d.listed:
+		return errNoVector
 	case len(d.warnings) > 0 || d.partial:
-		return errors.New("the store warns that it is not complete")
+		return errPartial
 	}
-	if _, err := d.json.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the result")
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errNoVector // something follows
 	}
 	return nil
 }
 
 type decoder struct {
-	json         *json.Decoder
-	saw          func(string) bool
+	*json.Decoder
+	saw func(string) bool
+
 	status, kind string
-	listed       bool // the result was there
-	warnings     []string
-	partial      bool
+	entered      bool     // the data were there
+	listed       bool     // and the result
+	warnings     []string // of Thanos: a store did not answer
+	partial      bool     // VictoriaMetrics says the same
 }
 
-// data reads a member of the data.
-func (d *decoder) data(name string) error {
+// member reads a member of the answer or of its data, whose names are distinct.
+func (d *decoder) member(name string) error {
 	switch name {
+	case "status":
+		return d.Decode(&d.status)
+	case "data":
+		if d.entered {
+			return errNoVector // within itself without an end, it would fill the stack
+		}
+		d.entered = true
+		return d.object(d.member)
 	case "resultType":
-		return d.json.Decode(&d.kind)
+		return d.Decode(&d.kind)
 	case "result":
 		d.listed = true
 		return d.rows()
+	case "warnings":
+		return d.Decode(&d.warnings)
+	case "isPartial":
+		return d.Decode(&d.partial)
 	}
-	return d.skip()
+	var skipped json.RawMessage
+	return d.Decode(&skipped)
 }
 
 func (d *decoder) rows() error {
 	if err := d.delim('['); err != nil {
 		return err
 	}
-	for d.json.More() {
-		var r row
-		if err := d.json.Decode(&r); err != nil {
+	for d.More() {
+		var row struct {
+			Metric map[string]string
+			Value  []json.RawMessage
+		}
+		if err := d.Decode(&row); err != nil {
 			return err
 		}
-		if r.Metric == nil || len(r.Value) != 2 {
-			return errors.New("a row is no metric with a value")
+		if row.Metric == nil || len(row.Value) != 2 {
+			return errNoVector
 		}
 		for _, label := range labels {
-			if text := r.Metric[label]; text != "" && !d.saw(text) {
+			if text := row.Metric[label]; text != "" && !d.saw(text) {
 				return errFull
 			}
 		}
@@ -104,16 +102,12 @@ func (d *decoder) object(member func(name string) error) error {
 	if err := d.delim('{'); err != nil {
 		return err
 	}
-	for d.json.More() {
-		name, err := d.json.Token()
+	for d.More() {
+		name, err := d.Token()
 		if err != nil {
 			return err
 		}
-		text, ok := name.(string)
-		if !ok {
-			return errors.New("a name is no string")
-		}
-		if err := member(text); err != nil {
+		if err := member(name.(string)); err != nil {
 			return err
 		}
 	}
@@ -121,14 +115,9 @@ func (d *decoder) object(member func(name string) error) error {
 }
 
 func (d *decoder) delim(want json.Delim) error {
-	token, err := d.json.Token()
+	token, err := d.Token()
 	if err == nil && token != want {
-		err = fmt.Errorf("it is no result of a query: no %s where one has to be", want)
+		err = errNoVector
 	}
 	return err
-}
-
-func (d *decoder) skip() error {
-	var skipped json.RawMessage
-	return d.json.Decode(&skipped)
 }

@@ -30,12 +30,8 @@ const maxAnswer = 16 << 20
 
 // Client asks one store.
 type Client struct {
-	url       string
-	host      string
-	query     string
-	http      *http.Client
-	timeout   time.Duration
-	userAgent string
+	options Options
+	http    *http.Client
 }
 
 // Options are what a Client is made of.
@@ -53,11 +49,8 @@ type Options struct {
 
 // New returns a client. It sends nothing.
 func New(o Options) *Client {
-	return &Client{
-		url: o.URL.String(), host: o.URL.Host, query: o.Query, timeout: o.Timeout, userAgent: "ecr-remote-write/" + o.Version,
-		// A redirect is an answer that is no success: credentials are for one host.
-		http: &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-	}
+	// A redirect is an answer that is no success: credentials are for one host.
+	return &Client{o, &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 // Images calls saw with each name that the store has for an image that runs: the values of the
@@ -65,18 +58,18 @@ func New(o Options) *Client {
 // an error these are all; else they are what there was of the answer.
 func (c *Client) Images(ctx context.Context, saw func(image string) bool) error {
 	if err := c.images(ctx, saw); err != nil {
-		return fmt.Errorf("asking %s which images run: %w", c.host, err)
+		return fmt.Errorf("asking %s which images run: %w", c.options.URL.Host, err)
 	}
 	return nil
 }
 
 func (c *Client) images(ctx context.Context, saw func(string) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 	var answered atomic.Bool
 	trace := &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }}
-	body := strings.NewReader(url.Values{"query": {c.query}}.Encode())
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodPost, c.url, body)
+	body := strings.NewReader(url.Values{"query": {c.options.Query}}.Encode())
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodPost, c.options.URL.String(), body)
 	if err != nil {
 		return errors.New("the URL is not valid")
 	}
@@ -85,11 +78,11 @@ func (c *Client) images(ctx context.Context, saw func(string) bool) error {
 	// Else a transport may ask for gzip after the request has been signed, and decompress
 	// without a limit.
 	req.Header.Set("Accept-Encoding", "identity")
-	req.Header.Set("User-Agent", c.userAgent)
+	req.Header.Set("User-Agent", "ecr-remote-write/"+c.options.Version)
 	resp, err := c.http.Do(req)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return fmt.Errorf("no answer within %s: %w", c.timeout, ctx.Err())
+		return fmt.Errorf("no answer within %s: %w", c.options.Timeout, ctx.Err())
 	case err != nil && answered.Load():
 		// The error quotes the answer, which may repeat the request's secrets.
 		return errors.New("the answer is no HTTP response")
@@ -112,7 +105,7 @@ func (c *Client) images(ctx context.Context, saw func(string) bool) error {
 	case limited.N <= 0:
 		return fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
 	case ctx.Err() != nil:
-		return fmt.Errorf("no whole answer within %s: %w", c.timeout, ctx.Err())
+		return fmt.Errorf("no whole answer within %s: %w", c.options.Timeout, ctx.Err())
 	case whole.failed:
 		return errors.New("the connection broke off within the answer") // its error can quote, too
 	}

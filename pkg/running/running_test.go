@@ -68,7 +68,7 @@ func TestImages(t *testing.T) {
 			_, _ = io.WriteString(w, answer(row))
 		}, 1, "broke off"},
 		{"truncates what has no length", text(strings.TrimSuffix(answer(row), "}")), 1, "unexpected EOF"},
-		{"garbage", text("<html>SECRET</html>"), 0, "not the JSON"},
+		{"garbage", text("<html>SECRET</html>"), 0, "no successful result"},
 		{"no HTTP", hijack("SECRET\r\n\r\n"), 0, "no HTTP response"},
 		{"a garbled end", hijack("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nSECRET\r\n"), 0, "broke off"},
 		{"closes", hijack(""), 0, "EOF"},
@@ -82,7 +82,7 @@ func TestImages(t *testing.T) {
 		{"compressed, though nobody asked", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = io.WriteString(w, "\x1f\x8b\x08")
-		}, 0, "not the JSON"},
+		}, 0, "no successful result"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
