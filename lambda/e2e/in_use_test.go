@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/podtest"
@@ -131,6 +133,15 @@ func TestInUse(t *testing.T) {
 			for name, want := range map[string]float64{"aws_ecr_exporter_in_use_query_success": 1, `aws_ecr_exporter_images_withheld{reason="idle"}`: 9, "aws_ecr_exporter_in_use_query_success_timestamp_seconds": float64(never.Timestamp.Unix())} {
 				if got := metric(t, some, name, never.Timestamp); got != want {
 					t.Errorf("%s is %v, want %v", name, got, want)
+				}
+			}
+			unknown := documented(t).queries["in-use-unknown"]
+			for want, after := range []time.Duration{12 * time.Hour, 12*time.Hour + time.Second} {
+				sent := tsdbtest.Series{Labels: labels.FromStrings("__name__", "aws_ecr_exporter_in_use_query_success_timestamp_seconds", "registry_id", "another"), Value: float64(never.Timestamp.Unix())}
+				at := never.Timestamp.Truncate(time.Second).Add(after)
+				scrape(t, all, at, []tsdbtest.Series{sent})
+				if got, err := all.Instant(t.Context(), unknown, at); err != nil || len(got) != want {
+					t.Errorf("%v after an answer: %v, error %v", after, got, err)
 				}
 			}
 			for name, query := range documented(t).queries {
