@@ -107,7 +107,8 @@ func (d *decoder) object(member func(name string) error) error {
 		if err != nil {
 			return err
 		}
-		if err := member(name.(string)); err != nil {
+		text, _ := name.(string) // it is one: the tokens are those of valid JSON
+		if err := member(text); err != nil {
 			return err
 		}
 	}
