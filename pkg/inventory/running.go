@@ -38,7 +38,8 @@ func (r *Running) Has(text []byte) bool {
 }
 
 // SawRunning notes that a container's image was seen running, under any name that a cluster
-// gives it: with a digest that counts, else the tag. It is false if there is no room for it.
+// gives it: with a digest that counts, else the tag. It is false if there is no room for it;
+// then nothing counts as known until the next whole answer.
 func (r *Registry) SawRunning(image string, at Time) bool {
 	name, digest, found := strings.Cut(image, "@")
 	switch last := name[strings.LastIndexByte(name, '/')+1:]; {
@@ -55,6 +56,7 @@ func (r *Registry) SawRunning(image string, at Time) bool {
 	until := endOfHour(at)
 	known, seen := r.Running.Seen[name]
 	if !seen && len(r.Running.Seen) >= MaxRunning {
+		r.Running.AnsweredAt = 0 // what else is idle is not known
 		return false
 	}
 	if known < until {

@@ -46,7 +46,7 @@ func TestSawRunning(t *testing.T) {
 			t.Fatal("no room for", i)
 		}
 	}
-	if r.SawRunning("h/a:more", hour) || !r.SawRunning("h/a:1", 3*hour) || len(r.Running.Seen) != inventory.MaxRunning {
+	if r.Running.AnsweredAt = hour; !r.Running.Known(hour) || r.SawRunning("h/a:more", hour) || r.Running.Known(hour) || !r.SawRunning("h/a:1", 3*hour) || len(r.Running.Seen) != inventory.MaxRunning {
 		t.Errorf("%d are kept", len(r.Running.Seen))
 	}
 }
