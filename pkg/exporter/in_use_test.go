@@ -181,13 +181,13 @@ func TestRamp(t *testing.T) {
 		_, err := w.run(time.Minute)
 		w.check(err)
 		w.restart(w.selecting(nil), func(o *exporter.Options) { o.RampAbove = 100 })
-		w.put("app", ecrtest.Image{Digest: ecrtest.Digest("new"), Tags: []string{"new"}, SizeBytes: aws.Int64(1)})
-		for range 3 {
+		for n := range 8 {
 			time.Sleep(interval)
+			w.put("app", ecrtest.Image{Digest: ecrtest.Digest(fmt.Sprint("new ", n)), Tags: []string{fmt.Sprint("new-", n)}, SizeBytes: aws.Int64(1)})
 			summary, err := w.run(time.Minute)
 			w.check(err)
-			if summary.Series != 304 || summary.Ended > 0 {
-				t.Errorf("%d series, %d ended; want 304 and none", summary.Series, summary.Ended)
+			if summary.Series != 304+n || summary.Ended > 0 {
+				t.Errorf("%d series, %d ended; want %d and none", summary.Series, summary.Ended, 304+n)
 			}
 		}
 	})

@@ -36,12 +36,12 @@ func (e *Exporter) ramp(ctx context.Context, registry *inventory.Registry, at ti
 			}
 		}
 	}
-	peaks := registry.Peaks.At(inventory.TimeOf(at)).Series
-	before := peaks[2]
-	if peaks == [3]int{} && shown > e.RampAbove {
-		before = shown // by a version that did not note it, or long ago
+	peaks := registry.Peaks.At(inventory.TimeOf(at))
+	if peaks.Series == [3]int{} && shown > e.RampAbove {
+		peaks.Series = [3]int{shown, shown, shown} // by a version that did not note it, or long ago
+		registry.Peaks = peaks
 	}
-	limit := max(e.RampAbove, 2*before)
+	limit := max(e.RampAbove, 2*peaks.Series[2])
 	if shown+more <= limit {
 		return 0
 	}

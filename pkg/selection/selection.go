@@ -1,7 +1,8 @@
 // Package selection decides, before series are built, which records of an inventory have
-// series: repositories by name, images by tag, by age and by rank, and by whether they are in
-// use. What it leaves out keeps its record, marked Excluded or Withheld. Whether series end by that follows from what was
-// shown before (see inventory.Mark), as if the record had been deleted.
+// series: repositories by name, images by tag, by age, by rank and by whether they are in
+// use. What it leaves out keeps its record, marked Excluded or Withheld. Whether series end by
+// that follows from what was shown before (see inventory.Mark), as if the record had been
+// deleted.
 package selection
 
 import (
