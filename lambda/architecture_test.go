@@ -25,7 +25,7 @@ const module = "github.com/aws-exporters/ecr-remote-write"
 // arrows are the allowed imports between packages of this module: the package on the left
 // may import those on the right.
 var arrows = map[string][]string{
-	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/selection", "pkg/state"},
+	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite", "pkg/running", "pkg/secret", "pkg/selection", "pkg/state"},
 	"lambda/local":        {"pkg/lambdatest", "pkg/localtest", "pkg/quantity"},
 	"pkg/auth":            {"pkg/awsapi"},
 	"pkg/awsapi":          {},
@@ -45,6 +45,7 @@ var arrows = map[string][]string{
 	"pkg/refresh":         {"pkg/awsapi", "pkg/inventory"},
 	"pkg/remotewrite":     {"pkg/metrics", "pkg/quantity", "pkg/remotewrite/internal/wire"},
 	"pkg/remotewritetest": {},
+	"pkg/running":         {"pkg/awsapi"},
 	"pkg/secret":          {"pkg/awsapi"},
 	"pkg/selection":       {"pkg/inventory"},
 	"pkg/state":           {"pkg/awsapi", "pkg/inventory"},
@@ -188,7 +189,8 @@ func TestShapeIsAllConfiguration(t *testing.T) {
 		return reflect.ValueOf(c.Shape())
 	}
 	changed := load("EXTERNAL_LABELS=a=b", "FAMILIES_INCLUDE=a", "REPOSITORIES_EXCLUDE=b", "TAGS_INCLUDE=c", "IMAGES_PUSHED_WITHIN=1h",
-		"IMAGES_PULLED_WITHIN=2h", "IMAGES_PER_REPOSITORY=3", "UNTAGGED_IMAGES_PER_REPOSITORY=4", "UNTAGGED_IMAGES_WITHIN=5h", "STATE_URL=file:///state")
+		"IMAGES_PULLED_WITHIN=2h", "IMAGES_PER_REPOSITORY=3", "UNTAGGED_IMAGES_PER_REPOSITORY=4", "UNTAGGED_IMAGES_WITHIN=5h", "STATE_URL=file:///state",
+		"IDLE_IMAGES=never", "QUERY_URL=http://127.0.0.1/query")
 	for i := range shape.NumField() {
 		if shape.Field(i).Name == "Region" {
 			continue // from the AWS configuration

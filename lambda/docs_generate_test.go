@@ -86,6 +86,8 @@ func recordTables(t *testing.T) string {
 		{"Findings of a platform", "index", reflect.TypeFor[inventory.PlatformFindings]()},
 		{"Scan", "scan", reflect.TypeFor[inventory.Scan]()},
 		{"Shape", "shape", reflect.TypeFor[inventory.Shape]()},
+		{"Peaks", "peaks", reflect.TypeFor[inventory.Peaks]()},
+		{"What runs", "running", reflect.TypeFor[inventory.Running]()},
 		{"Removed repository", "merge", reflect.TypeFor[inventory.Removal]()},
 	} {
 		if i > 0 {

@@ -66,8 +66,13 @@ var limits = map[string][]limit{
 	"splits of batches in a push, after 413 or repeated 429":          {{"pkg/remotewrite", "splitsPerWorker", ""}},
 	"429 to the same request body before it is split":                 {{"pkg/remotewrite", "splitAfter", ""}},
 	"staleness markers that the receiver has not accepted or refused": {{"pkg/exporter", "maxMarkers", ""}},
-	"body of a response": {{"pkg/remotewrite", "maxBodyRead", "KiB"}, {"pkg/remotewrite", "maxErrorBody", "KiB"}, {"pkg/remotewrite", "bodyTimeout", "s"}},
-	"`Retry-After`":      {{"pkg/remotewrite", "DefaultMaxRetryAfter", "min"}},
+	"body of a response":                {{"pkg/remotewrite", "maxBodyRead", "KiB"}, {"pkg/remotewrite", "maxErrorBody", "KiB"}, {"pkg/remotewrite", "bodyTimeout", "s"}},
+	"series sent to an AMP workspace":   {{"pkg/exporter", "RampAbove", ""}},
+	"time of the query with its answer": {{"pkg/exporter", "keptForPush", "s"}},
+	"answer of the store":               {{"pkg/running", "maxAnswer", "MiB"}},
+	"digests and references kept":       {{"pkg/inventory", "MaxRunning", ""}, {"pkg/inventory", "RunningKept", "h"}},
+	"a reference":                       {{"pkg/inventory", "maxReference", "bytes"}},
+	"`Retry-After`":                     {{"pkg/remotewrite", "DefaultMaxRetryAfter", "min"}},
 }
 
 // Numbers in other columns or first cells that are limits, too.

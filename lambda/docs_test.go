@@ -23,6 +23,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/podtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/running"
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
@@ -165,6 +166,7 @@ func permissionsTable() string {
 	rows(ecr.IndexPermissions, when("`INDEX_SCANS` is `true`, and `SCAN_SOURCE` is `auto`, `findings`, `inspector`"))
 	rows(state.Permissions, when("`STATE_URL` is `s3://BUCKET/KEY`"))
 	rows(auth.Permissions, when("the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead"))
+	rows(running.Permissions, when("`IDLE_IMAGES` is `never`, and the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead"))
 	rows(auth.RolePermissions, when("`REMOTE_WRITE_ROLE_ARN` is set"))
 	rows(secret.Permissions, func(p awsapi.Permission) string {
 		scheme, _, _ := strings.Cut(p.Action, ":")

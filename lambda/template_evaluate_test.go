@@ -326,6 +326,7 @@ var besides = []map[string]string{
 	with(toWorkspace, map[string]string{"ScheduleMinutes": "1", "Settings": "REGION_LABEL=true;REMOTE_WRITE_PROTOCOL=2.0;CLOUDWATCH_METRICS=false"}),
 	with(toURL, map[string]string{"ScheduleMinutes": "9999", "ExternalLabels": "cluster=a,stage=b=c", "Settings": "REGION_LABEL=true; CACHE_REFRESH_INTERVAL=1d12h; SCAN_REFRESH_INTERVAL=7d;"}),
 	with(toWorkspace, map[string]string{"RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "Settings": `TAGS_INCLUDE=v\d+(\.\d+)*|latest;TAGS_EXCLUDE=.*-rc;IMAGES_PER_REPOSITORY=10`}),
+	with(toWorkspace, map[string]string{"IdleImages": "never"}),
 	allParameters,
 }
 
@@ -333,8 +334,8 @@ var besides = []map[string]string{
 // value other than the default.
 var allParameters = map[string]string{
 	"WorkspaceId": "", "RemoteWriteUrl": "https://proxy.example/api/v1/write?tenant=a", "RemoteWriteWorkspaceId": "ws-2", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666",
-	"EcrRegistryId": "777788889999", "RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "ScanSource": "findings", "PullTimeExclusion": "off", "ExternalLabels": "cluster=a",
-	"Settings":        "REMOTE_WRITE_AUTH=basic;REMOTE_WRITE_CLIENT_CERTIFICATE=ssm:/tls/certificate;ECR_CONCURRENCY=4",
+	"EcrRegistryId": "777788889999", "RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "ScanSource": "findings", "PullTimeExclusion": "off", "IdleImages": "never", "ExternalLabels": "cluster=a",
+	"Settings":        "REMOTE_WRITE_AUTH=basic;REMOTE_WRITE_CLIENT_CERTIFICATE=ssm:/tls/certificate;ECR_CONCURRENCY=4;QUERY_URL=https://proxy.example/api/v1/query",
 	"ScheduleMinutes": "1", "ScheduleState": "DISABLED", "EventRules": "DISABLED", "StateBucket": "mine", "Architecture": "x86_64", "MemorySize": "128", "ReservedConcurrentExecutions": "none",
 	"RemoteWriteRoleArn": "", "RemoteWriteUsername": "me", "RemoteWritePassword": "secretsmanager:" + someSecret + "#password", "RemoteWriteBearerToken": "", "RemoteWriteHeaders": "X-Scope-OrgID=team-a", "RemoteWriteClientKey": "ssm:/tls/key",
 	"SecretArns": someSecret, "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/tls/key,arn:aws:ssm:eu-west-1:111122223333:parameter/tls/certificate", "SecretKmsKeyArn": "arn:aws:kms:eu-west-1:111122223333:key/0a1b-2c3d",
@@ -354,6 +355,7 @@ func everyStack(t *testing.T, do func(*stack)) {
 		{{"ScanSource": ""}, {}, {"ScanSource": "findings"}, {"ScanSource": "inspector"}, {"ScanSource": "summary"}, {"ScanSource": "none"}},
 		{{}, {"StateBucket": "mine"}, {"StateBucket": "NONE"}},
 		{{}, {"EventRules": "DISABLED"}},
+		{{}, {"IdleImages": "never", "Settings": "QUERY_URL=https://host.example/api/v1/query?dedup=true"}},
 	} {
 		var further []map[string]string
 		for _, before := range combinations {

@@ -18,6 +18,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/running"
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
@@ -115,7 +116,11 @@ func declared(s *stack) []string {
 			add(p.Action, role)
 		}
 	} else if workspace := set("WorkspaceId", s.parameters["RemoteWriteWorkspaceId"]); workspace != "" {
-		for _, p := range auth.Permissions {
+		permissions := auth.Permissions
+		if s.parameters["IdleImages"] == "never" {
+			permissions = slices.Concat(permissions, running.Permissions)
+		}
+		for _, p := range permissions {
 			add(p.Action, strings.NewReplacer("REGION", set("WorkspaceRegion", region), "ACCOUNT", set("WorkspaceAccountId", account), "WORKSPACE-ID", workspace).Replace(p.Resource))
 		}
 	}
@@ -182,7 +187,7 @@ func TestTemplatePermissions(t *testing.T) {
 			seen[action] = true
 		}
 	})
-	for _, p := range slices.Concat(auth.Permissions, auth.RolePermissions, ecr.ScanPermissions, ecr.IndexPermissions, inspector.Permissions, secret.Permissions) {
+	for _, p := range slices.Concat(auth.Permissions, auth.RolePermissions, ecr.ScanPermissions, ecr.IndexPermissions, inspector.Permissions, running.Permissions, secret.Permissions) {
 		if !seen[p.Action] {
 			t.Errorf("no combination needs %s", p.Action)
 		}

@@ -156,6 +156,14 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if options.Sender, err = newSender(c, awsCfg, resolver, w); err != nil {
 		return nil, err
 	}
+	if c.AMP() {
+		options.RampAbove, options.Admit = exporter.RampAbove, selected.Admit
+	}
+	if c.IdleImages == config.IdleNever && c.QueryURL.Host != "" {
+		if options.Running, err = newRunning(c, awsCfg, resolver, w); err != nil {
+			return nil, err
+		}
+	}
 	return exporter.New(options), nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/running"
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 )
 
@@ -39,6 +40,18 @@ func newSender(c *config.Config, awsCfg aws.Config, resolver *secret.Resolver, w
 	}
 	o.Client = &http.Client{Transport: transport}
 	return remotewrite.New(o)
+}
+
+// newRunning wires up the query for what runs, whose requests are those of the sender but for
+// what they ask.
+func newRunning(c *config.Config, awsCfg aws.Config, resolver *secret.Resolver, w wiring) (*running.Client, error) {
+	transport, err := newTransport(c, awsCfg, secrets{resolver}, w.transport)
+	if err != nil {
+		return nil, fmt.Errorf("setting up the query for what runs: %w", err)
+	}
+	return running.New(running.Options{
+		URL: &c.QueryURL.URL, Query: cmp.Or(c.InUseQuery, running.DefaultQuery), Transport: transport, Timeout: time.Duration(c.RemoteWriteTimeout), Version: versionText(),
+	}), nil
 }
 
 // newTransport stacks the layers of authentication: connections with their certificates, or

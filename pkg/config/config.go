@@ -100,6 +100,14 @@ type Config struct {
 	UntaggedImagesPerRepository int `env:"UNTAGGED_IMAGES_PER_REPOSITORY" envDefault:"20" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
 	// Export only untagged images pushed or pulled within this time; 0 means all.
 	UntaggedImagesWithin Duration `env:"UNTAGGED_IMAGES_WITHIN" envDefault:"30d" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" min:"0s" max:"3650d"`
+	// Whether images that are [idle](in-use.md) have series: `push` or `never`.
+	IdleImages IdleImages `env:"IDLE_IMAGES" envDefault:"push" rule:"push or never"`
+	// With `IDLE_IMAGES=never`: how long an image is in use after its push or last pull. ECR records a pull about once a day.
+	InUseWithin Duration `env:"IN_USE_WITHIN" envDefault:"90d" rule:"from 24h to 3650d, as 30d, as a Go duration or in seconds" min:"24h" max:"3650d"`
+	// With `IDLE_IMAGES=never`: the instant PromQL query whose series name the images that run, in the labels `image_id`, `image_spec` and `image`.
+	InUseQuery string `env:"IN_USE_QUERY" rule:"a PromQL expression" note:"the containers of kube-state-metrics"`
+	// With `IDLE_IMAGES=never`: the URL of instant queries of the store, such as `https://…/api/v1/query`. Requests authenticate like those of remote write, so it must contain no secret.
+	QueryURL URL `env:"QUERY_URL" rule:"an absolute http or https URL without user name and password" note:"that of the AMP workspace; required for any other endpoint"`
 	// How much of an invocation may be spent on reading from AWS; the rest waits for the next one. `-once` and `-dry-run` have no limit.
 	RefreshBudget Duration `env:"REFRESH_BUDGET" envDefault:"60s" rule:"from 1s to 15m, as a Go duration or in seconds" min:"1s" max:"15m"`
 	// Where the inventory is kept between cold starts: `memory:` (nowhere), `file:///path` or `s3://bucket/key`.
@@ -139,6 +147,7 @@ var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[ExternalID]():           parseExternalID,
 	reflect.TypeFor[remotewrite.Protocol](): oneOf(remotewrite.V1, remotewrite.V2, remotewrite.Auto),
 	reflect.TypeFor[auth.Method]():          oneOf(auth.SigV4, auth.Basic, auth.Bearer, auth.None),
+	reflect.TypeFor[IdleImages]():           oneOf(IdlePush, IdleNever),
 	reflect.TypeFor[refresh.ScanSource]():   oneOf(refresh.ScanAuto, refresh.ScanFindings, refresh.ScanInspector, refresh.ScanSummary, refresh.ScanNone),
 	reflect.TypeFor[secret.Text](): func(text string) (any, error) {
 		parsed, err := secret.Parse(text)

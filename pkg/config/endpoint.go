@@ -26,6 +26,12 @@ func ampRegion(host string) (region Region, ok bool) {
 	return Region(match[1] + match[2]), true
 }
 
+// AMP reports whether the endpoint is a workspace of Amazon Managed Service for Prometheus.
+func (c *Config) AMP() bool {
+	_, amp := ampRegion(c.RemoteWriteURL.Hostname())
+	return amp
+}
+
 // resolve sets and checks what depends on another setting.
 func (c *Config) resolve(vars map[string]string, use Use, faults *Faults) {
 	if _, set := vars["REMOTE_WRITE_URL"]; !set && use == ToSend {
@@ -39,6 +45,7 @@ func (c *Config) resolve(vars map[string]string, use Use, faults *Faults) {
 	c.RemoteWriteProtocol = cmp.Or(c.RemoteWriteProtocol, remotewrite.Auto)
 	c.resolveAuth(vars, amp, faults)
 	c.checkTLS(vars, faults)
+	c.resolveInUse(vars, amp, use, faults)
 	c.addRegionLabel(vars, faults)
 	if c.LogLevel.level == nil {
 		// Lambda sets its own variable, so an unknown value is no fault, and INFO.

@@ -33,6 +33,9 @@ func (c *Config) Shape() inventory.Shape {
 		UntaggedWithin: time.Duration(c.UntaggedImagesWithin),
 		Durable:        c.StateURL != (StateURL{}),
 	}
+	if c.IdleImages == IdleNever {
+		shape.InUseWithin = time.Duration(c.InUseWithin)
+	}
 	for _, label := range c.ExternalLabels {
 		if shape.External == nil {
 			shape.External = map[string]string{}

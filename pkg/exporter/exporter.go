@@ -43,6 +43,14 @@ type Options struct {
 	SaveInterval time.Duration
 
 	Refresher *refresh.Refresher
+	// Running, if set, is asked in each run that is not for events what runs, for images that
+	// are idle have no series.
+	Running Running
+	// RampAbove is the number of series above which pushes grow over several runs; 0 for no
+	// such number. Admit then withholds images that are not shown yet beyond a number of
+	// series, and returns how many.
+	RampAbove int
+	Admit     func(registry *inventory.Registry, at time.Time, room int, series func(*inventory.Repository, *inventory.Image) int) int
 	// Table makes the series. Its shape says whether the store is durable: then whether
 	// it is available is a metric.
 	Table *metrics.Table
@@ -153,6 +161,9 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	e.adopt(registry)
 	steps.at = e.timestamp(steps.begun, registry.PushedAt.Time())
 
+	if e.Running != nil && !run.partial {
+		e.ask(ctx, registry, &steps)
+	}
 	steps.do("refresh", func() error {
 		refreshing, cancel := e.refreshing(ctx, steps.at)
 		defer cancel()
@@ -177,11 +188,13 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 		options.Only = append([]string{}, steps.refreshed.Repositories...)
 	}
 	if run.print == nil {
+		steps.ramped = e.ramp(ctx, registry, steps.at)
 		registry.Pushing(inventory.TimeOf(steps.at), e.Table.Shape(), options.Only)
 		if whole := !run.partial && e.saveWhole(registry, steps.at, &steps.refreshed.Result); whole || registry.Unsaved.Any {
 			steps.try("save", func() error { return e.save(ctx, registry, whole, steps.at) }, e.degraded(ctx))
 			// Saving may have merged records of another environment, which are not selected yet.
 			e.Refresher.Select(registry, steps.at)
+			steps.ramped = e.ramp(ctx, registry, steps.at)
 		}
 	}
 	options.StateAvailable = available && steps.failed["save"] == ""

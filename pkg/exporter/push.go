@@ -22,6 +22,9 @@ func (e *Exporter) push(ctx context.Context, registry *inventory.Registry, optio
 	steps.pushed, err = e.Sender.Push(ctx, steps.at, series, e.Table.Families())
 	e.keepProtocol(registry)
 	if steps.pushed.MayBeStored {
+		if n := steps.pushed.Series - steps.pushed.Markers.Series; options.Only == nil && e.RampAbove > 0 && n > e.RampAbove/2 {
+			registry.NotePeak(inventory.TimeOf(steps.at), n)
+		}
 		registry.Pushed(inventory.TimeOf(steps.at), e.Table.Shape(), markersAnswered(steps.pushed), options.Only)
 	} else {
 		registry.NotPushed()

@@ -68,6 +68,9 @@ func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run
 		Requests:        withZeros(steps.calls, known),
 		Throttles:       withZeros(steps.throttles, known),
 		UnreadIndexes:   unreadIndexes(steps.refreshed.Indexes),
+		AsksWhatRuns:    e.Running != nil,
+		RunningAt:       registry.Running.AnsweredAt.Time(),
+		Withheld:        e.withheld(registry, steps),
 		Push:            push,
 		Errors:          steps.errorCounts(),
 		Version:         e.Version,
@@ -95,6 +98,9 @@ func withZeros[Name ~string](counts map[string]int, names []Name) map[string]int
 // errorCounts counts what failed, by step.
 func (s *steps) errorCounts() map[string]int {
 	counts := map[string]int{"load": 0, "refresh": s.refreshed.Failed + s.refreshed.Denied + s.refreshed.Scans.Failed, "push": 0, "save": 0}
+	if _, asked := s.durations["query"]; asked {
+		counts["query"] = 0
+	}
 	var push *remotewrite.PushError
 	for _, err := range s.errs {
 		if errors.As(err, &push) {

@@ -97,6 +97,7 @@ type steps struct {
 	at        time.Time // the samples' timestamp
 	refreshed refresh.EventResult
 	pushed    metrics.Push
+	ramped    int // images that the push leaves out for now, since it grows too much
 	cost      *Cost
 	calls     map[string]int // requests to AWS by operation
 	throttles map[string]int

@@ -38,6 +38,7 @@ type world struct {
 	server   *ecrtest.Server
 	receiver *remotewritetest.Server
 	store    exporter.Store
+	source   *ecr.Client
 	exporter *exporter.Exporter
 	log      bytes.Buffer
 }
@@ -60,7 +61,7 @@ func (w *world) restart(change ...func(*exporter.Options)) {
 	w.Helper()
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	limiter := awsapi.NewLimiter(1000)
-	source := ecr.New(aws.Config{
+	w.source = ecr.New(aws.Config{
 		Region: "eu-west-1", BaseEndpoint: aws.String(w.server.URL()), HTTPClient: w.server.Client(),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
 	}, ecr.Options{Limiter: limiter})
@@ -70,7 +71,7 @@ func (w *world) restart(change ...func(*exporter.Options)) {
 	w.check(err)
 	options := exporter.Options{
 		Store:     w.store,
-		Refresher: refresh.New(source, refresh.Options{Interval: interval, Concurrency: 4, Logger: log}),
+		Refresher: refresh.New(w.source, refresh.Options{Interval: interval, Concurrency: 4, Logger: log}),
 		Sender:    sender, Calls: limiter, RefreshBudget: time.Minute, Logger: log,
 	}
 	shaped(func(*inventory.Shape) {})(&options)

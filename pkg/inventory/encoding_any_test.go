@@ -105,9 +105,11 @@ func (a *anything) own() *inventory.Registry {
 		ScansPending: int(a.number()), ScansOldest: a.time(), SucceededAt: a.time(), Whole: a.text(),
 		Removed:   []inventory.Removal{{Name: a.text(), CreatedAt: a.time(), At: a.time()}},
 		Protocols: map[string]string{a.text(): a.text()},
+		Peaks:     inventory.Peaks{Since: a.time(), Series: [3]int{int(a.number()), 1, 2}},
+		Running:   inventory.Running{AnsweredAt: a.time(), Seen: map[string]inventory.Time{a.text(): a.time()}},
 		Shapes: map[inventory.ShapeID]inventory.Shape{inventory.ShapeID(a.number()): {
 			External: map[string]string{a.text(): a.text()}, Families: inventory.Filter{Include: a.text(), Exclude: a.text()},
-			PushedWithin: time.Duration(a.number()), PulledWithin: time.Duration(a.number()), NewestImages: int(a.number()), UntaggedImages: int(a.number()), UntaggedWithin: time.Duration(a.number()), Durable: a.some(), Region: a.text(),
+			PushedWithin: time.Duration(a.number()), PulledWithin: time.Duration(a.number()), NewestImages: int(a.number()), UntaggedImages: int(a.number()), UntaggedWithin: time.Duration(a.number()), InUseWithin: time.Duration(a.number()), Durable: a.some(), Region: a.text(),
 		}},
 	}
 }

@@ -21,11 +21,13 @@ func sample() *inventory.Registry {
 		ID: "123456789012", ListedAt: 1_700_000_000_123, PushedAt: 1_700_000_000_124, ScanSource: inventory.ScansFromInspector, ScansListedAt: 1, ScansPending: 2, ScansOldest: 3,
 		SucceededAt: 6, DueNames: []string{"new", "team/app"}, Protocols: map[string]string{"https://example.com/write": "2.0"},
 		Removed:  []inventory.Removal{{Name: "old", CreatedAt: 4, At: 5}},
+		Peaks:    inventory.Peaks{Since: 9, Series: [3]int{10, 11, 12}},
+		Running:  inventory.Running{AnsweredAt: 7, Seen: map[string]inventory.Time{"h/a:v1": 8}},
 		Previous: []*inventory.Repository{{Name: "a", Images: []inventory.Image{{Digest: digest(9), Tags: []string{"v1"}, Mark: inventory.Mark{Shown: true}}}}, {Name: "a", URI: "x", Images: []inventory.Image{}}},
 		Sent:     []*inventory.Registry{{ID: "123456789012", Shape: 2}},
 		Shapes: map[inventory.ShapeID]inventory.Shape{2: {
 			External: map[string]string{"zone": "z"}, Families: inventory.Filter{Include: "f"}, Repositories: inventory.Filter{Exclude: "r"}, Tags: inventory.Filter{Include: "t", Exclude: "u"},
-			PushedWithin: 1, PulledWithin: 2, NewestImages: 3, UntaggedImages: 4, UntaggedWithin: 5, Durable: true,
+			PushedWithin: 1, PulledWithin: 2, NewestImages: 3, UntaggedImages: 4, UntaggedWithin: 5, InUseWithin: 6, Durable: true,
 		}},
 		Repositories: []*inventory.Repository{
 			{Name: "empty", Images: []inventory.Image{}},

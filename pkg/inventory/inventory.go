@@ -67,6 +67,12 @@ type Registry struct {
 	// by the endpoint's URL without user info and query.
 	Protocols map[string]string `cbor:"10,keyasint,omitempty" json:"protocols,omitempty"`
 
+	// Running is what a store was seen to know of what runs.
+	Running Running `cbor:"17,keyasint,omitzero" json:"running,omitzero"`
+
+	// Peaks are the most series that were pushed, if these are many.
+	Peaks Peaks `cbor:"18,keyasint,omitzero" json:"peaks,omitzero"`
+
 	// Whole identifies the stored whole that Unsaved is about; empty if there is none.
 	Whole string `cbor:"14,keyasint,omitempty" json:"-"`
 	// Unsaved names what changed since the registry was stored as a whole.

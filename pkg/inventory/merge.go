@@ -56,6 +56,7 @@ func (r *Registry) Merge(other *Registry) bool {
 	r.SucceededAt = max(r.SucceededAt, other.SucceededAt)
 	r.ScansListedAt = max(r.ScansListedAt, other.ScansListedAt)
 	r.Protocols = mergeProtocols(r.Protocols, other.Protocols)
+	r.Running.merge(other.Running)
 	r.Removed = stillNeeded(append(r.Removed, other.Removed...), r.ListedAt)
 	for _, name := range other.DueNames {
 		r.AddDueName(name) // reading one too many is harmless
@@ -152,7 +153,7 @@ func (r *Registry) mergeImages(newer, older, merged *Repository) {
 // add adds the mark of a copy of a record, which may be shown. Only ours was selected. A
 // record is pending only while no copy was pushed before.
 func (m *Mark) add(copied Mark, shown bool) {
-	m.Excluded = m.Excluded || copied.Excluded
+	m.Excluded, m.Withheld = m.Excluded || copied.Excluded, m.Withheld || copied.Withheld
 	if shown {
 		m.Pending = copied.Pending && (m.Pending || !m.Shown)
 		m.Shown = true

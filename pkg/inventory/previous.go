@@ -144,7 +144,7 @@ func (r *Registry) mark(at Time, shape Shape, told bool, names []string, change 
 		for i := range repository.Images {
 			image := &repository.Images[i]
 			shown := image.Shown
-			change(&image.Mark, repository.Excluded || image.Excluded)
+			change(&image.Mark, repository.Excluded || !image.HasSeries())
 			if image.Shown != shown {
 				r.Unsaved.noteImage(repository.Name, image.Digest)
 			}
@@ -184,6 +184,6 @@ func (r *Registry) own() *Registry {
 	own := *r
 	own.Repositories, own.Previous, own.Removed, own.Shapes, own.Sent = nil, nil, nil, nil, nil
 	own.Ends, own.Keeps = nil, nil
-	own.Region, own.Whole, own.DueNames, own.Unsaved = "", "", nil, Unsaved{}
+	own.Region, own.Whole, own.DueNames, own.Unsaved, own.Running, own.Peaks = "", "", nil, Unsaved{}, Running{}, Peaks{}
 	return &own
 }

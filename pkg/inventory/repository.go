@@ -45,7 +45,7 @@ type Repository struct {
 	// Registry.Keeps.
 	Images []Image `cbor:"-" json:"-"`
 	// Rest counts the images that were listed and are not kept.
-	Rest Rest `cbor:"20,keyasint,omitzero" json:"rest,omitzero"`
+	Rest Rest `cbor:"22,keyasint,omitzero" json:"rest,omitzero"`
 }
 
 // Mark is what the push, not the registry, says about a record.
@@ -58,7 +58,14 @@ type Mark struct {
 	// Excluded is set if the present settings leave the record out (see
 	// pkg/selection). It is decided anew in each run and not stored.
 	Excluded bool `cbor:"-" json:"-"`
+	// Withheld is set if an image that the settings select has no series at present: it is
+	// idle, or the push is not to grow so fast. What is known about it is read as ever. Not
+	// stored either.
+	Withheld bool `cbor:"-" json:"-"`
 }
+
+// HasSeries reports whether the record has series, as far as it alone decides.
+func (m *Mark) HasSeries() bool { return !m.Excluded && !m.Withheld }
 
 // FindImage returns the image with that digest, or nil.
 func (r *Repository) FindImage(digest Digest) *Image {

@@ -30,6 +30,9 @@ type Shape struct {
 	// long ago; 0 means that the time does not matter.
 	UntaggedImages int           `cbor:"10,keyasint,omitempty" json:"untagged_images,omitempty"`
 	UntaggedWithin time.Duration `cbor:"11,keyasint,omitempty" json:"untagged_within,omitempty"`
+	// InUseWithin leaves out images that are idle (see pkg/selection): neither pushed nor
+	// pulled within this time, nor known to run; 0 leaves none out.
+	InUseWithin time.Duration `cbor:"12,keyasint,omitempty" json:"in_use_within,omitempty"`
 	// Durable says that the inventory has a durable store.
 	Durable bool `cbor:"8,keyasint,omitempty" json:"durable,omitempty"`
 	// Region is the AWS Region of the registry, a label of the exporter's own families.

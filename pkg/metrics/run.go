@@ -32,6 +32,12 @@ type Run struct {
 	Requests, Throttles map[string]int
 	// UnreadIndexes counts the indexes whose children are not known, by why these are not read.
 	UnreadIndexes map[string]int
+	// AsksWhatRuns is set if idle images have no series, and RunningAt is At of the last run in
+	// which the store said what runs; zero means never.
+	AsksWhatRuns bool
+	RunningAt    time.Time
+	// Withheld counts the images that have no series at present, by why.
+	Withheld map[string]int
 	// Push is what became of the registry's series. Its Dropped counts by reason.
 	Push Push
 	// Errors counts what failed, by stage of the run.
@@ -95,6 +101,28 @@ var runTable = []Family{
 		Name: "aws_ecr_exporter_indexes_unread", Help: "Multi-architecture images whose platforms were not known in the last run, so that they have no scan results", Type: gauge,
 		Unit: "images by reason; `pending` if the next runs read them", labels: keyLabel("reason"),
 		counts: func(r *Run) map[string]int { return r.UnreadIndexes },
+	},
+	{
+		Name: "aws_ecr_exporter_in_use_query_success", Help: "Whether the store said in the last run which images run", Type: gauge,
+		Unit: "1 or 0; only with `IDLE_IMAGES=never`", labels: runLabels,
+		value: func(s *subject) (float64, bool) {
+			if s.run.RunningAt.Equal(s.run.At) {
+				return 1, s.run.AsksWhatRuns
+			}
+			return 0, s.run.AsksWhatRuns
+		},
+	},
+	{
+		Name: "aws_ecr_exporter_in_use_query_success_timestamp_seconds", Help: "The unix timestamp of the last run in which the store said which images run; without one for 24 hours all images count as in use", Type: gauge,
+		Unit: "whole Unix seconds; only with `IDLE_IMAGES=never`", labels: runLabels,
+		value: func(s *subject) (float64, bool) {
+			return float64(s.run.RunningAt.Unix()), s.run.AsksWhatRuns && !s.run.RunningAt.IsZero()
+		},
+	},
+	{
+		Name: "aws_ecr_exporter_images_withheld", Help: "Images that had no series in the last run, though the settings select them", Type: gauge,
+		Unit: "images by reason: `idle` with `IDLE_IMAGES=never`, `ramp` for an AMP workspace", labels: keyLabel("reason"),
+		counts: func(r *Run) map[string]int { return r.Withheld },
 	},
 	{
 		Name: "aws_ecr_exporter_series_sent", Help: "Series of the last run that the receiver accepted", Type: gauge,

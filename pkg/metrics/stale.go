@@ -203,7 +203,7 @@ func (d *differ) repository(previous []*inventory.Repository, now *inventory.Rep
 	if now != nil {
 		for i := range now.Images {
 			image := &now.Images[i]
-			if !image.Shown || image.Pending || !now.Excluded && !image.Excluded && !reshaped {
+			if !image.Shown || image.Pending || !now.Excluded && image.HasSeries() && !reshaped {
 				continue
 			}
 			// With other versions of the image it is compared below.
@@ -240,7 +240,7 @@ func (d *differ) repository(previous []*inventory.Repository, now *inventory.Rep
 
 // presentImage is the unit of an image that is there; none if it is excluded.
 func presentImage(repository *inventory.Repository, image *inventory.Image) inventory.Unit {
-	if repository.Excluded || image.Excluded {
+	if repository.Excluded || !image.HasSeries() {
 		return inventory.Unit{}
 	}
 	return inventory.Unit{Repository: repository, Image: image}

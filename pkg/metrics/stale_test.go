@@ -21,9 +21,9 @@ import (
 // refers to the others. A new field that is left unset here fails TestEveryChangeEnds.
 func everything() *inventory.Registry {
 	on := true
-	scan := func(status string) *inventory.Scan {
+	scan := func(status string, inUse int32) *inventory.Scan {
 		return &inventory.Scan{
-			Status: inventory.WordOf(status), CompletedAt: 5000, AskedAt: 6000, Unfinished: 1, Partial: true, Total: 3, InUseCount: 1, LastInUseAt: 7000,
+			Status: inventory.WordOf(status), CompletedAt: 5000, AskedAt: 6000, Unfinished: 1, Partial: true, Total: 3, InUseCount: inUse, LastInUseAt: 7000,
 			Severities: inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW"), Count: 1}},
 		}
 	}
@@ -35,7 +35,7 @@ func everything() *inventory.Registry {
 			Images: []inventory.Image{
 				{
 					Digest: inventory.Digest{1}, Tags: []string{"v1", "v2"}, SizeBytes: 5, PushedAt: 2000, PulledAt: 3000, MediaType: inventory.WordOf("m"), ArtifactType: inventory.WordOf("a"), HasSubject: true,
-					Status: inventory.ImageActive, Scan: scan("COMPLETE"),
+					Status: inventory.ImageActive, Scan: scan("COMPLETE", 1),
 					Index: &inventory.Index{
 						Children: []inventory.Child{{Digest: inventory.Digest{4}, Platform: "linux/amd64"}},
 						Others:   []inventory.Digest{{5}},
@@ -45,14 +45,16 @@ func everything() *inventory.Registry {
 						},
 					},
 				},
-				{Digest: inventory.Digest{2}, Tags: []string{"w1"}, SizeBytes: 6, PushedAt: 2000, Scan: scan("FAILED")},
-				{Digest: inventory.Digest{3}, SizeBytes: 7, PushedAt: 1000, Scan: scan("COMPLETE")},
+				{Digest: inventory.Digest{2}, Tags: []string{"w1"}, SizeBytes: 6, PushedAt: 2000, Scan: scan("FAILED", 0)},
+				{Digest: inventory.Digest{3}, SizeBytes: 7, PushedAt: 1000, Scan: scan("COMPLETE", 1)},
 			},
 		}
 	}
 	return &inventory.Registry{
 		ID: "1", Region: "r", DueNames: []string{"c"}, ListedAt: 9000,
 		ScanSource: inventory.ScansFromFindings, ScansListedAt: 1000, ScansPending: 1, ScansOldest: 6000, SucceededAt: 9000,
+		Running:   inventory.Running{AnsweredAt: 9000, Seen: map[string]inventory.Time{"u/a:v1": 3_600_000}},
+		Peaks:     inventory.Peaks{Since: 1, Series: [3]int{2, 3, 4}},
 		Protocols: map[string]string{"https://e": "1.0"}, Repositories: []*inventory.Repository{repository("a"), repository("b")},
 	}
 }
@@ -248,8 +250,12 @@ func others(value reflect.Value) map[string]reflect.Value {
 		}
 	case reflect.Bool:
 		changed.SetBool(!value.Bool())
-	case reflect.Array: // a digest
-		changed.Index(5).SetUint(9)
+	case reflect.Array: // of numbers, or a digest
+		if first := changed.Index(0); first.CanInt() {
+			first.SetInt(9)
+		} else {
+			changed.Index(5).SetUint(9)
+		}
 	case reflect.Pointer:
 		changed.Set(reflect.New(value.Type().Elem())) // of a zero value
 	case reflect.Slice:
@@ -290,6 +296,7 @@ func TestEveryShapeEnds(t *testing.T) {
 		"NewestImages":   {NewestImages: 1},
 		"UntaggedImages": {External: everyShape.External, Families: everyShape.Families, Durable: true},
 		"UntaggedWithin": {External: everyShape.External, Families: everyShape.Families, Durable: true, UntaggedImages: 2, UntaggedWithin: time.Second},
+		"InUseWithin":    {InUseWithin: time.Second},
 		"Durable":        {},
 		"Region":         {External: everyShape.External, Families: everyShape.Families, UntaggedImages: 2, Durable: true, Region: "eu-west-2"},
 	}

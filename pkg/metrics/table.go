@@ -124,6 +124,18 @@ func firstOf(n int, at time.Time) int {
 	return int(uint64(at.UnixMilli()) * 0x9e3779b97f4a7c15 >> 32 % uint64(n))
 }
 
+// Counter returns a function that counts the series of an image.
+func (t *Table) Counter() func(*inventory.Repository, *inventory.Image) int {
+	n := 0
+	w := t.walker(&inventory.Registry{}, &Options{}, t.families)
+	w.yield = func(Series) bool { n++; return true }
+	return func(repository *inventory.Repository, image *inventory.Image) int {
+		n = 0
+		w.imageOf(repository, image)
+		return n
+	}
+}
+
 // walker goes through a registry, or a part of it, for a selection of the families.
 type walker struct {
 	subject subject
@@ -217,7 +229,7 @@ func (w *walker) repositories(list []*inventory.Repository) bool {
 			continue
 		}
 		for i := range repository.Images {
-			if image := &repository.Images[i]; !image.Excluded && !w.imageOf(repository, image) {
+			if image := &repository.Images[i]; image.HasSeries() && !w.imageOf(repository, image) {
 				return false
 			}
 		}

@@ -74,7 +74,8 @@ type Options struct {
 	// Untagged is set if a family shows the untagged images that Select does not exclude.
 	Untagged bool
 	// Keeps reports whether an untagged image that can run and that no index lists may be
-	// shown at a moment; nil means all. The others are counted and forgotten.
+	// shown at a moment; nil means all. The others are counted and forgotten, but for those
+	// known to run.
 	Keeps func(image *inventory.Image, at time.Time) bool
 	// Includes reports whether a repository's images are read; nil means all.
 	Includes func(repository string) bool
@@ -239,7 +240,9 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 // keep tells the registry which images are of use.
 func (r *Refresher) keep(registry *inventory.Registry, now time.Time) {
 	if registry.Keeps = nil; r.options.Keeps != nil {
-		registry.Keeps = func(image *inventory.Image) bool { return r.options.Keeps(image, now) }
+		registry.Keeps = func(image *inventory.Image) bool {
+			return r.options.Keeps(image, now) || registry.Running.Has(image.Digest.Append(nil))
+		}
 	}
 }
 

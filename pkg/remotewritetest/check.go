@@ -49,7 +49,7 @@ func (r *Receiver) check(req *http.Request, p Protocol, data []byte, readErr err
 	}
 	// Before the body is decoded, as a gateway does.
 	if r.opts.SigV4 != nil {
-		if err := r.opts.SigV4.verify(req, data); err != nil {
+		if err := r.opts.SigV4.Verify(req, data); err != nil {
 			return body, 0, err
 		}
 	}

@@ -38,8 +38,8 @@ func denied(format string, args ...any) error {
 	return &violation{http.StatusForbidden, "signature: " + fmt.Sprintf(format, args...)}
 }
 
-// verify checks the signature of a request with the given body.
-func (s *SigV4) verify(req *http.Request, body []byte) error {
+// Verify checks the signature of a request with the given body.
+func (s *SigV4) Verify(req *http.Request, body []byte) error {
 	got := req.Header.Values("Authorization")
 	if len(got) != 1 {
 		return denied("%d Authorization headers, want 1", len(got))

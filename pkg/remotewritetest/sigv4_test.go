@@ -46,15 +46,15 @@ func TestSigV4Published(t *testing.T) {
 						"SignedHeaders="+tt.signed+", Signature="+tt.signature)
 					return req
 				}
-				if err := suite.verify(request(), nil); err != nil {
+				if err := suite.Verify(request(), nil); err != nil {
 					t.Error(err)
 				}
-				if err := suite.verify(request(), []byte("x")); err == nil || !strings.Contains(err.Error(), "does not match") {
+				if err := suite.Verify(request(), []byte("x")); err == nil || !strings.Contains(err.Error(), "does not match") {
 					t.Errorf("another body: %v", err)
 				}
 				other := suite
 				other.SecretAccessKey += "x"
-				if err := other.verify(request(), nil); err == nil || !strings.Contains(err.Error(), "does not match") {
+				if err := other.Verify(request(), nil); err == nil || !strings.Contains(err.Error(), "does not match") {
 					t.Errorf("another secret: %v", err)
 				}
 			})
@@ -121,7 +121,7 @@ func TestSigV4Rules(t *testing.T) {
 					AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
 					Region: "us-east-1", Service: "service",
 				}
-				err := s.verify(req, nil)
+				err := s.Verify(req, nil)
 				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 					t.Errorf("%v, want %q", err, tt.want)
 				}
@@ -139,11 +139,11 @@ func TestSigV4Token(t *testing.T) {
 		req := httptest.NewRequest("POST", "/", nil)
 		req.Header.Set("X-Amz-Date", "20000101T000000Z")
 		req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKID/20000101/r/s/aws4_request, SignedHeaders=host;x-amz-date;x-amz-security-token, Signature=0")
-		if err := s.verify(req, nil); err == nil || !strings.Contains(err.Error(), "X-Amz-Security-Token is not") {
+		if err := s.Verify(req, nil); err == nil || !strings.Contains(err.Error(), "X-Amz-Security-Token is not") {
 			t.Errorf("no token: %v", err)
 		}
 		req.Header.Set("X-Amz-Security-Token", "the-token")
-		err := s.verify(req, nil)
+		err := s.Verify(req, nil)
 		if err == nil || !strings.Contains(err.Error(), "does not match") || !strings.Contains(err.Error(), "x-amz-security-token:TOKEN") || strings.Contains(err.Error(), "the-token") {
 			t.Errorf("wrong signature: %v", err)
 		}

@@ -44,6 +44,7 @@ func BenchmarkApply(b *testing.B) {
 		{"tag", inventory.Shape{Tags: tag}},
 		{"within", inventory.Shape{PushedWithin: 30 * day}},
 		{"newest", inventory.Shape{NewestImages: 10}},
+		{"in use", inventory.Shape{InUseWithin: 2 * day}},
 		{"all", inventory.Shape{Tags: tag, PushedWithin: 30 * day, NewestImages: 10}},
 	} {
 		for _, repositories := range []int{1000, 1} {
@@ -53,6 +54,13 @@ func BenchmarkApply(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
+				for i := range 4000 { // run
+					repository := r.Repositories[i%repositories]
+					image := &repository.Images[i%len(repository.Images)]
+					r.SawRunning("u@"+image.Digest.String(), inventory.TimeOf(now))
+					r.SawRunning(repository.URI+":"+image.Tags[0], inventory.TimeOf(now))
+				}
+				r.RunningAnswered(inventory.TimeOf(now))
 				s.Apply(r, now)
 				b.ReportAllocs()
 				for b.Loop() {

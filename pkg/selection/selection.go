@@ -1,7 +1,8 @@
 // Package selection decides, before series are built, which records of an inventory have
-// series: repositories by name, images by tag, by age and by rank. What it leaves out
-// keeps its record, marked Excluded. Whether series end by that follows from what was
-// shown before (see inventory.Mark), as if the record had been deleted.
+// series: repositories by name, images by tag, by age, by rank and by whether they are in
+// use. What it leaves out keeps its record, marked Excluded or Withheld. Whether series end by
+// that follows from what was shown before (see inventory.Mark), as if the record had been
+// deleted.
 package selection
 
 import (
@@ -53,6 +54,9 @@ func (s *Selection) Apply(registry *inventory.Registry, at time.Time) (changed b
 	if s.shape.NewestImages > 0 {
 		m.newest = &newest{limit: s.shape.NewestImages}
 	}
+	if s.shape.InUseWithin > 0 {
+		m.untagged.use = s.use(registry, at, false)
+	}
 	m.all = s.tag == nil && m.pushedSince.IsZero() && m.pulledSince.IsZero() && m.newest == nil
 	forget := inventory.TimeOf(at.Add(-forgottenAfter))
 	for _, repository := range registry.Repositories {
@@ -71,6 +75,9 @@ func (s *Selection) Apply(registry *inventory.Registry, at time.Time) (changed b
 			registry.Forget(repository)
 			changed = true
 		}
+	}
+	if s.shape.InUseWithin > 0 {
+		s.Withhold(registry, at, false)
 	}
 	return changed
 }
@@ -99,7 +106,7 @@ func (m *marker) images(repository *inventory.Repository) {
 	for i := range images {
 		image := &images[i]
 		// An image that is not active has no series, and no rank.
-		image.Excluded = !image.Active() || !m.all && !m.selects(image)
+		image.Excluded, image.Withheld = !image.Active() || !m.all && !m.selects(image), false
 		if m.newest == nil || image.Excluded || len(image.Tags) == 0 {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 type untagged struct {
 	limit int            // of each repository; 0 for none
 	since inventory.Time // of the push or the pull; zero if the time does not matter
+	use   use            // the zero one if idle images are shown, too: then the store is not asked
 
 	candidates []int  // of a repository, by index in its images
 	listed     []bool // whether an index lists the image
@@ -22,8 +23,8 @@ func (u *untagged) recent(image *inventory.Image) bool {
 	return u.since.IsZero() || within(image.PushedAt, u.since) || within(image.PulledAt, u.since)
 }
 
-// MayShow reports whether an untagged image that can run may be selected at a moment, or later,
-// if no index lists it.
+// MayShow reports whether an untagged image that can run, and is not known to, may be selected
+// at a moment, or later, if no index lists it.
 func (s *Selection) MayShow(image *inventory.Image, at time.Time) bool {
 	u := s.untaggedAt(at)
 	return u.limit > 0 && u.recent(image)
@@ -37,9 +38,9 @@ func (s *Selection) untaggedAt(at time.Time) untagged {
 	return u
 }
 
-// mark excludes all untagged images of a repository but those selected: the newest that no
-// index lists. A child of an index has its findings with the index, unless Inspector sees it
-// run. While it is not known what all indexes list, none is selected.
+// mark excludes all untagged images of a repository but those selected: those that run, and the
+// newest that no index lists. A child of an index has its findings with the index, unless it is
+// known to run. While it is not known what all indexes list, none is selected.
 func (u *untagged) mark(repository *inventory.Repository) {
 	images := repository.Images
 	u.candidates = u.candidates[:0]
@@ -49,7 +50,7 @@ func (u *untagged) mark(repository *inventory.Repository) {
 			continue
 		}
 		image.Excluded = true
-		if u.limit > 0 && image.Runnable() && u.recent(image) {
+		if u.limit > 0 && image.Runnable() && (u.recent(image) || u.use.digest(image.Digest)) {
 			u.candidates = append(u.candidates, i)
 		}
 	}
@@ -57,8 +58,9 @@ func (u *untagged) mark(repository *inventory.Repository) {
 		return
 	}
 	u.candidates = slices.DeleteFunc(u.candidates, func(i int) bool {
-		scan := images[i].Scan
-		return u.listed[i] && (scan == nil || scan.InUseCount == 0)
+		run := u.use.digest(images[i].Digest)
+		images[i].Excluded = !run // those are no question of rank
+		return run || u.listed[i] && !counted(&images[i])
 	})
 	slices.SortFunc(u.candidates, func(i, j int) int {
 		return cmp.Or(cmp.Compare(images[j].PushedAt, images[i].PushedAt), cmp.Compare(i, j))

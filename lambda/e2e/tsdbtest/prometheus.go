@@ -128,6 +128,7 @@ func Start(tb testing.TB, opts Options) *Prometheus {
 	mux := http.NewServeMux()
 	mux.Handle("POST "+opts.Path, remotestorage.NewWriteHandler(
 		logger, prometheus.NewRegistry(), db, accepted, false, false, false))
+	mux.Handle("POST "+p.queryPath(), p.api())
 	p.handler = mux
 	if !opts.NoSocket {
 		p.server = httptest.NewServer(mux)
