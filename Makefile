@@ -179,10 +179,11 @@ SAM ?= $(VENV)/bin/sam
 SENT := $(OUT)/parameters.yaml
 .PHONY: deploy
 deploy: export override PARAMETERS := $(value PARAMETERS)
-deploy: $(OUT)/bin/parameters $(if $(filter $(VENV)/%,$(SAM)),$(VENV)) ## sam build and sam deploy; CONFIG_ENV=default PARAMETERS="WorkspaceId=ws-..."
+deploy: $(OUT)/bin/parameters $(OUT)/ecr-remote-write $(if $(filter $(VENV)/%,$(SAM)),$(VENV)) ## sam build and sam deploy; CONFIG_ENV=default PARAMETERS="WorkspaceId=ws-..."
 	@$< -env $(CONFIG_ENV) -output $(SENT)
 	GOARCH=$$(sed -n 's/^Architecture: arm64/arm64/p; s/^Architecture: x86_64/amd64/p' $(SENT)) $(SAM) build --config-env $(CONFIG_ENV) --build-dir $(OUT)/aws-sam/build
 	$(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(CONFIG_ENV) --template-file $(OUT)/aws-sam/build/template.yaml --parameter-overrides file://$(CURDIR)/$(SENT)
+	-@$(OUT)/ecr-remote-write -cost -brief
 
 $(OUT)/bin/parameters: $(wildcard .ci/parameters/*.go .ci/parameters/go.*)
 	@GOARCH= go build -C .ci/parameters -o $(CURDIR)/$@ .

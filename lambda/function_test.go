@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -157,8 +158,8 @@ func TestHandleReportsRun(t *testing.T) {
 		logged  bool
 		pushed  bool
 	}{
-		{"accepted", nil, remotewritetest.Answer{}, true, true},
-		{"refused", nil, remotewritetest.Answer{Status: 403}, true, false},
+		{"accepted", []string{"CLOUDWATCH_METRICS=true"}, remotewritetest.Answer{}, true, true},
+		{"refused", []string{"CLOUDWATCH_METRICS=true"}, remotewritetest.Answer{Status: 403}, true, false},
 		{"not logged", []string{"CLOUDWATCH_METRICS=false"}, remotewritetest.Answer{}, false, true},
 		{"excluded", []string{"FAMILIES_EXCLUDE=aws_ecr_exporter_.*"}, remotewritetest.Answer{}, false, false},
 	} {
@@ -200,6 +201,41 @@ func TestHandleReportsRun(t *testing.T) {
 		found := s.receiver.Find("aws_ecr_exporter_series_sent", "registry_id", summary.Registry)
 		if !ok || len(found) != 1 || found[0].Last() != (remotewritetest.Sample{Timestamp: summary.Timestamp.UnixMilli(), Value: accepted}) {
 			t.Errorf("%s: %v arrived, Summary %v", c.name, found, summary)
+		}
+	}
+}
+
+// By default a run has the few metrics in CloudWatch that alarms need, each as one total: three
+// of them, whatever fails.
+func TestMetricsForAlarms(t *testing.T) {
+	s := surround(t)
+	for _, answer := range []remotewritetest.Answer{{}, {Status: 403}} {
+		s.receiver.Answer(answer)
+		var log bytes.Buffer
+		_, _ = newFunction(s.environ("EXTERNAL_LABELS=a=b"), &log).handle(t.Context(), []byte("{}"))
+		got := map[string]float64{}
+		for text := range strings.Lines(log.String()) {
+			var line map[string]any
+			if err := json.Unmarshal([]byte(text), &line); err != nil {
+				t.Fatal(err)
+			}
+			if line["_aws"] == nil {
+				continue
+			}
+			if dimensions := fmt.Sprint(line["_aws"].(map[string]any)["CloudWatchMetrics"]); !strings.Contains(dimensions, "Dimensions:[[FunctionName]]") {
+				t.Error(dimensions)
+			}
+			for name, value := range line {
+				if n, ok := value.(float64); ok {
+					got[name] = n
+				}
+			}
+		}
+		age, ok := got["aws_ecr_exporter_oldest_record_age_seconds"]
+		errors := float64(min(1, answer.Status))
+		want := map[string]float64{"aws_ecr_exporter_errors": errors, "aws_ecr_exporter_series_not_sent": 0, "aws_ecr_exporter_oldest_record_age_seconds": age}
+		if diff := cmp.Diff(want, got); diff != "" || !ok {
+			t.Errorf("%d: metrics (-want +got):\n%s", answer.Status, diff)
 		}
 	}
 }

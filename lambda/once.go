@@ -29,6 +29,10 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 	if err != nil {
 		return err
 	}
+	prices, err := o.readPrices()
+	if err != nil {
+		return err
+	}
 	e := event{run: true}
 	if o.event != "" {
 		payload, err := readEvent(o.event)
@@ -54,7 +58,8 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 	if o.dryRun {
 		summary, err := export.Print(ctx, stdout)
 		if useful(&summary, err) {
-			writePrinted(progress, &summary, c.Schedule.Interval())
+			fmt.Fprintf(progress, "Printed %s series of %s in %s; nothing was pushed.\n", quantity.Grouped(summary.Series), contents(&summary), took(&summary))
+			writeCost(progress, newEstimator(c, export.Table, prices), export, &summary)
 		}
 		return explain(c, err)
 	}
@@ -105,15 +110,6 @@ func writePushed(w io.Writer, s *exporter.Summary, e event, endpoint string) {
 		pushed += " of " + quantity.Grouped(s.Series)
 	}
 	fmt.Fprintf(w, "Pushed %s series of %s to %s in %s.\n", pushed, what, endpoint, took(s))
-}
-
-// writePrinted writes what was printed, and what pushing it would cost.
-func writePrinted(w io.Writer, s *exporter.Summary, schedule time.Duration) {
-	fmt.Fprintf(w, "Printed %s series of %s in %s; nothing was pushed.\n", quantity.Grouped(s.Series), contents(s), took(s))
-	if cost := s.Cost; cost != nil {
-		fmt.Fprintf(w, "Each push is %s and %s; with one every %s, that is %s samples and %s a month.\n", quantity.Plural(cost.Series, "sample", "samples"),
-			quantity.Bytes(float64(cost.BytesPerPush)), schedule, quantity.Grouped(int(cost.SamplesPerMonth)), quantity.Bytes(float64(cost.BytesPerMonth)))
-	}
 }
 
 func contents(s *exporter.Summary) string {

@@ -21,6 +21,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
+	"github.com/aws-exporters/ecr-remote-write/pkg/cost"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/emf"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
@@ -133,11 +134,14 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 		Auto:         c.RemoteWriteProtocol == remotewrite.Auto,
 		Version:      versionText(),
 		GoVersion:    runtime.Version(),
-		Schedule:     c.Schedule.Interval(),
+		Forecast:     forecasts(*newEstimator(c, table, cost.ListPrices())),
 		Logger:       w.log,
 	}
-	if w.stdout != nil && c.CloudWatchMetrics {
+	if w.stdout != nil && c.CloudWatchMetrics != config.NoMetrics {
 		options.Publish = func(at time.Time, series iter.Seq[metrics.Series]) error {
+			if c.CloudWatchMetrics == config.MetricsForAlarms {
+				series = forAlarms(series)
+			}
 			return emf.Write(w.stdout, "ecr-remote-write", at, []metrics.Label{{Name: "FunctionName", Value: w.name}}, series)
 		}
 	}

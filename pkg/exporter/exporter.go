@@ -60,8 +60,9 @@ type Options struct {
 	Publish func(at time.Time, series iter.Seq[metrics.Series]) error
 	// Version and GoVersion are those of the program.
 	Version, GoVersion string
-	// Schedule is how often runs are made, for Print.
-	Schedule time.Duration
+	// Forecast, if set, returns what a month of runs that push so many series sends, in
+	// samples, and costs, in dollars. bytes is the size of their requests.
+	Forecast func(registry *inventory.Registry, series int, bytes int64) (samples, dollars float64)
 	// RefreshBudget bounds the time for calling AWS; zero means until everything due is
 	// read.
 	RefreshBudget time.Duration
@@ -77,6 +78,10 @@ type Exporter struct {
 	// operations are the AWS operations that were called so far.
 	operations map[string]bool
 }
+
+// Registry returns the inventory of the last run, nil before the first. It must not be used
+// while a run is under way.
+func (e *Exporter) Registry() *inventory.Registry { return e.registry }
 
 // New returns an Exporter.
 func New(options Options) *Exporter {
