@@ -78,6 +78,12 @@ simulate: ## storms in virtual time, see docs/simulation.md; SEEDS=1000 FROM=1
 		../$(OUT)/simulate -test.run '^TestSimulate$$' -test.timeout 1h -test.v >../$(OUT)/simulate.txt; \
 	code=$$?; $(if $(filter 1,$(SEEDS)),cat ../$(OUT)/simulate.txt;) exit $$code
 
+.PHONY: month
+month: DAYS = 1
+month: IMAGES = 10000
+month: ## a month's bill counted on the wire, in virtual time, beside the forecast; IMAGES=10000 DAYS=1
+	MONTH_IMAGES=$(IMAGES) MONTH_DAYS=$(DAYS) go test ./lambda -run '^TestMonth$$' -count 1 -timeout 3h -v
+
 .PHONY: undone
 undone: ## does the simulation find each rule that a patch undoes? takes minutes
 	SIMULATE_UNDONE=1 go test ./lambda -run '^TestSimulateUndone$$' -count 1 -timeout 1h -v

@@ -80,9 +80,9 @@ func forAlarms(series iter.Seq[metrics.Series]) iter.Seq[metrics.Series] {
 }
 
 // forecasts returns the forecast of each run.
-func forecasts(e cost.Estimator) func(*inventory.Registry, int, int64) (samples, dollars float64) {
-	return func(registry *inventory.Registry, series int, bytes int64) (samples, dollars float64) {
-		e.BytesPerSeries = float64(bytes) / float64(series)
+func forecasts(e cost.Estimator) func(*inventory.Registry, metrics.Push, int) (samples, dollars float64) {
+	return func(registry *inventory.Registry, pushed metrics.Push, series int) (samples, dollars float64) {
+		e.Pushed = pushed
 		usage := e.Usage(registry, series)
 		return usage.Samples, e.Prices.Bill(usage, e.AMP).Total()
 	}
@@ -148,12 +148,12 @@ func costOfRegistry(ctx context.Context, c *config.Config, brief bool, environ [
 		return explain(c, err)
 	}
 	fmt.Fprintf(stdout, "This registry of %s.\n", contents(&summary))
-	writeCost(stdout, e, export, &summary)
+	e.WriteTable(stdout, costOf(e, export, &summary))
 	return explain(c, err)
 }
 
-// writeCost writes what the registry of a run that printed it costs.
-func writeCost(w io.Writer, e *cost.Estimator, export *exporter.Exporter, s *exporter.Summary) {
-	e.BytesPerSeries = float64(s.BytesCompressed) / float64(max(1, s.Series))
-	e.WriteTable(w, e.Both(export.Registry()))
+// costOf forecasts the registry of a run that printed it.
+func costOf(e *cost.Estimator, export *exporter.Exporter, s *exporter.Summary) []cost.Forecast {
+	e.Pushed = s.Push
+	return e.Both(export.Registry())
 }

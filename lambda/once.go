@@ -59,7 +59,8 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 		summary, err := export.Print(ctx, stdout)
 		if useful(&summary, err) {
 			fmt.Fprintf(progress, "Printed %s series of %s in %s; nothing was pushed.\n", quantity.Grouped(summary.Series), contents(&summary), took(&summary))
-			writeCost(progress, newEstimator(c, export.Table, prices), export, &summary)
+			e := newEstimator(c, export.Table, prices)
+			e.WriteTable(progress, costOf(e, export, &summary))
 		}
 		return explain(c, err)
 	}

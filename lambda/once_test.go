@@ -108,8 +108,8 @@ Lambda                                                               $0.01
 S3                                                                   $0.00
 SQS                                                                  $0.32
 CloudWatch metrics                                                   $0.90
-CloudWatch logs                                                      $0.02
-total a month                                                        $1.25
+CloudWatch logs                                                      $0.01
+total a month                                                        $1.24
 AMP for the same series scraped every 60 s                           $0.00
 `,
 		},

@@ -38,31 +38,22 @@ const (
 
 // Bill prices a month's usage, AMP's part only if the samples go there.
 func (p Prices) Bill(u Usage, amp bool) Bill {
+	of := p.Of
 	b := Bill{
-		Lambda:  u.GBSeconds*p.LambdaTime + u.Invocations/1e6*p.LambdaRequests,
-		S3:      u.Puts/1e3*p.Puts + u.Gets/1e3*p.Gets,
-		SQS:     u.Messages / 1e6 * p.Messages,
-		Metrics: u.Metrics * p.Metrics,
-		Logs:    u.LogBytes / 1e9 * p.Logs,
+		Lambda:  u.GBSeconds*of["lambda_gb_second"] + u.Invocations/1e6*of["lambda_million_requests"],
+		S3:      u.Puts/1e3*of["s3_thousand_puts"] + u.Gets/1e3*of["s3_thousand_gets"],
+		SQS:     u.Messages / 1e6 * of["sqs_million_requests"],
+		Metrics: u.Metrics * of["cloudwatch_metric"],
+		Logs:    u.LogBytes / 1e9 * of["cloudwatch_gb_of_logs"],
 	}
 	if amp {
-		b.Ingestion = p.ingestion(u.Samples)
-		b.Storage = u.Samples * bytesPerSample * monthsKept / 1e9 * p.Storage
-		b.Queries = u.QuerySamples / 1e9 * p.Queries
+		const tier2, tier3 = 2e9, 252e9 // the free samples are of the first: https://aws.amazon.com/prometheus/pricing/
+		between := func(from, to float64) float64 { return max(0, min(u.Samples, to)-from) / 1e7 }
+		b.Ingestion = between(of["amp_free_samples_in_millions"]*1e6, tier2)*of["amp_10_million_samples"] +
+			between(tier2, tier3)*of["amp_10_million_samples_beyond_2_billion"] +
+			between(tier3, u.Samples)*of["amp_10_million_samples_beyond_252_billion"]
+		b.Storage = u.Samples * bytesPerSample * monthsKept / 1e9 * of["amp_gb_month"]
+		b.Queries = u.QuerySamples / 1e9 * of["amp_billion_query_samples"]
 	}
 	return b
-}
-
-// ingestion is the price of a month's samples.
-func (p Prices) ingestion(samples float64) (dollars float64) {
-	from := p.SamplesFree
-	for _, tier := range p.Samples {
-		to := samples
-		if tier.UpTo > 0 {
-			to = min(samples, tier.UpTo)
-		}
-		dollars += max(0, to-from) / 1e7 * tier.Price
-		from = max(from, to)
-	}
-	return dollars
 }

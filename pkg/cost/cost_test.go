@@ -1,7 +1,6 @@
 package cost_test
 
 import (
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -59,6 +58,24 @@ func TestNeverIsCheap(t *testing.T) {
 	}
 }
 
+// Every list price has a part in the bill.
+func TestListPrices(t *testing.T) {
+	t.Parallel()
+	usage := cost.Usage{Samples: 1e12, QuerySamples: 1e12, Invocations: 1e12, GBSeconds: 1e12, Puts: 1e12, Gets: 1e12, Messages: 1e12, Metrics: 1e12, LogBytes: 1e18}
+	p := cost.ListPrices()
+	total := p.Bill(usage, true).Total()
+	for name := range p.Of {
+		changed := cost.ListPrices()
+		changed.Of[name] *= 1.5
+		if changed.Bill(usage, true).Total() == total {
+			t.Errorf("%s has no effect", name)
+		}
+	}
+	if len(p.Of) != 13 || p.Date == "" || p.Region == "" {
+		t.Errorf("%+v", p)
+	}
+}
+
 // A file replaces the prices that it names, and all of its faults are reported at once.
 func TestLoadPrices(t *testing.T) {
 	t.Parallel()
@@ -66,16 +83,12 @@ func TestLoadPrices(t *testing.T) {
 		text string
 		want []string // parts of the error
 	}{
-		{`{"date": "2027-01-31", "cloudwatch_metric": 0.5, "amp_samples_per_10_million": [{"price": 2}]}`, nil},
-		{`[]`, []string{"want a JSON object"}},
-		{`{"date": 1, "s3_put_per_thousand": "x", "sqs_requests_per_million": null, "lambda_per_gb_second": -1, "price": 3,
-			"amp_samples_per_10_million": [{"up_to": 2}, {"up_to": 1}]}`, []string{
-			"date is 1, want a text", `s3_put_per_thousand is "x", want a number`, "sqs_requests_per_million is null, want a number",
-			"lambda_per_gb_second is -1, want no negative number", "price is not a price", "amp_samples_per_10_million: want tiers",
+		{`{"date": "2027-01-31", "prices": {"cloudwatch_metric": 0.5}}`, nil},
+		{`[]`, []string{"reading the prices in"}},
+		{`{"prices": {"cloudwatch_metric": "x"}}`, []string{"cannot unmarshal string"}},
+		{`{"date": "1.1.2027", "prices": {"lambda_gb_second": -1, "price": 3}}`, []string{
+			`date is "1.1.2027", want a day`, "lambda_gb_second is -1, want no negative number", `"price" is not the name of a price`,
 		}},
-		{`{"date": "1.1.2027", "amp_samples_per_10_million": [{"upto": 2}]}`, []string{"want a day", "want a list of"}},
-		{`{"amp_samples_per_10_million": []}`, []string{"want tiers"}},
-		{`{"amp_samples_per_10_million": [{"up_to": 2, "price": -1}, {}]}`, []string{"no negative price"}},
 	} {
 		name := filepath.Join(t.TempDir(), "prices.json")
 		if err := os.WriteFile(name, []byte(c.text), 0o600); err != nil {
@@ -91,7 +104,7 @@ func TestLoadPrices(t *testing.T) {
 		case len(c.want) > 0:
 		case err != nil:
 			t.Error(err)
-		case fmt.Sprint(p.Samples) != "[{0 2}]" || p.Metrics != 0.5 || p.Puts != cost.ListPrices().Puts:
+		case p.Date != "2027-01-31" || p.Of["cloudwatch_metric"] != 0.5 || p.Of["s3_thousand_puts"] != 0.005:
 			t.Errorf("%+v", p)
 		}
 	}

@@ -5,7 +5,6 @@
 package cost
 
 import (
-	"cmp"
 	"math"
 	"time"
 
@@ -31,8 +30,9 @@ type Estimator struct {
 	// AMP is set if the samples go to Amazon Managed Service for Prometheus, S3 if the state is
 	// kept there.
 	AMP, S3 bool
-	// BytesPerSeries is what a series takes in a compressed request; 0 if it is unknown.
-	BytesPerSeries float64
+	// Pushed is a push of the registry's series, by which requests are forecast; without one it
+	// is a typical push.
+	Pushed metrics.Push
 	// Select, if set, marks as Excluded what has no series in a registry with IDLE_IMAGES=push
 	// or, if never is set, with never.
 	Select func(registry *inventory.Registry, never bool)
@@ -82,19 +82,19 @@ func (e *Estimator) forecast(registry *inventory.Registry, never bool) Forecast 
 // What a month is forecast by. CPU and bytes are measured (docs/performance.md, docs/cost.md),
 // waiting and the size of logs are modelled.
 const (
-	cpuOfSeries   = 20.5 / 51_000 / 1000 // seconds: a warm run that only pushes 51,000 series takes 20.5 ms
-	bytesOfSeries = 17                   // of a compressed 1.0 request
-	memoryOfCPU   = 1769                 // MB at which a function has one processor: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
-	perRequest    = 5000                 // series, the default of REMOTE_WRITE_MAX_SERIES
-	concurrent    = 4                    // requests, the default of REMOTE_WRITE_CONCURRENCY
-	waitForWrite  = 0.05                 // seconds for a response of the receiver
-	waitForState  = 0.04                 // seconds for two reads that say that nothing has changed
-	eventRun      = 0.4                  // seconds of a run for an event: two calls, a save, a push
-	logOfRun      = 4500                 // bytes: the summary, the metrics, and Lambda's own three lines
-	logOfEvent    = 2500
-	page          = 1000 // images of DescribeImages
-	containers    = 10   // that run an image in use, each a series that the query finds
-	pollers       = 5    // of Lambda at an empty queue, each waiting 20 seconds: 3 requests a minute
+	cpuOfSeries  = 20.5 / 51_000 / 1000 // seconds: a warm run that only pushes 51,000 series takes 20.5 ms
+	memoryOfCPU  = 1769                 // MB at which a function has one processor: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+	maxSeries    = 5000                 // of a request, the default of REMOTE_WRITE_MAX_SERIES
+	maxBytes     = 900_000              // of a request, the default of REMOTE_WRITE_MAX_BYTES
+	concurrent   = 4                    // requests, the default of REMOTE_WRITE_CONCURRENCY
+	waitForWrite = 0.05                 // seconds for a response of the receiver
+	waitForState = 0.04                 // seconds for two reads that say that nothing has changed
+	eventRun     = 0.4                  // seconds of a run for an event: two calls, a save, a push
+	logOfRun     = 1900                 // bytes: the summary, and Lambda's own three lines
+	logOfMetric  = 80
+	page         = 1000 // images of DescribeImages
+	containers   = 10   // that run an image in use, each a series that the query finds
+	pollers      = 5    // of Lambda at an empty queue, each waiting 20 seconds: 3 requests a minute
 )
 
 // Usage forecasts what a month uses if each run pushes so many series. It goes through the
@@ -104,18 +104,23 @@ func (e *Estimator) Usage(registry *inventory.Registry, series int) Usage {
 	runs, refreshes := Month.Seconds()/e.Schedule.Seconds(), Month.Seconds()/max(e.Refresh, e.Schedule).Seconds()
 	n := float64(series)
 	processor := max(1, memoryOfCPU/float64(e.Memory))
-	requests := max(1, math.Ceil(n/perRequest)) + 1 // that of the run metrics
+	push := e.Pushed
+	if push.Series == 0 {
+		push = typicalPush
+	}
+	raw, compressed := float64(push.BytesRaw)/float64(push.Series), float64(push.BytesCompressed)/float64(push.Series)
+	requests := max(1, math.Ceil(n/min(maxSeries, maxBytes/raw))) + 1 // that of the run metrics
 	run := n*cpuOfSeries*processor + waitForState + math.Ceil(requests/concurrent)*waitForWrite + waitForWrite
 	ofEvent := n / max(1, r.repositories)
 
 	u := Usage{
 		Samples:     n*runs + r.events*ofEvent,
+		Bytes:       (n*runs + r.events*ofEvent) * compressed,
 		Requests:    requests*runs + r.events,
 		Invocations: runs + r.events,
 		Metrics:     float64(e.Metrics),
-		LogBytes:    runs*logOfRun + r.events*logOfEvent,
+		LogBytes:    (runs+r.events)*logOfRun + runs*float64(e.Metrics)*logOfMetric,
 	}
-	u.Bytes = u.Samples * cmp.Or(e.BytesPerSeries, bytesOfSeries)
 	u.GBSeconds = (runs*run + r.events*eventRun + refreshes*r.pages/e.Calls + r.scans/e.Scans) * float64(e.Memory) / 1024
 	if e.S3 {
 		// Repositories are listed at times of their own, so that nearly every run lists some.
@@ -154,6 +159,9 @@ func (e *Estimator) reading(registry *inventory.Registry) (r reading) {
 	}
 	return r
 }
+
+// typicalPush is a push of the simulated registry of 2026 by remote write 1.0.
+var typicalPush = metrics.Push{Series: 1, BytesRaw: 300, BytesCompressed: 35}
 
 // typicalRun is a run that has a series of each run family for each value of its label.
 var typicalRun = metrics.Run{

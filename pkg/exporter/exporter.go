@@ -61,8 +61,8 @@ type Options struct {
 	// Version and GoVersion are those of the program.
 	Version, GoVersion string
 	// Forecast, if set, returns what a month of runs that push so many series sends, in
-	// samples, and costs, in dollars. bytes is the size of their requests.
-	Forecast func(registry *inventory.Registry, series int, bytes int64) (samples, dollars float64)
+	// samples, and costs, in dollars. pushed is the push of those that are not about the run.
+	Forecast func(registry *inventory.Registry, pushed metrics.Push, series int) (samples, dollars float64)
 	// RefreshBudget bounds the time for calling AWS; zero means until everything due is
 	// read.
 	RefreshBudget time.Duration

@@ -81,7 +81,7 @@ func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run
 	for range e.Table.OfRun(run) {
 		series++
 	}
-	run.SamplesPerMonth, run.CostDollars = e.Forecast(registry, series, push.BytesCompressed)
+	run.SamplesPerMonth, run.CostDollars = e.Forecast(registry, push, series)
 	return run
 }
 
