@@ -88,9 +88,10 @@ type month struct {
 	aws      *ecrtest.Server
 	rng      *rand.Rand
 	pushed   int // images, so far
-	// pushes are the images that are pushed a day, as many as in the 30 days before.
-	pushes  float64
-	running []string // the image_id of what runs
+	// pushes are the images that are pushed a day, as many as in the 30 days before, and scans
+	// those of them that are scanned.
+	pushes, scans float64
+	running       []string // the image_id of what runs
 
 	mu   sync.Mutex
 	s3   *objectStore
@@ -107,6 +108,9 @@ func newMonth(t *testing.T, images int) *month {
 		for _, image := range m.registry.Images(repository.Name) {
 			if image.PushedAt.After(now.Add(-cost.Month)) {
 				m.pushes += 1.0 / 30
+				if _, scanned := m.registry.Scan(repository.Name, image.Digest, now); scanned {
+					m.scans += 1.0 / 30
+				}
 			}
 			if len(image.Tags) > 0 && image.Status == "ACTIVE" && m.rng.IntN(inUseOf) == 0 {
 				m.running = append(m.running, m.imageID(repository.Name, image.Digest))
@@ -279,7 +283,7 @@ func (m *month) invoke(t *testing.T, f *function, payload []byte) {
 	}
 }
 
-// change pushes an image, which is scanned and deployed in the place of another one, and
+// change pushes an image, which may be scanned and is deployed in the place of another one, and
 // deletes an old one of the repository that does not run. It returns the events.
 func (m *month) change(t *testing.T) (payloads [][]byte) {
 	now := time.Now()
@@ -296,17 +300,19 @@ func (m *month) change(t *testing.T) (payloads [][]byte) {
 	tag := fmt.Sprint("month-", m.pushed)
 	image := ecrtest.Image{Digest: ecrtest.Digest(tag), Tags: []string{tag}, SizeBytes: new(int64(1 + m.rng.IntN(1e9))), PushedAt: now, Status: "ACTIVE"}
 	must(m.registry.PutImage(name, image))
-	push := m.registry.PushEvent(name, image.Digest, tag, now)
-	at := now.Truncate(time.Second)
-	counts := map[string]int32{"CRITICAL": 1 + int32(m.rng.IntN(50)), "HIGH": 1, "MEDIUM": 1, "LOW": 1}
-	must(m.registry.Rescan(name, image.Digest, ecrtest.ScanState{At: at, CompletedAt: at, Counts: counts}))
-	scan, err := m.registry.ScanEvent(name, image.Digest, now)
-	must(err)
+	changed := []json.RawMessage{m.registry.PushEvent(name, image.Digest, tag, now)}
+	if at := now.Truncate(time.Second); m.rng.Float64() < m.scans/m.pushes {
+		counts := map[string]int32{"CRITICAL": 1 + int32(m.rng.IntN(50)), "HIGH": 1, "MEDIUM": 1, "LOW": 1}
+		must(m.registry.Rescan(name, image.Digest, ecrtest.ScanState{At: at, CompletedAt: at, Counts: counts}))
+		scan, err := m.registry.ScanEvent(name, image.Digest, now)
+		must(err)
+		changed = append(changed, scan)
+	}
 	must(m.registry.DeleteImage(name, images[0].Digest))
 	if len(m.running) > 0 {
 		m.running[m.rng.IntN(len(m.running))] = m.imageID(name, image.Digest)
 	}
-	for _, event := range []json.RawMessage{push, scan, m.registry.DeleteEvent(name, images[0].Digest, images[0].Tags[0], now)} {
+	for _, event := range append(changed, m.registry.DeleteEvent(name, images[0].Digest, images[0].Tags[0], now)) {
 		batch, err := json.Marshal(events.SQSEvent{Records: []events.SQSMessage{{MessageId: "m", EventSource: "aws:sqs", Body: string(event)}}})
 		must(err)
 		payloads = append(payloads, batch)
