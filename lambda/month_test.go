@@ -24,6 +24,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/cost"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 )
 
 // The size of the month that go test simulates; make month sets the variables.
@@ -88,10 +89,9 @@ type month struct {
 	aws      *ecrtest.Server
 	rng      *rand.Rand
 	pushed   int // images, so far
-	// pushes are the images that are pushed a day, as many as in the 30 days before, and scans
-	// those of them that are scanned.
-	pushes, scans float64
-	running       []string // the image_id of what runs
+	// pushes are the manifests that are pushed a day, as many as in the 30 days before.
+	pushes  float64
+	running []string // the image_id of what runs
 
 	mu   sync.Mutex
 	s3   *objectStore
@@ -108,9 +108,6 @@ func newMonth(t *testing.T, images int) *month {
 		for _, image := range m.registry.Images(repository.Name) {
 			if image.PushedAt.After(now.Add(-cost.Month)) {
 				m.pushes += 1.0 / 30
-				if _, scanned := m.registry.Scan(repository.Name, image.Digest, now); scanned {
-					m.scans += 1.0 / 30
-				}
 			}
 			if len(image.Tags) > 0 && image.Status == "ACTIVE" && m.rng.IntN(inUseOf) == 0 {
 				m.running = append(m.running, m.imageID(repository.Name, image.Digest))
@@ -121,8 +118,8 @@ func newMonth(t *testing.T, images int) *month {
 	return m
 }
 
-func (*month) imageID(repository, digest string) string {
-	return account + ".dkr.ecr." + region + ".amazonaws.com/" + repository + "@" + digest
+func (m *month) imageID(repository, digest string) string {
+	return m.registry.URI(repository) + "@" + digest
 }
 
 // RoundTrip responds for ECR, S3, and a receiver that accepts everything and can be asked what
@@ -242,7 +239,7 @@ func (m *month) run(t *testing.T, environ []string, days int) {
 	begin := time.Now()
 	end := begin.Add(before + time.Duration(days)*24*time.Hour)
 	var at []time.Time // of the pushes
-	for range int(math.Round(m.pushes * float64(days))) {
+	for range int(math.Round(m.pushes / manifests * float64(days))) {
 		at = append(at, begin.Add(before+time.Duration(m.rng.Int64N(int64(end.Sub(begin)-before)))))
 	}
 	slices.SortFunc(at, time.Time.Compare)
@@ -254,6 +251,7 @@ func (m *month) run(t *testing.T, environ []string, days int) {
 		}
 		if tick.Sub(begin)%(6*time.Hour) == 0 { // environments live for hours
 			f = newFunctionOver(m, environ, m)
+			m.pull()
 		}
 		m.invoke(t, f, []byte("{}"))
 		for ; len(at) > 0 && at[0].Before(tick.Add(schedule)); at = at[1:] {
@@ -283,41 +281,100 @@ func (m *month) invoke(t *testing.T, f *function, payload []byte) {
 	}
 }
 
-// change pushes an image, which may be scanned and is deployed in the place of another one, and
-// deletes an old one of the repository that does not run. It returns the events.
+// indexes is the share of the pushes that are those of an index, with manifests each.
+const (
+	indexes   = 0.7
+	manifests = 1 + 3*indexes // of a push: two platforms and an attestation besides the index
+)
+
+// change pushes a tagged image, mostly an index with its children, and deploys it in the place
+// of another one. It deletes an old one of the repository that does not run. It returns the
+// events, of scans too.
 func (m *month) change(t *testing.T) (payloads [][]byte) {
+	t.Helper()
 	now := time.Now()
-	var images []ecrtest.Image
-	name := ""
-	for len(images) < 2 {
-		name = pick(m.rng, m.registry.Repositories()...).Name
-		images = slices.DeleteFunc(m.registry.Images(name), func(image ecrtest.Image) bool {
-			return len(image.Tags) == 0 || image.Status != "ACTIVE" || slices.Contains(m.running, m.imageID(name, image.Digest))
-		})
-		slices.SortFunc(images, func(a, b ecrtest.Image) int { return a.PushedAt.Compare(b.PushedAt) })
+	name, old := m.old()
+	var changed []json.RawMessage
+	push := func(image ecrtest.Image, scanned bool) {
+		image.PushedAt, image.Status, image.SizeBytes = now, "ACTIVE", new(int64(1+m.rng.IntN(1e9)))
+		must(m.registry.PutImage(name, image))
+		changed = append(changed, m.registry.PushEvent(name, image.Digest, strings.Join(image.Tags, ""), now))
+		if scanned {
+			counts := map[string]int32{"CRITICAL": 1 + int32(m.rng.IntN(50)), "HIGH": 1, "MEDIUM": 1, "LOW": 1}
+			at := now.Truncate(time.Second)
+			must(m.registry.Rescan(name, image.Digest, ecrtest.ScanState{At: at, CompletedAt: at, Counts: counts}))
+			scan, err := m.registry.ScanEvent(name, image.Digest, now)
+			must(err)
+			changed = append(changed, scan)
+		}
 	}
 	m.pushed++
 	tag := fmt.Sprint("month-", m.pushed)
-	image := ecrtest.Image{Digest: ecrtest.Digest(tag), Tags: []string{tag}, SizeBytes: new(int64(1 + m.rng.IntN(1e9))), PushedAt: now, Status: "ACTIVE"}
-	must(m.registry.PutImage(name, image))
-	changed := []json.RawMessage{m.registry.PushEvent(name, image.Digest, tag, now)}
-	if at := now.Truncate(time.Second); m.rng.Float64() < m.scans/m.pushes {
-		counts := map[string]int32{"CRITICAL": 1 + int32(m.rng.IntN(50)), "HIGH": 1, "MEDIUM": 1, "LOW": 1}
-		must(m.registry.Rescan(name, image.Digest, ecrtest.ScanState{At: at, CompletedAt: at, Counts: counts}))
-		scan, err := m.registry.ScanEvent(name, image.Digest, now)
-		must(err)
-		changed = append(changed, scan)
+	image := ecrtest.Image{Digest: ecrtest.Digest(tag), Tags: []string{tag}}
+	isIndex := m.rng.Float64() < indexes
+	if isIndex {
+		amd64, arm64, attestation := ecrtest.Digest(tag+"amd64"), ecrtest.Digest(tag+"arm64"), ecrtest.Digest(tag+"attestation")
+		push(ecrtest.Image{Digest: amd64}, true)
+		push(ecrtest.Image{Digest: arm64}, true)
+		push(ecrtest.Image{Digest: attestation}, false)
+		image.ManifestMediaType = inventory.OCIIndex
+		image.Children = []ecrtest.Child{{Digest: amd64, Platform: "linux/amd64"}, {Digest: arm64, Platform: "linux/arm64"}, ecrtest.Attestation(attestation, amd64)}
 	}
-	must(m.registry.DeleteImage(name, images[0].Digest))
+	push(image, !isIndex)
+	remove := func(digest string, tags []string) {
+		if _, there := m.registry.Image(name, digest); there {
+			must(m.registry.DeleteImage(name, digest))
+			changed = append(changed, m.registry.DeleteEvent(name, digest, strings.Join(tags[:min(1, len(tags))], ""), now))
+		}
+	}
+	remove(old.Digest, old.Tags)
+	for _, child := range old.Children {
+		remove(child.Digest, nil)
+	}
 	if len(m.running) > 0 {
 		m.running[m.rng.IntN(len(m.running))] = m.imageID(name, image.Digest)
 	}
-	for _, event := range append(changed, m.registry.DeleteEvent(name, images[0].Digest, images[0].Tags[0], now)) {
+	for _, event := range changed {
 		batch, err := json.Marshal(events.SQSEvent{Records: []events.SQSMessage{{MessageId: "m", EventSource: "aws:sqs", Body: string(event)}}})
 		must(err)
 		payloads = append(payloads, batch)
 	}
 	return payloads
+}
+
+// old returns the oldest tagged image of a repository that does not run and whose children no
+// other index has.
+func (m *month) old() (name string, old ecrtest.Image) {
+	for {
+		name = pick(m.rng, m.registry.Repositories()...).Name
+		images := m.registry.Images(name)
+		parents := map[string]int{}
+		for _, image := range images {
+			for _, child := range image.Children {
+				parents[child.Digest]++
+			}
+		}
+		images = slices.DeleteFunc(images, func(image ecrtest.Image) bool {
+			return len(image.Tags) == 0 || image.Status != "ACTIVE" || slices.Contains(m.running, m.imageID(name, image.Digest)) ||
+				slices.ContainsFunc(image.Children, func(child ecrtest.Child) bool { return parents[child.Digest] > 1 })
+		})
+		if len(images) > 1 {
+			return name, slices.MinFunc(images, func(a, b ecrtest.Image) int { return a.PushedAt.Compare(b.PushedAt) })
+		}
+	}
+}
+
+// pull records pulls: of what was pulled within the last 90 days each is pulled
+// again before these are over, so that as many images are in use by their pulls as before.
+func (m *month) pull() {
+	now := time.Now()
+	for _, repository := range m.registry.Repositories() {
+		for _, image := range m.registry.Images(repository.Name) {
+			if age := now.Sub(image.PulledAt); age > 88*24*time.Hour && age < 90*24*time.Hour {
+				must(m.registry.UpdateImage(repository.Name, image.Digest, func(image *ecrtest.Image) { image.PulledAt = now }))
+			}
+		}
+	}
 }
 
 // times is a usage so many times.
