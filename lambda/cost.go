@@ -83,7 +83,7 @@ func forAlarms(series iter.Seq[metrics.Series]) iter.Seq[metrics.Series] {
 func forecasts(e cost.Estimator) func(*inventory.Registry, metrics.Push, int) (samples, dollars float64) {
 	return func(registry *inventory.Registry, pushed metrics.Push, series int) (samples, dollars float64) {
 		e.Pushed = pushed
-		usage := e.Usage(registry, series)
+		usage := e.Usage(registry, series, false)
 		return usage.Samples, e.Prices.Bill(usage, e.AMP).Total()
 	}
 }

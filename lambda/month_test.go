@@ -31,7 +31,7 @@ import (
 const (
 	suiteImages = 300 // MONTH_IMAGES, tagged
 	suiteDays   = 1   // MONTH_DAYS, which are taken 30/MONTH_DAYS times
-	inUseOf     = 25  // of so many tagged images one runs
+	inUseOf     = 25  // of so many tagged images one runs: then 400 of 10,000
 )
 
 // TestMonth lets days pass in a simulated registry, with pushes, deletions, deployments and
@@ -111,6 +111,8 @@ func newMonth(t *testing.T, images int) *month {
 			}
 			if len(image.Tags) > 0 && image.Status == "ACTIVE" && m.rng.IntN(inUseOf) == 0 {
 				m.running = append(m.running, m.imageID(repository.Name, image.Digest))
+			} else if !image.PulledAt.IsZero() { // what does not run is not pulled any more
+				must(m.registry.UpdateImage(repository.Name, image.Digest, func(image *ecrtest.Image) { image.PulledAt = image.PushedAt }))
 			}
 		}
 	}

@@ -55,7 +55,7 @@ type Forecast struct {
 	Scraped Bill
 }
 
-// forecast forecasts a month for a registry as it is marked, with the queries that never needs.
+// forecast forecasts a month for a registry as it is marked.
 func (e *Estimator) forecast(registry *inventory.Registry, never bool) Forecast {
 	of := map[*metrics.Family]int{}
 	for series := range e.Table.ByRepository(registry, metrics.Options{At: time.Now()}) {
@@ -70,10 +70,7 @@ func (e *Estimator) forecast(registry *inventory.Registry, never bool) Forecast 
 		f.RunSeries++
 	}
 	f.Series += f.RunSeries
-	f.Usage = e.Usage(registry, f.Series)
-	if _, inUse := registry.ImageCount(); never {
-		f.Usage.QuerySamples = Month.Seconds() / e.Refresh.Seconds() * float64(inUse) * containers
-	}
+	f.Usage = e.Usage(registry, f.Series, never)
 	f.Bill = e.Prices.Bill(f.Usage, e.AMP)
 	f.Scraped = e.Prices.Bill(Usage{Samples: float64(f.Series) * Month.Minutes()}, e.AMP)
 	return f
@@ -97,9 +94,9 @@ const (
 	pollers      = 5    // of Lambda at an empty queue, each waiting 20 seconds: 3 requests a minute
 )
 
-// Usage forecasts what a month uses if each run pushes so many series. It goes through the
-// registry's images once.
-func (e *Estimator) Usage(registry *inventory.Registry, series int) Usage {
+// Usage forecasts what a month uses if each run pushes so many series and, with never, asks the
+// store what runs. It goes through the registry's images.
+func (e *Estimator) Usage(registry *inventory.Registry, series int, never bool) Usage {
 	r := e.reading(registry)
 	runs, refreshes := Month.Seconds()/e.Schedule.Seconds(), Month.Seconds()/max(e.Refresh, e.Schedule).Seconds()
 	n := float64(series)
@@ -112,14 +109,20 @@ func (e *Estimator) Usage(registry *inventory.Registry, series int) Usage {
 	requests := max(1, math.Ceil(n/min(maxSeries, maxBytes/raw))) + 1 // that of the run metrics
 	run := n*cpuOfSeries*processor + waitForState + math.Ceil(requests/concurrent)*waitForWrite + waitForWrite
 	ofEvent := n / max(1, r.repositories)
+	found := 0.0
+	if _, inUse := registry.ImageCount(); never {
+		run += waitForWrite
+		found = float64(inUse) * containers
+	}
 
 	u := Usage{
-		Samples:     n*runs + r.events*ofEvent,
-		Bytes:       (n*runs + r.events*ofEvent) * compressed,
-		Requests:    requests*runs + r.events,
-		Invocations: runs + r.events,
-		Metrics:     float64(e.Metrics),
-		LogBytes:    (runs+r.events)*logOfRun + runs*float64(e.Metrics)*logOfMetric,
+		Samples:      n*runs + r.events*ofEvent,
+		Bytes:        (n*runs + r.events*ofEvent) * compressed,
+		QuerySamples: found * runs,
+		Requests:     requests*runs + r.events,
+		Invocations:  runs + r.events,
+		Metrics:      float64(e.Metrics),
+		LogBytes:     (runs+r.events)*logOfRun + runs*float64(e.Metrics)*logOfMetric,
 	}
 	u.GBSeconds = (runs*run + r.events*eventRun + refreshes*r.pages/e.Calls + r.scans/e.Scans) * float64(e.Memory) / 1024
 	if e.S3 {
