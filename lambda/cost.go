@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -29,10 +28,10 @@ const (
 	inUseShare    = 25  // of so many images one is in use
 )
 
-// thisRegistry is the number of -images if it is not given, and maxImages the largest.
+// notGiven is the number of -images and -in-use if they are not given; maxImages is the largest.
 const (
-	thisRegistry = -1
-	maxImages    = 100_000_000
+	notGiven  = -1
+	maxImages = 100_000_000
 )
 
 // newEstimator returns what forecasts the cost of a function with this configuration: without an
@@ -107,20 +106,23 @@ func runCost(ctx context.Context, o options, environ []string, stdout, stderr io
 	if err != nil {
 		return err
 	}
-	if o.images == thisRegistry {
+	if o.images == notGiven {
 		return costOfRegistry(ctx, c, o.brief, environ, prices, stdout, stderr)
 	}
 	table, err := metrics.New(c.Shape())
 	if err != nil {
 		return err
 	}
+	if o.inUse == notGiven {
+		o.inUse = o.images / inUseShare
+	}
 	e := newEstimator(c, table, prices)
-	both := e.Typical(o.images, cmp.Or(o.inUse, o.images/inUseShare))
+	both := e.Typical(o.images, o.inUse)
 	if o.brief {
 		e.WriteLine(stdout, o.images, both)
 		return nil
 	}
-	fmt.Fprintf(stdout, "A typical registry of %s, %s of them in use.\n", quantity.Plural(o.images, "tagged image", "tagged images"), quantity.Grouped(cmp.Or(o.inUse, o.images/inUseShare)))
+	fmt.Fprintf(stdout, "A typical registry of %s, %s of them in use.\n", quantity.Plural(o.images, "tagged image", "tagged images"), quantity.Grouped(o.inUse))
 	e.WriteTable(stdout, both)
 	return nil
 }

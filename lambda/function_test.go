@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -202,6 +203,25 @@ func TestHandleReportsRun(t *testing.T) {
 		if !ok || len(found) != 1 || found[0].Last() != (remotewritetest.Sample{Timestamp: summary.Timestamp.UnixMilli(), Value: accepted}) {
 			t.Errorf("%s: %v arrived, Summary %v", c.name, found, summary)
 		}
+	}
+}
+
+// A run tells what a month of such runs sends: each series that arrived, its own included, in
+// each of 21,600 runs.
+func TestRunTellsTheBill(t *testing.T) {
+	s := surround(t)
+	if _, err := newFunction(s.environ(), io.Discard).handle(t.Context(), []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	samples, dollars := s.receiver.Find("aws_ecr_exporter_samples_per_month"), s.receiver.Find("aws_ecr_exporter_estimated_cost_dollars")
+	if len(samples) != 1 || len(dollars) != 1 {
+		t.Fatalf("%v, %v", samples, dollars)
+	}
+	if got, want := samples[0].Last().Value, float64(21_600*len(s.receiver.All())); got != want {
+		t.Errorf("%v samples a month, want %v", got, want)
+	}
+	if got := dollars[0].Last().Value; got < 1 || got > 2 {
+		t.Errorf("a registry of one image costs $%v, want $1 to $2: three metrics and the polls of the queue", got)
 	}
 }
 

@@ -96,8 +96,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	flags.BoolVar(&o.dump, "dump", false, "print the stored inventory as JSON lines; changes nothing and needs no endpoint")
 	flags.StringVar(&o.state, "state", "", "use the state at `URL` instead of STATE_URL")
 	flags.BoolVar(&o.cost, "cost", false, "print what a month costs: with -images of a typical registry, without any request, else of this registry; needs no endpoint")
-	flags.IntVar(&o.images, "images", thisRegistry, "with -cost: the `NUMBER` of tagged images")
-	flags.IntVar(&o.inUse, "in-use", 0, "with -cost and -images: the `NUMBER` of these that are in use (default one in 25)")
+	flags.IntVar(&o.images, "images", notGiven, "with -cost: the `NUMBER` of tagged images")
+	flags.IntVar(&o.inUse, "in-use", notGiven, "with -cost and -images: the `NUMBER` of these that are in use, by default one in 25")
 	flags.BoolVar(&o.brief, "brief", false, "with -cost: print one line, of a typical registry with as many images")
 	flags.StringVar(&o.prices, "prices", "", "with -cost and -dry-run: the prices in `FILE` instead of the list prices, see docs/cost.md")
 	flags.BoolVar(&o.version, "version", false, "print the version")
@@ -123,9 +123,9 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		usage = "-dump makes no run: use it without -once, -dry-run and -event"
 	case o.cost && (o.once || o.dryRun || o.dump || o.event != ""):
 		usage = "-cost prints nothing else: use it without -once, -dry-run, -dump and -event"
-	case !o.cost && (o.images != thisRegistry || o.inUse != 0 || o.brief) || o.prices != "" && !o.cost && !o.dryRun:
+	case !o.cost && (o.images != notGiven || o.inUse != notGiven || o.brief) || o.prices != "" && !o.cost && !o.dryRun:
 		usage = "-images, -in-use and -brief are for -cost, -prices is for -cost and -dry-run"
-	case o.images < thisRegistry || o.images > maxImages || o.inUse < 0 || o.inUse > max(0, o.images):
+	case o.images < notGiven || o.images > maxImages || o.inUse < notGiven || o.inUse > o.images:
 		usage = fmt.Sprintf("-images is at most %d, and -in-use at most -images", maxImages)
 	}
 	if usage != "" {
