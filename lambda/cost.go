@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"iter"
@@ -18,7 +17,6 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/quantity"
-	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
 // What a forecast takes for granted where nobody says more.
@@ -26,17 +24,18 @@ const (
 	defaultMemory = 256 // MB, that of template.yaml
 	operations    = 6   // of AWS that a function calls, each with a metric of its own
 	inUseShare    = 25  // of so many images one is in use
-)
 
-// notGiven is the number of -images and -in-use if they are not given; maxImages is the largest.
-const (
-	notGiven  = -1
-	maxImages = 100_000_000
+	maxImages = 100_000_000 // of -images
 )
 
 // newEstimator returns what forecasts the cost of a function with this configuration: without an
-// endpoint one with AMP, and a state in S3 as in template.yaml.
-func newEstimator(c *config.Config, table *metrics.Table, prices cost.Prices) *cost.Estimator {
+// endpoint one with AMP, and a state in S3 as in template.yaml. The prices are those of a file,
+// or list prices if none is named.
+func newEstimator(c *config.Config, table *metrics.Table, file string) (*cost.Estimator, error) {
+	prices, err := cost.LoadPrices(file)
+	if err != nil {
+		return nil, err
+	}
 	memory, err := strconv.Atoi(os.Getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"))
 	if err != nil || memory <= 0 {
 		memory = defaultMemory
@@ -46,7 +45,7 @@ func newEstimator(c *config.Config, table *metrics.Table, prices cost.Prices) *c
 		Prices: prices, Table: table, Schedule: c.Schedule.Interval(), Refresh: time.Duration(c.CacheRefreshInterval), Memory: memory,
 		Calls: c.ECRRequestsPerSecond, Scans: c.ScanRequestsPerSecond, Metrics: customMetrics(c.CloudWatchMetrics, table),
 		AMP: unset || c.RemoteWriteAuth == auth.SigV4, S3: unset || c.StateURL.Bucket != "",
-	}
+	}, nil
 }
 
 // customMetrics is how many metrics CloudWatch bills while nothing fails.
@@ -79,7 +78,7 @@ func forAlarms(series iter.Seq[metrics.Series]) iter.Seq[metrics.Series] {
 }
 
 // forecasts returns the forecast of each run.
-func forecasts(e cost.Estimator) func(*inventory.Registry, metrics.Push, int) (samples, dollars float64) {
+func forecasts(e *cost.Estimator) func(*inventory.Registry, metrics.Push, int) (samples, dollars float64) {
 	return func(registry *inventory.Registry, pushed metrics.Push, series int) (samples, dollars float64) {
 		e.Pushed = pushed
 		usage := e.Usage(registry, series, false)
@@ -87,71 +86,37 @@ func forecasts(e cost.Estimator) func(*inventory.Registry, metrics.Push, int) (s
 	}
 }
 
-// readPrices returns the prices of the file that is named, else the list prices.
-func (o *options) readPrices() (cost.Prices, error) {
-	if o.prices == "" {
-		return cost.ListPrices(), nil
-	}
-	return cost.LoadPrices(o.prices)
-}
-
-// runCost writes what a month costs: with -images for a typical registry of that size, without
-// any request, else for the present registry, which it reads.
-func runCost(ctx context.Context, o options, environ []string, stdout, stderr io.Writer) error {
+// runCost writes what a month of a typical registry costs. It makes no request.
+func runCost(o options, environ []string, stdout io.Writer) error {
 	c, err := config.Load(environ, config.ToPrint)
 	if err != nil {
 		return err
-	}
-	prices, err := o.readPrices()
-	if err != nil {
-		return err
-	}
-	if o.images == notGiven {
-		return costOfRegistry(ctx, c, o.brief, environ, prices, stdout, stderr)
 	}
 	table, err := metrics.New(c.Shape())
 	if err != nil {
 		return err
 	}
-	if o.inUse == notGiven {
-		o.inUse = o.images / inUseShare
-	}
-	e := newEstimator(c, table, prices)
-	both := e.Typical(o.images, o.inUse)
-	if o.brief {
-		e.WriteLine(stdout, o.images, both)
-		return nil
-	}
-	fmt.Fprintf(stdout, "A typical registry of %s, %s of them in use.\n", quantity.Plural(o.images, "tagged image", "tagged images"), quantity.Grouped(o.inUse))
-	e.WriteTable(stdout, both)
-	return nil
-}
-
-// costOfRegistry reads the registry and writes what it costs. In brief it reads lists only, and
-// forecasts a typical registry with as many images.
-func costOfRegistry(ctx context.Context, c *config.Config, brief bool, environ []string, prices cost.Prices, stdout, stderr io.Writer) error {
-	if brief {
-		c.ScanSource, c.IndexScans = refresh.ScanNone, false
-	}
-	progress := newProgress(stderr)
-	defer progress.clear()
-	export, err := wire(ctx, c, wiring{log: newLogger(progress, c, environ, nil), print: true, laptop: progress})
+	e, err := newEstimator(c, table, o.prices)
 	if err != nil {
 		return err
 	}
-	summary, err := export.Print(ctx, io.Discard)
-	progress.clear()
-	if !useful(&summary, err) {
-		return explain(c, err)
+	if o.brief {
+		e.WriteLine(stdout, o.images, e.Typical(o.images, o.inUse))
+		return nil
 	}
-	e := newEstimator(c, export.Table, prices)
+	fmt.Fprintf(stdout, "A typical registry of %s, %s of them in use.\n", quantity.Plural(o.images, "tagged image", "tagged images"), quantity.Grouped(o.inUse))
+	e.WriteTable(stdout, e.Typical(o.images, o.inUse))
+	return nil
+}
+
+// writeCost writes what the registry of a run that printed it costs, or in brief a typical one
+// with as many images.
+func writeCost(w io.Writer, e *cost.Estimator, export *exporter.Exporter, s *exporter.Summary, brief bool) {
 	if brief {
-		e.WriteLine(stdout, summary.TaggedImages, e.Typical(summary.TaggedImages, summary.TaggedImages/inUseShare))
-		return explain(c, err)
+		e.WriteLine(w, s.TaggedImages, e.Typical(s.TaggedImages, s.TaggedImages/inUseShare))
+		return
 	}
-	fmt.Fprintf(stdout, "This registry of %s.\n", contents(&summary))
-	e.WriteTable(stdout, costOf(e, export, &summary))
-	return explain(c, err)
+	e.WriteTable(w, costOf(e, export, s))
 }
 
 // costOf forecasts the registry of a run that printed it.

@@ -27,7 +27,11 @@ func typicalMonth(t *testing.T, images int, settings ...string) []cost.Forecast 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newEstimator(c, table, cost.ListPrices()).Typical(images, images/inUseShare)
+	e, err := newEstimator(c, table, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Typical(images, images/inUseShare)
 }
 
 // costTable is what registries cost, for the README.

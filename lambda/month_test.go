@@ -229,7 +229,10 @@ func (m *month) forecast(t *testing.T, environ []string, idle int) (cost.Forecas
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := newEstimator(c, export.Table, cost.ListPrices())
+	e, err := newEstimator(c, export.Table, "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	e.AMP = true
 	return costOf(e, export, &summary)[idle], func(u cost.Usage) cost.Bill { return e.Prices.Bill(u, true) }
 }

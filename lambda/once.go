@@ -12,6 +12,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/quantity"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
 // unreachableFor is how long a push outside Lambda is tried without any connection.
@@ -22,16 +23,15 @@ var unreachableFor = 30 * time.Second
 // people need to know.
 func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io.Writer) error {
 	use := config.ToSend
-	if o.dryRun {
+	if o.prints() {
 		use = config.ToPrint
 	}
 	c, err := config.Load(environ, use)
 	if err != nil {
 		return err
 	}
-	prices, err := o.readPrices()
-	if err != nil {
-		return err
+	if o.brief {
+		c.ScanSource, c.IndexScans = refresh.ScanNone, false // lists are enough to count images
 	}
 	e := event{run: true}
 	if o.event != "" {
@@ -51,16 +51,25 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 	}
 	defer progress.clear()
 	log := newLogger(progress, c, environ, nil)
-	export, err := wire(ctx, c, wiring{log: log, budget: !o.once && !o.dryRun, print: o.dryRun, laptop: progress})
+	export, err := wire(ctx, c, wiring{log: log, budget: !o.once && !o.prints(), print: o.prints(), laptop: progress})
 	if err != nil {
 		return err
 	}
-	if o.dryRun {
-		summary, err := export.Print(ctx, stdout)
+	if o.prints() {
+		estimator, err := newEstimator(c, export.Table, o.prices)
+		if err != nil {
+			return err
+		}
+		series, bill := stdout, io.Writer(progress)
+		if o.cost {
+			series, bill = io.Discard, stdout
+		}
+		summary, err := export.Print(ctx, series)
 		if useful(&summary, err) {
-			fmt.Fprintf(progress, "Printed %s series of %s in %s; nothing was pushed.\n", quantity.Grouped(summary.Series), contents(&summary), took(&summary))
-			e := newEstimator(c, export.Table, prices)
-			e.WriteTable(progress, costOf(e, export, &summary))
+			if o.dryRun {
+				fmt.Fprintf(progress, "Printed %s series of %s in %s; nothing was pushed.\n", quantity.Grouped(summary.Series), contents(&summary), took(&summary))
+			}
+			writeCost(bill, estimator, export, &summary, o.brief)
 		}
 		return explain(c, err)
 	}

@@ -113,6 +113,9 @@ total a month                                                        $1.24
 AMP for the same series scraped every 60 s                           $0.00
 `,
 		},
+		{name: "cost", args: []string{"-cost"}, stdout: "A month of 30 days with a push every 2m0s, at the prices of 2026-11-01 in us-east-1:\nIDLE_IMAGES "},
+		{name: "cost in brief", args: []string{"-cost", "-brief"}, stdout: "About $1.26 a month for 1 tagged image (70 series, "},
+		{name: "no credentials, cost", args: []string{"-cost"}, aws: without, code: 1, stderr: noCredentials},
 		{name: "no credentials, push", args: []string{"-once"}, aws: without, code: 1, stderr: noCredentials},
 		{name: "no credentials, dry run", args: []string{"-dry-run"}, aws: without, code: 1, stderr: noCredentials},
 		{name: "no credentials, state in S3", args: []string{"-dump", "-state", "s3://my-bucket/x"}, aws: without, code: 1, stderr: noCredentials},

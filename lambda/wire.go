@@ -21,7 +21,6 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
-	"github.com/aws-exporters/ecr-remote-write/pkg/cost"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/emf"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
@@ -101,6 +100,10 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if err != nil {
 		return nil, err
 	}
+	estimator, err := newEstimator(c, table, "")
+	if err != nil {
+		return nil, err
+	}
 	store := newStore(c, awsCfg, w.log)
 	if stored, ok := store.(*state.Store); ok && w.print {
 		store = state.ReadOnly{Store: stored}
@@ -134,7 +137,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 		Auto:         c.RemoteWriteProtocol == remotewrite.Auto,
 		Version:      versionText(),
 		GoVersion:    runtime.Version(),
-		Forecast:     forecasts(*newEstimator(c, table, cost.ListPrices())),
+		Forecast:     forecasts(estimator),
 		Logger:       w.log,
 	}
 	if w.stdout != nil && c.CloudWatchMetrics != config.NoMetrics {

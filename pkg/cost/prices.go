@@ -28,8 +28,11 @@ func ListPrices() (p Prices) {
 }
 
 // LoadPrices reads a file of prices in the form of prices.json. What it leaves out has its
-// list price. The error names all faults of the file.
+// list price, and everything if no file is named. The error names all faults of the file.
 func LoadPrices(name string) (Prices, error) {
+	if name == "" {
+		return ListPrices(), nil
+	}
 	p, known := ListPrices(), ListPrices().Of
 	text, err := os.ReadFile(name)
 	if err == nil {
