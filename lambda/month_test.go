@@ -31,7 +31,7 @@ import (
 const (
 	suiteImages = 300 // MONTH_IMAGES, tagged
 	suiteDays   = 1   // MONTH_DAYS, which are taken 30/MONTH_DAYS times
-	inUseOf     = 25  // of so many tagged images one runs: then 400 of 10,000
+	runningOf   = 25  // MONTH_RUNNING: of so many tagged images one runs, 400 of 10,000
 )
 
 // TestMonth lets days pass in a simulated registry, with pushes, deletions, deployments and
@@ -39,7 +39,7 @@ const (
 // them within 5 % of it.
 func TestMonth(t *testing.T) {
 	isolate(t)
-	images, days := fromEnviron(t, "MONTH_IMAGES", suiteImages), fromEnviron(t, "MONTH_DAYS", suiteDays)
+	images, days, running := fromEnviron(t, "MONTH_IMAGES", suiteImages), fromEnviron(t, "MONTH_DAYS", suiteDays), fromEnviron(t, "MONTH_RUNNING", runningOf)
 	for i, idle := range []string{"push", "never"} {
 		t.Run(idle, func(t *testing.T) {
 			environ := []string{
@@ -53,7 +53,7 @@ func TestMonth(t *testing.T) {
 				environ = append(environ, "IDLE_IMAGES=never", "QUERY_URL=https://"+hostReceiver+queryPath)
 			}
 			synctest.Test(t, func(t *testing.T) {
-				m := newMonth(t, images)
+				m := newMonth(t, images, running)
 				forecast, bill := m.forecast(t, environ, i)
 				m.run(t, environ, days)
 				m.used.Messages += pollsADay * float64(days)
@@ -98,7 +98,7 @@ type month struct {
 	used cost.Usage
 }
 
-func newMonth(t *testing.T, images int) *month {
+func newMonth(t *testing.T, images, running int) *month {
 	t.Helper()
 	m := &month{registry: ecrtest.NewRegistry(account, region), s3: &objectStore{objects: map[string][]byte{}}, rng: rand.New(rand.NewPCG(1, 2))}
 	now := time.Now()
@@ -109,7 +109,7 @@ func newMonth(t *testing.T, images int) *month {
 			if image.PushedAt.After(now.Add(-cost.Month)) {
 				m.pushes += 1.0 / 30
 			}
-			if len(image.Tags) > 0 && image.Status == "ACTIVE" && m.rng.IntN(inUseOf) == 0 {
+			if len(image.Tags) > 0 && image.Status == "ACTIVE" && m.rng.IntN(running) == 0 {
 				m.running = append(m.running, m.imageID(repository.Name, image.Digest))
 			} else if !image.PulledAt.IsZero() { // what does not run is not pulled any more
 				must(m.registry.UpdateImage(repository.Name, image.Digest, func(image *ecrtest.Image) { image.PulledAt = image.PushedAt }))
@@ -293,14 +293,16 @@ const (
 )
 
 // change pushes a tagged image, mostly an index with its children, and deploys it in the place
-// of another one. It deletes an old one of the repository that does not run. It returns the
-// events, of scans too.
+// of another one. It deletes as many old ones of the repository. It returns the events, of scans
+// too.
 func (m *month) change(t *testing.T) (payloads [][]byte) {
 	t.Helper()
 	now := time.Now()
 	name, old := m.old()
 	var changed []json.RawMessage
+	pushed := 0
 	push := func(image ecrtest.Image, scanned bool) {
+		pushed++
 		image.PushedAt, image.Status, image.SizeBytes = now, "ACTIVE", new(int64(1+m.rng.IntN(1e9)))
 		must(m.registry.PutImage(name, image))
 		changed = append(changed, m.registry.PushEvent(name, image.Digest, strings.Join(image.Tags, ""), now))
@@ -326,15 +328,9 @@ func (m *month) change(t *testing.T) (payloads [][]byte) {
 		image.Children = []ecrtest.Child{{Digest: amd64, Platform: "linux/amd64"}, {Digest: arm64, Platform: "linux/arm64"}, ecrtest.Attestation(attestation, amd64)}
 	}
 	push(image, !isIndex)
-	remove := func(digest string, tags []string) {
-		if _, there := m.registry.Image(name, digest); there {
-			must(m.registry.DeleteImage(name, digest))
-			changed = append(changed, m.registry.DeleteEvent(name, digest, strings.Join(tags[:min(1, len(tags))], ""), now))
-		}
-	}
-	remove(old.Digest, old.Tags)
-	for _, child := range old.Children {
-		remove(child.Digest, nil)
+	for _, image := range old[:min(len(old), pushed)] {
+		must(m.registry.DeleteImage(name, image.Digest))
+		changed = append(changed, m.registry.DeleteEvent(name, image.Digest, strings.Join(image.Tags[:min(1, len(image.Tags))], ""), now))
 	}
 	if len(m.running) > 0 {
 		m.running[m.rng.IntN(len(m.running))] = m.imageID(name, image.Digest)
@@ -347,25 +343,38 @@ func (m *month) change(t *testing.T) (payloads [][]byte) {
 	return payloads
 }
 
-// old returns the oldest tagged image of a repository that does not run and whose children no
-// other index has.
-func (m *month) old() (name string, old ecrtest.Image) {
+// old returns images of a repository that can be deleted: first the oldest tagged one with its
+// children, then the oldest without a tag. None of them runs or is a child of another one.
+func (m *month) old() (name string, old []ecrtest.Image) {
 	for {
 		name = pick(m.rng, m.registry.Repositories()...).Name
 		images := m.registry.Images(name)
+		slices.SortStableFunc(images, func(a, b ecrtest.Image) int { return a.PushedAt.Compare(b.PushedAt) })
 		parents := map[string]int{}
 		for _, image := range images {
 			for _, child := range image.Children {
 				parents[child.Digest]++
 			}
 		}
-		images = slices.DeleteFunc(images, func(image ecrtest.Image) bool {
-			return len(image.Tags) == 0 || image.Status != "ACTIVE" || slices.Contains(m.running, m.imageID(name, image.Digest)) ||
-				slices.ContainsFunc(image.Children, func(child ecrtest.Child) bool { return parents[child.Digest] > 1 })
+		first := slices.IndexFunc(images, func(image ecrtest.Image) bool {
+			return len(image.Tags) > 0 && image.Status == "ACTIVE" && !slices.Contains(m.running, m.imageID(name, image.Digest)) &&
+				!slices.ContainsFunc(image.Children, func(child ecrtest.Child) bool { return parents[child.Digest] > 1 })
 		})
-		if len(images) > 1 {
-			return name, slices.MinFunc(images, func(a, b ecrtest.Image) int { return a.PushedAt.Compare(b.PushedAt) })
+		if first < 0 || len(images) < 10 {
+			continue
 		}
+		for _, child := range images[first].Children {
+			if image, there := m.registry.Image(name, child.Digest); there {
+				old = append(old, image)
+			}
+		}
+		old = append([]ecrtest.Image{images[first]}, old...)
+		for _, image := range images {
+			if len(image.Tags) == 0 && parents[image.Digest] == 0 && len(image.Children) == 0 {
+				old = append(old, image)
+			}
+		}
+		return name, old
 	}
 }
 

@@ -90,7 +90,7 @@ const (
 	logOfRun     = 1900                 // bytes: the summary, and Lambda's own three lines
 	logOfMetric  = 80
 	page         = 1000 // images of DescribeImages
-	containers   = 10   // that run an image in use, each a series that the query finds
+	containers   = 1    // that the query finds for an image in use: some have more, some none
 	pollers      = 5    // of Lambda at an empty queue, each waiting 20 seconds: 3 requests a minute
 )
 
@@ -149,12 +149,13 @@ func (e *Estimator) reading(registry *inventory.Registry) (r reading) {
 		r.pages += math.Ceil(max(1, float64(len(repository.Images))) / page)
 		for i := range repository.Images {
 			image := &repository.Images[i]
-			if image.Scan != nil && !image.IsIndex() && registry.ScanSource == inventory.ScansFromFindings {
+			scanned := image.Scan != nil && !image.IsIndex() // an index has the sum of its children's
+			if scanned && registry.ScanSource == inventory.ScansFromFindings {
 				r.scans += Month.Hours() / 24 // once a day
 			}
 			if image.PushedAt >= since {
 				r.events += 2 // an older one is deleted for it
-				if image.Scan != nil {
+				if scanned {
 					r.events++
 				}
 			}
