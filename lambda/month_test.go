@@ -30,6 +30,7 @@ import (
 // The size of the month that go test simulates; make month sets the variables.
 const (
 	suiteImages = 300 // MONTH_IMAGES, tagged
+	raceImages  = 100 // the same with the race detector
 	suiteDays   = 1   // MONTH_DAYS, which are taken 30/MONTH_DAYS times
 	runningOf   = 25  // MONTH_RUNNING: of so many tagged images one runs, 400 of 10,000
 )
@@ -39,7 +40,12 @@ const (
 // them within 5 % of it.
 func TestMonth(t *testing.T) {
 	isolate(t)
-	images, days, running := fromEnviron(t, "MONTH_IMAGES", suiteImages), fromEnviron(t, "MONTH_DAYS", suiteDays), fromEnviron(t, "MONTH_RUNNING", runningOf)
+	images := suiteImages
+	if raced() {
+		images = raceImages
+	}
+	images = fromEnviron(t, "MONTH_IMAGES", images)
+	days, running := fromEnviron(t, "MONTH_DAYS", suiteDays), fromEnviron(t, "MONTH_RUNNING", runningOf)
 	for i, idle := range []string{"push", "never"} {
 		t.Run(idle, func(t *testing.T) {
 			environ := []string{
