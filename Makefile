@@ -78,6 +78,12 @@ simulate: ## storms in virtual time, see docs/simulation.md; SEEDS=1000 FROM=1
 		../$(OUT)/simulate -test.run '^TestSimulate$$' -test.timeout 1h -test.v >../$(OUT)/simulate.txt; \
 	code=$$?; $(if $(filter 1,$(SEEDS)),cat ../$(OUT)/simulate.txt;) exit $$code
 
+.PHONY: month
+month: DAYS = 1
+month: IMAGES = 10000
+month: ## a month's bill counted on the wire, in virtual time, beside the forecast; IMAGES=10000 DAYS=1
+	MONTH_IMAGES=$(IMAGES) MONTH_DAYS=$(DAYS) go test ./lambda -run '^TestMonth$$' -count 1 -timeout 3h -v
+
 .PHONY: undone
 undone: ## does the simulation find each rule that a patch undoes? takes minutes
 	SIMULATE_UNDONE=1 go test ./lambda -run '^TestSimulateUndone$$' -count 1 -timeout 1h -v
@@ -179,10 +185,11 @@ SAM ?= $(VENV)/bin/sam
 SENT := $(OUT)/parameters.yaml
 .PHONY: deploy
 deploy: export override PARAMETERS := $(value PARAMETERS)
-deploy: $(OUT)/bin/parameters $(if $(filter $(VENV)/%,$(SAM)),$(VENV)) ## sam build and sam deploy; CONFIG_ENV=default PARAMETERS="WorkspaceId=ws-..."
+deploy: $(OUT)/bin/parameters $(OUT)/ecr-remote-write $(if $(filter $(VENV)/%,$(SAM)),$(VENV)) ## sam build and sam deploy; CONFIG_ENV=default PARAMETERS="WorkspaceId=ws-..."
 	@$< -env $(CONFIG_ENV) -output $(SENT)
 	GOARCH=$$(sed -n 's/^Architecture: arm64/arm64/p; s/^Architecture: x86_64/amd64/p' $(SENT)) $(SAM) build --config-env $(CONFIG_ENV) --build-dir $(OUT)/aws-sam/build
 	$(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(CONFIG_ENV) --template-file $(OUT)/aws-sam/build/template.yaml --parameter-overrides file://$(CURDIR)/$(SENT)
+	-@$(OUT)/ecr-remote-write -cost -brief
 
 $(OUT)/bin/parameters: $(wildcard .ci/parameters/*.go .ci/parameters/go.*)
 	@GOARCH= go build -C .ci/parameters -o $(CURDIR)/$@ .

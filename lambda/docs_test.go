@@ -35,7 +35,8 @@ var update = flag.Bool("update", false, "write the generated parts of the docume
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	for file, parts := range map[string]map[string]string{
-		"../README.md":            {"contract": familiesTable(contract())},
+		"../README.md":            {"contract": familiesTable(contract()), "cost": costTable(t)},
+		"../docs/cost.md":         {"example": costExample(t)},
 		"../docs/metrics.md":      {"families": familiesTable(slices.Concat(metrics.Families(), metrics.RunFamilies()))},
 		"../docs/queries.md":      {"pods": podtest.Table()},
 		"../docs/settings.md":     {"settings": settingsTable(t)},

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -157,8 +159,8 @@ func TestHandleReportsRun(t *testing.T) {
 		logged  bool
 		pushed  bool
 	}{
-		{"accepted", nil, remotewritetest.Answer{}, true, true},
-		{"refused", nil, remotewritetest.Answer{Status: 403}, true, false},
+		{"accepted", []string{"CLOUDWATCH_METRICS=true"}, remotewritetest.Answer{}, true, true},
+		{"refused", []string{"CLOUDWATCH_METRICS=true"}, remotewritetest.Answer{Status: 403}, true, false},
 		{"not logged", []string{"CLOUDWATCH_METRICS=false"}, remotewritetest.Answer{}, false, true},
 		{"excluded", []string{"FAMILIES_EXCLUDE=aws_ecr_exporter_.*"}, remotewritetest.Answer{}, false, false},
 	} {
@@ -200,6 +202,60 @@ func TestHandleReportsRun(t *testing.T) {
 		found := s.receiver.Find("aws_ecr_exporter_series_sent", "registry_id", summary.Registry)
 		if !ok || len(found) != 1 || found[0].Last() != (remotewritetest.Sample{Timestamp: summary.Timestamp.UnixMilli(), Value: accepted}) {
 			t.Errorf("%s: %v arrived, Summary %v", c.name, found, summary)
+		}
+	}
+}
+
+// A run tells what a month of such runs sends: each series that arrived, its own included, in
+// each of 21,600 runs.
+func TestRunTellsTheBill(t *testing.T) {
+	s := surround(t)
+	if _, err := newFunction(s.environ(), io.Discard).handle(t.Context(), []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	samples, dollars := s.receiver.Find("aws_ecr_exporter_samples_per_month"), s.receiver.Find("aws_ecr_exporter_estimated_cost_dollars")
+	if len(samples) != 1 || len(dollars) != 1 {
+		t.Fatalf("%v, %v", samples, dollars)
+	}
+	if got, want := samples[0].Last().Value, float64(21_600*len(s.receiver.All())); got != want {
+		t.Errorf("%v samples a month, want %v", got, want)
+	}
+	if got := dollars[0].Last().Value; got < 1 || got > 2 {
+		t.Errorf("a registry of one image costs $%v, want $1 to $2: three metrics and the polls of the queue", got)
+	}
+}
+
+// By default a run has the few metrics in CloudWatch that alarms need, each as one total: three
+// of them, whatever fails.
+func TestMetricsForAlarms(t *testing.T) {
+	s := surround(t)
+	for _, answer := range []remotewritetest.Answer{{}, {Status: 403}} {
+		s.receiver.Answer(answer)
+		var log bytes.Buffer
+		_, _ = newFunction(s.environ("EXTERNAL_LABELS=a=b"), &log).handle(t.Context(), []byte("{}"))
+		got := map[string]float64{}
+		for text := range strings.Lines(log.String()) {
+			var line map[string]any
+			if err := json.Unmarshal([]byte(text), &line); err != nil {
+				t.Fatal(err)
+			}
+			if line["_aws"] == nil {
+				continue
+			}
+			if dimensions := fmt.Sprint(line["_aws"].(map[string]any)["CloudWatchMetrics"]); !strings.Contains(dimensions, "Dimensions:[[FunctionName]]") {
+				t.Error(dimensions)
+			}
+			for name, value := range line {
+				if n, ok := value.(float64); ok {
+					got[name] = n
+				}
+			}
+		}
+		age, ok := got["aws_ecr_exporter_oldest_record_age_seconds"]
+		errors := float64(min(1, answer.Status))
+		want := map[string]float64{"aws_ecr_exporter_errors": errors, "aws_ecr_exporter_series_not_sent": 0, "aws_ecr_exporter_oldest_record_age_seconds": age}
+		if diff := cmp.Diff(want, got); diff != "" || !ok {
+			t.Errorf("%d: metrics (-want +got):\n%s", answer.Status, diff)
 		}
 	}
 }

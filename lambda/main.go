@@ -79,11 +79,19 @@ const (
 type options struct {
 	once, dryRun, dump, version bool
 	event, state                string
+
+	cost, brief   bool
+	images, inUse int
+	prices        string
+	given         map[string]bool // the flags by name
 }
+
+// prints reports whether a run only prints the registry or its cost.
+func (o *options) prints() bool { return o.dryRun || o.cost }
 
 // run runs the program outside Lambda and returns the exit code.
 func run(args, environ []string, stdout, stderr io.Writer) int {
-	var o options
+	o := options{given: map[string]bool{}}
 	flags := flag.NewFlagSet("ecr-remote-write", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.BoolVar(&o.once, "once", false, "make one run with the ambient AWS credentials: refresh everything due, then push")
@@ -91,9 +99,15 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.event, "event", "", "handle the event in `FILE` (- for standard input) as the function does")
 	flags.BoolVar(&o.dump, "dump", false, "print the stored inventory as JSON lines; changes nothing and needs no endpoint")
 	flags.StringVar(&o.state, "state", "", "use the state at `URL` instead of STATE_URL")
+	flags.BoolVar(&o.cost, "cost", false, "print what a month costs: with -images of a typical registry, without any request, else of this registry; needs no endpoint")
+	flags.IntVar(&o.images, "images", 0, "with -cost: the `NUMBER` of tagged images")
+	flags.IntVar(&o.inUse, "in-use", 0, "with -cost and -images: the `NUMBER` of these that are in use, by default one in 25")
+	flags.BoolVar(&o.brief, "brief", false, "with -cost: print one line, of a typical registry with as many images")
+	flags.StringVar(&o.prices, "prices", "", "with -cost and -dry-run: the prices in `FILE` instead of the list prices, see docs/cost.md")
 	flags.BoolVar(&o.version, "version", false, "print the version")
-	usage := ""
-	switch err := flags.Parse(args); {
+	usage, err := "", flags.Parse(args)
+	flags.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		help(stdout, flags)
 		return 0
@@ -104,18 +118,27 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	case o.version:
 		fmt.Fprintf(stdout, "ecr-remote-write %s (%s, %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return 0
-	case !o.once && !o.dryRun && !o.dump && o.event == "":
-		usage = "nothing to do: want -once, -dry-run, -event or -dump"
+	case !o.once && !o.dryRun && !o.dump && !o.cost && o.event == "":
+		usage = "nothing to do: want -once, -dry-run, -event, -dump or -cost"
 	case o.once && o.dryRun:
 		usage = "-once pushes and -dry-run does not: use only one of them"
 	case o.dryRun && o.event != "":
 		usage = "-dry-run prints the whole registry: use it without -event"
 	case o.dump && (o.once || o.dryRun || o.event != ""):
 		usage = "-dump makes no run: use it without -once, -dry-run and -event"
+	case o.cost && (o.once || o.dryRun || o.dump || o.event != ""):
+		usage = "-cost prints nothing else: use it without -once, -dry-run, -dump and -event"
+	case !o.cost && (o.given["images"] || o.given["in-use"] || o.brief) || o.prices != "" && !o.cost && !o.dryRun:
+		usage = "-images, -in-use and -brief are for -cost, -prices is for -cost and -dry-run"
+	case o.images < 0 || o.images > maxImages || o.inUse < 0 || o.inUse > o.images:
+		usage = fmt.Sprintf("-images is at most %d, and -in-use at most -images", maxImages)
 	}
 	if usage != "" {
 		fmt.Fprintf(stderr, "ecr-remote-write: %s; see -help\n", usage)
 		return exitUsage
+	}
+	if !o.given["in-use"] {
+		o.inUse = o.images / inUseShare
 	}
 	if o.state != "" {
 		environ = append(slices.Clip(environ), "STATE_URL="+o.state)
@@ -123,10 +146,12 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var err error
-	if o.dump {
+	switch {
+	case o.dump:
 		err = runDump(ctx, environ, stdout, stderr)
-	} else {
+	case o.given["images"]:
+		err = runCost(o, environ, stdout)
+	default:
 		err = runOnce(ctx, o, environ, stdout, stderr)
 	}
 	if err == nil {
@@ -145,7 +170,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 
 // help writes how to use the program.
 func help(w io.Writer, flags *flag.FlagSet) {
-	fmt.Fprint(w, `Usage: ecr-remote-write -once | -dry-run | -event FILE | -dump [-state URL]
+	fmt.Fprint(w, `Usage: ecr-remote-write -once | -dry-run | -event FILE | -dump [-state URL] | -cost [-images NUMBER]
 
 Sends metrics about an Amazon ECR registry to a Prometheus remote-write endpoint.
 It runs as an AWS Lambda function; outside Lambda, flags say what to do:

@@ -30,12 +30,21 @@ func TestUsage(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"no flag", nil, nil, 2, "", "ecr-remote-write: nothing to do: want -once, -dry-run, -event or -dump; see -help\n"},
+		{"no flag", nil, nil, 2, "", "ecr-remote-write: nothing to do: want -once, -dry-run, -event, -dump or -cost; see -help\n"},
 		{"version", []string{"-version"}, nil, 0, "ecr-remote-write ", ""},
 		{"unknown flag", []string{"-onec"}, nil, 2, "", "ecr-remote-write: flag provided but not defined: -onec; see -help\n"},
 		{"argument", []string{"-once", "now"}, nil, 2, "", `unexpected argument "now"`},
 		{"both", []string{"-once", "-dry-run"}, nil, 2, "", "use only one of them"},
 		{"event that is not sent", []string{"-dry-run", "-event", "-"}, nil, 2, "", "use it without -event"},
+		{"cost and run", []string{"-cost", "-once"}, nil, 2, "", "-cost prints nothing else"},
+		{"images without cost", []string{"-dry-run", "-images", "3"}, nil, 2, "", "are for -cost"},
+		{"prices of a run", []string{"-once", "-prices", "x"}, nil, 2, "", "-prices is for -cost and -dry-run"},
+		{"too many in use", []string{"-cost", "-images", "3", "-in-use", "4"}, nil, 2, "", "-in-use at most -images"},
+		{"in use of this registry", []string{"-cost", "-in-use", "4"}, nil, 2, "", "-in-use at most -images"},
+		{"negative images", []string{"-cost", "-images", "-2"}, nil, 2, "", "-images is at most"},
+		{"no prices", []string{"-cost", "-images", "1", "-prices", "no/such/file"}, nil, 1, "", "reading the prices"},
+		{"bad configuration of cost", []string{"-cost", "-images", "1"}, []string{"SCHEDULE=x"}, 2, "", "SCHEDULE"},
+		{"no images", []string{"-cost", "-images", "0"}, nil, 0, "A typical registry of 0 tagged images", ""},
 		{"bad configuration", []string{"-once"}, []string{"ECR_CONCURRENCY=0", "REMOTE_WRITE_UR=x"}, 2, "", `ecr-remote-write: the configuration has 3 faults:
   ECR_CONCURRENCY="0": want a whole number from 1 to 256
   REMOTE_WRITE_UR: not a setting, and ignored; did you mean REMOTE_WRITE_URL?
@@ -69,7 +78,7 @@ func TestHelp(t *testing.T) {
 	}
 	rest := stdout.String()
 	for _, want := range []string{
-		"Usage: ecr-remote-write -once | -dry-run | -event FILE | -dump [-state URL]\n",
+		"Usage: ecr-remote-write -once | -dry-run | -event FILE | -dump [-state URL] | -cost [-images NUMBER]\n",
 		"\n  -event FILE\n",
 		"\nExamples:\n\n  AWS_REGION=eu-west-1 ecr-remote-write -dry-run > series.txt\n",
 		" ecr-remote-write -once\n",

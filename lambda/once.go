@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/quantity"
+	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 )
 
 // unreachableFor is how long a push outside Lambda is tried without any connection.
@@ -22,12 +24,15 @@ var unreachableFor = 30 * time.Second
 // people need to know.
 func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io.Writer) error {
 	use := config.ToSend
-	if o.dryRun {
+	if o.prints() {
 		use = config.ToPrint
 	}
 	c, err := config.Load(environ, use)
 	if err != nil {
 		return err
+	}
+	if o.brief {
+		c.ScanSource, c.IndexScans = refresh.ScanNone, false // lists are enough to count images
 	}
 	e := event{run: true}
 	if o.event != "" {
@@ -47,14 +52,25 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 	}
 	defer progress.clear()
 	log := newLogger(progress, c, environ, nil)
-	export, err := wire(ctx, c, wiring{log: log, budget: !o.once && !o.dryRun, print: o.dryRun, laptop: progress})
+	export, err := wire(ctx, c, wiring{log: log, budget: !o.once && !o.prints(), print: o.prints(), laptop: progress})
 	if err != nil {
 		return err
 	}
-	if o.dryRun {
-		summary, err := export.Print(ctx, stdout)
+	if o.prints() {
+		estimator, err := newEstimator(c, export.Table, o.prices)
+		if err != nil {
+			return err
+		}
+		series, bill := stdout, io.Writer(progress)
+		if o.cost {
+			series, bill = io.Discard, stdout
+		}
+		summary, err := export.Print(ctx, series)
 		if useful(&summary, err) {
-			writePrinted(progress, &summary, c.Schedule.Interval())
+			if o.dryRun {
+				fmt.Fprintf(progress, "Printed %s series of %s in %s; nothing was pushed.\n", quantity.Grouped(summary.Series), contents(&summary), took(&summary))
+			}
+			err = errors.Join(err, writeCost(bill, c, estimator, export, &summary, o.brief))
 		}
 		return explain(c, err)
 	}
@@ -105,15 +121,6 @@ func writePushed(w io.Writer, s *exporter.Summary, e event, endpoint string) {
 		pushed += " of " + quantity.Grouped(s.Series)
 	}
 	fmt.Fprintf(w, "Pushed %s series of %s to %s in %s.\n", pushed, what, endpoint, took(s))
-}
-
-// writePrinted writes what was printed, and what pushing it would cost.
-func writePrinted(w io.Writer, s *exporter.Summary, schedule time.Duration) {
-	fmt.Fprintf(w, "Printed %s series of %s in %s; nothing was pushed.\n", quantity.Grouped(s.Series), contents(s), took(s))
-	if cost := s.Cost; cost != nil {
-		fmt.Fprintf(w, "Each push is %s and %s; with one every %s, that is %s samples and %s a month.\n", quantity.Plural(cost.Series, "sample", "samples"),
-			quantity.Bytes(float64(cost.BytesPerPush)), schedule, quantity.Grouped(int(cost.SamplesPerMonth)), quantity.Bytes(float64(cost.BytesPerMonth)))
-	}
 }
 
 func contents(s *exporter.Summary) string {

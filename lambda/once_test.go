@@ -92,8 +92,30 @@ func TestTexts(t *testing.T) {
 		{
 			name: "printed", args: []string{"-dry-run"}, environ: []string{"SCHEDULE=rate(5 minutes)"}, stdout: "# HELP aws_ecr_repository_count",
 			stderr: "Printed 4 series of 1 repository and 2 images in TIME; nothing was pushed.\n" +
-				"Each push is 4 samples and SIZE; with one every 5m0s, that is 34,560 samples and SIZE a month.\n",
+				`A month of 30 days with a push every 5m0s, at the prices of 2026-11-01 in us-east-1:
+IDLE_IMAGES                                                           push
+aws_ecr_repository_count                                                 1
+aws_ecr_repository_info                                                  1
+aws_ecr_image_pushed_at_timestamp_seconds                                1
+aws_ecr_repository_exporter_up                                           1
+run metrics                                                             44
+series                                                                  48
+samples a month                                                    414,720
+AMP ingestion                                                        $0.00
+AMP storage                                                          $0.00
+AMP queries of the function                                          $0.00
+Lambda                                                               $0.01
+S3                                                                   $0.00
+SQS                                                                  $0.32
+CloudWatch metrics                                                   $0.90
+CloudWatch logs                                                      $0.01
+total a month                                                        $1.24
+AMP for the same series scraped every 60 s                           $0.00
+`,
 		},
+		{name: "cost", args: []string{"-cost"}, stdout: "A month of 30 days with a push every 2m0s, at the prices of 2026-11-01 in us-east-1:\nIDLE_IMAGES "},
+		{name: "cost in brief", args: []string{"-cost", "-brief"}, stdout: "About $1.26 a month for 1 tagged image (70 series, "},
+		{name: "no credentials, cost", args: []string{"-cost"}, aws: without, code: 1, stderr: noCredentials},
 		{name: "no credentials, push", args: []string{"-once"}, aws: without, code: 1, stderr: noCredentials},
 		{name: "no credentials, dry run", args: []string{"-dry-run"}, aws: without, code: 1, stderr: noCredentials},
 		{name: "no credentials, state in S3", args: []string{"-dump", "-state", "s3://my-bucket/x"}, aws: without, code: 1, stderr: noCredentials},

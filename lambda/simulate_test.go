@@ -25,7 +25,7 @@ const suiteSeeds, raceSeeds = 40, 5
 // schedule also of a seed that passes.
 func TestSimulate(t *testing.T) {
 	seeds := suiteSeeds
-	if build, ok := debug.ReadBuildInfo(); ok && slices.Contains(build.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if raced() {
 		seeds = raceSeeds
 	}
 	seeds = fromEnviron(t, "SIMULATE_SEEDS", seeds)
@@ -63,6 +63,12 @@ func TestSimulate(t *testing.T) {
 		}
 	})
 	results.report(t)
+}
+
+// raced reports whether the test was built with the race detector.
+func raced() bool {
+	build, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(build.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // A seed gives the same schedule and findings each time, while there is one request at a

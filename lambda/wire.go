@@ -101,6 +101,10 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if err != nil {
 		return nil, err
 	}
+	estimator, err := newEstimator(c, table, "")
+	if err != nil {
+		return nil, err
+	}
 	store := newStore(c, awsCfg, w.log)
 	if stored, ok := store.(*state.Store); ok && w.print {
 		store = state.ReadOnly{Store: stored}
@@ -137,11 +141,14 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 		Auto:         c.RemoteWriteProtocol == remotewrite.Auto,
 		Version:      versionText(),
 		GoVersion:    runtime.Version(),
-		Schedule:     c.Schedule.Interval(),
+		Forecast:     forecasts(estimator, c.IdleImages == config.IdleNever),
 		Logger:       w.log,
 	}
-	if w.stdout != nil && c.CloudWatchMetrics {
+	if w.stdout != nil && c.CloudWatchMetrics != config.NoMetrics {
 		options.Publish = func(at time.Time, series iter.Seq[metrics.Series]) error {
+			if c.CloudWatchMetrics == config.MetricsForAlarms {
+				series = forAlarms(series)
+			}
 			return emf.Write(w.stdout, "ecr-remote-write", at, []metrics.Label{{Name: "FunctionName", Value: w.name}}, series)
 		}
 	}

@@ -60,7 +60,7 @@ type Config struct {
 	RemoteWriteConcurrency int `env:"REMOTE_WRITE_CONCURRENCY" envDefault:"4" rule:"a whole number from 1 to 64" min:"1" max:"64"`
 	// How long data from ECR stays fresh, in seconds (as in the Python exporter) or as a Go duration.
 	CacheRefreshInterval Duration `env:"CACHE_REFRESH_INTERVAL" envDefault:"1800" rule:"from 1s to 168h, as 7d, as a Go duration or in seconds" min:"1s" max:"168h"`
-	// How often the function is invoked. Only `-dry-run` uses it, to estimate the samples per month.
+	// How often the function is invoked. It changes nothing but the [forecast of the cost](cost.md).
 	Schedule Schedule `env:"SCHEDULE" envDefault:"rate(2 minutes)" rule:"rate(N minutes), hours or days as EventBridge writes it, or a duration; from 1s to 10000h" min:"1s" max:"10000h"`
 	// The AWS account of the registry.
 	ECRRegistryID AccountID `env:"ECR_REGISTRY_ID" rule:"an AWS account, twelve digits" note:"the function's account"`
@@ -118,8 +118,8 @@ type Config struct {
 	ExternalLabels Labels `env:"EXTERNAL_LABELS" rule:"name=value pairs separated by commas; names match [a-zA-Z_][a-zA-Z0-9_]* and do not begin with __; values have 1 to 2048 bytes"`
 	// Whether to add the label `region`, the function's AWS Region, to every series, like one of `EXTERNAL_LABELS`. Set it if functions in several Regions of one account send to one workspace.
 	RegionLabel bool `env:"REGION_LABEL" envDefault:"false" rule:"true or false"`
-	// Whether to log the run metrics in CloudWatch's embedded metric format too, which shows an endpoint that is down. CloudWatch bills them as custom metrics.
-	CloudWatchMetrics bool `env:"CLOUDWATCH_METRICS" envDefault:"true" rule:"true or false"`
+	// Which run metrics to log in CloudWatch's embedded metric format too, where they also show an endpoint that is down: `alarms` for the three that [alarms](operations.md#cloudwatch) need, `true` for all, `false` for none. CloudWatch bills each as a custom metric.
+	CloudWatchMetrics CloudWatchMetrics `env:"CLOUDWATCH_METRICS" envDefault:"alarms" rule:"alarms, true or false"`
 	// The log level: `DEBUG`, `INFO`, `WARN` or `ERROR`.
 	LogLevel LogLevel `env:"LOG_LEVEL" rule:"DEBUG, INFO, WARN or ERROR" note:"AWS_LAMBDA_LOG_LEVEL, else INFO"`
 	// Further settings as `NAME=value` pairs, separated by semicolons or new lines, neither of which a value can contain. A variable of its own wins. What can be secret is refused: the URL, password, token, headers and client key.
@@ -127,6 +127,16 @@ type Config struct {
 	// Warnings are about settings that are accepted but probably wrong, such as a misspelt name.
 	Warnings []string `env:"-"`
 }
+
+// CloudWatchMetrics says which run metrics become metrics of CloudWatch.
+type CloudWatchMetrics string
+
+// The values of CLOUDWATCH_METRICS.
+const (
+	MetricsForAlarms CloudWatchMetrics = "alarms"
+	AllMetrics       CloudWatchMetrics = "true"
+	NoMetrics        CloudWatchMetrics = "false"
+)
 
 // Use is what the configuration is for.
 type Use int
@@ -146,6 +156,7 @@ var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[RoleARN]():              parseRoleARN,
 	reflect.TypeFor[ExternalID]():           parseExternalID,
 	reflect.TypeFor[remotewrite.Protocol](): oneOf(remotewrite.V1, remotewrite.V2, remotewrite.Auto),
+	reflect.TypeFor[CloudWatchMetrics]():    oneOf(MetricsForAlarms, AllMetrics, NoMetrics),
 	reflect.TypeFor[auth.Method]():          oneOf(auth.SigV4, auth.Basic, auth.Bearer, auth.None),
 	reflect.TypeFor[IdleImages]():           oneOf(IdlePush, IdleNever),
 	reflect.TypeFor[refresh.ScanSource]():   oneOf(refresh.ScanAuto, refresh.ScanFindings, refresh.ScanInspector, refresh.ScanSummary, refresh.ScanNone),

@@ -68,8 +68,9 @@ type Options struct {
 	Publish func(at time.Time, series iter.Seq[metrics.Series]) error
 	// Version and GoVersion are those of the program.
 	Version, GoVersion string
-	// Schedule is how often runs are made, for Print.
-	Schedule time.Duration
+	// Forecast, if set, returns what a month of runs that push so many series sends, in
+	// samples, and costs, in dollars. pushed is the push of those that are not about the run.
+	Forecast func(registry *inventory.Registry, pushed metrics.Push, series int) (samples, dollars float64)
 	// RefreshBudget bounds the time for calling AWS; zero means until everything due is
 	// read.
 	RefreshBudget time.Duration
@@ -85,6 +86,10 @@ type Exporter struct {
 	// operations are the AWS operations that were called so far.
 	operations map[string]bool
 }
+
+// Registry returns the inventory of the last run, nil before the first. It must not be used
+// while a run is under way.
+func (e *Exporter) Registry() *inventory.Registry { return e.registry }
 
 // New returns an Exporter.
 func New(options Options) *Exporter {

@@ -59,14 +59,13 @@ func (e *Exporter) keepProtocol(registry *inventory.Registry) {
 	registry.Unsaved.Any = true
 }
 
-// print writes the series as text, family by family, and measures what pushing them would
-// cost.
+// print writes the series as text, family by family, and measures the requests that would
+// push them.
 func (e *Exporter) print(ctx context.Context, w io.Writer, registry *inventory.Registry, options metrics.Options, steps *steps) (err error) {
 	if err := metrics.WriteText(w, e.Table.All(registry, options)); err != nil {
 		return err
 	}
 	steps.pushed, err = e.Sender.Push(ctx, steps.at, e.Table.ByRepository(registry, options), e.Table.Families())
-	steps.cost = costOf(steps.pushed, e.Schedule)
 	return err
 }
 

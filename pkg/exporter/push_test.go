@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
@@ -248,14 +246,14 @@ func TestRunReportsItself(t *testing.T) {
 	})
 }
 
-// A dry run pushes nothing and says what pushing would cost.
-func TestPrintCost(t *testing.T) {
+// A dry run pushes nothing and measures what it would push.
+func TestPrint(t *testing.T) {
 	t.Parallel()
-	bubble(t, "cost", func(t *testing.T) {
+	bubble(t, "print", func(t *testing.T) {
 		w := newWorld(t)
 		sender, err := remotewrite.New(remotewrite.Options{Discard: true})
 		w.check(err)
-		w.restart(func(o *exporter.Options) { o.Sender, o.Schedule = sender, 2*time.Minute })
+		w.restart(func(o *exporter.Options) { o.Sender = sender })
 		w.put("app", images(5)...)
 		var text bytes.Buffer
 		summary, err := w.exporter.Print(t.Context(), &text)
@@ -266,12 +264,8 @@ func TestPrintCost(t *testing.T) {
 				series++
 			}
 		}
-		want := &exporter.Cost{
-			Series: series, SamplesPerMonth: int64(series) * 21600, Schedule: 120,
-			BytesPerPush: summary.BytesCompressed, BytesPerMonth: summary.BytesCompressed * 21600,
-		}
-		if diff := cmp.Diff(want, summary.Cost); diff != "" || series != 8 || want.BytesPerPush == 0 {
-			t.Errorf("%d series; cost (-want +got):\n%s", series, diff)
+		if summary.Series != series || series != 8 || summary.BytesCompressed == 0 {
+			t.Errorf("%d series, want 8; summary %+v", series, summary)
 		}
 		if n := len(w.receiver.Requests()); n != 0 {
 			t.Errorf("%d requests", n)

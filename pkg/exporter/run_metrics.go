@@ -58,7 +58,7 @@ func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run
 	known := slices.Collect(maps.Keys(e.operations))
 	push := steps.pushed
 	push.Dropped = withZeros(push.Dropped, remotewrite.Reasons)
-	return metrics.Run{
+	run := metrics.Run{
 		At:              steps.at,
 		SucceededAt:     registry.SucceededAt.Time(),
 		RegistryID:      registry.ID,
@@ -76,6 +76,16 @@ func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run
 		Version:         e.Version,
 		GoVersion:       e.GoVersion,
 	}
+	if e.Forecast == nil {
+		return run
+	}
+	run.SamplesPerMonth, run.CostDollars = 1, 1 // to count their own series too
+	series := push.Series - push.DroppedTotal() - push.Markers.Series
+	for range e.Table.OfRun(run) {
+		series++
+	}
+	run.SamplesPerMonth, run.CostDollars = e.Forecast(registry, push, series)
+	return run
 }
 
 // unreadIndexes counts the indexes that are not read by reason.

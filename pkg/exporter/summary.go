@@ -34,8 +34,6 @@ type Summary struct {
 	// What became of the series. Ended are those among them that are staleness markers.
 	metrics.Push
 	Ended int `json:"ended"`
-	// Cost is what pushing comes to, in a dry run.
-	Cost *Cost `json:"cost,omitempty"`
 
 	// Calls counts requests to AWS by operation, Throttles those answered with a
 	// throttling error.
@@ -46,30 +44,6 @@ type Summary struct {
 	// Errors are what failed, by step. Those of refresh and push fail the invocation;
 	// without load and save it goes on in memory.
 	Errors map[string]string `json:"errors,omitempty"`
-}
-
-// Cost is what pushing the printed series comes to, without the few run metrics.
-type Cost struct {
-	// Series is the number of series, of which each push sends one sample.
-	Series int `json:"series"`
-	// SamplesPerMonth is for a month of 30 days with runs at the schedule.
-	SamplesPerMonth int64 `json:"samplesPerMonth"`
-	// BytesPerPush is the size of all request bodies after compression, and
-	// BytesPerMonth that of a month's.
-	BytesPerPush  int64 `json:"bytesPerPush"`
-	BytesPerMonth int64 `json:"bytesPerMonth"`
-	// Schedule is the time between two runs, in seconds.
-	Schedule float64 `json:"scheduleSeconds"`
-}
-
-func costOf(report metrics.Push, schedule time.Duration) *Cost {
-	cost := &Cost{Series: report.Series - report.DroppedTotal(), BytesPerPush: report.BytesCompressed, Schedule: seconds(schedule)}
-	if schedule > 0 {
-		pushes := float64(30*24*time.Hour) / float64(schedule)
-		cost.SamplesPerMonth = int64(math.Round(pushes * float64(cost.Series)))
-		cost.BytesPerMonth = int64(math.Round(pushes * float64(cost.BytesPerPush)))
-	}
-	return cost
 }
 
 // Scans is the part of a Summary about scan results.
@@ -97,8 +71,7 @@ type steps struct {
 	at        time.Time // the samples' timestamp
 	refreshed refresh.EventResult
 	pushed    metrics.Push
-	ramped    int // images that the push leaves out for now, since it grows too much
-	cost      *Cost
+	ramped    int            // images that the push leaves out for now, since it grows too much
 	calls     map[string]int // requests to AWS by operation
 	throttles map[string]int
 	durations map[string]float64
@@ -146,7 +119,6 @@ func (s *steps) summary(registry *inventory.Registry) Summary {
 
 		Push:  s.pushed,
 		Ended: s.pushed.Markers.Series,
-		Cost:  s.cost,
 
 		Calls:     s.calls,
 		Throttles: s.throttles,

@@ -22,6 +22,8 @@ type Family struct {
 	Unit string
 	// OptIn is set if the family is shown only if a setting includes it by name.
 	OptIn bool
+	// Alarm is set for the few run metrics that alarms in CloudWatch need, where each has a price.
+	Alarm bool
 	// Labels are the names of its labels, sorted, without __name__. They follow from
 	// the row's labels.
 	Labels []string

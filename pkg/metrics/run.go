@@ -42,6 +42,9 @@ type Run struct {
 	Push Push
 	// Errors counts what failed, by stage of the run.
 	Errors map[string]int
+	// SamplesPerMonth and CostDollars are what a month of 30 days of such runs sends and
+	// costs (see pkg/cost); 0 if it is unknown.
+	SamplesPerMonth, CostDollars float64
 
 	// Version is the program's, GoVersion that of the Go release it was built with.
 	Version, GoVersion string
@@ -81,7 +84,7 @@ var runTable = []Family{
 	},
 	{
 		Name: "aws_ecr_exporter_oldest_record_age_seconds", Help: "The age of the oldest listing that the series of the last run rest on", Type: gauge,
-		Unit: "seconds; none while some repository was never listed", labels: runLabels,
+		Unit: "seconds; none while some repository was never listed", Alarm: true, labels: runLabels,
 		value: func(s *subject) (float64, bool) {
 			// What was listed in this very run is younger than its samples.
 			return max(0, s.run.At.Sub(s.run.OldestRecord).Seconds()), !s.run.OldestRecord.IsZero()
@@ -141,7 +144,7 @@ var runTable = []Family{
 	},
 	{
 		Name: "aws_ecr_exporter_series_not_sent", Help: "Series that could not be sent before the end of the last run", Type: gauge,
-		Unit: "series of which nothing was written to a connection", labels: runLabels,
+		Unit: "series of which nothing was written to a connection", Alarm: true, labels: runLabels,
 		value: one(func(r *Run) float64 { return float64(r.Push.NotSent) }),
 	},
 	{
@@ -161,8 +164,18 @@ var runTable = []Family{
 	},
 	{
 		Name: "aws_ecr_exporter_errors", Help: "What failed in the last run", Type: gauge,
-		Unit: "errors by stage of the run", labels: keyLabel("stage"),
+		Unit: "errors by stage of the run", Alarm: true, labels: keyLabel("stage"),
 		counts: func(r *Run) map[string]int { return r.Errors },
+	},
+	{
+		Name: "aws_ecr_exporter_samples_per_month", Help: "Samples that a month of runs like the last run sends", Type: gauge,
+		Unit: "samples in 30 days, a forecast", labels: runLabels,
+		value: func(s *subject) (float64, bool) { return s.run.SamplesPerMonth, s.run.SamplesPerMonth > 0 },
+	},
+	{
+		Name: "aws_ecr_exporter_estimated_cost_dollars", Help: "What AWS bills for a month of runs like the last run, at list prices", Type: gauge,
+		Unit: "US dollars in 30 days, a forecast: see [cost](cost.md)", labels: runLabels,
+		value: func(s *subject) (float64, bool) { return s.run.CostDollars, s.run.CostDollars > 0 },
 	},
 	{
 		Name: "aws_ecr_exporter_build_info", Help: "The version of the exporter that made the last run, and of Go", Type: gauge,

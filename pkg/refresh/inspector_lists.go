@@ -61,8 +61,10 @@ func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Regis
 	case outOfTime(ctx, err):
 		r.scans.lists = lists // for the next run to continue
 	case errors.Is(err, awsapi.ErrDenied):
+		forgetListed(registry)
 		r.fallBack(ctx, registry, inventory.ScansFromInspector, inventory.ScansFromFindings, err)
 	default:
+		forgetListed(registry)
 		failed.add(err)
 	}
 }
@@ -118,6 +120,8 @@ func (r *Refresher) recordLists(registry *inventory.Registry, lists *inspectorLi
 			// It is from a later event or request.
 		case listed != nil:
 			registry.SetScan(repository, image, withListed(known, listed, at))
+		case known == nil && repository.ImagesReadAt > at:
+			// It may not have been known yet when its row was read.
 		case known == nil && image.PushedAt < at && lists.any, known != nil && known.Status == inventory.ScanNotFound:
 			// Inspector does not cover it. Lists without any image say nothing: they may be
 			// those of another account.

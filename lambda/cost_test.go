@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/config"
+	"github.com/aws-exporters/ecr-remote-write/pkg/cost"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/quantity"
+)
+
+// typicalMonth returns the forecasts of a function with some settings, of a typical registry of
+// so many images.
+func typicalMonth(t *testing.T, images int, settings ...string) []cost.Forecast {
+	t.Helper()
+	c, err := config.Load(settings, config.ToPrint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := metrics.New(c.Shape())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := newEstimator(c, table, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Typical(images, images/inUseShare)
+}
+
+// costTable is what registries cost, for the README.
+func costTable(t *testing.T) string {
+	t.Helper()
+	var text strings.Builder
+	text.WriteString("| tagged images | series | every 2 minutes | every 5 minutes | every 2 minutes, `IDLE_IMAGES=never` | AMP for the same series scraped every minute |\n|---|---|---|---|---|---|\n")
+	for _, images := range []int{1_000, 10_000, 100_000, 1_000_000} {
+		two, five := typicalMonth(t, images), typicalMonth(t, images, "SCHEDULE=5m")
+		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s | %s |\n", quantity.Grouped(images), quantity.Grouped(two[0].Series),
+			cost.Dollars(two[0].Bill.Total()), cost.Dollars(five[0].Bill.Total()), cost.Dollars(two[1].Bill.Total()), cost.Dollars(two[0].Scraped.Total()))
+	}
+	return text.String()
+}
+
+// costExample is what -cost prints, which docs/cost.md shows.
+func costExample(t *testing.T) string {
+	t.Helper()
+	return "```\n" + costOutput(t, "-images", "10000", "-in-use", "400") + "```\n"
+}
+
+// costOutput runs -cost with arguments, without a Region or credentials.
+func costOutput(t *testing.T, args ...string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := run(append([]string{"-cost"}, args...), nil, &stdout, &stderr); code != 0 || stderr.Len() > 0 {
+		t.Fatalf("-cost %v: exit code %d, %s", args, code, &stderr)
+	}
+	return stdout.String()
+}
+
+// -brief is one line.
+func TestCostBrief(t *testing.T) {
+	t.Parallel()
+	const want = "About $192 a month for 10,000 tagged images (110,448 series, a push every 2m0s), $7.31 with IDLE_IMAGES=never, at the prices of 2026-11-01 in us-east-1.\n"
+	if got := costOutput(t, "-images", "10000", "-brief"); got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
+}
+
+// The typical registry has as many series as the simulated one of 2026.
+func TestTypicalRegistry(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, time.November, 25, 0, 0, 0, 0, time.UTC)
+	p := profileOf(t, ecrtest.RealisticShape(200, 10_000, now))
+	f := typicalMonth(t, 10_000)[0]
+	got, want := float64(f.Series-f.RunSeries), float64(p.withIndexes+p.untagged)
+	if math.Abs(got/want-1) > 0.05 {
+		t.Errorf("the typical registry has %.0f series, the simulated one %.0f", got, want)
+	}
+}
