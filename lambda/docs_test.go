@@ -143,6 +143,9 @@ func familiesTable(families []*metrics.Family) string {
 		if family.OptIn {
 			unit += "; sent only if `FAMILIES_INCLUDE` is set and matches it"
 		}
+		if family.Setting != "" {
+			unit += "; sent only if `" + family.Setting + "` is set"
+		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", family.Name, labels, unit, family.Help)
 	}
 	return b.String()

@@ -227,7 +227,7 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 		// Inspector's lists say which children run: these are shown by digest, too.
 		result.Selected = r.options.Select(registry, now) || result.Selected
 	}
-	r.sumIndexes(registry, registry.Repositories)
+	r.sumUp(registry, registry.Repositories)
 	r.finish(ctx, &result, &failed)
 	return result
 }
