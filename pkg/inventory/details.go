@@ -59,6 +59,23 @@ func newerDetails(a, b *RepositoryDetails) *RepositoryDetails {
 	return &newer
 }
 
+// The types of scanning that a registry can be configured for.
+const (
+	ScanTypeBasic    = "BASIC"
+	ScanTypeEnhanced = "ENHANCED"
+)
+
+// SetScanType replaces the type of scanning.
+func (r *Registry) SetScanType(scanType string) {
+	r.Unsaved.Any = r.Unsaved.Any || r.ScanType != scanType
+	r.ScanType = scanType
+}
+
+// SetRegistryDetails replaces what was read about the registry itself.
+func (r *Registry) SetRegistryDetails(details *RegistryDetails) {
+	r.Details, r.Unsaved.Any = details, true
+}
+
 // RegistryDetails is what was read about the registry itself because a setting asks for it. It
 // is replaced as a whole, never changed.
 type RegistryDetails struct {
