@@ -126,7 +126,7 @@ func putInMoto(t *testing.T, client *ecr.Client, repository *types.Repository, n
 }
 
 // dryRun returns what the function prints when a user runs it with -dry-run.
-func dryRun(t *testing.T, endpoint string) []byte {
+func dryRun(t *testing.T, endpoint string, settings ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), bootstrap(t), "-dry-run")
 	var stdout, stderr bytes.Buffer
@@ -140,6 +140,7 @@ func dryRun(t *testing.T, endpoint string) []byte {
 		"AWS_EC2_METADATA_DISABLED=true",
 		scansFromSummary,
 	}
+	cmd.Env = append(cmd.Env, settings...)
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, &stderr)
 	}
