@@ -181,7 +181,17 @@ func TestPromlint(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := dryRun(t, ecrtest.Start(t, registry).URL(), append([]string{"SCAN_SOURCE=auto", "ECR_REQUESTS_PER_SECOND=10000", fastScans}, everyFamily...)...)
-	problems, err := promlint.New(bytes.NewReader(text)).Lint()
+	var few bytes.Buffer // one series a family: the linter takes minutes for all
+	comments := 0
+	for line := range bytes.Lines(text) {
+		if comments++; line[0] == '#' {
+			comments = 0
+		}
+		if comments < 2 {
+			few.Write(line)
+		}
+	}
+	problems, err := promlint.New(&few).Lint()
 	if err != nil {
 		t.Fatal(err)
 	}
