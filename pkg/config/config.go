@@ -108,6 +108,12 @@ type Config struct {
 	InUseQuery string `env:"IN_USE_QUERY" rule:"a PromQL expression" note:"the containers of kube-state-metrics"`
 	// With `IDLE_IMAGES=never`: the URL of instant queries of the store, such as `https://…/api/v1/query`. Requests authenticate like those of remote write, so it must contain no secret.
 	QueryURL URL `env:"QUERY_URL" rule:"an absolute http or https URL without user name and password" note:"that of the AMP workspace; required for any other endpoint"`
+	// The keys of the repositories' own tags to export as labels of `aws_ecr_repository_tags_info`, such as `team,cost-center`. It costs one ECR call for each repository and refresh.
+	RepositoryTags TagKeys `env:"REPOSITORY_TAGS" rule:"up to 50 keys of tags separated by commas, each once, with 1 to 128 characters" note:"none"`
+	// Whether to export which repositories have a lifecycle policy. It costs one ECR call for each repository and refresh.
+	LifecyclePolicies bool `env:"LIFECYCLE_POLICIES" envDefault:"false" rule:"true or false"`
+	// Whether to export the registry's pull-through cache rules, replication destinations and own quotas. It costs three calls for each refresh.
+	RegistryDetails bool `env:"REGISTRY_DETAILS" envDefault:"false" rule:"true or false"`
 	// How much of an invocation may be spent on reading from AWS; the rest waits for the next one. `-once` and `-dry-run` have no limit.
 	RefreshBudget Duration `env:"REFRESH_BUDGET" envDefault:"60s" rule:"from 1s to 15m, as a Go duration or in seconds" min:"1s" max:"15m"`
 	// Where the inventory is kept between cold starts: `memory:` (nowhere), `file:///path` or `s3://bucket/key`.

@@ -5,17 +5,9 @@ package inventory
 type Rest struct {
 	Untagged Total `cbor:"1,keyasint,omitzero" json:"untagged,omitzero"`
 	Archived Total `cbor:"2,keyasint,omitzero" json:"archived,omitzero"`
-}
-
-// Total is a number of images, and the sum of their sizes as far as these are known.
-type Total struct {
-	Images int   `cbor:"1,keyasint,omitempty" json:"images"`
-	Bytes  int64 `cbor:"2,keyasint,omitempty" json:"bytes"`
-}
-
-func (t *Total) add(image *Image) {
-	t.Images++
-	t.Bytes += max(image.SizeBytes, 0)
+	// PushedAt and PulledAt are the latest push and pull of one of them; zero if unknown.
+	PushedAt Time `cbor:"3,keyasint,omitempty" json:"pushed_at,omitzero"`
+	PulledAt Time `cbor:"4,keyasint,omitempty" json:"pulled_at,omitzero"`
 }
 
 func (r *Rest) add(image *Image) {
@@ -24,6 +16,14 @@ func (r *Rest) add(image *Image) {
 	} else {
 		r.Archived.add(image)
 	}
+	r.PushedAt, r.PulledAt = max(r.PushedAt, image.PushedAt), max(r.PulledAt, image.PulledAt)
+}
+
+// addAll adds what another one counts.
+func (r *Rest) addAll(other *Rest) {
+	r.Untagged.addAll(other.Untagged)
+	r.Archived.addAll(other.Archived)
+	r.PushedAt, r.PulledAt = max(r.PushedAt, other.PushedAt), max(r.PulledAt, other.PulledAt)
 }
 
 // useful returns those of a repository's images that can be shown, or decide what is, in a
@@ -105,11 +105,6 @@ func (r *Registry) ForgetRest(repository *Repository) {
 	}
 	r.Update(repository, func(repository *Repository) {
 		repository.Images = kept
-		for _, sum := range []struct{ to, more *Total }{
-			{&repository.Rest.Untagged, &rest.Untagged}, {&repository.Rest.Archived, &rest.Archived},
-		} {
-			sum.to.Images += sum.more.Images
-			sum.to.Bytes += sum.more.Bytes
-		}
+		repository.Rest.addAll(&rest)
 	})
 }

@@ -43,6 +43,13 @@ func StartRegistry(now time.Time, repositories, taggedImages, port int) (*Regist
 	if err := r.SetPullTimeExclusions("arn:aws:iam::" + Account + ":role/" + role); err != nil {
 		return nil, err
 	}
+	if err := r.SetCacheRules(
+		ecrtest.CacheRule{Prefix: "docker-hub", Upstream: "docker-hub", URL: "registry-1.docker.io"},
+		ecrtest.CacheRule{Prefix: "quay", Upstream: "quay", URL: "quay.io"},
+	); err != nil {
+		return nil, err
+	}
+	r.SetReplication(ecrtest.ReplicationRule{Prefixes: []string{"payments"}, Destinations: []ecrtest.ReplicationDestination{{Region: "eu-west-1", RegistryID: Account}}})
 	r.Server = ecrtest.New(r.Registry)
 	if err := r.Server.ListenOn(port); err != nil {
 		return nil, err
