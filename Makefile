@@ -36,10 +36,10 @@ help: ## this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(OUT)/ecr-remote-write $(OUT)/victoria-metrics ## the function, a simulated registry and a store with a UI; PORT=8428 ECR_PORT=8429 ONCE=1
+run: $(OUT)/ecr-remote-write $(OUT)/victoria-metrics $(OUT)/simulate ## the function, a simulated registry and a store with a UI; PORT=8428 ECR_PORT=8429 ONCE=1
 	@echo "building the simulated registry"
 	@$(GOBUILD) -o $(OUT)/local ./lambda/local
-	@exec $(OUT)/local -bootstrap $(OUT)/ecr-remote-write -victoriametrics $(OUT)/victoria-metrics -port $(PORT) -ecr-port $(ECR_PORT) $(if $(ONCE),-once)
+	@exec $(OUT)/local -bootstrap $(OUT)/ecr-remote-write -victoriametrics $(OUT)/victoria-metrics -hour $(OUT)/simulate -port $(PORT) -ecr-port $(ECR_PORT) $(if $(ONCE),-once)
 
 # The nested modules' tests run the built program, which the cache of go test does not
 # know of, so they run each time. One of them searches what all other tests printed for
@@ -72,11 +72,17 @@ check: $(VENV) test simulate lint generated template ## what CI runs: test, 200 
 
 # What failing seeds did is in .build/simulate.txt, and of a single seed also on the terminal.
 .PHONY: simulate
-simulate: ## storms in virtual time, see docs/simulation.md; SEEDS=1000 FROM=1
-	@mkdir -p $(OUT); go test -c -o $(OUT)/simulate ./lambda
+simulate: $(OUT)/simulate ## storms in virtual time, see docs/simulation.md; SEEDS=1000 FROM=1
 	@cd lambda && SIMULATE_SEEDS=$(SEEDS) SIMULATE_FROM=$(FROM) SIMULATE_TRACE=$(filter 1,$(SEEDS)) \
 		../$(OUT)/simulate -test.run '^TestSimulate$$' -test.timeout 1h -test.v >../$(OUT)/simulate.txt; \
 	code=$$?; $(if $(filter 1,$(SEEDS)),cat ../$(OUT)/simulate.txt;) exit $$code
+
+# The tests of the function, which run it in virtual time: for make simulate, and for the
+# past hour of make run.
+.PHONY: $(OUT)/simulate
+$(OUT)/simulate:
+	@echo "building $@"
+	@mkdir -p $(OUT); go test -c -o $@ ./lambda
 
 .PHONY: undone
 undone: ## does the simulation find each rule that a patch undoes? takes minutes

@@ -18,7 +18,7 @@ import (
 // state.
 func TestFunctionEnv(t *testing.T) {
 	t.Parallel()
-	r, err := localtest.StartRegistry(time.Now(), repositories, taggedImages, 0)
+	r, err := localtest.StartRegistry(time.Now(), 4, 20, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

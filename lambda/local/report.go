@@ -30,14 +30,23 @@ func writeLines(w io.Writer, lines [][]string) {
 
 // writeStarted writes the addresses of what was started.
 func writeStarted(w io.Writer, s *session) {
-	totals := s.registry.Totals()
+	totals := s.world.Registry.Totals()
 	headline(w, "Everything runs on this machine, on 127.0.0.1")
 	writeLines(w, [][]string{
-		{"simulated ECR", s.registry.Server.URL(), plural(totals.Repositories, "repository", "repositories") + ", " + plural(totals.Images, "image", "images")},
-		{"simulated cluster", "", plural(len(s.cluster.Pods), "pod", "pods") + ", one of each kind in docs/queries.md, as kube-state-metrics reports them"},
+		{"simulated ECR", s.world.Registry.Server.URL(), plural(totals.Repositories, "repository", "repositories") + ", " + plural(totals.Images, "image", "images")},
+		{"simulated cluster", "", plural(len(s.world.Cluster.Pods), "pod", "pods") + ", one of each kind in docs/queries.md, as kube-state-metrics reports them"},
 		{"VictoriaMetrics", s.store.URL, "its data in " + s.store.Folder},
 		{"the function", s.bootstrap, "ready after " + duration(s.function.environment.InitDuration().Seconds())},
+		{"the past hour", "", s.past.text()},
 	})
+}
+
+// text describes what the store has of the past.
+func (p *pastHour) text() string {
+	if p.pushes == 0 {
+		return "none: -hour is not set"
+	}
+	return fmt.Sprintf("%d pushes of the function in virtual time, %s, stored in %s", p.pushes, byteSize(float64(p.bytes)), duration(p.took.Seconds()))
 }
 
 // writeSummary writes a run's Summary.

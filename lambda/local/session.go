@@ -14,12 +14,6 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
 
-// The registry is small enough for graphs that show single builds.
-const (
-	repositories = 40
-	taggedImages = 600
-)
-
 // session is one run of the program.
 type session struct {
 	options
@@ -27,8 +21,8 @@ type session struct {
 	stdout, stderr io.Writer
 
 	schedule []byte // the scheduled event
-	registry *localtest.Registry
-	cluster  *localtest.Cluster
+	world    *localtest.World
+	past     *pastHour
 	store    *localtest.Store
 	function *function
 }
@@ -65,17 +59,22 @@ func (s *session) run(ctx context.Context) error {
 	}
 }
 
-// start starts the registry, the store and the function, which needs both.
+// start starts the registry, the store and the function, which needs both, and fills the
+// store with the past hour.
 func (s *session) start(ctx context.Context) error {
 	var err error
 	if s.schedule, err = readEvent(s.event); err != nil {
 		return err
 	}
 	fmt.Fprintln(s.stdout, "starting: simulated ECR, VictoriaMetrics, function")
-	if s.registry, err = localtest.StartRegistry(time.Now(), repositories, taggedImages, s.free(ctx, s.ecrPort, "ECR_PORT")); err != nil {
+	now := time.Now()
+	if s.world, err = localtest.NewWorld(now); err != nil {
 		return err
 	}
-	if s.cluster, err = s.registry.AddCluster(time.Now()); err != nil {
+	if err := s.world.Registry.Server.ListenOn(s.free(ctx, s.ecrPort, "ECR_PORT")); err != nil {
+		return err
+	}
+	if s.past, err = startHour(s.hour, now, s.environ); err != nil {
 		return err
 	}
 	dashboards := func(folder string) error { return writeDashboard(folder, slices.Concat(queries, podQueries)) }
@@ -88,12 +87,16 @@ func (s *session) start(ctx context.Context) error {
 	}
 	s.function, err = startFunction(ctx, functionSetup{
 		path:        s.bootstrap,
-		registry:    s.registry,
+		registry:    s.world.Registry,
 		remoteWrite: s.store.URL + localtest.RemoteWritePath,
+		settings:    s.past.settings(),
 		environ:     s.environ,
 		log:         log,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return s.past.fill(ctx, s.world, s.store)
 }
 
 // free returns the port, or 0, for any, if it is taken. The variable of make run sets it.
@@ -113,11 +116,14 @@ func (s *session) stop() error {
 	if s.function != nil {
 		errs = append(errs, s.function.stop())
 	}
+	if s.past != nil {
+		errs = append(errs, s.past.stop())
+	}
 	if s.store != nil {
 		errs = append(errs, s.store.Stop())
 	}
-	if s.registry != nil {
-		s.registry.Server.Close()
+	if s.world != nil {
+		s.world.Registry.Server.Close()
 	}
 	return errors.Join(errs...)
 }
@@ -142,17 +148,17 @@ func (s *session) firstPush(ctx context.Context) error {
 		if i > 0 {
 			continue
 		}
-		if err := s.cluster.Check(result, pushed.Timestamp); err != nil {
+		if err := s.world.Cluster.Check(result, pushed.Timestamp); err != nil {
 			return fmt.Errorf("the result of %s: %w", q.title, err)
 		}
-		writeOtherPods(s.stdout, len(s.cluster.Pods)-len(result))
+		writeOtherPods(s.stdout, len(s.world.Cluster.Pods)-len(result))
 	}
 	got, err := s.store.Totals(ctx, pushed.Timestamp)
 	if err != nil {
 		return err
 	}
-	want := localtest.Expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
-	if err := localtest.Compare(want, got, pushed.Accepted); err != nil {
+	want := localtest.Expect(s.world.Registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
+	if err := localtest.Compare(want, got, pushed.Accepted-pushed.Ended); err != nil {
 		return err
 	}
 	writeChecked(s.stdout, want, got, pushed.Scans.Pending)
@@ -166,7 +172,7 @@ func (s *session) invoke(ctx context.Context, event []byte) (summary, error) {
 	if err != nil {
 		return pushed, err
 	}
-	return pushed, s.store.Import(ctx, s.cluster, pushed.Timestamp)
+	return pushed, s.store.Import(ctx, s.world.Cluster, pushed.Timestamp)
 }
 
 // firstImage sends all events of an image, from its push to its deletion.
@@ -183,7 +189,7 @@ func (s *session) firstImage(ctx context.Context) error {
 // imageEvent makes the next change of an image, invokes the function with its event, and
 // checks that a query shows the change at once.
 func (s *session) imageEvent(ctx context.Context) error {
-	change, err := s.registry.Next(time.Now())
+	change, err := s.world.Registry.Next(time.Now())
 	if err != nil {
 		return err
 	}
@@ -227,7 +233,7 @@ func (s *session) repeat(ctx context.Context) error {
 			}
 			continue
 		}
-		changes := s.registry.Age(time.Now())
+		changes := s.world.Registry.Age(time.Now())
 		pushed, err := s.invoke(ctx, s.schedule)
 		if err != nil {
 			return err

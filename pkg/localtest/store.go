@@ -3,6 +3,7 @@
 package localtest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -71,6 +72,15 @@ func StartStore(ctx context.Context, path string, port int, prepare func(dashboa
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
+}
+
+// Write sends a request of the remote-write protocol 1.0, whose body is compressed with
+// snappy.
+func (s *Store) Write(ctx context.Context, body []byte) error {
+	if _, err := s.do(ctx, http.MethodPost, RemoteWritePath, bytes.NewReader(body)); err != nil {
+		return fmt.Errorf("write to VictoriaMetrics: %w", err)
+	}
+	return nil
 }
 
 // findAddress returns the address of VictoriaMetrics if a line of its log contains it.
