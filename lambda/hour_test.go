@@ -25,6 +25,9 @@ const (
 	hourFolder = "HOUR_FOLDER"
 )
 
+// Some requests are throttled before one of the pushes, so that there is such a curve.
+const throttledPush, throttled = 13, 9
+
 // TestHour runs the function in the past hour of the world of make run, which can only be
 // done in virtual time: it writes the function's requests to the remote-write endpoint into
 // files, for make run to send. Without being told to, it checks that there are some.
@@ -52,19 +55,28 @@ func TestHour(t *testing.T) {
 			t.Fatal(err)
 		}
 		h := &hour{aws: w.Registry.Server, folder: folder}
+		// Modelled on what ECR and AMP take within a Region.
+		h.aws.SetLatency("", 20*time.Millisecond, 60*time.Millisecond)
 		f := newFunctionOver(h, environ, io.Discard)
-		runs := 0
-		for at := range w.Hour() {
-			time.Sleep(time.Until(at))
-			ctx, cancel := context.WithTimeout(t.Context(), 110*time.Second)
-			if _, err := f.handle(ctx, []byte("{}")); err != nil {
-				t.Fatalf("the push at %s: %v", at, err)
+		for n := range localtest.HourPushes {
+			at, events, err := w.Step(n)
+			if err != nil {
+				t.Fatal(err)
 			}
-			cancel()
-			runs++
+			time.Sleep(time.Until(at))
+			if n == throttledPush {
+				h.aws.Fail(ecrtest.Match{Operation: "DescribeImages"}, throttled, ecrtest.FaultThrottling)
+			}
+			for _, event := range append(events, []byte("{}")) {
+				ctx, cancel := context.WithTimeout(t.Context(), 110*time.Second)
+				if _, err := f.handle(ctx, event); err != nil {
+					t.Fatalf("the push at %s: %v", at, err)
+				}
+				cancel()
+			}
 		}
-		if n := int(h.files.Load()); n < 2*runs {
-			t.Errorf("%d requests of %d runs, want at least two of each: series and run metrics", n, runs)
+		if n := int(h.files.Load()); n < 2*localtest.HourPushes {
+			t.Errorf("%d requests of %d pushes, want at least two of each: series and run metrics", n, localtest.HourPushes)
 		}
 	})
 }

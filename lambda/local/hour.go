@@ -65,7 +65,11 @@ func (p *pastHour) settings() []string {
 // cluster's kube-state-metrics sent meanwhile.
 func (p *pastHour) fill(ctx context.Context, world *localtest.World, store *localtest.Store) error {
 	begin := time.Now()
-	for at := range world.Hour() {
+	for n := range localtest.HourPushes {
+		at, _, err := world.Step(n)
+		if err != nil {
+			return fmt.Errorf("change the registry as in the past hour: %w", err)
+		}
 		if p.process == nil {
 			continue
 		}

@@ -3,8 +3,10 @@
 package localtest
 
 import (
-	"iter"
+	"encoding/json"
 	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 )
 
 // The registry of a World is small enough for graphs that show single builds.
@@ -13,9 +15,10 @@ const (
 	worldTaggedImages = 600
 )
 
-// The pushes of a World's hour, at the interval of the template's schedule.
+// HourPushes is the number of pushes of a World's hour, at the interval of the template's
+// schedule.
 const (
-	hourPushes   = 30
+	HourPushes   = 30
 	pushInterval = 2 * time.Minute
 )
 
@@ -33,25 +36,44 @@ func NewWorld(end time.Time) (*World, error) {
 	// The API's times are whole milliseconds.
 	end = end.Truncate(time.Millisecond)
 	w := &World{end: end}
-	begin := end.Add(-hourPushes * pushInterval)
+	begin := end.Add(-HourPushes * pushInterval)
 	var err error
 	if w.Registry, err = NewRegistry(begin, worldRepositories, worldTaggedImages); err != nil {
 		return nil, err
 	}
-	w.Cluster, err = w.Registry.AddCluster(begin)
-	return w, err
+	if w.Cluster, err = w.Registry.AddCluster(begin); err != nil {
+		return nil, err
+	}
+	w.Cluster.rollout = begin
+	return w, nil
 }
 
-// Hour makes the changes of the hour. It yields the times of the pushes; at each, the
-// registry and the cluster are as they were then.
-func (w *World) Hour() iter.Seq[time.Time] {
-	return func(yield func(time.Time) bool) {
-		for n := hourPushes; n > 0; n-- {
-			at := w.end.Add(-time.Duration(n) * pushInterval)
-			w.Registry.Age(at)
-			if !yield(at) {
-				return
-			}
-		}
+// Step makes the changes before a push of the hour, from 0 to HourPushes - 1. It returns the
+// time of the push, and the events of ECR since the previous one.
+func (w *World) Step(n int) (at time.Time, events []json.RawMessage, err error) {
+	at = w.end.Add(-time.Duration(HourPushes-n) * pushInterval)
+	w.Registry.Age(at)
+	r, ok := rescans[n]
+	if !ok {
+		return at, nil, nil
 	}
+	image, _ := w.Registry.Image(r.repository, r.tag)
+	counts := map[string]int32{"CRITICAL": r.critical, "HIGH": 4 * r.critical}
+	if err := w.Registry.Rescan(r.repository, image.Digest, ecrtest.ScanState{At: at, CompletedAt: at, Counts: counts}); err != nil {
+		return at, nil, err
+	}
+	event, err := w.Registry.ScanEvent(r.repository, image.Digest, at)
+	return at, []json.RawMessage{event}, err
+}
+
+// rescans are of images that pods run, before some of the pushes: more is known about them, or
+// less is left after a fix.
+var rescans = map[int]struct {
+	repository, tag string
+	critical        int32
+}{
+	6:  {"shop/app", "v1", 5},
+	11: {"copies/nginx", "1.29", 6},
+	17: {"docker-hub/library/redis", "8", 2},
+	23: {"shop/app", "v1", 9},
 }

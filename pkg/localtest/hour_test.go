@@ -3,7 +3,6 @@
 package localtest
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -30,9 +29,20 @@ func TestWorldHour(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := series(w, end.Add(-time.Hour))
-		times := slices.Collect(w.Hour())
-		if first, last := times[0], times[len(times)-1]; len(times) != 30 || end.Sub(first).Round(time.Second) != time.Hour || end.Sub(last).Round(time.Second) != 2*time.Minute {
-			t.Errorf("pushes %s, want 30 in the hour before %s", times, end)
+		var times []time.Time
+		events := 0
+		for n := range HourPushes {
+			at, happened, err := w.Step(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			times, events = append(times, at), events+len(happened)
+		}
+		if events != len(rescans) {
+			t.Errorf("%d events, want one of each of %d rescans", events, len(rescans))
+		}
+		if first, last := times[0], times[len(times)-1]; end.Sub(first).Round(time.Second) != time.Hour || end.Sub(last).Round(time.Second) != 2*time.Minute {
+			t.Errorf("pushes %s, want them in the hour before %s", times, end)
 		}
 		if after[i] = series(w, end); cmp.Equal(before, after[i]) {
 			t.Error("nothing changed in the hour")
