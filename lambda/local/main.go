@@ -37,10 +37,11 @@ func main() {
 
 // options are the flags.
 type options struct {
-	bootstrap, victoriaMetrics, hour, event string
-	every                                   time.Duration
-	port, ecrPort                           int
-	once, verbose                           bool
+	bootstrap, victoriaMetrics string
+	hour, dashboards, event    string
+	every                      time.Duration
+	port, ecrPort              int
+	once, verbose              bool
 }
 
 var errUsage = errors.New("wrong usage")
@@ -52,6 +53,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.bootstrap, "bootstrap", "", "the built function, `FILE`")
 	flags.StringVar(&o.victoriaMetrics, "victoriametrics", "", "the built VictoriaMetrics, `FILE`")
 	flags.StringVar(&o.hour, "hour", "", "the built tests of the function, `FILE`, which run it in the past hour; the store begins empty without them")
+	flags.StringVar(&o.dashboards, "dashboards", "mixin/vmui", "the dashboards of the UI, `FOLDER`")
 	flags.StringVar(&o.event, "event", "events/schedule-rule.json", "the schedule's event, `FILE`")
 	flags.DurationVar(&o.every, "every", 5*time.Second, "the interval of invocations")
 	flags.IntVar(&o.port, "port", 0, "the port of VictoriaMetrics; 0 for a free one")

@@ -149,7 +149,7 @@ func start(t *testing.T, store, function string, args ...string) *program {
 	t.Helper()
 	p := &program{store: act(t, store), function: act(t, function), temp: t.TempDir()}
 	p.cmd = exec.Command(act(t, "local"), append([]string{
-		"-victoriametrics", p.store, "-bootstrap", p.function, "-event", filepath.Join("..", "..", "events", "schedule-rule.json"),
+		"-victoriametrics", p.store, "-bootstrap", p.function, "-event", filepath.Join("..", "..", "events", "schedule-rule.json"), "-dashboards", filepath.Join("..", "..", "mixin", "vmui"),
 	}, args...)...)
 	p.cmd.Env = append(os.Environ(), "TMPDIR="+p.temp)
 	p.cmd.Stderr = &p.stderr

@@ -110,6 +110,22 @@ func writeChecked(w io.Writer, want, have map[string]localtest.Total, pending in
 		"number and sum of each family are those of the simulated registry%s.", grouped(series), plural(len(want), "family", "families"), without)
 }
 
+// writeDrawn writes what the dashboards show of the past hour.
+func writeDrawn(w io.Writer, boards []drawn) {
+	headline(w, "Checked: what the dashboards show of the past hour")
+	fmt.Fprintln(w)
+	table := newTable(w)
+	writeRow(table, []string{"dashboard", "panels", "curves", "that change"})
+	for _, d := range boards {
+		panels := grouped(d.panels)
+		if d.empty > 0 {
+			panels += ", " + plural(d.empty, "of them is empty", "of them are empty")
+		}
+		writeRow(table, []string{d.title, panels, grouped(d.curves), grouped(d.changing)})
+	}
+	_ = table.Flush() // errors of the terminal are ignored
+}
+
 // writeOtherPods writes where to read about the pods that a query did not find.
 func writeOtherPods(w io.Writer, n int) {
 	fmt.Fprintf(w, "\n%sdocs/queries.md says why %s not here.\n", indent, plural(n, "other pod is", "other pods are"))
@@ -119,7 +135,7 @@ func writeOtherPods(w io.Writer, n int) {
 func writeContinuing(w io.Writer, s *session) {
 	headline(w, "Graphs, and any other query (refresh is \"Off\" at first: top right)")
 	writeLines(w, [][]string{
-		{"dashboard", dashboardURL(s.store.URL)},
+		{"dashboards", dashboardURL(s.store.URL)},
 		{"query", queryURL(s.store.URL, queries[0].promQL)},
 		{"pods, by digest", tableURL(s.store.URL, podQueries[0].promQL)},
 		{"pods, by image", tableURL(s.store.URL, podQueries[1].promQL)},
@@ -159,10 +175,10 @@ func writeScheduled(w io.Writer, s summary, changes []string) {
 	writeRun(w, s, "schedule", strings.Join(what, "; "))
 }
 
-// lookback makes graphs show the last five minutes.
-const lookback = "g0.range_input=5m&g0.relative_time=last_5_minutes"
+// lookback makes graphs show the last hour.
+const lookback = "g0.range_input=1h&g0.relative_time=last_1_hour"
 
-// dashboardURL is the page of the UI at url with the graphs of all queries.
+// dashboardURL is the page of the UI at url with the dashboards.
 func dashboardURL(url string) string { return url + "/vmui/#/dashboards?" + lookback }
 
 // queryURL is the page of the UI at base with the graph of a query.

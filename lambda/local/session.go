@@ -21,6 +21,7 @@ type session struct {
 	stdout, stderr io.Writer
 
 	schedule []byte // the scheduled event
+	boards   []dashboard
 	world    *localtest.World
 	past     *pastHour
 	store    *localtest.Store
@@ -77,8 +78,10 @@ func (s *session) start(ctx context.Context) error {
 	if s.past, err = startHour(s.hour, now, s.environ); err != nil {
 		return err
 	}
-	dashboards := func(folder string) error { return writeDashboard(folder, slices.Concat(queries, podQueries)) }
-	if s.store, err = localtest.StartStore(ctx, s.victoriaMetrics, s.free(ctx, s.port, "PORT"), dashboards, localtest.StoreStart); err != nil {
+	if s.boards, err = readDashboards(s.dashboards); err != nil {
+		return err
+	}
+	if s.store, err = localtest.StartStore(ctx, s.victoriaMetrics, s.free(ctx, s.port, "PORT"), s.dashboards, localtest.StoreStart); err != nil {
 		return err
 	}
 	var log io.Writer
@@ -162,7 +165,7 @@ func (s *session) firstPush(ctx context.Context) error {
 		return err
 	}
 	writeChecked(s.stdout, want, got, pushed.Scans.Pending)
-	return nil
+	return s.checkDashboards(ctx, pushed.Timestamp)
 }
 
 // invoke invokes the function with an event, and stores the metrics of the cluster as of
