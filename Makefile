@@ -41,6 +41,13 @@ run: $(OUT)/ecr-remote-write $(OUT)/victoria-metrics $(OUT)/simulate ## the func
 	@$(GOBUILD) -o $(OUT)/local ./lambda/local
 	@exec $(OUT)/local -bootstrap $(OUT)/ecr-remote-write -victoriametrics $(OUT)/victoria-metrics -hour $(OUT)/simulate -port $(PORT) -ecr-port $(ECR_PORT) $(if $(ONCE),-once)
 
+# Chromium or a browser like it: CHROMIUM=FILE. The pictures are committed.
+CHROMIUM ?= $(or $(shell command -v chromium || command -v chromium-browser || command -v google-chrome),chromium)
+.PHONY: pictures
+pictures: $(OUT)/ecr-remote-write $(OUT)/victoria-metrics $(OUT)/simulate ## pictures of the dashboards for docs, in headless Chromium; CHROMIUM=FILE
+	@$(GOBUILD) -o $(OUT)/local ./lambda/local
+	@exec $(OUT)/local -bootstrap $(OUT)/ecr-remote-write -victoriametrics $(OUT)/victoria-metrics -hour $(OUT)/simulate -pictures docs/pictures -chromium '$(CHROMIUM)'
+
 # The nested modules' tests run the built program, which the cache of go test does not
 # know of, so they run each time. One of them searches what all other tests printed for
 # secrets. On the terminal is a line for each package, and all of one that failed.

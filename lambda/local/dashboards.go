@@ -16,6 +16,7 @@ import (
 //
 // See https://github.com/VictoriaMetrics/VictoriaMetrics/tree/master/app/vmui#predefined-dashboards.
 type dashboard struct {
+	file  string
 	Title string `json:"title"`
 	Rows  []struct {
 		Panels []panel `json:"panels"`
@@ -51,6 +52,7 @@ func readDashboards(folder string) ([]dashboard, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read a dashboard: %w", err)
 		}
+		boards[i].file = name
 		if err := json.Unmarshal(text, &boards[i]); err != nil {
 			return nil, fmt.Errorf("read the dashboard %s: %w", name, err)
 		}

@@ -30,7 +30,7 @@ func TestReadDashboards(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff([]string{"Exporter", "Overview", "Vulnerabilities", "Waste"}, titles); diff != "" {
+	if diff := cmp.Diff([]string{"Overview", "Vulnerabilities", "Waste", "Exporter"}, titles); diff != "" {
 		t.Errorf("titles (-want +got):\n%s", diff)
 	}
 }

@@ -42,6 +42,7 @@ type options struct {
 	every                      time.Duration
 	port, ecrPort              int
 	once, verbose              bool
+	pictures, chromium         string
 }
 
 var errUsage = errors.New("wrong usage")
@@ -59,6 +60,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.port, "port", 0, "the port of VictoriaMetrics; 0 for a free one")
 	flags.IntVar(&o.ecrPort, "ecr-port", 0, "the port of the simulated ECR, likewise")
 	flags.BoolVar(&o.once, "once", false, "push once, send the events of one image, check the results of queries, and end")
+	flags.StringVar(&o.pictures, "pictures", "", "push once, take pictures of the dashboards into `FOLDER`, and end")
+	flags.StringVar(&o.chromium, "chromium", "chromium", "the browser that takes pictures, `FILE`")
 	flags.BoolVar(&o.verbose, "v", false, "show the function's log, on standard error")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"time"
 
@@ -20,16 +21,17 @@ type session struct {
 	environ        []string
 	stdout, stderr io.Writer
 
-	schedule []byte // the scheduled event
-	boards   []dashboard
-	world    *localtest.World
-	past     *pastHour
-	store    *localtest.Store
-	function *function
+	schedule  []byte // the scheduled event
+	boards    []dashboard
+	onlyBoard string // the folder of the dashboard that a picture is taken of
+	world     *localtest.World
+	past      *pastHour
+	store     *localtest.Store
+	function  *function
 }
 
 // run starts everything, makes the first push, sends the events of one image and, unless
-// once is set, continues until ctx ends. stop has to be called after it in any case.
+// once is set, continues until ctx ends; or it takes pictures after the first push. stop has to be called after it in any case.
 func (s *session) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -46,11 +48,14 @@ func (s *session) run(ctx context.Context) error {
 	}()
 	writeStarted(s.stdout, s)
 	err := s.firstPush(ctx)
-	if err == nil {
-		err = s.firstImage(ctx)
-	}
-	if err == nil && !s.once {
-		err = s.repeat(ctx)
+	switch {
+	case err != nil:
+	case s.pictures != "":
+		err = s.takePictures(ctx)
+	default:
+		if err = s.firstImage(ctx); err == nil && !s.once {
+			err = s.repeat(ctx)
+		}
 	}
 	select {
 	case <-s.store.Exited: // the cause of any other error
@@ -81,7 +86,14 @@ func (s *session) start(ctx context.Context) error {
 	if s.boards, err = readDashboards(s.dashboards); err != nil {
 		return err
 	}
-	if s.store, err = localtest.StartStore(ctx, s.victoriaMetrics, s.free(ctx, s.port, "PORT"), s.dashboards, localtest.StoreStart); err != nil {
+	dashboards := s.dashboards
+	if s.pictures != "" {
+		if s.onlyBoard, err = os.MkdirTemp("", "ecr-remote-write-"); err != nil {
+			return err
+		}
+		dashboards = s.onlyBoard
+	}
+	if s.store, err = localtest.StartStore(ctx, s.victoriaMetrics, s.free(ctx, s.port, "PORT"), dashboards, localtest.StoreStart); err != nil {
 		return err
 	}
 	var log io.Writer
@@ -125,6 +137,9 @@ func (s *session) stop() error {
 	if s.store != nil {
 		errs = append(errs, s.store.Stop())
 	}
+	if s.onlyBoard != "" {
+		errs = append(errs, os.RemoveAll(s.onlyBoard))
+	}
 	if s.world != nil {
 		s.world.Registry.Server.Close()
 	}
@@ -165,6 +180,9 @@ func (s *session) firstPush(ctx context.Context) error {
 		return err
 	}
 	writeChecked(s.stdout, want, got, pushed.Scans.Pending)
+	if s.pictures != "" {
+		return nil
+	}
 	return s.checkDashboards(ctx, pushed.Timestamp)
 }
 
