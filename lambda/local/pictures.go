@@ -12,6 +12,11 @@ import (
 	"image/color"
 	"image/draw"
 	"image/png"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +43,11 @@ func (s *session) takePictures(ctx context.Context) error {
 	if err := os.MkdirAll(s.pictures, 0o755); err != nil { //nolint:gosec // a folder of the source
 		return fmt.Errorf("make the folder of the pictures: %w", err)
 	}
+	pages, err := s.servePages()
+	if err != nil {
+		return err
+	}
+	defer pages.Close()
 	headline(s.stdout, "Pictures")
 	for i := range s.boards {
 		board := &s.boards[i]
@@ -45,7 +55,7 @@ func (s *session) takePictures(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("show only the dashboard %s: %w", board.Title, err)
 		}
-		picture, err := s.takePicture(ctx, browser, panels)
+		picture, err := s.takePicture(ctx, browser, pages.Addr, panels)
 		if err != nil {
 			return fmt.Errorf("take a picture of the dashboard %s: %w", board.Title, err)
 		}
@@ -88,13 +98,55 @@ func (s *session) show(board *dashboard) (panels int, err error) {
 	return len(row.Panels), os.WriteFile(filepath.Join(s.onlyBoard, "dashboard.json"), text, 0o600)
 }
 
+// pictureStyle leaves out of the UI what is of no use in a picture, the queries above the
+// legends and the footer, and makes legends take less space.
+const pictureStyle = `<style>
+.vm-legend-group .vm-accordion-header, .vm-footer { display: none !important }
+.vm-legend-group { margin: 0 !important }
+.vm-legend-item-container { display: flex; flex-wrap: wrap }
+</style>`
+
+// servePages serves the UI of the store with the style of pictures.
+func (s *session) servePages() (*http.Server, error) {
+	store, err := url.Parse(s.store.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read the address of VictoriaMetrics: %w", err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("serve the pages of pictures: %w", err)
+	}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(store)
+			r.Out.Header.Set("Accept-Encoding", "identity")
+		},
+		ModifyResponse: func(r *http.Response) error {
+			if !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
+				return nil
+			}
+			page, err := io.ReadAll(r.Body)
+			if err != nil {
+				return err
+			}
+			page = bytes.Replace(page, []byte("</head>"), []byte(pictureStyle+"</head>"), 1)
+			r.Body = io.NopCloser(bytes.NewReader(page))
+			r.Header.Set("Content-Length", strconv.Itoa(len(page)))
+			return r.Body.Close()
+		},
+	}
+	server := &http.Server{Addr: listener.Addr().String(), Handler: proxy, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }() // until it is closed
+	return server, nil
+}
+
 // takePicture opens the UI in the browser until the panels are drawn, each of which is a
 // canvas then, and takes a picture.
-func (s *session) takePicture(ctx context.Context, browser string, panels int) ([]byte, error) {
+func (s *session) takePicture(ctx context.Context, browser, address string, panels int) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, drawTimeout)
 	defer cancel()
 	for {
-		page, err := s.browse(ctx, browser, "--dump-dom")
+		page, err := s.browse(ctx, browser, address, "--dump-dom")
 		if err != nil {
 			return nil, err
 		}
@@ -105,7 +157,7 @@ func (s *session) takePicture(ctx context.Context, browser string, panels int) (
 		}
 	}
 	file := filepath.Join(s.onlyBoard, "picture.png")
-	if _, err := s.browse(ctx, browser, "--screenshot="+file); err != nil {
+	if _, err := s.browse(ctx, browser, address, "--screenshot="+file); err != nil {
 		return nil, err
 	}
 	taken, err := os.ReadFile(file)
@@ -117,10 +169,10 @@ func (s *session) takePicture(ctx context.Context, browser string, panels int) (
 
 // browse runs the browser with the page of the dashboards, and returns what it writes. In
 // its virtual time, waiting for responses takes none of the budget.
-func (s *session) browse(ctx context.Context, browser, action string) ([]byte, error) {
+func (s *session) browse(ctx context.Context, browser, address, action string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
 		"--hide-scrollbars", "--lang=en-US", "--virtual-time-budget=10000", "--user-data-dir="+filepath.Join(s.onlyBoard, "browser"),
-		"--window-size="+strconv.Itoa(pageWidth)+","+strconv.Itoa(pageHeight), action, dashboardURL(s.store.URL))
+		"--window-size="+strconv.Itoa(pageWidth)+","+strconv.Itoa(pageHeight), action, dashboardURL("http://"+address)+"&legend_hide_stats=true")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
