@@ -54,6 +54,9 @@ func StartStore(ctx context.Context, path string, port int, dashboards string, t
 			"-storageDataPath="+filepath.Join(folder, "data"),
 			// Make samples visible at once instead of after 30 s.
 			"-search.latencyOffset=0s",
+			// The lookback of Prometheus. By default it follows from the samples of each series, and
+			// one that has only begun soon seems to have ended.
+			"-search.minStalenessInterval=5m",
 			// The default is more than half of the machine's memory.
 			"-memory.allowedBytes=256MiB",
 		)
