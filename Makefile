@@ -21,7 +21,7 @@ FROM ?= 1
 OUT  := .build
 VENV := $(OUT)/venv
 # Modules nested in this one that hold code of ours.
-NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod lambda/stack/go.mod .ci/parameters/go.mod))
+NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod lambda/stack/go.mod .ci/parameters/go.mod mixin/go.mod))
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v $$(go env CC)),-race)
 
@@ -75,7 +75,7 @@ export SUMMARY
 
 .PHONY: check
 check: SEEDS := 200
-check: $(VENV) test simulate lint generated template ## what CI runs: test, 200 storms, lint, generated files, template
+check: $(VENV) test simulate lint generated rules template ## what CI runs: test, 200 storms, lint, generated files, rules, template
 
 # What failing seeds did is in .build/simulate.txt, and of a single seed also on the terminal.
 .PHONY: simulate
@@ -157,13 +157,22 @@ golden: ## write the golden files anew
 docs: ## write the generated parts of README.md and docs/ anew
 	go test ./lambda -run '^TestDocs$$' -update
 
+.PHONY: mixin
+mixin: ## write mixin/dashboards, mixin/rules and mixin/tests, and the queries of README.md and docs/, anew
+	@go run -C mixin .
+
+.PHONY: rules
+rules: $(OUT)/bin/promtool ## promtool: check the rules of mixin/rules, and run mixin/tests
+	$< check rules --lint=all --lint-fatal mixin/rules/*.yaml
+	$< test rules mixin/tests/*.yaml
+
 # A tree may have changes of its own: only what writing anew changes is a fault.
 .PHONY: generated
 generated: ## are golden files and docs up to date?
 	@before="$$(git status --porcelain; git diff HEAD)"; \
-	$(MAKE) --no-print-directory docs golden && \
+	$(MAKE) --no-print-directory docs golden mixin && \
 	if test "$$before" != "$$(git status --porcelain; git diff HEAD)"; then \
-		git status --short; echo "generated files were out of date: commit what 'make docs golden' changes" >&2; exit 1; \
+		git status --short; echo "generated files were out of date: commit what 'make docs golden mixin' changes" >&2; exit 1; \
 	fi
 
 .PHONY: lint
@@ -173,10 +182,10 @@ lint: $(OUT)/bin/golangci-lint $(OUT)/bin/deadcode ## golangci-lint, as .golangc
 		(cd $$module && $(CURDIR)/$< run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || failed=1; \
 	done; test -z "$$failed"
 
-$(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode &: $(wildcard .ci/tools/go.*)
+$(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode $(OUT)/bin/promtool &: $(wildcard .ci/tools/go.*)
 	@mkdir -p $(OUT)/bin
 	go build -C .ci/tools -o $(CURDIR)/$(OUT)/bin/ tool
-	@touch $(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode
+	@touch $(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode $(OUT)/bin/promtool
 
 # sam validate logs the whole template: shown only when it finds something.
 .PHONY: template
