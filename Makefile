@@ -158,7 +158,7 @@ docs: ## write the generated parts of README.md and docs/ anew
 	go test ./lambda -run '^TestDocs$$' -update
 
 .PHONY: mixin
-mixin: ## write mixin/dashboards, mixin/rules and mixin/tests, and the queries of README.md and docs/, anew
+mixin: ## write the dashboards, rules and tests of mixin, and the queries of README.md and docs/, anew
 	@go run -C mixin .
 
 .PHONY: rules

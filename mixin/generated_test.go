@@ -22,7 +22,7 @@ func TestGenerated(t *testing.T) {
 			t.Errorf("%s is not what make mixin writes", name)
 		}
 	}
-	for _, pattern := range []string{"dashboards/*", "rules/*", "tests/*"} {
+	for _, pattern := range []string{"dashboards/*", "vmui/*", "rules/*", "tests/*"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil || len(names) == 0 {
 			t.Errorf("%s: %v, %v", pattern, names, err)

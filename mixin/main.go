@@ -1,6 +1,6 @@
-// Command mixin writes anew, from package source: the dashboards in dashboards, the rules in
-// rules and promtool's tests of them in tests, and the queries and alerts of README.md and
-// docs.
+// Command mixin writes anew, from package source: the dashboards of Grafana in dashboards and
+// those of vmui in vmui, the rules in rules and promtool's tests of them in tests, and the
+// queries and alerts of README.md and docs.
 package main
 
 import (
@@ -38,7 +38,7 @@ func write(root string) error {
 func generate(root string) (map[string]string, error) {
 	files := map[string]string{}
 	for _, add := range []func(map[string]string) error{
-		addDashboards, addRules, addTests,
+		addDashboards, addVMUI, addRules, addTests,
 		func(files map[string]string) error { return addPages(root, files) },
 	} {
 		if err := add(files); err != nil {
