@@ -59,6 +59,7 @@ var only = map[string]string{
 	"github.com/aws/aws-sdk-go-v2/service/s3":                        "pkg/state",
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager":            "pkg/secret",
 	"github.com/aws/aws-sdk-go-v2/service/ssm":                       "pkg/secret",
+	"github.com/aws/aws-sdk-go-v2/service/servicequotas":             "pkg/ecr",
 	"github.com/aws/aws-sdk-go-v2/service/sts":                       "pkg/auth pkg/ecr",
 	"github.com/aws/aws-sdk-go-v2/aws/signer/v4":                     "pkg/auth",
 	"github.com/aws/aws-sdk-go-v2/config":                            "lambda",
@@ -188,7 +189,8 @@ func TestShapeIsAllConfiguration(t *testing.T) {
 		return reflect.ValueOf(c.Shape())
 	}
 	changed := load("EXTERNAL_LABELS=a=b", "FAMILIES_INCLUDE=a", "REPOSITORIES_EXCLUDE=b", "TAGS_INCLUDE=c", "IMAGES_PUSHED_WITHIN=1h",
-		"IMAGES_PULLED_WITHIN=2h", "IMAGES_PER_REPOSITORY=3", "UNTAGGED_IMAGES_PER_REPOSITORY=4", "UNTAGGED_IMAGES_WITHIN=5h", "STATE_URL=file:///state")
+		"IMAGES_PULLED_WITHIN=2h", "IMAGES_PER_REPOSITORY=3", "UNTAGGED_IMAGES_PER_REPOSITORY=4", "UNTAGGED_IMAGES_WITHIN=5h", "REPOSITORY_TAGS=team",
+		"LIFECYCLE_POLICIES=true", "REGISTRY_DETAILS=true", "STATE_URL=file:///state")
 	for i := range shape.NumField() {
 		if shape.Field(i).Name == "Region" {
 			continue // from the AWS configuration

@@ -80,6 +80,13 @@ func recordTables(t *testing.T) string {
 	}{
 		{"Registry", "inventory", reflect.TypeFor[inventory.Registry]()},
 		{"Repository", "repository", reflect.TypeFor[inventory.Repository]()},
+		{"Summary of a repository", "summary", reflect.TypeFor[inventory.Summary]()},
+		{"Total of a summary", "summary", reflect.TypeFor[inventory.Total]()},
+		{"Details of a repository", "details", reflect.TypeFor[inventory.RepositoryDetails]()},
+		{"Tag of a repository", "details", reflect.TypeFor[inventory.ResourceTag]()},
+		{"Details of the registry", "details", reflect.TypeFor[inventory.RegistryDetails]()},
+		{"Pull-through cache rule", "details", reflect.TypeFor[inventory.CacheRule]()},
+		{"Replication destination", "details", reflect.TypeFor[inventory.ReplicationDestination]()},
 		{"Image", "image", reflect.TypeFor[inventory.Image]()},
 		{"Index", "index", reflect.TypeFor[inventory.Index]()},
 		{"Child of an index", "index", reflect.TypeFor[inventory.Child]()},

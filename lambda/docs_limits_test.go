@@ -39,9 +39,11 @@ var limits = map[string][]limit{
 	"images of unfinished listings kept for the next run, about 300 bytes each":     {{"pkg/refresh", "maxUnfinished", ""}},
 	"listings that have to say that a registry with repositories has none any more": nil, // no constant
 
-	"times":                           nil, // no constants
-	"sizes and counts":                nil, // the type's
-	"tags of an image":                {{"pkg/ecr", "maxTags", ""}},
+	"times":                       nil, // no constants
+	"sizes and counts":            nil, // the type's
+	"tags of an image":            {{"pkg/ecr", "maxTags", ""}},
+	"tags of a repository itself": {{"pkg/ecr", "maxResourceTags", ""}},
+	"pull-through cache rules, and replication destinations": {{"pkg/ecr", "maxDetails", ""}},
 	"severities of a scan":            {{"pkg/ecr", "maxSeverities", ""}},
 	"a text, such as a tag or an ARN": {{"pkg/awsapi", "maxText", "bytes"}},
 	"a status or a severity":          {{"pkg/awsapi", "maxWord", "bytes"}},

@@ -143,6 +143,9 @@ func familiesTable(families []*metrics.Family) string {
 		if family.OptIn {
 			unit += "; sent only if `FAMILIES_INCLUDE` is set and matches it"
 		}
+		if family.Setting != "" {
+			unit += "; sent only if `" + family.Setting + "` is set"
+		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", family.Name, labels, unit, family.Help)
 	}
 	return b.String()
@@ -163,6 +166,9 @@ func permissionsTable() string {
 	rows(ecr.Permissions, when("always"))
 	rows(slices.Concat(ecr.ScanPermissions, inspector.Permissions), sourcesThatNeed)
 	rows(ecr.IndexPermissions, when("`INDEX_SCANS` is `true`, and `SCAN_SOURCE` is `auto`, `findings`, `inspector`"))
+	rows(ecr.TagPermissions, when("`REPOSITORY_TAGS` is set"))
+	rows(ecr.LifecyclePermissions, when("`LIFECYCLE_POLICIES` is `true`"))
+	rows(ecr.RegistryPermissions, when("`REGISTRY_DETAILS` is `true`"))
 	rows(state.Permissions, when("`STATE_URL` is `s3://BUCKET/KEY`"))
 	rows(auth.Permissions, when("the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead"))
 	rows(auth.RolePermissions, when("`REMOTE_WRITE_ROLE_ARN` is set"))

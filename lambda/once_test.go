@@ -163,7 +163,7 @@ func TestTexts(t *testing.T) {
 				url = c.url
 			}
 			var stdout, stderr bytes.Buffer
-			environ := s.environ(append([]string{"REMOTE_WRITE_PROTOCOL=1.0", "REMOTE_WRITE_URL=" + url}, c.environ...)...)
+			environ := s.environ(append([]string{fewFamilies, "REMOTE_WRITE_PROTOCOL=1.0", "REMOTE_WRITE_URL=" + url}, c.environ...)...)
 			if code := run(c.args, environ, &stdout, &stderr); code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}
@@ -186,6 +186,9 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// fewFamilies leaves out families of which the numbers of series in these texts would follow.
+const fewFamilies = "FAMILIES_EXCLUDE=aws_ecr_repository_(created|images|size|newest|refreshed|findings).*|aws_ecr_registry_.*"
+
 // With TLS 1.3 the alert can be lost in the first attempt, with the connection.
 func TestNoClientCertificate(t *testing.T) {
 	s := surround(t)
@@ -195,7 +198,7 @@ func TestNoClientCertificate(t *testing.T) {
 	})
 	ca := "REMOTE_WRITE_CA=" + string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	var stdout, stderr bytes.Buffer
-	code := run([]string{"-once"}, s.environ("REMOTE_WRITE_URL="+server.URL, ca), &stdout, &stderr)
+	code := run([]string{"-once"}, s.environ(fewFamilies, "REMOTE_WRITE_URL="+server.URL, ca), &stdout, &stderr)
 	want := regexp.MustCompile(`remote write of 4 series to \S+(, \d attempts)?: (readLoopPeekFailLocked: )?remote error: tls: certificate required\n  The endpoint ended the TLS handshake, .*\n$`)
 	if code != 1 || *requests > 0 || !want.Match(stderr.Bytes()) {
 		t.Errorf("exit code %d, %d requests, standard error\n%s", code, *requests, &stderr)
@@ -229,7 +232,7 @@ func TestPartlyPushed(t *testing.T) {
 		}
 	}
 	var stdout, stderr bytes.Buffer
-	code := run([]string{"-once"}, s.environ("REMOTE_WRITE_PROTOCOL=2.0"), &stdout, &stderr)
+	code := run([]string{"-once"}, s.environ(fewFamilies, "REMOTE_WRITE_PROTOCOL=2.0"), &stdout, &stderr)
 	want := regexp.MustCompile(`^Pushed 1,203 of 2,403 series of 1 repository and 1,200 images to http://\S+ in \S+\.\n` +
 		`ecr-remote-write: remote write of 1,200 series to http://\S+: HTTP 400, 1,203 of 2,403 samples written\n$`)
 	if code != 1 || !want.Match(stderr.Bytes()) || !strings.Contains(stdout.String(), `"refused": 1200`) {

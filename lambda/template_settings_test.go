@@ -63,6 +63,7 @@ func TestTemplatePatterns(t *testing.T) {
 		"SsmParameterArns":   {"arn:aws:ssm:eu-west-1:111122223333:parameter/a,": false, "arn:aws:ssm:eu-west-1:111122223333:parameter//a": false, "arn:aws:ssm:eu-west-1:111122223333:parameter/*": false},
 		"ExternalLabels":     {"a": false, "a=": false, "a=b,": false, "a=b=c,d=e": true, ",a=b": false, "1a=b": false},
 		"RemoteWriteHeaders": {"X-A": false, "X-A=1,": false, "X-A=a b,X-B=ssm:/c": true},
+		"RepositoryTags":     {"team,": false, ",team": false, "team,,a": false, "team,cost center,a:b/c": true},
 		"StateBucket":        {"none": true, "NONE": true, "s3://bucket": false, "Bucket": false},
 		"WorkspaceId":        {"YOUR-WORKSPACE-ID": false},
 	} {
@@ -167,7 +168,7 @@ func TestTemplateSchedule(t *testing.T) {
 	}
 }
 
-// At most 30 parameters, each in one group.
+// At most 45 parameters, each in one group.
 func TestTemplateGroups(t *testing.T) {
 	t.Parallel()
 	root := template(t)
@@ -184,7 +185,7 @@ func TestTemplateGroups(t *testing.T) {
 			t.Errorf("%s has no default or no description", parameters.Content[i].Value)
 		}
 	}
-	if diff := gocmp.Diff(want, grouped); diff != "" || len(want) > 30 {
+	if diff := gocmp.Diff(want, grouped); diff != "" || len(want) > 45 {
 		t.Errorf("%d parameters (-template.yaml +groups):\n%s", len(want), diff)
 	}
 }

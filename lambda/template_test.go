@@ -109,6 +109,16 @@ func declared(s *stack) []string {
 			add(p.Action, strings.NewReplacer("REGION", region, "ACCOUNT", account).Replace(p.Resource))
 		}
 	}
+	for parameter, permissions := range map[string][]awsapi.Permission{
+		"RepositoryTags": ecr.TagPermissions, "LifecyclePolicies": ecr.LifecyclePermissions, "RegistryDetails": ecr.RegistryPermissions,
+	} {
+		if asked := s.parameters[parameter]; asked == "" || asked == "false" {
+			continue
+		}
+		for _, p := range permissions {
+			add(p.Action, strings.NewReplacer("REGION", region, "ACCOUNT", set("EcrRegistryId", account)).Replace(p.Resource))
+		}
+	}
 	if role := s.parameters["RemoteWriteRoleArn"]; role != "" {
 		// That role needs the permission on the workspace instead.
 		for _, p := range auth.RolePermissions {
@@ -182,7 +192,7 @@ func TestTemplatePermissions(t *testing.T) {
 			seen[action] = true
 		}
 	})
-	for _, p := range slices.Concat(auth.Permissions, auth.RolePermissions, ecr.ScanPermissions, ecr.IndexPermissions, inspector.Permissions, secret.Permissions) {
+	for _, p := range slices.Concat(auth.Permissions, auth.RolePermissions, ecr.ScanPermissions, ecr.IndexPermissions, ecr.TagPermissions, ecr.LifecyclePermissions, ecr.RegistryPermissions, inspector.Permissions, secret.Permissions) {
 		if !seen[p.Action] {
 			t.Errorf("no combination needs %s", p.Action)
 		}

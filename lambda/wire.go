@@ -117,6 +117,9 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 			Select:      selected.Apply,
 			Platforms:   table.ShowsPlatforms(),
 			Untagged:    table.ShowsUntagged(),
+			Details: refresh.DetailOptions{
+				Registry: c.RegistryDetails, LifecyclePolicies: c.LifecyclePolicies, Tags: len(c.RepositoryTags) > 0,
+			},
 			Scans: refresh.ScanOptions{
 				Source:    c.ScanSource,
 				Inspector: inspector.New(awsCfg, limiter),

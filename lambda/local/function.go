@@ -81,6 +81,10 @@ func settings(environ []string) []string {
 		// A simulated registry needs no rate limit.
 		"ECR_REQUESTS_PER_SECOND=1000",
 		"SCAN_REQUESTS_PER_SECOND=10000",
+		// There is something to see.
+		"REPOSITORY_TAGS=team,cost-center",
+		"LIFECYCLE_POLICIES=true",
+		"REGISTRY_DETAILS=true",
 	}
 	for _, variable := range environ {
 		if name, _, _ := strings.Cut(variable, "="); slices.Contains(passed, name) {

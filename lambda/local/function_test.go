@@ -39,6 +39,7 @@ func TestFunctionEnv(t *testing.T) {
 		"CACHE_REFRESH_INTERVAL=1s",
 		"ECR_REQUESTS_PER_SECOND=1000",
 		"SCAN_REQUESTS_PER_SECOND=10000",
+		"REPOSITORY_TAGS=team,cost-center", "LIFECYCLE_POLICIES=true", "REGISTRY_DETAILS=true",
 		"REMOTE_WRITE_MAX_SERIES=100", "LOG_LEVEL=DEBUG", "EXTERNAL_LABELS=team=a=b", "ECR_REQUESTS_PER_SECOND=5", "SCAN_REQUESTS_PER_SECOND=2",
 	}
 	if diff := cmp.Diff(want, setup.env()); diff != "" {

@@ -100,6 +100,12 @@ type Config struct {
 	UntaggedImagesPerRepository int `env:"UNTAGGED_IMAGES_PER_REPOSITORY" envDefault:"20" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
 	// Export only untagged images pushed or pulled within this time; 0 means all.
 	UntaggedImagesWithin Duration `env:"UNTAGGED_IMAGES_WITHIN" envDefault:"30d" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" min:"0s" max:"3650d"`
+	// The keys of the repositories' own tags to export as labels of `aws_ecr_repository_tags_info`, such as `team,cost-center`. It costs one ECR call for each repository and refresh.
+	RepositoryTags TagKeys `env:"REPOSITORY_TAGS" rule:"up to 50 keys of tags separated by commas, each once, with 1 to 128 characters" note:"none"`
+	// Whether to export which repositories have a lifecycle policy. It costs one ECR call for each repository and refresh.
+	LifecyclePolicies bool `env:"LIFECYCLE_POLICIES" envDefault:"false" rule:"true or false"`
+	// Whether to export the registry's pull-through cache rules, replication destinations and own quotas. It costs three calls for each refresh.
+	RegistryDetails bool `env:"REGISTRY_DETAILS" envDefault:"false" rule:"true or false"`
 	// How much of an invocation may be spent on reading from AWS; the rest waits for the next one. `-once` and `-dry-run` have no limit.
 	RefreshBudget Duration `env:"REFRESH_BUDGET" envDefault:"60s" rule:"from 1s to 15m, as a Go duration or in seconds" min:"1s" max:"15m"`
 	// Where the inventory is kept between cold starts: `memory:` (nowhere), `file:///path` or `s3://bucket/key`.

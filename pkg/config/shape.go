@@ -31,7 +31,10 @@ func (c *Config) Shape() inventory.Shape {
 		NewestImages:   c.ImagesPerRepository,
 		UntaggedImages: c.UntaggedImagesPerRepository,
 		UntaggedWithin: time.Duration(c.UntaggedImagesWithin),
-		Durable:        c.StateURL != (StateURL{}),
+		RepositoryTags: c.RepositoryTags,
+
+		LifecyclePolicies: c.LifecyclePolicies, RegistryDetails: c.RegistryDetails,
+		Durable: c.StateURL != (StateURL{}),
 	}
 	for _, label := range c.ExternalLabels {
 		if shape.External == nil {

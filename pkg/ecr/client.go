@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
@@ -54,6 +55,8 @@ type Client struct {
 	indexes *ecr.Client // with a larger bound of responses
 	sts     *sts.Client
 
+	serviceQuotas *servicequotas.Client
+
 	registryID *string
 	invalid    awsapi.Invalid
 	// readsIndexes is set by a CheckPullTimes that allows to read indexes.
@@ -70,7 +73,8 @@ func New(cfg aws.Config, options Options) *Client {
 	}
 	c := &Client{
 		api: bounded(maxResponse), indexes: bounded(maxIndexResponse),
-		sts: sts.NewFromConfig(options.Limiter.ConfigureBounded(cfg, maxResponse)),
+		sts:           sts.NewFromConfig(options.Limiter.ConfigureBounded(cfg, maxResponse)),
+		serviceQuotas: servicequotas.NewFromConfig(options.Limiter.ConfigureBounded(cfg, maxResponse)),
 	}
 	if options.RegistryID != "" {
 		c.registryID = &options.RegistryID

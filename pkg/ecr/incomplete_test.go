@@ -34,8 +34,16 @@ func TestIncompleteResponses(t *testing.T) {
 			_, err := c.Scan(t.Context(), "app", digest(t, "0"))
 			return err
 		},
+		"DescribePullThroughCacheRules":       func(t *testing.T, c *ecr.Client) error { _, err := c.Details(t.Context(), nil); return err },
+		"DescribeRegistry of its replication": func(t *testing.T, c *ecr.Client) error { _, err := c.Details(t.Context(), nil); return err },
+		"ListServiceQuotas":                   func(t *testing.T, c *ecr.Client) error { _, err := c.Details(t.Context(), nil); return err },
+		"ListTagsForResource": func(t *testing.T, c *ecr.Client) error {
+			_, err := c.Tags(t.Context(), "arn:aws:ecr:"+region+":"+account+":repository/app")
+			return err
+		},
+		"GetLifecyclePolicy":               func(t *testing.T, c *ecr.Client) error { _, err := c.LifecyclePolicy(t.Context(), "app"); return err },
 		"DescribeRegistry":                 func(t *testing.T, c *ecr.Client) error { _, err := c.RegistryID(t.Context()); return err },
-		"GetRegistryScanningConfiguration": func(t *testing.T, c *ecr.Client) error { _, err := c.EnhancedScanning(t.Context()); return err },
+		"GetRegistryScanningConfiguration": func(t *testing.T, c *ecr.Client) error { _, _, err := c.ScanType(t.Context()); return err },
 	}
 	everywhere := map[string]string{
 		"nothing":                     "",

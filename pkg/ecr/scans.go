@@ -16,17 +16,21 @@ import (
 
 var getScanningConfiguration = awsapi.Permission{Action: "ecr:GetRegistryScanningConfiguration", Resource: "*"}
 
-// EnhancedScanning reports whether Inspector scans the registry's images. The
-// operation has no registryId: it reads the configuration of the caller's account.
-func (c *Client) EnhancedScanning(ctx context.Context) (bool, error) {
+// ScanType returns the type of scanning, BASIC or ENHANCED, that a registry is configured for,
+// and the registry's account: the caller's own, as the operation has no registryId.
+func (c *Client) ScanType(ctx context.Context) (scanType, account string, err error) {
 	out, err := c.api.GetRegistryScanningConfiguration(ctx, &ecr.GetRegistryScanningConfigurationInput{})
 	if err != nil {
-		return false, fmt.Errorf("reading the registry's scanning configuration: %w", err)
+		return "", "", fmt.Errorf("reading the registry's scanning configuration: %w", err)
 	}
-	if out.ScanningConfiguration == nil || out.ScanningConfiguration.ScanType == "" {
-		return false, fmt.Errorf("reading the registry's scanning configuration: %w: no scanType", awsapi.ErrIncomplete)
+	convert := converter{&c.invalid, "the registry's scanning configuration"}
+	if out.ScanningConfiguration != nil {
+		scanType = convert.word("scanType", string(out.ScanningConfiguration.ScanType))
 	}
-	return out.ScanningConfiguration.ScanType == types.ScanTypeEnhanced, nil
+	if scanType == "" {
+		return "", "", fmt.Errorf("reading the registry's scanning configuration: %w: no scanType", awsapi.ErrIncomplete)
+	}
+	return scanType, aws.ToString(out.RegistryId), nil
 }
 
 // ScanOperation is the operation that Scan calls, once for each image.

@@ -238,20 +238,20 @@ func (r recorder) Do(request *http.Request) (*http.Response, error) {
 	return r.HTTPClient.Do(request)
 }
 
-func TestEnhancedScanning(t *testing.T) {
+func TestScanType(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, server := start(t, 0)
 		client := newClient(server, ecr.Options{})
-		for scanning, want := range map[string]bool{"BASIC": false, "ENHANCED": true} {
+		for _, scanning := range []string{inventory.ScanTypeBasic, inventory.ScanTypeEnhanced} {
 			check(t, registry.SetScanning(ecrtest.Scanning{Type: scanning}))
-			got, err := client.EnhancedScanning(t.Context())
+			got, of, err := client.ScanType(t.Context())
 			check(t, err)
-			if got != want {
-				t.Errorf("%s: enhanced is %t", scanning, got)
+			if got != scanning || of != account {
+				t.Errorf("%s: %s of account %s", scanning, got, of)
 			}
 		}
 		allow(t, server, `{"Effect":"Allow","Action":"ecr:Describe*","Resource":"*"}`)
-		if _, err := client.EnhancedScanning(t.Context()); !errors.Is(err, awsapi.ErrDenied) || !strings.Contains(err.Error(), "scanning configuration") {
+		if _, _, err := client.ScanType(t.Context()); !errors.Is(err, awsapi.ErrDenied) || !strings.Contains(err.Error(), "scanning configuration") {
 			t.Errorf("denied: error %v", err)
 		}
 	})
@@ -299,7 +299,7 @@ func TestScanPermissions(t *testing.T) {
 		setScan(t, registry, ecrtest.ScanState{At: time.Now(), CompletedAt: time.Now(), Counts: map[string]int32{"HIGH": 1}})
 		every := func(ctx context.Context) error {
 			client := newClient(server, ecr.Options{})
-			_, err1 := client.EnhancedScanning(ctx)
+			_, _, err1 := client.ScanType(ctx)
 			_, err2 := client.Scan(ctx, "app", digest(t, "0"))
 			return errors.Join(err1, err2)
 		}

@@ -1,5 +1,5 @@
 // Package ecrtest is an Amazon ECR API over real HTTP, with two operations of Amazon
-// Inspector and one of AWS STS, for tests and local runs with the AWS SDK's own clients.
+// Inspector, one of Service Quotas and one of AWS STS, for tests and local runs with the AWS SDK's own clients.
 //
 // A [Registry] is the data, which a test may change while clients read. Files named
 // generate contain the generator: [Registry.Generate] fills a registry from a seed, and

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -222,6 +223,13 @@ func (g *generator) settings(r *Registry, i int) Repository {
 		CreatedAt:     fromMillis(g.now - g.rng.Int64N(twoYears.Milliseconds()-day.Milliseconds()) - day.Milliseconds()),
 		TagMutability: mutabilities[i%len(mutabilities)],
 		ScanOnPush:    scanOnPush[i%len(scanOnPush)],
+	}
+	if i%3 < 2 {
+		repo.LifecyclePolicy = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countUnit":"days","countNumber":30},"action":{"type":"expire"}}]}`
+	}
+	if i%5 < 4 { // the others have no owner
+		team, _, _ := strings.Cut(repo.Name, "/")
+		repo.Tags = map[string]string{"team": team, "cost-center": fmt.Sprint(1000 + i%4), "aws:cloudformation:stack-name": "registry"}
 	}
 	switch repo.TagMutability {
 	case "MUTABLE_WITH_EXCLUSION":

@@ -33,11 +33,18 @@ var operations = []operation{
 	ecrOperation("DescribeImageScanFindings", describeImageScanFindings),
 	ecrOperation("GetRegistryScanningConfiguration", getRegistryScanningConfiguration),
 	ecrOperation("BatchGetImage", batchGetImage),
+	ecrOperation("DescribePullThroughCacheRules", describePullThroughCacheRules),
+	ecrOperation("GetLifecyclePolicy", getLifecyclePolicy),
+	ecrOperation("ListTagsForResource", listTagsForResource),
 	ecrOperation("ListPullTimeUpdateExclusions", listPullTimeUpdateExclusions),
 	ecrOperation("RegisterPullTimeUpdateExclusion", registerPullTimeUpdateExclusion),
 	ecrOperation("DeregisterPullTimeUpdateExclusion", deregisterPullTimeUpdateExclusion),
 	inspectorOperation("ListFindingAggregations", "/findings/aggregation/list", listFindingAggregations),
 	inspectorOperation("ListCoverage", "/coverage/list", listCoverage),
+	{
+		service: "servicequotas", route: "ServiceQuotasV20190624.ListServiceQuotas", name: "ListServiceQuotas",
+		action: "servicequotas:ListServiceQuotas", handle: decoded(listServiceQuotas),
+	},
 	{
 		protocol: awsQuery, service: "sts", route: actionPrefix + "GetCallerIdentity", name: "GetCallerIdentity",
 		action: "sts:GetCallerIdentity", handle: getCallerIdentity,

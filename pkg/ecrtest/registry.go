@@ -25,6 +25,10 @@ type Registry struct {
 	scanning     Scanning
 	// exclusions are sorted ARNs. The list is replaced and never changed.
 	exclusions []string
+	// These are replaced and never changed, too.
+	cacheRules  []CacheRule
+	replication []ReplicationRule
+	quotas      map[string]float64 // by code
 }
 
 // repository is a Repository with its images.
@@ -52,6 +56,10 @@ type Repository struct {
 	Encryption *Encryption
 	// ScanOnPush is that of imageScanningConfiguration, absent if nil.
 	ScanOnPush *bool
+	// LifecyclePolicy is the text of its lifecycle policy; empty for none.
+	LifecyclePolicy string
+	// Tags are the tags of the repository itself.
+	Tags map[string]string
 }
 
 // Encryption is a repository's encryption configuration.
@@ -65,7 +73,7 @@ type Encryption struct {
 // NewRegistry returns an empty registry. The id is an AWS account, twelve digits;
 // the region, such as "eu-west-1", is part of ARNs and repository URIs.
 func NewRegistry(id, region string) *Registry {
-	return &Registry{id: id, region: region, repositories: make(map[string]*repository), scanning: Scanning{Type: basic}}
+	return &Registry{id: id, region: region, repositories: make(map[string]*repository), scanning: Scanning{Type: basic}, quotas: defaultQuotas()}
 }
 
 // ID returns the AWS account that the registry belongs to.
@@ -135,6 +143,9 @@ func checkRepository(repo *Repository) error {
 	case "", "MUTABLE", "IMMUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION":
 	default:
 		return fmt.Errorf("unknown tag mutability %q", repo.TagMutability)
+	}
+	if err := checkLifecyclePolicy(repo.LifecyclePolicy); err != nil {
+		return err
 	}
 	if repo.Encryption != nil {
 		switch repo.Encryption.Type {
@@ -208,6 +219,7 @@ func (r *Registry) repositoriesAfter(cursor string, limit int) (page []Repositor
 }
 
 func (r Repository) clone() Repository {
+	r.Tags = maps.Clone(r.Tags)
 	r.CreatedAt = fromMillis(toMillis(r.CreatedAt))
 	r.ExclusionFilters = slices.Clone(r.ExclusionFilters)
 	if r.Encryption != nil {

@@ -56,6 +56,9 @@ func (r *Registry) replaceRepository(repository *Repository) {
 		return
 	}
 	repository.takeReading(old)
+	if !old.sameIdentity(repository) {
+		repository.Details = nil // it was made anew
+	}
 	repository.Mark, repository.Shapes, repository.Images = old.Mark, old.Shapes, old.Images
 	r.changed(old, repository)
 }

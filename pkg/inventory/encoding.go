@@ -227,6 +227,9 @@ func decodeRepository(items *itemReader, shown bool) (*Repository, error) {
 	repository.TagMutability = shared(repository.TagMutability)
 	repository.EncryptionType = shared(repository.EncryptionType)
 	repository.RegistryID = shared(repository.RegistryID)
+	if repository.Summary != nil {
+		repository.Summary.Severities.share()
+	}
 	// The number is not trusted with memory before the images are there.
 	repository.Images = make([]Image, 0, min(item.Images, 100_000))
 	for i := range item.Images {
@@ -266,6 +269,16 @@ func decodeImage(items *itemReader, shown bool) (Image, error) {
 	return image, nil
 }
 
+// sorted reports whether they are sorted, each once.
+func (s Severities) sorted() bool {
+	for i := 1; i < len(s); i++ {
+		if s[i-1].Severity >= s[i].Severity {
+			return false
+		}
+	}
+	return true
+}
+
 func (s Severities) share() {
 	for i := range s {
 		s[i].Severity = shared(s[i].Severity)
@@ -291,6 +304,15 @@ func (r *Registry) sorted() bool {
 		!ascending(len(r.DueNames), func(i, j int) bool { return r.DueNames[i] < r.DueNames[j] }) {
 		return false
 	}
+	for _, registry := range append([]*Registry{r}, r.Sent...) {
+		if registry == nil || registry.Details == nil {
+			continue
+		}
+		if d := registry.Details; !ascending(len(d.CacheRules), func(i, j int) bool { return CompareCacheRules(d.CacheRules[i], d.CacheRules[j]) < 0 }) ||
+			!ascending(len(d.Replication), func(i, j int) bool { return CompareDestinations(d.Replication[i], d.Replication[j]) < 0 }) {
+			return false
+		}
+	}
 	for _, repository := range r.Repositories {
 		images := repository.Images
 		if !ascending(len(images), func(i, j int) bool { return images[i].Digest.Compare(images[j].Digest) < 0 }) {
@@ -299,14 +321,15 @@ func (r *Registry) sorted() bool {
 	}
 	for _, list := range [][]*Repository{r.Repositories, r.Previous} {
 		for _, repository := range list {
+			if s := repository.Summary; s != nil && !s.Severities.sorted() {
+				return false
+			}
 			for i := range repository.Images {
 				image := &repository.Images[i]
 				if !ascending(len(image.Tags), func(i, j int) bool { return image.Tags[i] < image.Tags[j] }) {
 					return false
 				}
-				if scan := image.Scan; scan != nil && !ascending(len(scan.Severities), func(i, j int) bool {
-					return scan.Severities[i].Severity < scan.Severities[j].Severity
-				}) {
+				if image.Scan != nil && !image.Scan.Severities.sorted() {
 					return false
 				}
 			}

@@ -93,6 +93,16 @@ func (a *anything) repository(name string) *inventory.Repository {
 		on := a.some()
 		r.ScanOnPush = &on
 	}
+	if a.some() {
+		total := func() inventory.Total { return inventory.Total{Images: int(a.number()), Bytes: a.number()} }
+		r.Summary = &inventory.Summary{
+			Archived: total(), Index: total(), Tagged: total(), Untagged: total(), PushedAt: a.time(), PulledAt: a.time(), MostTags: int(a.number()),
+			Severities: inventory.Severities{{Severity: a.text(), Count: int32(a.number())}},
+		}
+		r.Details = &inventory.RepositoryDetails{
+			LifecyclePolicy: a.some(), LifecycleReadAt: a.time(), Tags: []inventory.ResourceTag{{Key: a.text(), Value: a.text()}}, TagsReadAt: a.time(),
+		}
+	}
 	for range a.IntN(3) {
 		r.Shapes = append(r.Shapes, inventory.ShapeID(a.number()))
 	}
@@ -102,12 +112,17 @@ func (a *anything) repository(name string) *inventory.Repository {
 func (a *anything) own() *inventory.Registry {
 	return &inventory.Registry{
 		ID: a.text(), Region: a.text(), ListedAt: a.time(), DueNames: a.names(3), PushedAt: a.time(), Shape: inventory.ShapeID(a.number()), ScanSource: a.text(), ScansListedAt: a.time(),
-		ScansPending: int(a.number()), ScansOldest: a.time(), SucceededAt: a.time(), Whole: a.text(),
+		ScansPending: int(a.number()), ScansOldest: a.time(), SucceededAt: a.time(), Whole: a.text(), ScanType: a.text(),
+		Details: &inventory.RegistryDetails{
+			ReadAt: a.time(), MaxRepositories: a.number(), MaxImages: a.number(),
+			CacheRules:  []inventory.CacheRule{{Prefix: a.text(), Upstream: a.text(), URL: a.text()}},
+			Replication: []inventory.ReplicationDestination{{Region: a.text(), RegistryID: a.text(), Prefixes: a.text()}},
+		},
 		Removed:   []inventory.Removal{{Name: a.text(), CreatedAt: a.time(), At: a.time()}},
 		Protocols: map[string]string{a.text(): a.text()},
 		Shapes: map[inventory.ShapeID]inventory.Shape{inventory.ShapeID(a.number()): {
 			External: map[string]string{a.text(): a.text()}, Families: inventory.Filter{Include: a.text(), Exclude: a.text()},
-			PushedWithin: time.Duration(a.number()), PulledWithin: time.Duration(a.number()), NewestImages: int(a.number()), UntaggedImages: int(a.number()), UntaggedWithin: time.Duration(a.number()), Durable: a.some(), Region: a.text(),
+			PushedWithin: time.Duration(a.number()), PulledWithin: time.Duration(a.number()), NewestImages: int(a.number()), UntaggedImages: int(a.number()), UntaggedWithin: time.Duration(a.number()), RepositoryTags: []string{a.text()}, LifecyclePolicies: a.some(), RegistryDetails: a.some(), Durable: a.some(), Region: a.text(),
 		}},
 	}
 }

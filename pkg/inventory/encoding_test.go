@@ -19,20 +19,33 @@ func sample() *inventory.Registry {
 	on, off := true, false
 	return &inventory.Registry{
 		ID: "123456789012", ListedAt: 1_700_000_000_123, PushedAt: 1_700_000_000_124, ScanSource: inventory.ScansFromInspector, ScansListedAt: 1, ScansPending: 2, ScansOldest: 3,
+		ScanType: "ENHANCED",
+		Details: &inventory.RegistryDetails{
+			ReadAt: 1, MaxRepositories: 2, MaxImages: 3, CacheRules: []inventory.CacheRule{{Prefix: "hub", Upstream: "docker-hub", URL: "u"}, {Prefix: "quay"}},
+			Replication: []inventory.ReplicationDestination{{Region: "r", RegistryID: "1", Prefixes: "a"}},
+		},
 		SucceededAt: 6, DueNames: []string{"new", "team/app"}, Protocols: map[string]string{"https://example.com/write": "2.0"},
 		Removed:  []inventory.Removal{{Name: "old", CreatedAt: 4, At: 5}},
 		Previous: []*inventory.Repository{{Name: "a", Images: []inventory.Image{{Digest: digest(9), Tags: []string{"v1"}, Mark: inventory.Mark{Shown: true}}}}, {Name: "a", URI: "x", Images: []inventory.Image{}}},
 		Sent:     []*inventory.Registry{{ID: "123456789012", Shape: 2}},
 		Shapes: map[inventory.ShapeID]inventory.Shape{2: {
 			External: map[string]string{"zone": "z"}, Families: inventory.Filter{Include: "f"}, Repositories: inventory.Filter{Exclude: "r"}, Tags: inventory.Filter{Include: "t", Exclude: "u"},
-			PushedWithin: 1, PulledWithin: 2, NewestImages: 3, UntaggedImages: 4, UntaggedWithin: 5, Durable: true,
+			PushedWithin: 1, PulledWithin: 2, NewestImages: 3, UntaggedImages: 4, UntaggedWithin: 5, RepositoryTags: []string{"team"}, LifecyclePolicies: true, RegistryDetails: true, Durable: true,
 		}},
 		Repositories: []*inventory.Repository{
 			{Name: "empty", Images: []inventory.Image{}},
 			{
 				Name: "team/app", ARN: "arn:aws:ecr:eu-west-1:123456789012:repository/team/app", URI: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app",
 				RegistryID: "123456789012", CreatedAt: 1, TagMutability: "MUTABLE", EncryptionType: "KMS", KMSKey: "arn:key", ScanOnPush: &off,
-				ReadAt: 5, ImagesReadAt: 2, TriedAt: 3, Denied: true, Due: true, ScansDueSince: 4, Mark: inventory.Mark{Shown: true}, Shapes: []inventory.ShapeID{2, 3},
+				ReadAt: 5, ImagesReadAt: 2, TriedAt: 3, Denied: true, Due: true, ScansDueSince: 4,
+				Summary: &inventory.Summary{
+					Archived: inventory.Total{Images: 1, Bytes: 2}, Index: inventory.Total{Images: 3}, Tagged: inventory.Total{Bytes: 4}, Untagged: inventory.Total{Images: 5, Bytes: 6},
+					PushedAt: 4, PulledAt: 5, MostTags: 2, Severities: inventory.Severities{{Severity: "HIGH", Count: 7}, {Severity: "LOW"}},
+				},
+				Details: &inventory.RepositoryDetails{
+					LifecyclePolicy: true, LifecycleReadAt: 5, Tags: []inventory.ResourceTag{{Key: "team", Value: "red"}, {Key: "x"}}, TagsReadAt: 6,
+				},
+				Mark: inventory.Mark{Shown: true}, Shapes: []inventory.ShapeID{2, 3},
 				Images: []inventory.Image{
 					{Digest: digest(0), SizeBytes: -1},
 					{

@@ -13,6 +13,9 @@ func sameRecord[T Repository | Image](a, b *T) bool {
 	return a == b || sameValue(reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem())
 }
 
+// same reports whether two summaries hold the same values.
+func same(a, b *Summary) bool { return sameValue(reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()) }
+
 // Equal reports whether two results of a scan hold the same values.
 func (s *Scan) Equal(other *Scan) bool {
 	return sameValue(reflect.ValueOf(s).Elem(), reflect.ValueOf(other).Elem())
@@ -25,6 +28,8 @@ var parts = map[reflect.Type][]int{
 	reflect.TypeFor[Scan]():          partsOf(reflect.TypeFor[Scan]()),
 	reflect.TypeFor[SeverityCount](): partsOf(reflect.TypeFor[SeverityCount]()),
 	reflect.TypeFor[Index]():         partsOf(reflect.TypeFor[Index]()),
+	reflect.TypeFor[Summary]():       partsOf(reflect.TypeFor[Summary]()),
+	reflect.TypeFor[Total]():         partsOf(reflect.TypeFor[Total]()),
 	reflect.TypeFor[Child]():         partsOf(reflect.TypeFor[Child]()),
 }
 

@@ -59,6 +59,13 @@ type Registry struct {
 	ScansPending int  `cbor:"6,keyasint,omitempty" json:"scans_pending,omitempty"`
 	ScansOldest  Time `cbor:"7,keyasint,omitempty" json:"scans_oldest,omitzero"`
 
+	// ScanType is the type of scanning that the registry is configured for, one
+	// of the ScanType… constants or another word of the API; empty while unknown.
+	ScanType string `cbor:"18,keyasint,omitempty" json:"scan_type,omitempty"`
+	// Details is what was read about the registry itself because a setting asks for it; nil if
+	// nothing was.
+	Details *RegistryDetails `cbor:"19,keyasint,omitempty" json:"details,omitempty"`
+
 	// Removed are the repositories that were recently found deleted, for Merge.
 	Removed []Removal `cbor:"8,keyasint,omitempty" json:"-"`
 	// SucceededAt is the timestamp of the last run that lost nothing.

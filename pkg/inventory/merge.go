@@ -45,9 +45,14 @@ func (r *Registry) Merge(other *Registry) bool {
 	if theirListIsNewer {
 		r.ListedAt = other.ListedAt
 		r.ScanSource = cmp.Or(other.ScanSource, r.ScanSource)
+		r.ScanType = cmp.Or(other.ScanType, r.ScanType)
 		r.ScansPending, r.ScansOldest = other.ScansPending, other.ScansOldest
 	} else {
 		r.ScanSource = cmp.Or(r.ScanSource, other.ScanSource)
+		r.ScanType = cmp.Or(r.ScanType, other.ScanType)
+	}
+	if other.Details != nil && (r.Details == nil || other.Details.ReadAt > r.Details.ReadAt) {
+		r.Details = other.Details
 	}
 	for _, sent := range other.Sent {
 		r.addSent(sent)
@@ -95,7 +100,8 @@ func (r *Registry) mergeRepository(ours, theirs *Repository, theirsIsNewer bool)
 	if theirs.ImagesReadAt > ours.ImagesReadAt {
 		newer, older = theirs, ours
 	}
-	merged.Images, merged.ImagesReadAt = newer.Images, newer.ImagesReadAt
+	merged.Images, merged.ImagesReadAt, merged.Summary = newer.Images, newer.ImagesReadAt, newer.Summary
+	merged.Details = newerDetails(ours.Details, theirs.Details)
 	tried := ours
 	if theirs.TriedAt > ours.TriedAt {
 		tried = theirs

@@ -173,8 +173,9 @@ func (w *world) series(selected filter) []string {
 	r := &inventory.Registry{ListedAt: 1}
 	for _, name := range slices.Sorted(maps.Keys(w.repositories)) {
 		repository := *w.repositories[name]
-		repository.Images = slices.Clone(repository.Images)
+		repository.Images, repository.ImagesReadAt = slices.Clone(repository.Images), 1
 		r.Repositories = append(r.Repositories, &repository)
+		r.Summarize(&repository)
 	}
 	selected.apply(r)
 	return selected.series(r)
@@ -234,6 +235,7 @@ func (e *environment) step() {
 			e.read(e.registry.Repositories[e.rng.IntN(n)].Name)
 		}
 	case 6:
+		e.summarize()
 		e.filter.apply(e.registry)
 		e.push(e.rng.IntN(3) > 0)
 	default:
@@ -252,9 +254,16 @@ func (e *environment) quietRun() {
 	for _, name := range slices.Sorted(maps.Keys(e.repositories)) {
 		e.read(name)
 	}
+	e.summarize()
 	e.filter.apply(e.registry)
 	e.push(true)
 	e.save()
+}
+
+func (e *environment) summarize() {
+	for _, repository := range e.registry.Repositories {
+		e.registry.Summarize(repository)
+	}
 }
 
 func (e *environment) load() {

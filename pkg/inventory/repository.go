@@ -35,6 +35,12 @@ type Repository struct {
 	// before are read again.
 	ScansDueSince Time `cbor:"14,keyasint,omitempty" json:"scans_due_since,omitzero"`
 
+	// Summary is what the images add up to; nil until they were listed.
+	Summary *Summary `cbor:"20,keyasint,omitempty" json:"summary,omitempty"`
+	// Details is what was read about the repository because a setting asks for it; nil if
+	// nothing was.
+	Details *RepositoryDetails `cbor:"21,keyasint,omitempty" json:"details,omitempty"`
+
 	Mark
 	// Shapes are the numbers of the shapes (see Registry.Shapes) that the repository
 	// and its images were pushed under: the one of the last push, and any before it
@@ -79,8 +85,8 @@ func (r *Repository) sameIdentity(other *Repository) bool {
 }
 
 // takeReading copies from another record of the repository when its images and scans were
-// read, and whether they have to be read again.
+// read, whether they have to be read again, and what no list of repositories has.
 func (r *Repository) takeReading(from *Repository) {
 	r.ImagesReadAt, r.TriedAt, r.Denied, r.Due = from.ImagesReadAt, from.TriedAt, from.Denied, from.Due
-	r.ScansDueSince = from.ScansDueSince
+	r.ScansDueSince, r.Summary, r.Details = from.ScansDueSince, from.Summary, from.Details
 }

@@ -30,6 +30,12 @@ type Shape struct {
 	// long ago; 0 means that the time does not matter.
 	UntaggedImages int           `cbor:"10,keyasint,omitempty" json:"untagged_images,omitempty"`
 	UntaggedWithin time.Duration `cbor:"11,keyasint,omitempty" json:"untagged_within,omitempty"`
+	// RepositoryTags are the keys of the repositories' own tags that are labels of a family,
+	// which is shown if there are any. LifecyclePolicies and RegistryDetails show those about
+	// lifecycle policies, and about the registry's own configuration.
+	RepositoryTags    []string `cbor:"13,keyasint,omitempty" json:"repository_tags,omitempty"`
+	LifecyclePolicies bool     `cbor:"14,keyasint,omitempty" json:"lifecycle_policies,omitempty"`
+	RegistryDetails   bool     `cbor:"15,keyasint,omitempty" json:"registry_details,omitempty"`
 	// Durable says that the inventory has a durable store.
 	Durable bool `cbor:"8,keyasint,omitempty" json:"durable,omitempty"`
 	// Region is the AWS Region of the registry, a label of the exporter's own families.

@@ -43,6 +43,13 @@ func NewRegistry(now time.Time, repositories, taggedImages int) (*Registry, erro
 	if err := r.SetPullTimeExclusions("arn:aws:iam::" + Account + ":role/" + role); err != nil {
 		return nil, err
 	}
+	if err := r.SetCacheRules(
+		ecrtest.CacheRule{Prefix: "docker-hub", Upstream: "docker-hub", URL: "registry-1.docker.io"},
+		ecrtest.CacheRule{Prefix: "quay", Upstream: "quay", URL: "quay.io"},
+	); err != nil {
+		return nil, err
+	}
+	r.SetReplication(ecrtest.ReplicationRule{Prefixes: []string{"payments"}, Destinations: []ecrtest.ReplicationDestination{{Region: "eu-west-1", RegistryID: Account}}})
 	r.Server = ecrtest.New(r.Registry)
 	return r, nil
 }

@@ -22,6 +22,9 @@ type Family struct {
 	Unit string
 	// OptIn is set if the family is shown only if a setting includes it by name.
 	OptIn bool
+	// Setting is the variable that a family needs to be shown, empty for none: AWS is asked
+	// for what it shows only then.
+	Setting string
 	// Labels are the names of its labels, sorted, without __name__. They follow from
 	// the row's labels.
 	Labels []string
@@ -29,6 +32,13 @@ type Family struct {
 	per    level
 	labels []label
 	value  func(*subject) (v float64, ok bool)
+	// many, of a family with several series for what its level is about, is their number: the
+	// subject's i says which one a label and value are of.
+	many func(*subject) int
+	// asked, of a family with a Setting, reports whether a shape has it; more are the labels
+	// that follow from it.
+	asked func(*inventory.Shape) bool
+	more  func(*inventory.Shape) []label
 	// counts, of a family of RunFamilies with a label of its own, gives the value of
 	// each series by that label's value, in place of value.
 	counts func(*Run) map[string]int
@@ -223,7 +233,9 @@ func boolean(b *bool) string {
 }
 
 // Families returns the table's rows in their order, those of the contract first.
-func Families() []*Family { return pointers(slices.Concat(contract, further)) }
+func Families() []*Family {
+	return pointers(slices.Concat(contract, further, ofRepositories, ofImages, ofRegistry))
+}
 
 func pointers(rows []Family) []*Family {
 	rows = slices.Clone(rows)
@@ -232,6 +244,9 @@ func pointers(rows []Family) []*Family {
 		list[i] = &rows[i]
 		for _, label := range rows[i].labels {
 			list[i].Labels = append(list[i].Labels, label.name)
+		}
+		if rows[i].more != nil {
+			list[i].Labels = append(list[i].Labels, tagPrefix+"…")
 		}
 		slices.Sort(list[i].Labels)
 	}

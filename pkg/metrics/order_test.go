@@ -196,15 +196,18 @@ func platforms(i *inventory.Image) {
 // repositories, images or tags never coincide: pkg/remotewrite and Stale rest on it.
 func TestSeriesAreDistinct(t *testing.T) {
 	t.Parallel()
-	r := &inventory.Registry{ID: "1", ListedAt: 1, ScanSource: inventory.ScansFromFindings, ScansOldest: 1}
-	for _, name := range []string{"a", "b"} { // which have all else in common
-		r.Repositories = append(r.Repositories, &inventory.Repository{Name: name, URI: "u", RegistryID: "1", Images: []inventory.Image{
-			with(image(1, "v1", "v2"), platforms), with(image(2, "v1"), platforms), with(image(3), platforms),
-		}})
+	r := everything()
+	r.ListedAt, r.ScansOldest, r.Repositories = 1, 1, nil
+	for i, name := range []string{"a", "b"} { // which have all else in common
+		repository := everything().Repositories[i]
+		repository.Name, repository.URI = name, "u"
+		repository.Images = []inventory.Image{with(image(1, "v1", "v2"), platforms), with(image(2, "v1"), platforms), with(image(3), platforms)}
+		repository.Images[0].PulledAt, repository.Images[0].Scan.InUseCount, repository.Images[0].Scan.LastInUseAt = 1000, 1, 1000
+		r.Repositories = append(r.Repositories, repository)
 	}
 	// External labels must not hide a label that tells series apart.
 	shape := inventory.Shape{
-		Durable: true, Families: inventory.Filter{Include: ".*"}, UntaggedImages: 1,
+		Durable: true, Families: inventory.Filter{Include: ".*"}, UntaggedImages: 1, RepositoryTags: []string{"team"}, LifecyclePolicies: true, RegistryDetails: true,
 		External: map[string]string{"name": "x", "digest": "x", "tag": "x", "severity": "x", "registry_id": "x", "platform": "x"},
 	}
 	identities(t, table(shape).All(r, metrics.Options{})) // which fails if one is there twice

@@ -31,6 +31,13 @@ func everything() *inventory.Registry {
 		return &inventory.Repository{
 			Name: name, ARN: "arn:" + name, URI: "u/" + name, RegistryID: "1", CreatedAt: 1000, TagMutability: "MUTABLE", EncryptionType: "KMS",
 			KMSKey: "key", ScanOnPush: &on, ReadAt: 8000, ImagesReadAt: 8000, TriedAt: 8000, Denied: true, Due: true, ScansDueSince: 1000,
+			Summary: &inventory.Summary{
+				Archived: inventory.Total{Images: 1, Bytes: 2}, Index: inventory.Total{Images: 3}, Tagged: inventory.Total{Images: 4, Bytes: 5}, Untagged: inventory.Total{Images: 6, Bytes: 7},
+				PushedAt: 2000, PulledAt: 3000, MostTags: 2, Severities: inventory.Severities{{Severity: "HIGH", Count: 2}, {Severity: "LOW", Count: 1}},
+			},
+			Details: &inventory.RepositoryDetails{
+				LifecyclePolicy: true, LifecycleReadAt: 8000, Tags: []inventory.ResourceTag{{Key: "team", Value: "red"}, {Key: "unused", Value: "x"}}, TagsReadAt: 8000,
+			},
 			Images: []inventory.Image{
 				{
 					Digest: inventory.Digest{1}, Tags: []string{"v1", "v2"}, SizeBytes: 5, PushedAt: 2000, PulledAt: 3000, MediaType: "m", ArtifactType: "a", HasSubject: true,
@@ -52,11 +59,26 @@ func everything() *inventory.Registry {
 	return &inventory.Registry{
 		ID: "1", Region: "r", DueNames: []string{"c"}, ListedAt: 9000,
 		ScanSource: inventory.ScansFromFindings, ScansListedAt: 1000, ScansPending: 1, ScansOldest: 6000, SucceededAt: 9000,
+		ScanType: "BASIC",
+		Details: &inventory.RegistryDetails{
+			ReadAt: 9000, MaxRepositories: 1, MaxImages: 2,
+			CacheRules:  []inventory.CacheRule{{Prefix: "hub", Upstream: "docker-hub", URL: "u"}, {Prefix: "quay"}},
+			Replication: []inventory.ReplicationDestination{{Region: "r2", RegistryID: "1", Prefixes: "a,b"}, {Region: "r3", RegistryID: "1"}},
+		},
 		Protocols: map[string]string{"https://e": "1.0"}, Repositories: []*inventory.Repository{repository("a"), repository("b")},
 	}
 }
 
-var everyShape = inventory.Shape{External: map[string]string{"zone": "z"}, Families: inventory.Filter{Include: ".*"}, UntaggedImages: 2, Durable: true}
+var everyShape = inventory.Shape{
+	External: map[string]string{"zone": "z"}, Families: inventory.Filter{Include: ".*"}, UntaggedImages: 2, Durable: true,
+	RepositoryTags: []string{"team"}, LifecyclePolicies: true, RegistryDetails: true,
+}
+
+func everyShapeBut(change func(*inventory.Shape)) inventory.Shape {
+	shape := everyShape
+	change(&shape)
+	return shape
+}
 
 // shown returns the registry after a push of it under a shape.
 func shown(t *testing.T, r *inventory.Registry, shape inventory.Shape) *inventory.Registry {
@@ -164,6 +186,22 @@ func TestEveryChangeEnds(t *testing.T) {
 			set(reflect.ValueOf(&index).Elem())
 			r.SetIndex(r.Repositories[0], image(r), &index)
 		})
+	fields(reflect.TypeFor[inventory.Summary](), func(r *inventory.Registry) reflect.Value { return reflect.ValueOf(r.Repositories[0].Summary).Elem() },
+		func(r *inventory.Registry, set func(reflect.Value)) {
+			summary := *r.Repositories[0].Summary
+			set(reflect.ValueOf(&summary).Elem())
+			r.Update(r.Repositories[0], func(repository *inventory.Repository) { repository.Summary = &summary })
+		})
+	fields(reflect.TypeFor[inventory.RepositoryDetails](), func(r *inventory.Registry) reflect.Value { return reflect.ValueOf(r.Repositories[0].Details).Elem() },
+		func(r *inventory.Registry, set func(reflect.Value)) {
+			r.SetDetails(r.Repositories[0], func(details *inventory.RepositoryDetails) { set(reflect.ValueOf(details).Elem()) })
+		})
+	fields(reflect.TypeFor[inventory.RegistryDetails](), func(r *inventory.Registry) reflect.Value { return reflect.ValueOf(r.Details).Elem() },
+		func(r *inventory.Registry, set func(reflect.Value)) {
+			details := *r.Details
+			set(reflect.ValueOf(&details).Elem())
+			r.Details = &details
+		})
 	fields(reflect.TypeFor[inventory.Scan](), func(r *inventory.Registry) reflect.Value { return reflect.ValueOf(image(r).Scan).Elem() },
 		func(r *inventory.Registry, set func(reflect.Value)) {
 			scan := *image(r).Scan
@@ -177,7 +215,7 @@ func TestEveryChangeEnds(t *testing.T) {
 		set(reflect.ValueOf(&first).Elem())
 		r.SetRepositories([]*inventory.Repository{&first, &second}, 9000)
 	}
-	reading := []string{"ImagesReadAt", "TriedAt", "Denied", "Due", "ScansDueSince"} // which no listing of repositories has
+	reading := []string{"ImagesReadAt", "TriedAt", "Denied", "Due", "ScansDueSince", "Summary", "Details"} // which no listing of repositories has
 	withoutImages := fieldsBut(reflect.TypeFor[inventory.Repository](), "Images")
 	for _, field := range withoutImages {
 		name := "Repository." + field.Name
@@ -207,7 +245,9 @@ func TestEveryChangeEnds(t *testing.T) {
 			}))
 		}
 	}
-	for _, must := range []string{"Image.Tags", "Image.Status", "Image.SizeBytes", "Image.Scan", "Scan.Status", "Scan.Severities", "Index.Platforms", "Repository.URI", "Repository.TagMutability", "Registry.ID", "Registry.ScanSource"} {
+	for _, must := range []string{"Image.Tags", "Image.Status", "Image.SizeBytes", "Image.Scan", "Scan.Status", "Scan.Severities", "Index.Platforms", "Repository.URI", "Repository.TagMutability", "Repository.CreatedAt", "Repository.ImagesReadAt",
+		"Repository.Summary", "Summary.PushedAt", "Summary.PulledAt", "Summary.Severities", "Repository.Details", "RepositoryDetails.LifecycleReadAt", "RepositoryDetails.Tags",
+		"RepositoryDetails.TagsReadAt", "Registry.ScanType", "RegistryDetails.CacheRules", "RegistryDetails.Replication", "Scan.LastInUseAt", "Image.PulledAt", "Image.MediaType", "Registry.ID", "Registry.ScanSource"} {
 		if ended[must] == 0 {
 			t.Errorf("%s: no change of it ends anything, which cannot be", must)
 		}
@@ -273,17 +313,20 @@ func others(value reflect.Value) map[string]reflect.Value {
 func TestEveryShapeEnds(t *testing.T) {
 	t.Parallel()
 	shapes := map[string]inventory.Shape{
-		"External":       {External: map[string]string{"zone": "y"}},
-		"Families":       {Families: inventory.Filter{Exclude: ".*scan.*|aws_ecr_repository_count"}},
-		"Repositories":   {Repositories: inventory.Filter{Include: "b"}},
-		"Tags":           {Tags: inventory.Filter{Exclude: "v.*"}},
-		"PushedWithin":   {PushedWithin: time.Millisecond},
-		"PulledWithin":   {PulledWithin: 8 * time.Second},
-		"NewestImages":   {NewestImages: 1},
-		"UntaggedImages": {External: everyShape.External, Families: everyShape.Families, Durable: true},
-		"UntaggedWithin": {External: everyShape.External, Families: everyShape.Families, Durable: true, UntaggedImages: 2, UntaggedWithin: time.Second},
-		"Durable":        {},
-		"Region":         {External: everyShape.External, Families: everyShape.Families, UntaggedImages: 2, Durable: true, Region: "eu-west-2"},
+		"External":          {External: map[string]string{"zone": "y"}},
+		"Families":          {Families: inventory.Filter{Exclude: ".*scan.*|aws_ecr_repository_count"}},
+		"Repositories":      {Repositories: inventory.Filter{Include: "b"}},
+		"Tags":              {Tags: inventory.Filter{Exclude: "v.*"}},
+		"PushedWithin":      {PushedWithin: time.Millisecond},
+		"PulledWithin":      {PulledWithin: 8 * time.Second},
+		"NewestImages":      {NewestImages: 1},
+		"UntaggedImages":    {External: everyShape.External, Families: everyShape.Families, Durable: true},
+		"UntaggedWithin":    {External: everyShape.External, Families: everyShape.Families, Durable: true, UntaggedImages: 2, UntaggedWithin: time.Second},
+		"Durable":           {},
+		"RepositoryTags":    everyShapeBut(func(s *inventory.Shape) { s.RepositoryTags = []string{"team", "unused"} }),
+		"LifecyclePolicies": everyShapeBut(func(s *inventory.Shape) { s.LifecyclePolicies = false }),
+		"RegistryDetails":   everyShapeBut(func(s *inventory.Shape) { s.RegistryDetails = false }),
+		"Region":            {External: everyShape.External, Families: everyShape.Families, UntaggedImages: 2, Durable: true, Region: "eu-west-2"},
 	}
 	tried := slices.Collect(maps.Keys(shapes))
 	for name, shape := range shapes {

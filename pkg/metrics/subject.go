@@ -17,6 +17,7 @@ type subject struct {
 	tag        string
 	platform   string
 	severity   inventory.SeverityCount
+	i          int // of a family's series, if it has many
 	// digest and reference are the texts of the image's digest and of its "uri:tag".
 	// They share a buffer, and are valid for one subject only.
 	digest, reference string

@@ -30,7 +30,8 @@ func New(shape inventory.Shape) (*Table, error) {
 		return nil, fmt.Errorf("tags: %w", err)
 	}
 	hidden := func(f *Family) bool {
-		return family != nil && !family(f.Name) || f.OptIn && shape.Families.Include == "" || f.untagged() && shape.UntaggedImages == 0
+		return family != nil && !family(f.Name) || f.OptIn && shape.Families.Include == "" || f.untagged() && shape.UntaggedImages == 0 ||
+			f.asked != nil && !f.asked(&shape)
 	}
 	return &Table{
 		shape: shape, tag: tag,
@@ -168,7 +169,11 @@ func (t *Table) form(family *Family) form {
 		value func(*subject) string
 	}
 	columns := []column{{Label: Label{nameLabel, family.Name}}}
-	for _, label := range family.labels {
+	labels := family.labels
+	if family.more != nil {
+		labels = with(labels, family.more(&t.shape)...)
+	}
+	for _, label := range labels {
 		columns = append(columns, column{Label{Name: label.name}, label.value})
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.shape.External)) {
@@ -269,8 +274,14 @@ func (w *walker) emit(forms []form) bool {
 				return false
 			}
 		default:
-			if !w.fill(f) {
-				return false
+			n := 1
+			if f.Family.many != nil {
+				n = f.Family.many(s)
+			}
+			for s.i = range n {
+				if !w.fill(f) {
+					return false
+				}
 			}
 		}
 	}

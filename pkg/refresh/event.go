@@ -103,7 +103,7 @@ func (r *Refresher) Apply(ctx context.Context, registry *inventory.Registry, eve
 		}
 	}
 	r.readIndexes(ctx, registry, repositories, now, &result.Result, &failed)
-	r.sumIndexes(registry, repositories)
+	r.sumUp(registry, repositories)
 	r.finish(ctx, &result.Result, &failed)
 	return result
 }

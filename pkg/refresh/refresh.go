@@ -39,11 +39,19 @@ type Source interface {
 	// Children reads the images that indexes of a repository list. An error is that of a
 	// request: the results have the indexes that were read before.
 	Children(ctx context.Context, repository string, indexes []inventory.Digest) ([]inventory.IndexResult, error)
-	// EnhancedScanning reports whether Inspector scans the registry's images.
-	EnhancedScanning(ctx context.Context) (bool, error)
+	// ScanType returns the type of scanning that a registry is configured for, one of the
+	// ScanType… constants or another word, and the account of that registry.
+	ScanType(ctx context.Context) (scanType, account string, err error)
 	// Scan returns the result of an image's scan. A missing scan or image is not an error
 	// (see inventory.ScanNotFound).
 	Scan(ctx context.Context, repository string, digest inventory.Digest) (*inventory.Scan, error)
+	// Details reads the registry's own configuration and quotas. With an error, what could
+	// not be read is that of the known details, which can be nil.
+	Details(ctx context.Context, known *inventory.RegistryDetails) (*inventory.RegistryDetails, error)
+	// LifecyclePolicy reports whether a repository has a lifecycle policy.
+	LifecyclePolicy(ctx context.Context, repository string) (bool, error)
+	// Tags returns the tags of a repository itself, given its ARN.
+	Tags(ctx context.Context, arn string) ([]inventory.ResourceTag, error)
 }
 
 // Inspector reads the scans of a whole registry.
@@ -69,6 +77,7 @@ type Options struct {
 	// those due are done.
 	Progress func(what string, done, due int)
 	Scans    ScanOptions
+	Details  DetailOptions
 	// Platforms is set if a family shows the findings by platform.
 	Platforms bool
 	// Untagged is set if a family shows the untagged images that Select does not exclude.
@@ -89,6 +98,7 @@ type Refresher struct {
 	unfinished map[string]*listing
 	scans      scanState
 	indexes    indexState
+	details    detailState
 	warnings   int // of this run
 }
 
@@ -112,6 +122,7 @@ func New(source Source, options Options) *Refresher {
 		unfinished: map[string]*listing{},
 		scans:      scanState{retryAt: map[imageKey]time.Time{}, deniedUntil: map[string]time.Time{}},
 		indexes:    indexState{retry: map[imageKey]indexRetry{}},
+		details:    detailState{retryAt: map[detailKey]time.Time{}},
 	}
 }
 
@@ -221,13 +232,14 @@ func (r *Refresher) Run(ctx context.Context, registry *inventory.Registry, now t
 	r.images(listing, registry, r.due(registry, now), now, &result, &failed)
 	cancel()
 	result.Selected = r.options.Select(registry, now)
+	r.readDetails(ctx, registry, now)
 	r.readIndexes(ctx, registry, registry.Repositories, now, &result, &failed)
 	r.refreshScans(ctx, registry, &result, &failed)
 	if result.Scans.Listed && r.options.Untagged {
 		// Inspector's lists say which children run: these are shown by digest, too.
 		result.Selected = r.options.Select(registry, now) || result.Selected
 	}
-	r.sumIndexes(registry, registry.Repositories)
+	r.sumUp(registry, registry.Repositories)
 	r.finish(ctx, &result, &failed)
 	return result
 }

@@ -56,14 +56,14 @@ func (r *Refresher) setScanSource(ctx context.Context, registry *inventory.Regis
 	case ScanFindings, ScanInspector, ScanSummary:
 		registry.ScanSource = string(r.options.Scans.Source)
 	case ScanAuto:
-		enhanced, err := r.source.EnhancedScanning(ctx)
+		scanType, err := r.readScanType(ctx, registry)
 		switch {
 		case errors.Is(err, awsapi.ErrDenied):
 			r.fallBack(ctx, registry, string(ScanAuto), inventory.ScansFromFindings, err)
 		case err != nil:
 			registry.ScanSource = cmp.Or(registry.ScanSource, inventory.ScansFromFindings)
 			return err
-		case enhanced:
+		case scanType == inventory.ScanTypeEnhanced:
 			registry.ScanSource = inventory.ScansFromInspector
 		default:
 			registry.ScanSource = inventory.ScansFromFindings
@@ -75,6 +75,15 @@ func (r *Refresher) setScanSource(ctx context.Context, registry *inventory.Regis
 		registry.ScanSource = inventory.ScansFromFindings
 	}
 	return nil
+}
+
+// readScanType reads the registry's type of scanning.
+func (r *Refresher) readScanType(ctx context.Context, registry *inventory.Registry) (string, error) {
+	scanType, account, err := r.source.ScanType(ctx)
+	if err == nil && !differ(account, registry.ID) {
+		registry.SetScanType(scanType)
+	}
+	return scanType, err
 }
 
 // fallBack uses a source that needs fewer permissions until setScanSource is called again.

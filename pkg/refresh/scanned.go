@@ -128,12 +128,13 @@ func (r *Refresher) countUnread(registry *inventory.Registry, result *Result) {
 	}
 }
 
-// sumIndexes gives indexes the scans that their children's add up to.
-func (r *Refresher) sumIndexes(registry *inventory.Registry, repositories []*inventory.Repository) {
-	if !r.options.Scans.Indexes {
-		return
-	}
+// sumUp gives indexes the scans that their children's add up to, and repositories what their
+// images do.
+func (r *Refresher) sumUp(registry *inventory.Registry, repositories []*inventory.Repository) {
 	for _, repository := range repositories {
-		registry.SumIndexes(repository, r.options.Platforms)
+		if r.options.Scans.Indexes {
+			registry.SumIndexes(repository, r.options.Platforms)
+		}
+		registry.Summarize(repository)
 	}
 }

@@ -194,7 +194,7 @@ func pushFamilies(s *scene) {
 		for _, f := range metrics.Families() {
 			labels := []metrics.Label{{Name: "__name__", Value: f.Name}}
 			for _, name := range f.Labels {
-				labels = append(labels, metrics.Label{Name: name, Value: "x"})
+				labels = append(labels, metrics.Label{Name: strings.TrimSuffix(name, "…"), Value: "x"})
 			}
 			if !yield(metrics.Series{Family: f, Labels: labels, Value: 1}) {
 				return

@@ -59,7 +59,8 @@ type world struct {
 
 // configure chooses the settings.
 func (w *world) configure() {
-	w.shape = inventory.Shape{}
+	// The use of quotas is of all repositories, selected or not.
+	w.shape = inventory.Shape{Families: inventory.Filter{Exclude: ".*_quota_used"}}
 	if w.rng.IntN(3) == 0 {
 		w.shape.Repositories.Exclude = fmt.Sprint("repo-", w.rng.IntN(3))
 	}
@@ -67,7 +68,7 @@ func (w *world) configure() {
 		w.shape.Tags.Exclude = "pr.*"
 	}
 	if w.rng.IntN(4) == 0 {
-		w.shape.Families.Exclude = ".*_size_in_bytes"
+		w.shape.Families.Exclude += "|.*_size_in_bytes"
 	}
 	if w.rng.IntN(4) == 0 {
 		w.shape.External = map[string]string{"zone": fmt.Sprint(w.rng.IntN(2))}
@@ -168,6 +169,9 @@ func (w *world) run() {
 			}
 		}
 	}
+	for _, r := range w.known.Repositories {
+		w.known.Summarize(r)
+	}
 	s.Apply(&w.known, w.at)
 	held := map[string]bool{}
 	for _, unit := range w.live {
@@ -211,7 +215,8 @@ func (w *world) selected() *inventory.Registry {
 			continue
 		}
 		r := *there
-		r.Images = images(there)
+		r.Images, r.ImagesReadAt = images(there), 1
+		view.Summarize(&r)
 		for i := range r.Images {
 			r.Images[i].Tags = slices.DeleteFunc(r.Images[i].Tags, func(tag string) bool {
 				return w.shape.Tags.Exclude != "" && strings.HasPrefix(tag, "pr")
