@@ -60,23 +60,24 @@ func readDashboards(folder string) ([]dashboard, error) {
 	return boards, nil
 }
 
-// drawn is what a dashboard shows of the past hour.
+// drawn is what a panel, or a dashboard, shows of the past hour.
 type drawn struct {
 	title            string
-	panels, empty    int
-	curves, changing int // changing are those with several values
+	panels           int
+	empty            []string // the titles of panels without data
+	curves, changing int      // changing are those with several values
 }
 
-// leastPoints is how many of the pushes of the past hour a curve covers.
+// leastPoints is how many minutes of the past hour a curve covers.
 const leastPoints = 20
 
-// add counts the curves of a panel.
-func (d *drawn) add(panel [][]float64) {
-	d.panels++
-	if len(panel) == 0 {
-		d.empty++
+// drawPanel counts the curves of a panel.
+func drawPanel(title string, curves [][]float64) drawn {
+	d := drawn{title: title, panels: 1}
+	if len(curves) == 0 {
+		d.empty = []string{title}
 	}
-	for _, curve := range panel {
+	for _, curve := range curves {
 		if len(curve) < leastPoints {
 			continue
 		}
@@ -85,6 +86,32 @@ func (d *drawn) add(panel [][]float64) {
 			d.changing++
 		}
 	}
+	return d
+}
+
+// add adds what a panel shows.
+func (d *drawn) add(panel drawn) {
+	d.panels += panel.panels
+	d.curves += panel.curves
+	d.changing += panel.changing
+	d.empty = append(d.empty, panel.empty...)
+}
+
+// draw queries what the UI draws in the hour up to a time, panel by panel.
+func (s *session) draw(ctx context.Context, board *dashboard, at time.Time) ([]drawn, error) {
+	var panels []drawn
+	for _, p := range board.panels() {
+		var curves [][]float64
+		for _, promQL := range p.Expr {
+			more, err := s.store.Curves(ctx, promQL, at.Add(-time.Hour), at, time.Minute)
+			if err != nil {
+				return nil, fmt.Errorf("the panel %s of %s: %w", p.Title, board.Title, err)
+			}
+			curves = append(curves, more...)
+		}
+		panels = append(panels, drawPanel(p.Title, curves))
+	}
+	return panels, nil
 }
 
 // checkDashboards checks that the UI has the dashboards and, if there is a past, that each
@@ -96,24 +123,20 @@ func (s *session) checkDashboards(ctx context.Context, at time.Time) error {
 	}
 	var all []drawn
 	for i := range s.boards {
-		b := &s.boards[i]
-		if !slices.Contains(served, b.Title) {
-			return fmt.Errorf("the UI does not have the dashboard %s, but %q", b.Title, served)
+		board := &s.boards[i]
+		if !slices.Contains(served, board.Title) {
+			return fmt.Errorf("the UI does not have the dashboard %s, but %q", board.Title, served)
 		}
-		d := drawn{title: b.Title}
-		for _, p := range b.panels() {
-			var curves [][]float64
-			for _, promQL := range p.Expr {
-				more, err := s.store.Curves(ctx, promQL, at.Add(-time.Hour), at, time.Minute)
-				if err != nil {
-					return fmt.Errorf("the panel %s of %s: %w", p.Title, b.Title, err)
-				}
-				curves = append(curves, more...)
-			}
-			d.add(curves)
+		panels, err := s.draw(ctx, board, at)
+		if err != nil {
+			return err
+		}
+		d := drawn{title: board.Title}
+		for _, p := range panels {
+			d.add(p)
 		}
 		if s.past.pushes > 0 && d.changing == 0 {
-			return fmt.Errorf("the dashboard %s shows no curve of the past hour: %+v", b.Title, d)
+			return fmt.Errorf("the dashboard %s shows no curve of the past hour that changes: %d of %d panels are empty", d.title, len(d.empty), d.panels)
 		}
 		all = append(all, d)
 	}

@@ -58,10 +58,11 @@ func TestDrawn(t *testing.T) {
 	for i := range rising {
 		rising[i] = float64(i)
 	}
-	var got drawn
-	got.add(nil)
-	got.add([][]float64{flat, rising, rising[1:]})
-	if want := (drawn{panels: 2, empty: 1, curves: 2, changing: 1}); got != want {
-		t.Errorf("%+v, want %+v", got, want)
+	got := drawn{title: "Overview"}
+	got.add(drawPanel("nothing", nil))
+	got.add(drawPanel("three", [][]float64{flat, rising, rising[1:]}))
+	want := drawn{title: "Overview", panels: 2, empty: []string{"nothing"}, curves: 2, changing: 1}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(drawn{})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }

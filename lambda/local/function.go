@@ -85,6 +85,7 @@ func settings(environ []string) []string {
 		"REPOSITORY_TAGS=team,cost-center",
 		"LIFECYCLE_POLICIES=true",
 		"REGISTRY_DETAILS=true",
+		"FAMILIES_INCLUDE=.*",
 	}
 	for _, variable := range environ {
 		if name, _, _ := strings.Cut(variable, "="); slices.Contains(passed, name) {

@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	// picturedPanels are the first panels of a dashboard, in two columns of a picture.
+	// picturedPanels is the number of panels of a picture, in two columns.
 	picturedPanels = 4
 	// The page in pixels. It is longer than the panels; a picture ends where they do.
 	pageWidth, pageHeight = 1280, 2600
@@ -51,7 +51,7 @@ func (s *session) takePictures(ctx context.Context) error {
 	headline(s.stdout, "Pictures")
 	for i := range s.boards {
 		board := &s.boards[i]
-		panels, err := s.show(board)
+		panels, err := s.show(ctx, board)
 		if err != nil {
 			return fmt.Errorf("show only the dashboard %s: %w", board.Title, err)
 		}
@@ -68,10 +68,10 @@ func (s *session) takePictures(ctx context.Context) error {
 	return nil
 }
 
-// show makes the first panels of a dashboard all that the UI shows, and returns how many
-// they are. The UI opens the first dashboard, and the first row of it, which no address
-// changes.
-func (s *session) show(board *dashboard) (panels int, err error) {
+// show makes the first panels of a dashboard with curves that change all that the UI shows,
+// and returns how many they are. The UI opens the first dashboard, and the first row of it,
+// which no address changes.
+func (s *session) show(ctx context.Context, board *dashboard) (panels int, err error) {
 	text, err := os.ReadFile(board.file)
 	if err != nil {
 		return 0, err
@@ -89,9 +89,19 @@ func (s *session) show(board *dashboard) (panels int, err error) {
 	if len(shown.Rows) == 0 {
 		return 0, errors.New("it has no rows")
 	}
+	drawn, err := s.draw(ctx, board, time.Now())
+	if err != nil {
+		return 0, err
+	}
 	shown.Rows = shown.Rows[:1]
 	row := &shown.Rows[0]
-	row.Panels = row.Panels[:min(len(row.Panels), picturedPanels)]
+	all := row.Panels
+	row.Panels = nil
+	for i, text := range all {
+		if drawn[i].changing > 0 && len(row.Panels) < picturedPanels {
+			row.Panels = append(row.Panels, text)
+		}
+	}
 	if text, err = json.Marshal(shown); err != nil {
 		return 0, err
 	}

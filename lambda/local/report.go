@@ -115,13 +115,9 @@ func writeDrawn(w io.Writer, boards []drawn) {
 	headline(w, "Checked: what the dashboards show of the past hour")
 	fmt.Fprintln(w)
 	table := newTable(w)
-	writeRow(table, []string{"dashboard", "panels", "curves", "that change"})
+	writeRow(table, []string{"dashboard", "panels", "curves", "that change", "without data"})
 	for _, d := range boards {
-		panels := grouped(d.panels)
-		if d.empty > 0 {
-			panels += ", " + plural(d.empty, "of them is empty", "of them are empty")
-		}
-		writeRow(table, []string{d.title, panels, grouped(d.curves), grouped(d.changing)})
+		writeRow(table, []string{d.title, grouped(d.panels), grouped(d.curves), grouped(d.changing), strings.Join(d.empty, ", ")})
 	}
 	_ = table.Flush() // errors of the terminal are ignored
 }

@@ -161,13 +161,16 @@ func TestQueryURL(t *testing.T) {
 func TestWriteDrawn(t *testing.T) {
 	t.Parallel()
 	var got strings.Builder
-	writeDrawn(&got, []drawn{{title: "Overview", panels: 8, curves: 31, changing: 12}, {title: "Waste", panels: 4, empty: 1, curves: 1000, changing: 3}})
+	writeDrawn(&got, []drawn{
+		{title: "Overview", panels: 8, curves: 31, changing: 12},
+		{title: "Waste", panels: 4, curves: 1000, changing: 3, empty: []string{"Untagged images", "Teams"}},
+	})
 	want := `
 Checked: what the dashboards show of the past hour
 
-  dashboard   panels                  curves   that change
-  Overview    8                       31       12
-  Waste       4, 1 of them is empty   1,000    3
+  dashboard   panels   curves   that change   without data
+  Overview    8        31       12            
+  Waste       4        1,000    3             Untagged images, Teams
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -229,7 +229,7 @@ func (s *session) imageEvent(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s was %s, but %s does not show it: %w", change.Image, change.What, change.PromQL, err)
 	}
-	if pushed.Ended > 0 {
+	if len(result) == 0 && pushed.Ended > 0 {
 		shown = grouped(pushed.Ended) + " series ended"
 	}
 	writeRun(s.stdout, pushed, "event", change.Image+" "+change.What+": "+shown)
