@@ -65,10 +65,13 @@ func vmuiPanelOf(p source.Panel) vmuiPanel {
 	panel := vmuiPanel{Title: p.Title, Description: p.About + "\n\nIf there is nothing: " + p.None, Unit: unit, Width: 6}
 	for _, q := range p.Queries {
 		expr := vmuiExpr(q.Expr)
+		if label := optional.FindStringSubmatch(q.Legend); label != nil {
+			expr = fmt.Sprintf(`label_replace(%s, %q, "none", %[2]q, "")`, expr, label[1])
+		}
 		if scale != "" {
 			expr = "(" + expr + ") " + scale
 		}
-		alias := q.Legend
+		alias := ofRegistry.ReplaceAllString(q.Legend, "$1")
 		if alias == "" {
 			alias = "{{name}}"
 		}
@@ -101,10 +104,14 @@ func vmuiUnit(p source.Panel) (unit, scale string) {
 
 var (
 	// A matcher of a variable, of which vmui has none.
-	variable     = regexp.MustCompile(`(, )?\w+=~"\$\w+"`)
-	overRange    = regexp.MustCompile(`max_over_time\(([^\[\]]+)\[\$__range\]\)`)
-	rankAtSteps  = regexp.MustCompile(`\b(top|bottom)k\(`)
-	recorded     = regexp.MustCompile(`\becr:\w+:\w+`)
+	variable    = regexp.MustCompile(`(, )?\w+=~"\$\w+"`)
+	overRange   = regexp.MustCompile(`max_over_time\(([^\[\]]+)\[\$__range\]\)`)
+	rankAtSteps = regexp.MustCompile(`\b(top|bottom)k\(`)
+	recorded    = regexp.MustCompile(`\becr:\w+:\w+`)
+	// A legend that is a label which some series do not have: vmui writes nothing for them.
+	optional = regexp.MustCompile(`^{{(tag_team|artifact_media_type)}}$`)
+	// The simulation has one registry, of which not every legend has to remind.
+	ofRegistry   = regexp.MustCompile(`(.) {{registry_id}} {{region}}$`)
 	emptyMatcher = strings.NewReplacer("{, ", "{", "{}", "")
 )
 

@@ -58,7 +58,10 @@ func (w *World) Step(n int) (at time.Time, events []json.RawMessage, err error) 
 		return at, nil, nil
 	}
 	image, _ := w.Registry.Image(r.repository, r.tag)
-	counts := map[string]int32{"CRITICAL": r.critical, "HIGH": 4 * r.critical}
+	counts := map[string]int32{"HIGH": r.high}
+	if r.critical > 0 {
+		counts["CRITICAL"] = r.critical
+	}
 	if err := w.Registry.Rescan(r.repository, image.Digest, ecrtest.ScanState{At: at, CompletedAt: at, Counts: counts}); err != nil {
 		return at, nil, err
 	}
@@ -70,10 +73,10 @@ func (w *World) Step(n int) (at time.Time, events []json.RawMessage, err error) 
 // less is left after a fix.
 var rescans = map[int]struct {
 	repository, tag string
-	critical        int32
+	critical, high  int32
 }{
-	6:  {"shop/app", "v1", 5},
-	11: {"copies/nginx", "1.29", 6},
-	17: {"docker-hub/library/redis", "8", 2},
-	23: {"shop/app", "v1", 9},
+	6:  {"shop/app", "v1", 5, 14},
+	11: {"copies/nginx", "1.29", 6, 20},
+	17: {"docker-hub/library/redis", "8", 0, 9},
+	23: {"shop/app", "v1", 9, 16},
 }
