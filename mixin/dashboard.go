@@ -130,7 +130,7 @@ func panel(p source.Panel, id uint32, at dashboard.GridPos) cog.Builder[dashboar
 	case source.Stat:
 		return stat.NewPanelBuilder().Id(id).GridPos(at).Title(p.Title).Description(p.About).NoValue(p.None).
 			Unit(p.Unit).Datasource(dataSource).Targets(targets).ReduceOptions(last).Thresholds(plain).
-			GraphMode(common.BigValueGraphModeNone).ColorMode(common.BigValueColorModeValue)
+			Orientation(common.VizOrientationAuto).GraphMode(common.BigValueGraphModeNone).ColorMode(common.BigValueColorModeValue)
 	case source.Rank:
 		return bargauge.NewPanelBuilder().Id(id).GridPos(at).Title(p.Title).Description(p.About).NoValue(p.None).
 			Unit(p.Unit).Datasource(dataSource).Targets(targets).ReduceOptions(last).Thresholds(plain).Min(0).
@@ -145,6 +145,7 @@ func panel(p source.Panel, id uint32, at dashboard.GridPos) cog.Builder[dashboar
 		}
 		return table.NewPanelBuilder().Id(id).GridPos(at).Title(p.Title).Description(p.About).NoValue(p.None).
 			Unit(p.Unit).Datasource(dataSource).Targets(targets).ShowHeader(true).
+			Footer(common.NewTableFooterOptionsBuilder().Reducer([]string{"sum"})). // the schema demands one; it is not shown
 			WithTransformation(dashboard.DataTransformerConfig{
 				Id: "organize", Options: map[string]any{"excludeByName": hidden, "renameByName": names},
 			})
