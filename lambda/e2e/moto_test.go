@@ -79,11 +79,37 @@ func TestDryRunOnMoto(t *testing.T) {
 		}
 	}
 
-	series, err := tsdbtest.ParseText(dryRun(t, endpoint))
+	_, err := client.PutLifecyclePolicy(t.Context(), &ecr.PutLifecyclePolicyInput{
+		RepositoryName: aws.String("payments/api"), LifecyclePolicyText: aws.String(`{"rules":[{"rulePriority":1,"selection":{"tagStatus":"untagged","countType":"imageCountMoreThan","countNumber":9},"action":{"type":"expire"}}]}`),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkVector(t, "the dry run", wantSeries(registry), onlyCompared(tsdbtest.VectorOf(series)))
+	_, err = client.TagResource(t.Context(), &ecr.TagResourceInput{
+		ResourceArn: aws.String(registry.ARN("payments/api")), Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("payments")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What Moto does not know of the registry's details is a warning.
+	series, err := tsdbtest.ParseText(dryRun(t, endpoint, "REPOSITORY_TAGS=team", "LIFECYCLE_POLICIES=true", "REGISTRY_DETAILS=true"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := tsdbtest.VectorOf(series)
+	for _, repository := range repositories {
+		name, policy, team := *repository.RepositoryName, 0.0, ""
+		if name == "payments/api" {
+			policy, team = 1, "payments"
+		}
+		labels := []string{"name", name, "registry_id", motoAccount}
+		there, known := got[tsdbtest.KeyOf("aws_ecr_repository_lifecycle_policy", labels...)]
+		tagged := got[tsdbtest.KeyOf("aws_ecr_repository_tags_info", append(labels, "tag_team", team)...)]
+		if !known || there != policy || tagged != 1 {
+			t.Errorf("%s: lifecycle policy %v (known: %v), want %v; its tags have %v series with team %q", name, there, known, policy, tagged, team)
+		}
+	}
+	checkVector(t, "the dry run", wantSeries(registry), onlyCompared(got))
 }
 
 // motoAccount is the account whose registry Moto simulates.
@@ -126,7 +152,7 @@ func putInMoto(t *testing.T, client *ecr.Client, repository *types.Repository, n
 }
 
 // dryRun returns what the function prints when a user runs it with -dry-run.
-func dryRun(t *testing.T, endpoint string) []byte {
+func dryRun(t *testing.T, endpoint string, settings ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), bootstrap(t), "-dry-run")
 	var stdout, stderr bytes.Buffer
@@ -140,6 +166,7 @@ func dryRun(t *testing.T, endpoint string) []byte {
 		"AWS_EC2_METADATA_DISABLED=true",
 		scansFromSummary,
 	}
+	cmd.Env = append(cmd.Env, settings...)
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, &stderr)
 	}

@@ -101,7 +101,9 @@ func (r *Registry) mergeRepository(ours, theirs *Repository, theirsIsNewer bool)
 		newer, older = theirs, ours
 	}
 	merged.Images, merged.ImagesReadAt, merged.Summary = newer.Images, newer.ImagesReadAt, newer.Summary
-	merged.Details = newerDetails(ours.Details, theirs.Details)
+	if ours.sameIdentity(theirs) {
+		merged.Details = newerDetails(ours.Details, theirs.Details)
+	}
 	tried := ours
 	if theirs.TriedAt > ours.TriedAt {
 		tried = theirs
