@@ -35,7 +35,7 @@ func startHour(path string, end time.Time, environ []string) (*pastHour, error) 
 		return nil, err
 	}
 	p.process, err = localtest.StartProcess("the function in the past hour", nil, func(folder string) (*exec.Cmd, error) {
-		cmd := exec.Command(path, "-test.run=^TestHour$")
+		cmd := exec.Command(path, "-test.run=^TestHour$") //nolint:noctx // StartProcess says how it ends
 		cmd.Dir = folder
 		cmd.Env = append(settings(environ), "TMPDIR="+folder, stateIn(folder),
 			"HOUR_END="+end.Format(time.RFC3339Nano), "HOUR_FOLDER="+filepath.Join(folder, requests))
@@ -64,6 +64,11 @@ func (p *pastHour) settings() []string {
 // fill makes the changes of the hour in the world, and stores what the function and the
 // cluster's kube-state-metrics sent meanwhile.
 func (p *pastHour) fill(ctx context.Context, world *localtest.World, store *localtest.Store) error {
+	if p.process != nil {
+		if err := p.process.Wait(ctx); err != nil {
+			return err
+		}
+	}
 	begin := time.Now()
 	for n := range localtest.HourPushes {
 		at, _, err := world.Step(n)
@@ -80,9 +85,6 @@ func (p *pastHour) fill(ctx context.Context, world *localtest.World, store *loca
 	}
 	if p.process == nil {
 		return nil
-	}
-	if err := p.process.Wait(ctx); err != nil {
-		return err
 	}
 	folder := filepath.Join(p.process.Folder, requests)
 	entries, err := os.ReadDir(folder)

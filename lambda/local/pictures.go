@@ -43,11 +43,11 @@ func (s *session) takePictures(ctx context.Context) error {
 	if err := os.MkdirAll(s.pictures, 0o755); err != nil { //nolint:gosec // a folder of the source
 		return fmt.Errorf("make the folder of the pictures: %w", err)
 	}
-	pages, err := s.servePages()
+	pages, err := s.servePages(ctx)
 	if err != nil {
 		return err
 	}
-	defer pages.Close()
+	defer func() { _ = pages.Close() }() // nobody reads it any more
 	headline(s.stdout, "Pictures")
 	for i := range s.boards {
 		board := &s.boards[i]
@@ -117,12 +117,12 @@ const pictureStyle = `<style>
 </style>`
 
 // servePages serves the UI of the store with the style of pictures.
-func (s *session) servePages() (*http.Server, error) {
+func (s *session) servePages(ctx context.Context) (*http.Server, error) {
 	store, err := url.Parse(s.store.URL)
 	if err != nil {
 		return nil, fmt.Errorf("read the address of VictoriaMetrics: %w", err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("serve the pages of pictures: %w", err)
 	}
@@ -180,7 +180,8 @@ func (s *session) takePicture(ctx context.Context, browser, address string, pane
 // browse runs the browser with the page of the dashboards, and returns what it writes. In
 // its virtual time, waiting for responses takes none of the budget.
 func (s *session) browse(ctx context.Context, browser, address, action string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
+	cmd := exec.CommandContext(ctx, browser, "--headless", //nolint:gosec // the user's own
+		"--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
 		"--hide-scrollbars", "--lang=en-US", "--virtual-time-budget=10000", "--user-data-dir="+filepath.Join(s.onlyBoard, "browser"),
 		"--window-size="+strconv.Itoa(pageWidth)+","+strconv.Itoa(pageHeight), action, dashboardURL("http://"+address)+"&legend_hide_stats=true")
 	var stderr bytes.Buffer
