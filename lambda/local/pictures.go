@@ -199,11 +199,13 @@ func crop(taken []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the picture: %w", err)
 	}
-	area := picture.Bounds()
 	const margin = 12
-	for area.Dy() > margin && empty(picture, area.Max.Y-1-margin) {
-		area.Max.Y--
+	area := picture.Bounds()
+	last := area.Max.Y - 1
+	for last > area.Min.Y && empty(picture, last) {
+		last--
 	}
+	area.Max.Y = min(area.Max.Y, last+1+margin)
 	cropped := image.NewRGBA(area)
 	draw.Draw(cropped, area, picture, area.Min, draw.Src)
 	var out bytes.Buffer
