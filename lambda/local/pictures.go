@@ -13,6 +13,7 @@ import (
 	"image/draw"
 	"image/png"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -127,6 +128,7 @@ func (s *session) servePages(ctx context.Context) (*http.Server, error) {
 		return nil, fmt.Errorf("serve the pages of pictures: %w", err)
 	}
 	proxy := &httputil.ReverseProxy{
+		ErrorLog: log.New(io.Discard, "", 0), // a browser that ends leaves responses unread
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(store)
 			r.Out.Header.Set("Accept-Encoding", "identity")
