@@ -34,6 +34,7 @@ var rightlyEmpty = map[string]string{
 	"alerts.yaml: ScanFailing":                         "no image that is left has a scan that failed",
 	"recordings.yaml: ecr:running_findings:max MEDIUM": "what runs has CRITICAL and HIGH findings only",
 	"recordings.yaml: ecr:running_findings:max LOW":    "what runs has CRITICAL and HIGH findings only",
+	"alerts.yaml: RepositoryNearImageQuota":            "no repository is near the quota",
 	"alerts.yaml: EcrExporterSilent":                   "every run succeeds",
 	"alerts.yaml: EcrDataOld":                          "every listing is on time",
 	"alerts.yaml: SeriesRefused":                       "Prometheus refuses nothing",
@@ -194,7 +195,7 @@ func checkQuestions(t *testing.T, prometheus *tsdbtest.Prometheus, queries []mix
 	t.Helper()
 	const of = `name="shop/app",registry_id="` + account + `"`
 	for question, row := range map[string]string{
-		"worst-image-team":    `{digest="` + digest + `",` + of + `,tag_team="shop"}`,
+		"worst-image-team":    `{digest="` + ecrtest.Digest("image 7 of the cluster") + `",name="docker-hub/library/redis",registry_id="` + account + `",tag_team="platform"}`,
 		"last-pull":           `{digest="` + digest + `",` + of + `,tag="v1"}`,
 		"what-is-this-digest": `{` + of + `,tag="v1"}`,
 		"why-no-findings":     `{digest="` + ecrtest.Digest("image 4 of the cluster") + `",` + of + `,status="SCAN_NOT_FOUND",tag="v4"}`,
