@@ -42,8 +42,11 @@ func addDashboards(files map[string]string) error {
 	return nil
 }
 
-// build returns a dashboard of Grafana's schema v1.
-func build(d source.Dashboard) (dashboard.Dashboard, error) {
+// v1 is a dashboard of Grafana's schema v1.
+type v1 = dashboard.Dashboard //nolint:staticcheck // schema v2 is not loaded by Grafana 9 to 12
+
+func build(d source.Dashboard) (v1, error) {
+	//nolint:staticcheck // as v1
 	b := dashboard.NewDashboardBuilder(d.Title).Uid("ecr-"+d.File).Description(d.About).Tags([]string{tag}).
 		Readonly().Time("now-7d", "now").Refresh("5m").Timezone("browser").Tooltip(dashboard.DashboardCursorSyncCrosshair).
 		Link(dashboard.NewDashboardLinkBuilder("ECR").Type(dashboard.DashboardLinkTypeDashboards).

@@ -3,7 +3,10 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/aws-exporters/ecr-remote-write/mixin/source"
 )
 
 // TestGenerated finds files that differ from what make mixin writes, and files that it no
@@ -31,6 +34,44 @@ func TestGenerated(t *testing.T) {
 			if _, ok := files["mixin/"+filepath.ToSlash(name)]; !ok {
 				t.Errorf("make mixin does not write %s", name)
 			}
+		}
+	}
+}
+
+// TestAlerts checks that each alert has a test that fires it and one that must not, a
+// summary, a description and a section in docs/runbooks.md.
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	runbooks, err := os.ReadFile("../docs/runbooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, group := range source.Alerts() {
+		for _, rule := range group.Rules {
+			if names[rule.Alert] {
+				t.Errorf("two alerts have the name %s", rule.Alert)
+			}
+			names[rule.Alert] = true
+			if rule.Fires.Labels == nil || rule.Silent.Labels != nil || len(rule.Silent.Input) == 0 {
+				t.Errorf("%s lacks a test that fires it, or one that must not", rule.Alert)
+			}
+			for _, text := range []string{"summary", "description"} {
+				if rule.Annotations[text] == "" {
+					t.Errorf("%s has no %s", rule.Alert, text)
+				}
+			}
+			if !strings.Contains(string(runbooks), "\n### "+rule.Alert+"\n") {
+				t.Errorf("docs/runbooks.md has no section %s", rule.Alert)
+			}
+		}
+	}
+	for _, name := range []string{
+		"CriticalImageVulnerability", "ImageNeverScanned", "ScanFailing", "RepositoryNearImageQuota", "NothingPulledFor90Days",
+		"EcrExporterSilent", "EcrDataOld", "SeriesRefused", "SeriesDropped",
+	} {
+		if !names[name] {
+			t.Errorf("there is no alert %s", name)
 		}
 	}
 }

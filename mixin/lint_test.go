@@ -14,7 +14,7 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/aws-exporters/ecr-remote-write/mixin/source"
@@ -34,14 +34,14 @@ var waived = map[string]string{
 
 // load reads every dashboard as the SDK's strict decoder does, which refuses members that
 // Grafana's schema does not have.
-func load(t *testing.T) map[string]dashboard.Dashboard {
+func load(t *testing.T) map[string]v1 {
 	t.Helper()
 	plugins.RegisterDefaultPlugins()
 	files, err := filepath.Glob("dashboards/*.json")
 	if err != nil || len(files) != 4 {
 		t.Fatalf("dashboards: %v, %v", files, err)
 	}
-	all := map[string]dashboard.Dashboard{}
+	all := map[string]v1{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -50,7 +50,7 @@ func load(t *testing.T) map[string]dashboard.Dashboard {
 		if err := strict(text); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
-		var d dashboard.Dashboard
+		var d v1
 		if err := json.Unmarshal(text, &d); err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +62,7 @@ func load(t *testing.T) map[string]dashboard.Dashboard {
 // strict is the error of the SDK's strict decoder, which also without a fault returns an
 // error, with nothing in it, and half of the dashboard.
 func strict(text []byte) error {
-	var d dashboard.Dashboard
+	var d v1
 	err := d.UnmarshalJSONStrict(text)
 	var faults cog.BuildErrors
 	if errors.As(err, &faults) && len(faults) == 0 {
@@ -132,7 +132,7 @@ func TestLint(t *testing.T) {
 
 // lintVariables has template-datasource-rule, template-label-promql-rule and
 // template-on-time-change-reload-rule.
-func lintVariables(t *testing.T, file string, d *dashboard.Dashboard) {
+func lintVariables(t *testing.T, file string, d *v1) {
 	t.Helper()
 	text, err := json.Marshal(d.Panels)
 	if err != nil {
@@ -268,7 +268,7 @@ func checkSelector(t *testing.T, name string, s *parser.VectorSelector) {
 	t.Helper()
 	family, values := "", map[string]string{}
 	for _, m := range s.LabelMatchers {
-		if m.Name == labels.MetricName {
+		if m.Name == model.MetricNameLabel {
 			family = m.Value
 		} else {
 			values[m.Name] = m.Value
