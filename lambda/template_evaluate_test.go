@@ -334,7 +334,7 @@ var besides = []map[string]string{
 var allParameters = map[string]string{
 	"WorkspaceId": "", "RemoteWriteUrl": "https://proxy.example/api/v1/write?tenant=a", "RemoteWriteWorkspaceId": "ws-2", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666",
 	"EcrRegistryId": "777788889999", "RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "ScanSource": "findings", "PullTimeExclusion": "off", "ExternalLabels": "cluster=a",
-	"RepositoryTags": "team,Cost Center", "LifecyclePolicies": "true", "RegistryDetails": "true",
+	"RepositoryTags": "team,Cost Center", "RegistryDetails": "true",
 	"Settings":        "REMOTE_WRITE_AUTH=basic;REMOTE_WRITE_CLIENT_CERTIFICATE=ssm:/tls/certificate;ECR_CONCURRENCY=4",
 	"ScheduleMinutes": "1", "ScheduleState": "DISABLED", "EventRules": "DISABLED", "StateBucket": "mine", "Architecture": "x86_64", "MemorySize": "128", "ReservedConcurrentExecutions": "none",
 	"RemoteWriteRoleArn": "", "RemoteWriteUsername": "me", "RemoteWritePassword": "secretsmanager:" + someSecret + "#password", "RemoteWriteBearerToken": "", "RemoteWriteHeaders": "X-Scope-OrgID=team-a", "RemoteWriteClientKey": "ssm:/tls/key",
@@ -355,7 +355,7 @@ func everyStack(t *testing.T, do func(*stack)) {
 		{{"ScanSource": ""}, {}, {"ScanSource": "findings"}, {"ScanSource": "inspector"}, {"ScanSource": "summary"}, {"ScanSource": "none"}},
 		{{}, {"StateBucket": "mine"}, {"StateBucket": "NONE"}},
 		{{}, {"EventRules": "DISABLED"}},
-		{{}, {"RepositoryTags": "team"}, {"LifecyclePolicies": "true", "RegistryDetails": "true"}},
+		{{}, {"RepositoryTags": "team"}, {"RegistryDetails": "true"}},
 	} {
 		var further []map[string]string
 		for _, before := range combinations {

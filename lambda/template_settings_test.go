@@ -108,7 +108,7 @@ func TestTemplateSettings(t *testing.T) {
 		case variable == "-":
 		case value == nil && field.Tag.Get("secret") != "":
 			t.Errorf("no parameter sets %s, and Settings cannot", variable)
-		case value == nil, variable == "REMOTE_WRITE_URL", variable == "STATE_URL", variable == "SCHEDULE", variable == "INDEX_SCANS":
+		case value == nil, variable == "REMOTE_WRITE_URL", variable == "STATE_URL", variable == "SCHEDULE", variable == "INDEX_SCANS", variable == "LIFECYCLE_POLICIES":
 		case value.Tag != "!Ref" || !strings.EqualFold(value.Value, strings.ReplaceAll(variable, "_", "")):
 			t.Errorf("%s is %s %s", variable, value.Tag, value.Value)
 		}

@@ -110,7 +110,7 @@ func declared(s *stack) []string {
 		}
 	}
 	for parameter, permissions := range map[string][]awsapi.Permission{
-		"RepositoryTags": ecr.TagPermissions, "LifecyclePolicies": ecr.LifecyclePermissions, "RegistryDetails": ecr.RegistryPermissions,
+		"RepositoryTags": ecr.TagPermissions, "RegistryDetails": slices.Concat(ecr.LifecyclePermissions, ecr.RegistryPermissions),
 	} {
 		if asked := s.parameters[parameter]; asked == "" || asked == "false" {
 			continue

@@ -61,10 +61,10 @@ type Registry struct {
 
 	// ScanType is the type of scanning that the registry is configured for, one
 	// of the ScanType… constants or another word of the API; empty while unknown.
-	ScanType string `cbor:"18,keyasint,omitempty" json:"scan_type,omitempty"`
+	ScanType string `cbor:"20,keyasint,omitempty" json:"scan_type,omitempty"`
 	// Details is what was read about the registry itself because a setting asks for it; nil if
 	// nothing was.
-	Details *RegistryDetails `cbor:"19,keyasint,omitempty" json:"details,omitempty"`
+	Details *RegistryDetails `cbor:"21,keyasint,omitempty" json:"details,omitempty"`
 
 	// Removed are the repositories that were recently found deleted, for Merge.
 	Removed []Removal `cbor:"8,keyasint,omitempty" json:"-"`

@@ -115,26 +115,18 @@ func TestDetails(t *testing.T) {
 		}
 	})
 	bubble(t, "a quarter of the time, and the next run continues", func(t *testing.T) {
-		w := newWorld(t, 100, 0)
+		w := newWorld(t, 300, 0)
 		w.policied()
 		w.detailing(refresh.DetailOptions{LifecyclePolicies: true}, 10)
-		last := 0
-		for run := range 8 {
-			before := time.Now()
-			if result := w.run(40 * time.Second); result.Err != nil && run > 0 {
-				t.Fatal(result.Err)
-			}
-			if took := time.Since(before); run > 0 && took > 11*time.Second {
-				t.Errorf("run %d took %s", run, took)
-			}
+		var known []int
+		for range 4 {
+			w.check(w.run(time.Minute).Err)
 			policies, _ := w.detailed()
-			if policies < last || policies > last+121 {
-				t.Errorf("run %d: %d policies after %d", run, policies, last)
-			}
-			last = policies
+			known = append(known, policies)
 		}
-		if calls := w.server.Calls()[policyCall]; last != 100 || calls != 100 {
-			t.Errorf("%d policies in %d calls", last, calls)
+		// The lists take 30 s of the first run, and a second's worth of calls is saved up.
+		if calls := w.server.Calls()[policyCall]; known[0] < 70 || known[0] > 90 || known[1] < 200 || known[1] > 260 || known[3] != 300 || calls != 300 {
+			t.Errorf("%v policies in %d calls", known, calls)
 		}
 	})
 	bubble(t, "what fails stays as it is known, with one warning", func(t *testing.T) {
