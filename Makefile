@@ -36,7 +36,7 @@ help: ## this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(OUT)/ecr-remote-write $(OUT)/victoria-metrics $(OUT)/simulate ## the function, a simulated registry and a store with a UI; PORT=8428 ECR_PORT=8429 ONCE=1
+run: $(OUT)/ecr-remote-write $(OUT)/victoria-metrics $(OUT)/simulate ## the function, a simulated registry and a store with dashboards; PORT=8428 ECR_PORT=8429 ONCE=1
 	@echo "building the simulated registry"
 	@$(GOBUILD) -o $(OUT)/local ./lambda/local
 	@exec $(OUT)/local -bootstrap $(OUT)/ecr-remote-write -victoriametrics $(OUT)/victoria-metrics -hour $(OUT)/simulate -port $(PORT) -ecr-port $(ECR_PORT) $(if $(ONCE),-once)
