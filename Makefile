@@ -21,7 +21,7 @@ FROM ?= 1
 OUT  := .build
 VENV := $(OUT)/venv
 # Modules nested in this one that hold code of ours.
-NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod lambda/stack/go.mod .ci/parameters/go.mod))
+NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod lambda/stack/go.mod .ci/parameters/go.mod mixin/go.mod))
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v $$(go env CC)),-race)
 
@@ -36,10 +36,17 @@ help: ## this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(OUT)/ecr-remote-write $(OUT)/victoria-metrics ## the function, a simulated registry and a store with a UI; PORT=8428 ECR_PORT=8429 ONCE=1
+run: $(OUT)/ecr-remote-write $(OUT)/victoria-metrics $(OUT)/simulate ## the function, a simulated registry and a store with dashboards; PORT=8428 ECR_PORT=8429 ONCE=1
 	@echo "building the simulated registry"
 	@$(GOBUILD) -o $(OUT)/local ./lambda/local
-	@exec $(OUT)/local -bootstrap $(OUT)/ecr-remote-write -victoriametrics $(OUT)/victoria-metrics -port $(PORT) -ecr-port $(ECR_PORT) $(if $(ONCE),-once)
+	@exec $(OUT)/local -bootstrap $(OUT)/ecr-remote-write -victoriametrics $(OUT)/victoria-metrics -hour $(OUT)/simulate -port $(PORT) -ecr-port $(ECR_PORT) $(if $(ONCE),-once)
+
+# Chromium or a browser like it: CHROMIUM=FILE. The pictures are committed.
+CHROMIUM ?= $(or $(shell command -v chromium || command -v chromium-browser || command -v google-chrome),chromium)
+.PHONY: pictures
+pictures: $(OUT)/ecr-remote-write $(OUT)/victoria-metrics $(OUT)/simulate ## pictures of the dashboards for docs, in headless Chromium; CHROMIUM=FILE
+	@$(GOBUILD) -o $(OUT)/local ./lambda/local
+	@exec $(OUT)/local -bootstrap $(OUT)/ecr-remote-write -victoriametrics $(OUT)/victoria-metrics -hour $(OUT)/simulate -pictures docs/pictures -chromium '$(CHROMIUM)'
 
 # The nested modules' tests run the built program, which the cache of go test does not
 # know of, so they run each time. One of them searches what all other tests printed for
@@ -68,12 +75,11 @@ export SUMMARY
 
 .PHONY: check
 check: SEEDS := 200
-check: $(VENV) test simulate lint generated template ## what CI runs: test, 200 storms, lint, generated files, template
+check: $(VENV) test simulate lint generated rules template ## what CI runs: test, 200 storms, lint, generated files, rules, template
 
 # What failing seeds did is in .build/simulate.txt, and of a single seed also on the terminal.
 .PHONY: simulate
-simulate: ## storms in virtual time, see docs/simulation.md; SEEDS=1000 FROM=1
-	@mkdir -p $(OUT); go test -c -o $(OUT)/simulate ./lambda
+simulate: $(OUT)/simulate ## storms in virtual time, see docs/simulation.md; SEEDS=1000 FROM=1
 	@cd lambda && SIMULATE_SEEDS=$(SEEDS) SIMULATE_FROM=$(FROM) SIMULATE_TRACE=$(filter 1,$(SEEDS)) \
 		../$(OUT)/simulate -test.run '^TestSimulate$$' -test.timeout 1h -test.v >../$(OUT)/simulate.txt; \
 	code=$$?; $(if $(filter 1,$(SEEDS)),cat ../$(OUT)/simulate.txt;) exit $$code
@@ -83,6 +89,13 @@ month: DAYS = 1
 month: IMAGES = 10000
 month: ## a month's bill counted on the wire, in virtual time, beside the forecast; IMAGES=10000 DAYS=1
 	MONTH_IMAGES=$(IMAGES) MONTH_DAYS=$(DAYS) go test ./lambda -run '^TestMonth$$' -count 1 -timeout 3h -v
+
+# The tests of the function, which run it in virtual time: for make simulate, and for the
+# past hour of make run.
+.PHONY: $(OUT)/simulate
+$(OUT)/simulate:
+	@echo "building $@"
+	@mkdir -p $(OUT); go test -c -o $@ ./lambda
 
 .PHONY: undone
 undone: ## does the simulation find each rule that a patch undoes? takes minutes
@@ -150,13 +163,22 @@ golden: ## write the golden files anew
 docs: ## write the generated parts of README.md and docs/ anew
 	go test ./lambda -run '^TestDocs$$' -update
 
+.PHONY: mixin
+mixin: ## write the dashboards, rules and tests of mixin, and the queries of README.md and docs/, anew
+	@go run -C mixin .
+
+.PHONY: rules
+rules: $(OUT)/bin/promtool ## promtool: check the rules of mixin/rules, and run mixin/tests
+	$< check rules --lint=all --lint-fatal mixin/rules/*.yaml
+	$< test rules mixin/tests/*.yaml
+
 # A tree may have changes of its own: only what writing anew changes is a fault.
 .PHONY: generated
 generated: ## are golden files and docs up to date?
 	@before="$$(git status --porcelain; git diff HEAD)"; \
-	$(MAKE) --no-print-directory docs golden && \
+	$(MAKE) --no-print-directory docs golden mixin && \
 	if test "$$before" != "$$(git status --porcelain; git diff HEAD)"; then \
-		git status --short; echo "generated files were out of date: commit what 'make docs golden' changes" >&2; exit 1; \
+		git status --short; echo "generated files were out of date: commit what 'make docs golden mixin' changes" >&2; exit 1; \
 	fi
 
 .PHONY: lint
@@ -166,10 +188,10 @@ lint: $(OUT)/bin/golangci-lint $(OUT)/bin/deadcode ## golangci-lint, as .golangc
 		(cd $$module && $(CURDIR)/$< run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || failed=1; \
 	done; test -z "$$failed"
 
-$(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode &: $(wildcard .ci/tools/go.*)
+$(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode $(OUT)/bin/promtool &: $(wildcard .ci/tools/go.*)
 	@mkdir -p $(OUT)/bin
 	go build -C .ci/tools -o $(CURDIR)/$(OUT)/bin/ tool
-	@touch $(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode
+	@touch $(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode $(OUT)/bin/promtool
 
 # sam validate logs the whole template: shown only when it finds something.
 .PHONY: template

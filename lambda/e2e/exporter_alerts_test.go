@@ -58,20 +58,20 @@ func TestExporterAlerts(t *testing.T) {
 		firing []string                    // at the end
 	}{
 		"all is well":              {func(int, runMetrics) {}, nil},
-		"stopped":                  {nil, []string{"EcrExporterNotSucceeding"}},
-		"no success":               {always("last_success_timestamp_seconds", float64(start.Unix())), []string{"EcrExporterNotSucceeding"}},
-		"dropped in every run":     {always("series_dropped", 3), []string{"EcrExporterSeriesDropped"}},
+		"stopped":                  {nil, []string{"EcrExporterSilent"}},
+		"no success":               {always("last_success_timestamp_seconds", float64(start.Unix())), []string{"EcrExporterSilent"}},
+		"dropped in every run":     {always("series_dropped", 3), []string{"SeriesDropped"}},
 		"dropped once":             {once("series_dropped", 3), nil},
-		"unconfirmed in every run": {always("series_unconfirmed", 10), []string{"EcrExporterSeriesLost"}},
+		"unconfirmed in every run": {always("series_unconfirmed", 10), []string{"SeriesRefused"}},
 		"unconfirmed once":         {once("series_unconfirmed", 10), nil},
-		"not sent in every run":    {always("series_not_sent", 1), []string{"EcrExporterSeriesLost"}},
+		"not sent in every run":    {always("series_not_sent", 1), []string{"SeriesRefused"}},
 		"throttled":                {always("api_throttles", 30), []string{"EcrExporterThrottled"}},
 		"throttled once":           {once("api_throttles", 30), nil},
 		"old": {
 			func(n int, run runMetrics) {
 				run["oldest_record_age_seconds"] = (2*time.Hour + time.Duration(n)*every).Seconds()
 			},
-			[]string{"EcrExporterRegistryOld"},
+			[]string{"EcrDataOld"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,7 +41,9 @@ type virtualLambda struct {
 	requested  *scanRequests
 	pushed     *selectedWrites
 	path       string // of the state
-	exporter   *exporter.Exporter
+	// refreshEvery is how often repositories are listed. Most tests are not about them.
+	refreshEvery time.Duration
+	exporter     *exporter.Exporter
 }
 
 const (
@@ -68,7 +70,7 @@ func newVirtualLambda(t *testing.T, registry *ecrtest.Registry) *virtualLambda {
 	v := &virtualLambda{
 		T: t, registry: registry,
 		prometheus: tsdbtest.Start(t, tsdbtest.Options{NoSocket: true}),
-		path:       filepath.Join(t.TempDir(), "state"),
+		path:       filepath.Join(t.TempDir(), "state"), refreshEvery: 7 * 24 * time.Hour,
 	}
 	v.server = ecrtest.StartPipe(t, registry)
 	v.requested = &scanRequests{next: v.server.Client().Transport, at: map[string][]time.Time{}}
@@ -105,8 +107,7 @@ func (v *virtualLambda) coldStart() {
 		Store:        state.NewFile(v.path, log),
 		SaveInterval: saveInterval,
 		Refresher: refresh.New(ecr.New(cfg, ecr.Options{Limiter: limiter}), refresh.Options{
-			// These tests are not about repositories and images.
-			Interval:    7 * 24 * time.Hour,
+			Interval:    v.refreshEvery,
 			Concurrency: cutOff,
 			Logger:      log,
 			Scans: refresh.ScanOptions{
@@ -115,6 +116,7 @@ func (v *virtualLambda) coldStart() {
 			},
 		}),
 		Sender: sender, Calls: limiter, Table: table, RefreshBudget: refreshBudget, Logger: log,
+		Version: "v0.0.0", GoVersion: "go1.26",
 	})
 }
 

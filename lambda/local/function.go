@@ -29,6 +29,8 @@ type functionSetup struct {
 	// registry is the source, remoteWrite the URL of the destination.
 	registry    *localtest.Registry
 	remoteWrite string
+	// settings are further ones.
+	settings []string
 	// environ is the user's environment.
 	environ []string
 	// log receives the function's log; it may be nil.
@@ -65,9 +67,15 @@ func startFunction(ctx context.Context, setup functionSetup) (*function, error) 
 
 // env is the function's environment, apart from the variables of Lambda.
 func (s *functionSetup) env() []string {
-	env := []string{
+	return slices.Concat([]string{
 		"AWS_ENDPOINT_URL=" + s.registry.Server.URL(),
 		"REMOTE_WRITE_URL=" + s.remoteWrite,
+	}, s.settings, settings(s.environ))
+}
+
+// settings are those of the function, of which some are taken from the user's environment.
+func settings(environ []string) []string {
+	env := []string{
 		// Every push shows the changes since the previous one.
 		"CACHE_REFRESH_INTERVAL=1s",
 		// A simulated registry needs no rate limit.
@@ -77,8 +85,9 @@ func (s *functionSetup) env() []string {
 		"REPOSITORY_TAGS=team,cost-center",
 		"LIFECYCLE_POLICIES=true",
 		"REGISTRY_DETAILS=true",
+		"FAMILIES_INCLUDE=.*",
 	}
-	for _, variable := range s.environ {
+	for _, variable := range environ {
 		if name, _, _ := strings.Cut(variable, "="); slices.Contains(passed, name) {
 			env = append(env, variable)
 		}

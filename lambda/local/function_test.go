@@ -18,7 +18,7 @@ import (
 // state.
 func TestFunctionEnv(t *testing.T) {
 	t.Parallel()
-	r, err := localtest.StartRegistry(time.Now(), repositories, taggedImages, 0)
+	r, err := localtest.StartRegistry(time.Now(), 4, 20, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestFunctionEnv(t *testing.T) {
 		"CACHE_REFRESH_INTERVAL=1s",
 		"ECR_REQUESTS_PER_SECOND=1000",
 		"SCAN_REQUESTS_PER_SECOND=10000",
-		"REPOSITORY_TAGS=team,cost-center", "LIFECYCLE_POLICIES=true", "REGISTRY_DETAILS=true",
+		"REPOSITORY_TAGS=team,cost-center", "LIFECYCLE_POLICIES=true", "REGISTRY_DETAILS=true", "FAMILIES_INCLUDE=.*",
 		"REMOTE_WRITE_MAX_SERIES=100", "LOG_LEVEL=DEBUG", "EXTERNAL_LABELS=team=a=b", "ECR_REQUESTS_PER_SECOND=5", "SCAN_REQUESTS_PER_SECOND=2",
 	}
 	if diff := cmp.Diff(want, setup.env()); diff != "" {

@@ -1,8 +1,8 @@
 //go:build unix
 
 // Command local runs the built function on this machine only: it starts a simulated
-// registry, VictoriaMetrics with its web UI and the Lambda Runtime API on 127.0.0.1,
-// invokes the function every few seconds while the registry changes, with scheduled events
+// registry, VictoriaMetrics with its web UI and the Lambda Runtime API on 127.0.0.1, fills
+// in what the function would have pushed in the past hour, invokes the function every few seconds while the registry changes, with scheduled events
 // and events of ECR, and queries VictoriaMetrics for what arrived, also together with the
 // metrics of a simulated cluster. `make run` builds the programs and starts it.
 package main
@@ -37,10 +37,12 @@ func main() {
 
 // options are the flags.
 type options struct {
-	bootstrap, victoriaMetrics, event string
-	every                             time.Duration
-	port, ecrPort                     int
-	once, verbose                     bool
+	bootstrap, victoriaMetrics string
+	hour, dashboards, event    string
+	every                      time.Duration
+	port, ecrPort              int
+	once, verbose              bool
+	pictures, chromium         string
 }
 
 var errUsage = errors.New("wrong usage")
@@ -51,11 +53,15 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.bootstrap, "bootstrap", "", "the built function, `FILE`")
 	flags.StringVar(&o.victoriaMetrics, "victoriametrics", "", "the built VictoriaMetrics, `FILE`")
+	flags.StringVar(&o.hour, "hour", "", "the built tests of the function, `FILE`, which run it in the past hour; the store begins empty without them")
+	flags.StringVar(&o.dashboards, "dashboards", "mixin/vmui", "the dashboards of the UI, `FOLDER`")
 	flags.StringVar(&o.event, "event", "events/schedule-rule.json", "the schedule's event, `FILE`")
 	flags.DurationVar(&o.every, "every", 5*time.Second, "the interval of invocations")
 	flags.IntVar(&o.port, "port", 0, "the port of VictoriaMetrics; 0 for a free one")
 	flags.IntVar(&o.ecrPort, "ecr-port", 0, "the port of the simulated ECR, likewise")
 	flags.BoolVar(&o.once, "once", false, "push once, send the events of one image, check the results of queries, and end")
+	flags.StringVar(&o.pictures, "pictures", "", "push once, take pictures of the dashboards into `FOLDER`, and end")
+	flags.StringVar(&o.chromium, "chromium", "chromium", "the browser that takes pictures, `FILE`")
 	flags.BoolVar(&o.verbose, "v", false, "show the function's log, on standard error")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):

@@ -27,6 +27,9 @@ var roles = map[string]func(){
 	"store-exits":  func() { fmt.Println("no space left on device"); os.Exit(3) },
 	"store-silent": func() { fmt.Println(`{"msg":"opening storage"}`); wait() },
 	"store-serves": func() { fmt.Println(`{"level":"info","msg":"started server at http://127.0.0.1:1/"}`); wait() },
+	// The tests of the function.
+	"hour-fails": func() { fmt.Println("FAIL: an hour has 60 minutes"); os.Exit(1) },
+	"hour-hangs": wait,
 	// Functions.
 	"function-hangs": func() { fmt.Println("waiting for a reason"); next(); wait() },
 	"function-fails": func() {
@@ -149,7 +152,7 @@ func start(t *testing.T, store, function string, args ...string) *program {
 	t.Helper()
 	p := &program{store: act(t, store), function: act(t, function), temp: t.TempDir()}
 	p.cmd = exec.Command(act(t, "local"), append([]string{
-		"-victoriametrics", p.store, "-bootstrap", p.function, "-event", filepath.Join("..", "..", "events", "schedule-rule.json"),
+		"-victoriametrics", p.store, "-bootstrap", p.function, "-event", filepath.Join("..", "..", "events", "schedule-rule.json"), "-dashboards", filepath.Join("..", "..", "mixin", "vmui"),
 	}, args...)...)
 	p.cmd.Env = append(os.Environ(), "TMPDIR="+p.temp)
 	p.cmd.Stderr = &p.stderr
@@ -242,10 +245,33 @@ func TestProgramStopsWhileStarting(t *testing.T) {
 	}
 }
 
+// A signal also ends the wait for the past hour.
+func TestProgramStopsInThePast(t *testing.T) {
+	t.Parallel()
+	hour := act(t, "hour-hangs")
+	p := start(t, "store-serves", "function-hangs", "-hour", hour)
+	for {
+		// The function starts after it.
+		if _, err := os.Stat(p.function + ".pid"); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if code, last := p.end(t); code != 0 || last != "Stopped. No process and no file is left." {
+		t.Errorf("exit code %d and last line %q\n%s", code, last, p.stderr.String())
+	}
+	checkGone(t, hour)
+	checkGone(t, p.function)
+}
+
 func TestProgramFails(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, store, function string
+		hour                  string
 		do                    func(*testing.T, *program)
 		complain              []string
 	}{
@@ -264,6 +290,10 @@ func TestProgramFails(t *testing.T) {
 			complain: []string{"VictoriaMetrics ended: signal: killed", "started server at"},
 		},
 		{
+			name: "the past hour fails", store: "store-serves", function: "function-hangs", hour: "hour-fails",
+			complain: []string{"the function in the past hour ended: exit status 1", "FAIL: an hour has 60 minutes"},
+		},
+		{
 			name: "the function fails", store: "store-serves", function: "function-fails",
 			complain: []string{"errorString: lost 3 of 5 series", `"msg":"no such luck"`},
 		},
@@ -271,7 +301,11 @@ func TestProgramFails(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := start(t, test.store, test.function)
+			var args []string
+			if test.hour != "" {
+				args = []string{"-hour", act(t, test.hour)}
+			}
+			p := start(t, test.store, test.function, args...)
 			if test.do != nil {
 				test.do(t, p)
 			}

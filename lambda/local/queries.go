@@ -2,15 +2,8 @@
 
 package main
 
-import (
-	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
-)
-
-// namedQuery is a PromQL query that users of a registry have, and how its result is shown:
-// as a table here and as a graph in the UI.
+// namedQuery is a PromQL query that users of a registry have, and how its result is shown as
+// a table.
 type namedQuery struct {
 	title  string
 	promQL string
@@ -59,43 +52,4 @@ var podQueries = []namedQuery{
 `,
 		labels: []string{"pod", "name", "tag"}, unit: "CRITICAL",
 	},
-}
-
-// dashboard is a file of vmui's own format.
-//
-// See https://github.com/VictoriaMetrics/VictoriaMetrics/tree/master/app/vmui/packages/vmui/public/dashboards.
-type dashboard struct {
-	Title string         `json:"title"`
-	Rows  []dashboardRow `json:"rows"`
-}
-
-type dashboardRow struct {
-	Panels []panel `json:"panels"`
-}
-
-type panel struct {
-	Title string   `json:"title"`
-	Unit  string   `json:"unit,omitempty"`
-	Expr  []string `json:"expr"`
-	// Width is in twelfths of the page.
-	Width int `json:"width"`
-}
-
-// writeDashboard writes the dashboard of the queries into a new folder.
-func writeDashboard(folder string, queries []namedQuery) error {
-	var row dashboardRow
-	for _, q := range queries {
-		row.Panels = append(row.Panels, panel{Title: q.title, Unit: q.unit, Expr: []string{q.promQL}, Width: 6})
-	}
-	text, err := json.MarshalIndent(dashboard{Title: "ecr-remote-write", Rows: []dashboardRow{row}}, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the dashboard: %w", err)
-	}
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		return fmt.Errorf("make a folder for the dashboard: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(folder, "ecr-remote-write.json"), text, 0o600); err != nil {
-		return fmt.Errorf("write the dashboard: %w", err)
-	}
-	return nil
 }

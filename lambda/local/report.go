@@ -30,14 +30,23 @@ func writeLines(w io.Writer, lines [][]string) {
 
 // writeStarted writes the addresses of what was started.
 func writeStarted(w io.Writer, s *session) {
-	totals := s.registry.Totals()
+	totals := s.world.Registry.Totals()
 	headline(w, "Everything runs on this machine, on 127.0.0.1")
 	writeLines(w, [][]string{
-		{"simulated ECR", s.registry.Server.URL(), plural(totals.Repositories, "repository", "repositories") + ", " + plural(totals.Images, "image", "images")},
-		{"simulated cluster", "", plural(len(s.cluster.Pods), "pod", "pods") + ", one of each kind in docs/queries.md, as kube-state-metrics reports them"},
+		{"simulated ECR", s.world.Registry.Server.URL(), plural(totals.Repositories, "repository", "repositories") + ", " + plural(totals.Images, "image", "images")},
+		{"simulated cluster", "", plural(len(s.world.Cluster.Pods), "pod", "pods") + ", one of each kind in docs/queries.md, as kube-state-metrics reports them"},
 		{"VictoriaMetrics", s.store.URL, "its data in " + s.store.Folder},
 		{"the function", s.bootstrap, "ready after " + duration(s.function.environment.InitDuration().Seconds())},
+		{"the past hour", "", s.past.text()},
 	})
+}
+
+// text describes what the store has of the past.
+func (p *pastHour) text() string {
+	if p.pushes == 0 {
+		return "none: -hour is not set"
+	}
+	return fmt.Sprintf("%d pushes of the function in virtual time, %s, stored in %s", p.pushes, byteSize(float64(p.bytes)), duration(p.took.Seconds()))
 }
 
 // writeSummary writes a run's Summary.
@@ -101,6 +110,18 @@ func writeChecked(w io.Writer, want, have map[string]localtest.Total, pending in
 		"number and sum of each family are those of the simulated registry%s.", grouped(series), plural(len(want), "family", "families"), without)
 }
 
+// writeDrawn writes what the dashboards show of the past hour.
+func writeDrawn(w io.Writer, boards []drawn) {
+	headline(w, "Checked: what the dashboards show of the past hour")
+	fmt.Fprintln(w)
+	table := newTable(w)
+	writeRow(table, []string{"dashboard", "panels", "curves", "that change", "without data"})
+	for _, d := range boards {
+		writeRow(table, []string{d.title, grouped(d.panels), grouped(d.curves), grouped(d.changing), strings.Join(d.empty, ", ")})
+	}
+	_ = table.Flush() // errors of the terminal are ignored
+}
+
 // writeOtherPods writes where to read about the pods that a query did not find.
 func writeOtherPods(w io.Writer, n int) {
 	fmt.Fprintf(w, "\n%sdocs/queries.md says why %s not here.\n", indent, plural(n, "other pod is", "other pods are"))
@@ -110,7 +131,7 @@ func writeOtherPods(w io.Writer, n int) {
 func writeContinuing(w io.Writer, s *session) {
 	headline(w, "Graphs, and any other query (refresh is \"Off\" at first: top right)")
 	writeLines(w, [][]string{
-		{"dashboard", dashboardURL(s.store.URL)},
+		{"dashboards", dashboardURL(s.store.URL)},
 		{"query", queryURL(s.store.URL, queries[0].promQL)},
 		{"pods, by digest", tableURL(s.store.URL, podQueries[0].promQL)},
 		{"pods, by image", tableURL(s.store.URL, podQueries[1].promQL)},
@@ -150,10 +171,10 @@ func writeScheduled(w io.Writer, s summary, changes []string) {
 	writeRun(w, s, "schedule", strings.Join(what, "; "))
 }
 
-// lookback makes graphs show the last five minutes.
-const lookback = "g0.range_input=5m&g0.relative_time=last_5_minutes"
+// lookback makes graphs show the last hour.
+const lookback = "g0.range_input=1h&g0.relative_time=last_1_hour"
 
-// dashboardURL is the page of the UI at url with the graphs of all queries.
+// dashboardURL is the page of the UI at url with the dashboards.
 func dashboardURL(url string) string { return url + "/vmui/#/dashboards?" + lookback }
 
 // queryURL is the page of the UI at base with the graph of a query.

@@ -158,29 +158,21 @@ func TestQueryURL(t *testing.T) {
 	}
 }
 
-func TestWriteDashboard(t *testing.T) {
+func TestWriteDrawn(t *testing.T) {
 	t.Parallel()
-	folder := filepath.Join(t.TempDir(), "dashboards")
-	err := writeDashboard(folder, []namedQuery{{title: "Sizes", promQL: `a{b="c"} < 1`, unit: "GB"}, {title: "Tags", promQL: "d"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(folder, "ecr-remote-write.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got dashboard
-	if err := json.Unmarshal(text, &got); err != nil {
-		t.Fatal(err)
-	}
-	want := dashboard{Title: "ecr-remote-write", Rows: []dashboardRow{{Panels: []panel{
-		{Title: "Sizes", Unit: "GB", Expr: []string{`a{b="c"} < 1`}, Width: 6},
-		{Title: "Tags", Expr: []string{"d"}, Width: 6},
-	}}}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	var got strings.Builder
+	writeDrawn(&got, []drawn{
+		{title: "Overview", panels: 8, curves: 31, changing: 12},
+		{title: "Waste", panels: 4, curves: 1000, changing: 3, empty: []string{"Untagged images", "Teams"}},
+	})
+	want := `
+Checked: what the dashboards show of the past hour
+
+  dashboard   panels   curves   that change   without data
+  Overview    8        31       12            
+  Waste       4        1,000    3             Untagged images, Teams
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
-	}
-	if err := writeDashboard(folder, nil); err == nil {
-		t.Error("a folder that is there already: no error")
 	}
 }

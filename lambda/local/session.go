@@ -8,16 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
-)
-
-// The registry is small enough for graphs that show single builds.
-const (
-	repositories = 40
-	taggedImages = 600
 )
 
 // session is one run of the program.
@@ -26,15 +21,17 @@ type session struct {
 	environ        []string
 	stdout, stderr io.Writer
 
-	schedule []byte // the scheduled event
-	registry *localtest.Registry
-	cluster  *localtest.Cluster
-	store    *localtest.Store
-	function *function
+	schedule  []byte // the scheduled event
+	boards    []dashboard
+	onlyBoard string // the folder of the dashboard that a picture is taken of
+	world     *localtest.World
+	past      *pastHour
+	store     *localtest.Store
+	function  *function
 }
 
 // run starts everything, makes the first push, sends the events of one image and, unless
-// once is set, continues until ctx ends. stop has to be called after it in any case.
+// once is set, continues until ctx ends; or it takes pictures after the first push. stop has to be called after it in any case.
 func (s *session) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -51,11 +48,14 @@ func (s *session) run(ctx context.Context) error {
 	}()
 	writeStarted(s.stdout, s)
 	err := s.firstPush(ctx)
-	if err == nil {
-		err = s.firstImage(ctx)
-	}
-	if err == nil && !s.once {
-		err = s.repeat(ctx)
+	switch {
+	case err != nil:
+	case s.pictures != "":
+		err = s.takePictures(ctx)
+	default:
+		if err = s.firstImage(ctx); err == nil && !s.once {
+			err = s.repeat(ctx)
+		}
 	}
 	select {
 	case <-s.store.Exited: // the cause of any other error
@@ -65,20 +65,34 @@ func (s *session) run(ctx context.Context) error {
 	}
 }
 
-// start starts the registry, the store and the function, which needs both.
+// start starts the registry, the store and the function, which needs both, and fills the
+// store with the past hour.
 func (s *session) start(ctx context.Context) error {
 	var err error
 	if s.schedule, err = readEvent(s.event); err != nil {
 		return err
 	}
 	fmt.Fprintln(s.stdout, "starting: simulated ECR, VictoriaMetrics, function")
-	if s.registry, err = localtest.StartRegistry(time.Now(), repositories, taggedImages, s.free(ctx, s.ecrPort, "ECR_PORT")); err != nil {
+	now := time.Now()
+	if s.world, err = localtest.NewWorld(now); err != nil {
 		return err
 	}
-	if s.cluster, err = s.registry.AddCluster(time.Now()); err != nil {
+	if err := s.world.Registry.Server.ListenOn(s.free(ctx, s.ecrPort, "ECR_PORT")); err != nil {
 		return err
 	}
-	dashboards := func(folder string) error { return writeDashboard(folder, slices.Concat(queries, podQueries)) }
+	if s.past, err = startHour(s.hour, now, s.environ); err != nil {
+		return err
+	}
+	if s.boards, err = readDashboards(s.dashboards); err != nil {
+		return err
+	}
+	dashboards := s.dashboards
+	if s.pictures != "" {
+		if s.onlyBoard, err = os.MkdirTemp("", "ecr-remote-write-"); err != nil {
+			return err
+		}
+		dashboards = s.onlyBoard
+	}
 	if s.store, err = localtest.StartStore(ctx, s.victoriaMetrics, s.free(ctx, s.port, "PORT"), dashboards, localtest.StoreStart); err != nil {
 		return err
 	}
@@ -88,12 +102,16 @@ func (s *session) start(ctx context.Context) error {
 	}
 	s.function, err = startFunction(ctx, functionSetup{
 		path:        s.bootstrap,
-		registry:    s.registry,
+		registry:    s.world.Registry,
 		remoteWrite: s.store.URL + localtest.RemoteWritePath,
+		settings:    s.past.settings(),
 		environ:     s.environ,
 		log:         log,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return s.past.fill(ctx, s.world, s.store)
 }
 
 // free returns the port, or 0, for any, if it is taken. The variable of make run sets it.
@@ -113,11 +131,17 @@ func (s *session) stop() error {
 	if s.function != nil {
 		errs = append(errs, s.function.stop())
 	}
+	if s.past != nil {
+		errs = append(errs, s.past.stop())
+	}
 	if s.store != nil {
 		errs = append(errs, s.store.Stop())
 	}
-	if s.registry != nil {
-		s.registry.Server.Close()
+	if s.onlyBoard != "" {
+		errs = append(errs, os.RemoveAll(s.onlyBoard))
+	}
+	if s.world != nil {
+		s.world.Registry.Server.Close()
 	}
 	return errors.Join(errs...)
 }
@@ -142,21 +166,24 @@ func (s *session) firstPush(ctx context.Context) error {
 		if i > 0 {
 			continue
 		}
-		if err := s.cluster.Check(result, pushed.Timestamp); err != nil {
+		if err := s.world.Cluster.Check(result, pushed.Timestamp); err != nil {
 			return fmt.Errorf("the result of %s: %w", q.title, err)
 		}
-		writeOtherPods(s.stdout, len(s.cluster.Pods)-len(result))
+		writeOtherPods(s.stdout, len(s.world.Cluster.Pods)-len(result))
 	}
 	got, err := s.store.Totals(ctx, pushed.Timestamp)
 	if err != nil {
 		return err
 	}
-	want := localtest.Expect(s.registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
-	if err := localtest.Compare(want, got, pushed.Accepted); err != nil {
+	want := localtest.Expect(s.world.Registry.Registry, pushed.Timestamp, pushed.Scans.Pending)
+	if err := localtest.Compare(want, got, pushed.Accepted-pushed.Ended); err != nil {
 		return err
 	}
 	writeChecked(s.stdout, want, got, pushed.Scans.Pending)
-	return nil
+	if s.pictures != "" {
+		return nil
+	}
+	return s.checkDashboards(ctx, pushed.Timestamp)
 }
 
 // invoke invokes the function with an event, and stores the metrics of the cluster as of
@@ -166,7 +193,7 @@ func (s *session) invoke(ctx context.Context, event []byte) (summary, error) {
 	if err != nil {
 		return pushed, err
 	}
-	return pushed, s.store.Import(ctx, s.cluster, pushed.Timestamp)
+	return pushed, s.store.Import(ctx, s.world.Cluster, pushed.Timestamp)
 }
 
 // firstImage sends all events of an image, from its push to its deletion.
@@ -183,7 +210,7 @@ func (s *session) firstImage(ctx context.Context) error {
 // imageEvent makes the next change of an image, invokes the function with its event, and
 // checks that a query shows the change at once.
 func (s *session) imageEvent(ctx context.Context) error {
-	change, err := s.registry.Next(time.Now())
+	change, err := s.world.Registry.Next(time.Now())
 	if err != nil {
 		return err
 	}
@@ -202,7 +229,7 @@ func (s *session) imageEvent(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s was %s, but %s does not show it: %w", change.Image, change.What, change.PromQL, err)
 	}
-	if pushed.Ended > 0 {
+	if len(result) == 0 && pushed.Ended > 0 {
 		shown = grouped(pushed.Ended) + " series ended"
 	}
 	writeRun(s.stdout, pushed, "event", change.Image+" "+change.What+": "+shown)
@@ -227,7 +254,7 @@ func (s *session) repeat(ctx context.Context) error {
 			}
 			continue
 		}
-		changes := s.registry.Age(time.Now())
+		changes := s.world.Registry.Age(time.Now())
 		pushed, err := s.invoke(ctx, s.schedule)
 		if err != nil {
 			return err

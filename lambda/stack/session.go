@@ -143,7 +143,7 @@ func (s *session) start(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for i := range s.stores {
-		if s.stores[i], err = localtest.StartStore(ctx, s.victoriaMetrics, 0, nil, localtest.StoreStart); err != nil {
+		if s.stores[i], err = localtest.StartStore(ctx, s.victoriaMetrics, 0, "", localtest.StoreStart); err != nil {
 			return "", err
 		}
 	}

@@ -19,6 +19,18 @@ import (
 type Cluster struct {
 	Pods     []podtest.Pod
 	registry *ecrtest.Registry
+	// rollout is when the pods began to start, one every podInterval; zero means long ago.
+	rollout time.Time
+}
+
+const podInterval = 80 * time.Second
+
+// at returns the pods that there are at a time.
+func (c *Cluster) at(at time.Time) []podtest.Pod {
+	if c.rollout.IsZero() {
+		return c.Pods
+	}
+	return c.Pods[:min(len(c.Pods), max(0, int(at.Sub(c.rollout)/podInterval))+1)]
 }
 
 // Media types of the images.
@@ -138,7 +150,7 @@ func (s *shop) copy(image podtest.Image, repository string) {
 // See https://docs.victoriametrics.com/victoriametrics/#how-to-import-data-in-prometheus-exposition-format
 func (s *Store) Import(ctx context.Context, c *Cluster, at time.Time) error {
 	path := "/api/v1/import/prometheus?" + url.Values{"timestamp": {strconv.FormatInt(at.UnixMilli(), 10)}}.Encode()
-	if err := s.post(ctx, path, podtest.Metrics(c.Pods)); err != nil {
+	if err := s.post(ctx, path, podtest.Metrics(c.at(at))); err != nil {
 		return fmt.Errorf("import the metrics of pods: %w", err)
 	}
 	return nil

@@ -69,6 +69,19 @@ func (p *Process) Await(ctx context.Context, serving <-chan struct{}, timeout ti
 	}
 }
 
+// Wait waits until the process has ended by itself. The error is that it failed.
+func (p *Process) Wait(ctx context.Context) error {
+	select {
+	case <-p.Exited:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for %s: %w", p.name, context.Cause(ctx))
+	}
+	if !p.cmd.ProcessState.Success() {
+		return p.Ended()
+	}
+	return nil
+}
+
 // Ended is the error that the process has ended by itself. It may be called only after
 // Exited is closed.
 func (p *Process) Ended() error {

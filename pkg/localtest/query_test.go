@@ -3,8 +3,12 @@
 package localtest
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -74,6 +78,40 @@ func TestDecodeVector(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// What VictoriaMetrics answers to a range query, and about the dashboards of its UI.
+func TestCurvesAndDashboards(t *testing.T) {
+	t.Parallel()
+	answers := map[string]string{
+		"/prometheus/api/v1/query_range?end=1796040000&query=up&start=1796036400&step=1m0s": `{"status":"success","data":{"resultType":"matrix","result":[` +
+			`{"metric":{"a":"b"},"values":[[1796036400,"1"],[1796036460,"2.5"]]},{"metric":{},"values":[]}]}}`,
+		"/vmui/custom-dashboards": `{"dashboardsSettings":[{"title":"Overview","rows":[]},{"title":"Waste","rows":null}]}`,
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer, ok := answers[r.URL.RequestURI()]
+		if !ok {
+			t.Errorf("unexpected request %s", r.URL)
+		}
+		io.WriteString(w, answer)
+	}))
+	defer server.Close()
+	s := &Store{URL: server.URL, client: server.Client()}
+	end := time.Unix(1796040000, 0)
+	curves, err := s.Curves(t.Context(), "up", end.Add(-time.Hour), end, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][]float64{{1, 2.5}, nil}, curves); diff != "" {
+		t.Errorf("curves (-want +got):\n%s", diff)
+	}
+	titles, err := s.Dashboards(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"Overview", "Waste"}, titles); diff != "" {
+		t.Errorf("titles (-want +got):\n%s", diff)
 	}
 }
 

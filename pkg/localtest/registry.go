@@ -32,8 +32,8 @@ const seed = 1
 // role is that of the function in the simulated registry.
 const role = "ecr-remote-write"
 
-// StartRegistry generates a registry of that size as of a time, and serves it on a port.
-func StartRegistry(now time.Time, repositories, taggedImages, port int) (*Registry, error) {
+// NewRegistry generates a registry of that size as of a time. Its Server does not listen yet.
+func NewRegistry(now time.Time, repositories, taggedImages int) (*Registry, error) {
 	r := &Registry{Registry: ecrtest.NewRegistry(Account, Region), rng: rand.New(rand.NewPCG(seed, 0))}
 	// All images are at least an hour old, so their scans are complete.
 	if err := r.Generate(seed, ecrtest.RealisticShape(repositories, taggedImages, now.Add(-time.Hour))); err != nil {
@@ -51,10 +51,16 @@ func StartRegistry(now time.Time, repositories, taggedImages, port int) (*Regist
 	}
 	r.SetReplication(ecrtest.ReplicationRule{Prefixes: []string{"payments"}, Destinations: []ecrtest.ReplicationDestination{{Region: "eu-west-1", RegistryID: Account}}})
 	r.Server = ecrtest.New(r.Registry)
-	if err := r.Server.ListenOn(port); err != nil {
+	return r, nil
+}
+
+// StartRegistry generates a registry of that size as of a time, and serves it on a port.
+func StartRegistry(now time.Time, repositories, taggedImages, port int) (*Registry, error) {
+	r, err := NewRegistry(now, repositories, taggedImages)
+	if err != nil {
 		return nil, err
 	}
-	return r, nil
+	return r, r.Server.ListenOn(port)
 }
 
 // mostChanges is the maximum number of changes between two pushes.

@@ -3,6 +3,7 @@
 package localtest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,8 +33,8 @@ type Store struct {
 }
 
 // StartStore starts VictoriaMetrics on a port and waits until it serves, with a timeout. The
-// function prepare, if any, writes the dashboards of its UI into the folder that it gets.
-func StartStore(ctx context.Context, path string, port int, prepare func(dashboards string) error, timeout time.Duration) (*Store, error) {
+// dashboards of its UI are in a folder, empty for none.
+func StartStore(ctx context.Context, path string, port int, dashboards string, timeout time.Duration) (*Store, error) {
 	serving := make(chan struct{})
 	s := &Store{client: &http.Client{Transport: &http.Transport{}, Timeout: queryTimeout}}
 	line := func(line []byte) {
@@ -53,16 +54,17 @@ func StartStore(ctx context.Context, path string, port int, prepare func(dashboa
 			"-storageDataPath="+filepath.Join(folder, "data"),
 			// Make samples visible at once instead of after 30 s.
 			"-search.latencyOffset=0s",
+			// The lookback of Prometheus. By default it follows from the samples of each series, and
+			// one that has only begun soon seems to have ended.
+			"-search.minStalenessInterval=5m",
 			// The default is more than half of the machine's memory.
 			"-memory.allowedBytes=256MiB",
 		)
 		cmd.Env = []string{}
-		if prepare == nil {
-			return cmd, nil
+		if dashboards != "" {
+			cmd.Args = append(cmd.Args, "-vmui.customDashboardsPath="+dashboards)
 		}
-		dashboards := filepath.Join(folder, "dashboards")
-		cmd.Args = append(cmd.Args, "-vmui.customDashboardsPath="+dashboards)
-		return cmd, prepare(dashboards)
+		return cmd, nil
 	})
 	if err != nil {
 		return nil, err
@@ -71,6 +73,36 @@ func StartStore(ctx context.Context, path string, port int, prepare func(dashboa
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
+}
+
+// Write sends a request of the remote-write protocol 1.0, whose body is compressed with
+// snappy.
+func (s *Store) Write(ctx context.Context, body []byte) error {
+	if _, err := s.do(ctx, http.MethodPost, RemoteWritePath, bytes.NewReader(body)); err != nil {
+		return fmt.Errorf("write to VictoriaMetrics: %w", err)
+	}
+	return nil
+}
+
+// Dashboards returns the titles of the dashboards that the UI shows.
+//
+// See https://docs.victoriametrics.com/victoriametrics/single-server-victoriametrics/#vmui
+func (s *Store) Dashboards(ctx context.Context) ([]string, error) {
+	body, err := s.get(ctx, "/vmui/custom-dashboards")
+	if err != nil {
+		return nil, fmt.Errorf("get the dashboards of VictoriaMetrics: %w", err)
+	}
+	var served struct {
+		DashboardsSettings []struct{ Title string }
+	}
+	if err := json.Unmarshal(body, &served); err != nil {
+		return nil, fmt.Errorf("decode the dashboards of VictoriaMetrics: %w", err)
+	}
+	var titles []string
+	for _, d := range served.DashboardsSettings {
+		titles = append(titles, d.Title)
+	}
+	return titles, nil
 }
 
 // findAddress returns the address of VictoriaMetrics if a line of its log contains it.

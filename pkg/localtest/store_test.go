@@ -69,7 +69,7 @@ func TestStartStore(t *testing.T) {
 			if test.context != nil {
 				ctx = test.context(ctx)
 			}
-			s, err := StartStore(ctx, script(t, test.script), 0, nil, test.timeout)
+			s, err := StartStore(ctx, script(t, test.script), 0, "", test.timeout)
 			if err == nil {
 				t.Fatalf("it started: %v", errors.Join(s.Stop()))
 			}
@@ -84,7 +84,7 @@ func TestStartStore(t *testing.T) {
 	t.Run("no such program", func(t *testing.T) {
 		temp := t.TempDir()
 		t.Setenv("TMPDIR", temp)
-		if _, err := StartStore(t.Context(), "/no/such/program", 0, nil, time.Minute); err == nil {
+		if _, err := StartStore(t.Context(), "/no/such/program", 0, "", time.Minute); err == nil {
 			t.Error("no error")
 		}
 		checkEmpty(t, temp)
@@ -95,7 +95,7 @@ func TestStartStore(t *testing.T) {
 func TestStopStubbornStore(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
-	s, err := StartStore(t.Context(), script(t, "trap '' TERM; "+serves+"; exec sleep 60"), 0, nil, time.Minute)
+	s, err := StartStore(t.Context(), script(t, "trap '' TERM; "+serves+"; exec sleep 60"), 0, "", time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
