@@ -42,6 +42,7 @@ func TestDocs(t *testing.T) {
 		"../docs/permissions.md":  {"permissions": permissionsTable()},
 		"../docs/architecture.md": {"imports": importsPicture(t)},
 		"../docs/state-format.md": {"records": recordTables(t)},
+		"../template.yaml":        {"rules": templateRules(t)},
 	} {
 		before := readFile(t, file)
 		after := before

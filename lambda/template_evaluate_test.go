@@ -145,6 +145,12 @@ func (s *stack) function(node *yaml.Node) any {
 			items = append(items, item)
 		}
 		return items
+	case "!FindInMap":
+		path := []string{"Mappings"}
+		for _, key := range argument {
+			path = append(path, fmt.Sprint(s.value(key)))
+		}
+		return at(s.t, s.root, path...).Value
 	case "!If":
 		if s.condition(argument[0].Value) {
 			return s.value(argument[1])
@@ -284,6 +290,7 @@ func list(value any) []string {
 var (
 	toWorkspace = map[string]string{"WorkspaceId": "ws-1"}
 	toAnother   = map[string]string{"WorkspaceId": "ws-1", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666"}
+	toCreated   = map[string]string{"WorkspaceId": "create"}
 	toURL       = map[string]string{"RemoteWriteUrl": "https://prometheus.example/api/v1/write"}
 	toProxy     = map[string]string{"RemoteWriteUrl": "https://proxy.example/api/v1/write", "RemoteWriteWorkspaceId": "ws-2"}
 )
@@ -291,6 +298,9 @@ var (
 const (
 	someRole   = "arn:aws:iam::444455556666:role/team/writer"
 	someSecret = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/prometheus-a1B2c3"
+	someKey    = "arn:aws:kms:eu-west-1:111122223333:key/0a1b-2c3d"
+	stateKey   = "arn:aws:kms:eu-west-1:111122223333:key/4e5f-6a7b"
+	someTopic  = "arn:aws:sns:eu-west-1:111122223333:pager"
 )
 
 // Ways to authenticate at toURL.
@@ -326,20 +336,39 @@ var besides = []map[string]string{
 	with(toWorkspace, map[string]string{"ScheduleMinutes": "1", "Settings": "REGION_LABEL=true;REMOTE_WRITE_PROTOCOL=2.0;CLOUDWATCH_METRICS=false"}),
 	with(toURL, map[string]string{"ScheduleMinutes": "9999", "ExternalLabels": "cluster=a,stage=b=c", "Settings": "REGION_LABEL=true; CACHE_REFRESH_INTERVAL=1d12h; SCAN_REFRESH_INTERVAL=7d;"}),
 	with(toWorkspace, map[string]string{"RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "Settings": `TAGS_INCLUDE=v\d+(\.\d+)*|latest;TAGS_EXCLUDE=.*-rc;IMAGES_PER_REPOSITORY=10`}),
-	allParameters,
+	with(toWorkspace, map[string]string{"AlertRules": "ENABLED", "Dashboard": "ENABLED"}),
+	with(toWorkspace, map[string]string{"AlertTopic": "create", "Tracing": "ENABLED"}),
+	with(toCreated, map[string]string{"AlertRules": "ENABLED", "AlertTopic": someTopic, "EventRules": "DISABLED", "Dashboard": "ENABLED"}),
+	with(toCreated, map[string]string{"RemoteWriteRoleArn": someRole}),
+	with(toAnother, map[string]string{"AlertTopic": "create", "AlertEmail": "me@example.com", "ScheduleState": "DISABLED"}),
+	with(toURL, map[string]string{"AlertTopic": "create", "StateKmsKeyArn": stateKey, "StateBucket": "NONE"}),
+	with(toURL, map[string]string{"StateKmsKeyArn": stateKey, "LogKmsKeyArn": someKey}),
+	with(toURL, map[string]string{"SubnetIds": "subnet-0a1b", "SecurityGroupIds": "sg-0a1b", "StateBucket": "mine", "StateKmsKeyArn": stateKey}),
+	with(toURL, map[string]string{"RolePath": "/", "PermissionsBoundaryArn": "arn:aws:iam::aws:policy/PowerUserAccess"}),
+	allParameters, allCreated,
 }
 
-// allParameters has every parameter: those that exclude each other empty, the others with a
-// value other than the default.
-var allParameters = map[string]string{
-	"WorkspaceId": "", "RemoteWriteUrl": "https://proxy.example/api/v1/write?tenant=a", "RemoteWriteWorkspaceId": "ws-2", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666",
-	"EcrRegistryId": "777788889999", "RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "ScanSource": "findings", "PullTimeExclusion": "off", "ExternalLabels": "cluster=a",
-	"Settings":        "REMOTE_WRITE_AUTH=basic;REMOTE_WRITE_CLIENT_CERTIFICATE=ssm:/tls/certificate;ECR_CONCURRENCY=4",
-	"ScheduleMinutes": "1", "ScheduleState": "DISABLED", "EventRules": "DISABLED", "StateBucket": "mine", "Architecture": "x86_64", "MemorySize": "128", "ReservedConcurrentExecutions": "none",
-	"RemoteWriteRoleArn": "", "RemoteWriteUsername": "me", "RemoteWritePassword": "secretsmanager:" + someSecret + "#password", "RemoteWriteBearerToken": "", "RemoteWriteHeaders": "X-Scope-OrgID=team-a", "RemoteWriteClientKey": "ssm:/tls/key",
-	"SecretArns": someSecret, "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/tls/key,arn:aws:ssm:eu-west-1:111122223333:parameter/tls/certificate", "SecretKmsKeyArn": "arn:aws:kms:eu-west-1:111122223333:key/0a1b-2c3d",
-	"LogLevel": "DEBUG", "LogRetentionDays": "3",
-}
+// allParameters and allCreated have together every parameter with a value other than the
+// default: one names what there is, the other has the stack create what it can.
+var (
+	allParameters = map[string]string{
+		"WorkspaceId": "", "RemoteWriteUrl": "https://proxy.example/api/v1/write?tenant=a", "RemoteWriteWorkspaceId": "ws-2", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666",
+		"EcrRegistryId": "777788889999", "RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "ScanSource": "findings", "PullTimeExclusion": "off", "ExternalLabels": "cluster=a",
+		"Settings":        "REMOTE_WRITE_AUTH=basic;REMOTE_WRITE_CLIENT_CERTIFICATE=ssm:/tls/certificate;ECR_CONCURRENCY=4",
+		"ScheduleMinutes": "1", "ScheduleState": "DISABLED", "EventRules": "DISABLED", "StateBucket": "mine", "Architecture": "x86_64", "MemorySize": "128", "ReservedConcurrentExecutions": "none",
+		"RemoteWriteRoleArn": "", "RemoteWriteUsername": "me", "RemoteWritePassword": "secretsmanager:" + someSecret + "#password", "RemoteWriteBearerToken": "", "RemoteWriteHeaders": "X-Scope-OrgID=team-a", "RemoteWriteClientKey": "ssm:/tls/key",
+		"SecretArns": someSecret, "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/tls/key,arn:aws:ssm:eu-west-1:111122223333:parameter/tls/certificate", "SecretKmsKeyArn": someKey,
+		"LogLevel": "DEBUG", "LogRetentionDays": "3", "Tracing": "ENABLED",
+		"AlertTopic": someTopic, "Dashboard": "ENABLED",
+		"SubnetIds": "subnet-0a1b,subnet-2c3d", "SecurityGroupIds": "sg-0a1b,sg-2c3d", "RolePath": "/exporters/", "PermissionsBoundaryArn": "arn:aws:iam::111122223333:policy/team/boundary",
+		"StateKmsKeyArn": stateKey, "LogKmsKeyArn": someKey,
+	}
+	allCreated = with(allParameters, map[string]string{
+		"WorkspaceId": "create", "RemoteWriteUrl": "", "RemoteWriteWorkspaceId": "", "WorkspaceRegion": "", "WorkspaceAccountId": "", "EcrRegistryId": "", "ScanSource": "inspector", "PullTimeExclusion": "create",
+		"Settings": "ECR_CONCURRENCY=4", "ScheduleState": "ENABLED", "EventRules": "ENABLED", "StateBucket": "", "RemoteWriteUsername": "", "RemoteWritePassword": "", "RemoteWriteClientKey": "",
+		"AlertRules": "ENABLED", "AlertTopic": "create", "AlertEmail": "me@example.com",
+	})
+)
 
 // everyStack calls a function for every combination of the parameters that change
 // what there is or what is permitted, and for those besides.
@@ -348,7 +377,7 @@ func everyStack(t *testing.T, do func(*stack)) {
 	root := template(t)
 	combinations := []map[string]string{{}}
 	for _, choice := range [][]map[string]string{
-		{toWorkspace, toAnother, toURL, toProxy},
+		{toWorkspace, toAnother, toCreated, toURL, toProxy},
 		{{}, {"EcrRegistryId": "777788889999"}, {"EcrRegistryId": pseudo["AWS::AccountId"]}},
 		{{}, {"PullTimeExclusion": "existing"}, {"PullTimeExclusion": "off"}},
 		{{"ScanSource": ""}, {}, {"ScanSource": "findings"}, {"ScanSource": "inspector"}, {"ScanSource": "summary"}, {"ScanSource": "none"}},
