@@ -374,7 +374,6 @@ var (
 // what there is or what is permitted, and for those besides.
 func everyStack(t *testing.T, do func(*stack)) {
 	t.Helper()
-	root := template(t)
 	combinations := []map[string]string{{}}
 	for _, choice := range [][]map[string]string{
 		{toWorkspace, toAnother, toCreated, toURL, toProxy},
@@ -392,14 +391,19 @@ func everyStack(t *testing.T, do func(*stack)) {
 		}
 		combinations = further
 	}
-	for _, given := range slices.Concat(combinations, besides) {
+	forStacks(t, slices.Concat(combinations, besides), do)
+}
+
+// forStacks calls a function for the stack of each set of parameters.
+func forStacks(t *testing.T, all []map[string]string, do func(*stack)) {
+	t.Helper()
+	root := template(t)
+	for _, given := range all {
 		for name, value := range given {
 			if !takes(t, at(t, root, "Parameters", name), value) {
 				t.Errorf("parameter %s does not take %q", name, value)
 			}
 		}
-	}
-	for _, given := range append(combinations, besides...) {
 		s := newStack(t, root, given)
 		if refused := s.refused(); len(refused) > 0 {
 			t.Errorf("the rules refuse it: %q", refused)
