@@ -301,7 +301,7 @@ func TestTemplateOutputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	const workspace = "https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1"
-	if source.URL != workspace || source.Type != "prometheus" || dig(t, outputs, "QueryUrl", "Value") != workspace+"/api/v1/query" {
+	if source.URL != workspace+"/" || source.Type != "grafana-amazonprometheus-datasource" || dig(t, outputs, "QueryUrl", "Value") != workspace+"/api/v1/query" {
 		t.Errorf("data source %+v, query URL %v", source, outputs["QueryUrl"])
 	}
 	if url := dig(t, outputs, "LogsInsightsUrl", "Value").(string); !strings.HasPrefix(url, "https://eu-west-1.console.aws.amazon.com/") || strings.ContainsAny(url, " \n") || !strings.HasSuffix(url, "aws*2flambda*2fstack))") {
