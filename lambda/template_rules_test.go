@@ -10,10 +10,10 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Limits of Amazon Managed Service for Prometheus
-// (https://docs.aws.amazon.com/prometheus/latest/userguide/AMP_quotas.html): the size of
-// a namespace and the interval of a group. Modelled is that of a group's rules, which
-// the page does not state: it is what Cortex's operators are told to set.
+// Limits of Amazon Managed Service for Prometheus, modelled. Of its quotas
+// (https://docs.aws.amazon.com/prometheus/latest/userguide/AMP_quotas.html) are the size
+// of a namespace's definition and the interval of rules; the number of rules in a group
+// is none of them, and is a limit of Cortex.
 const (
 	maxNamespaceBytes = 1 << 20
 	minGroupInterval  = 30 * time.Second
