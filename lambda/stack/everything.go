@@ -50,6 +50,7 @@ func (s *session) deployEverything(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	s.stateKey = given["StateKmsKeyArn"]
 	parameters := slices.Clone(s.parameters[0])
 	parameters = append(parameters, "AlertTopic=create", "AlertEmail=me@example.com", "Dashboard=ENABLED", "Tracing=ENABLED", "RolePath="+rolePath)
 	for name, value := range given {

@@ -34,6 +34,7 @@ type session struct {
 	// parameters are the stack's for each destination, outputs those of the stack.
 	parameters [][]string
 	outputs    map[string]string
+	stateKey   string             // the bucket's
 	event      []byte             // the schedule's
 	ours       map[time.Time]bool // the runs that were not the schedule's, by timestamp
 	missing    []string           // what the emulator cannot do
