@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -86,7 +87,9 @@ func (s *session) deployEverything(ctx context.Context) (string, error) {
 // surround makes the surroundings and returns the parameters that name them.
 func (s *session) surround(ctx context.Context) (map[string]string, error) {
 	name, template := "surroundings", surroundings
-	if _, err := s.emulator.stacks.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: &name, TemplateBody: &template}); err != nil {
+	if _, err := s.emulator.stacks.CreateStack(ctx, &cloudformation.CreateStackInput{
+		StackName: &name, TemplateBody: &template, Capabilities: []types.Capability{types.CapabilityCapabilityIam},
+	}); err != nil {
 		return nil, fmt.Errorf("make a network, a key and a boundary: %w", err)
 	}
 	waiter := cloudformation.NewStackCreateCompleteWaiter(s.emulator.stacks, func(o *cloudformation.StackCreateCompleteWaiterOptions) { o.MinDelay = 100 * time.Millisecond })
