@@ -31,15 +31,15 @@ func TestTemplateWatchesNothingByDefault(t *testing.T) {
 	}
 }
 
-// alarmsAbout are the alarms, with the metrics that each rests on: of Lambda and SQS only,
+// alarmsAbout are the alarms, with the metric that each rests on: of Lambda and SQS only,
 // so that no setting of the program silences it.
-var alarmsAbout = map[string][]string{
-	"DeadLettersAlarm": {"AWS/SQS ApproximateNumberOfMessagesVisible <EventDeadLetterQueue.QueueName>"},
-	"DurationAlarm":    {"AWS/Lambda Duration <ExporterFunction>"},
-	"ErrorsAlarm":      {"AWS/Lambda Errors <ExporterFunction>"},
-	"NoSuccessAlarm":   {"AWS/Lambda Invocations <ExporterFunction>", "AWS/Lambda Errors <ExporterFunction>"},
-	"QueueAgeAlarm":    {"AWS/SQS ApproximateAgeOfOldestMessage <EventQueue.QueueName>"},
-	"ThrottlesAlarm":   {"AWS/Lambda Throttles <ExporterFunction>", "AWS/Lambda Invocations <ExporterFunction>"},
+var alarmsAbout = map[string]string{
+	"DeadLettersAlarm": "AWS/SQS ApproximateNumberOfMessagesVisible <EventDeadLetterQueue.QueueName>",
+	"DurationAlarm":    "AWS/Lambda Duration <ExporterFunction>",
+	"ErrorsAlarm":      "AWS/Lambda Errors <ExporterFunction>",
+	"NoSuccessAlarm":   "AWS/Lambda Errors <ExporterFunction>",
+	"QueueAgeAlarm":    "AWS/SQS ApproximateAgeOfOldestMessage <EventQueue.QueueName>",
+	"ThrottlesAlarm":   "AWS/Lambda Throttles <ExporterFunction>",
 }
 
 // With a topic there are alarms, and none without. Each tells the topic when it goes off
@@ -48,10 +48,10 @@ func TestTemplateAlarms(t *testing.T) {
 	t.Parallel()
 	forStacks(t, besides, func(s *stack) {
 		resources := s.present("Resources")
-		alarms, want := map[string][]string{}, map[string][]string{}
+		alarms, want := map[string]string{}, map[string]string{}
 		topic := s.parameters["AlertTopic"]
 		for name, about := range alarmsAbout {
-			if topic != "" && (s.parameters["EventRules"] == "ENABLED" || !strings.Contains(about[0], "SQS")) {
+			if topic != "" && (s.parameters["EventRules"] == "ENABLED" || !strings.Contains(about, "SQS")) {
 				want[name] = about
 			}
 		}
@@ -63,7 +63,8 @@ func TestTemplateAlarms(t *testing.T) {
 				continue
 			}
 			fields := properties(resources, name)
-			alarms[name] = alarmMetrics(t, fields)
+			dimension := fields["Dimensions"].([]any)[0].(map[string]any)
+			alarms[name] = fmt.Sprint(fields["Namespace"], " ", fields["MetricName"], " ", dimension["Value"])
 			for _, actions := range []string{"AlarmActions", "OKActions"} {
 				if got := list(fields[actions]); !slices.Equal(got, []string{topic}) {
 					t.Errorf("%s of %s are %v, want %s", actions, name, got, topic)
@@ -76,26 +77,6 @@ func TestTemplateAlarms(t *testing.T) {
 	})
 }
 
-// alarmMetrics are the metrics of an alarm: namespace, name and what they are of.
-func alarmMetrics(t *testing.T, alarm map[string]any) []string {
-	t.Helper()
-	var all []string
-	add := func(metric map[string]any) {
-		dimension := metric["Dimensions"].([]any)[0].(map[string]any)
-		all = append(all, fmt.Sprint(metric["Namespace"], " ", metric["MetricName"], " ", dimension["Value"]))
-	}
-	if alarm["MetricName"] != nil {
-		add(alarm)
-		return all
-	}
-	for _, query := range alarm["Metrics"].([]any) {
-		if fields := query.(map[string]any); fields["MetricStat"] != nil {
-			add(dig(t, fields, "MetricStat", "Metric").(map[string]any))
-		}
-	}
-	return all
-}
-
 // The alarm about success goes off if there is no invocation at all, and is silent while
 // the schedule is off. The one about duration goes off before the timeout.
 func TestTemplateAlarmThresholds(t *testing.T) {
@@ -104,14 +85,11 @@ func TestTemplateAlarmThresholds(t *testing.T) {
 	resources := s.present("Resources")
 	success := properties(resources, "NoSuccessAlarm")
 	for property, want := range map[string]any{
-		"TreatMissingData": "breaching", "EvaluationPeriods": "7", "ComparisonOperator": "LessThanOrEqualToThreshold", "Threshold": "0", "ActionsEnabled": "false",
+		"TreatMissingData": "breaching", "EvaluationPeriods": "7", "Statistic": "Minimum", "ComparisonOperator": "GreaterThanThreshold", "Threshold": "0", "ActionsEnabled": "false",
 	} {
 		if success[property] != want {
 			t.Errorf("%s of the alarm about success is %v, want %v", property, success[property], want)
 		}
-	}
-	if got := success["Metrics"].([]any)[0].(map[string]any)["Expression"]; got != "invocations - errors" {
-		t.Errorf("the alarm about success is about %v", got)
 	}
 	seconds := func(value any) int {
 		n, err := strconv.Atoi(fmt.Sprint(value))
