@@ -141,7 +141,7 @@ golden: ## write the golden files anew
 	$(if $(WRITERS),go test $(WRITERS) -run Golden -update)
 
 .PHONY: docs
-docs: ## write the generated parts of README.md and docs/ anew
+docs: ## write the generated parts of README.md, docs/ and template.yaml anew
 	go test ./lambda -run '^TestDocs$$' -update
 
 # A tree may have changes of its own: only what writing anew changes is a fault.
