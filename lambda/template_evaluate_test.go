@@ -350,25 +350,24 @@ var besides = []map[string]string{
 
 // allParameters and allCreated have together every parameter with a value other than the
 // default: one names what there is, the other has the stack create what it can.
-var (
-	allParameters = map[string]string{
-		"WorkspaceId": "", "RemoteWriteUrl": "https://proxy.example/api/v1/write?tenant=a", "RemoteWriteWorkspaceId": "ws-2", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666",
-		"EcrRegistryId": "777788889999", "RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "ScanSource": "findings", "PullTimeExclusion": "off", "ExternalLabels": "cluster=a",
-		"Settings":        "REMOTE_WRITE_AUTH=basic;REMOTE_WRITE_CLIENT_CERTIFICATE=ssm:/tls/certificate;ECR_CONCURRENCY=4",
-		"ScheduleMinutes": "1", "ScheduleState": "DISABLED", "EventRules": "DISABLED", "StateBucket": "mine", "Architecture": "x86_64", "MemorySize": "128", "ReservedConcurrentExecutions": "none",
-		"RemoteWriteRoleArn": "", "RemoteWriteUsername": "me", "RemoteWritePassword": "secretsmanager:" + someSecret + "#password", "RemoteWriteBearerToken": "", "RemoteWriteHeaders": "X-Scope-OrgID=team-a", "RemoteWriteClientKey": "ssm:/tls/key",
-		"SecretArns": someSecret, "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/tls/key,arn:aws:ssm:eu-west-1:111122223333:parameter/tls/certificate", "SecretKmsKeyArn": someKey,
-		"LogLevel": "DEBUG", "LogRetentionDays": "3", "Tracing": "ENABLED",
-		"AlertTopic": someTopic, "Dashboard": "ENABLED",
-		"SubnetIds": "subnet-0a1b,subnet-2c3d", "SecurityGroupIds": "sg-0a1b,sg-2c3d", "RolePath": "/exporters/", "PermissionsBoundaryArn": "arn:aws:iam::111122223333:policy/team/boundary",
-		"StateKmsKeyArn": stateKey, "LogKmsKeyArn": someKey,
-	}
-	allCreated = with(allParameters, map[string]string{
-		"WorkspaceId": "create", "RemoteWriteUrl": "", "RemoteWriteWorkspaceId": "", "WorkspaceRegion": "", "WorkspaceAccountId": "", "EcrRegistryId": "", "ScanSource": "inspector", "PullTimeExclusion": "create",
-		"Settings": "ECR_CONCURRENCY=4", "ScheduleState": "ENABLED", "EventRules": "ENABLED", "StateBucket": "", "RemoteWriteUsername": "", "RemoteWritePassword": "", "RemoteWriteClientKey": "",
-		"AlertRules": "ENABLED", "AlertTopic": "create", "AlertEmail": "me@example.com",
-	})
-)
+var allParameters = map[string]string{
+	"WorkspaceId": "", "RemoteWriteUrl": "https://proxy.example/api/v1/write?tenant=a", "RemoteWriteWorkspaceId": "ws-2", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666",
+	"EcrRegistryId": "777788889999", "RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "ScanSource": "findings", "PullTimeExclusion": "off", "ExternalLabels": "cluster=a",
+	"Settings":        "REMOTE_WRITE_AUTH=basic;REMOTE_WRITE_CLIENT_CERTIFICATE=ssm:/tls/certificate;ECR_CONCURRENCY=4",
+	"ScheduleMinutes": "1", "ScheduleState": "DISABLED", "EventRules": "DISABLED", "StateBucket": "mine", "Architecture": "x86_64", "MemorySize": "128", "ReservedConcurrentExecutions": "none",
+	"RemoteWriteRoleArn": "", "RemoteWriteUsername": "me", "RemoteWritePassword": "secretsmanager:" + someSecret + "#password", "RemoteWriteBearerToken": "", "RemoteWriteHeaders": "X-Scope-OrgID=team-a", "RemoteWriteClientKey": "ssm:/tls/key",
+	"SecretArns": someSecret, "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/tls/key,arn:aws:ssm:eu-west-1:111122223333:parameter/tls/certificate", "SecretKmsKeyArn": someKey,
+	"LogLevel": "DEBUG", "LogRetentionDays": "3", "Tracing": "ENABLED",
+	"AlertTopic": someTopic, "Dashboard": "ENABLED",
+	"SubnetIds": "subnet-0a1b,subnet-2c3d", "SecurityGroupIds": "sg-0a1b,sg-2c3d", "RolePath": "/exporters/", "PermissionsBoundaryArn": "arn:aws:iam::111122223333:policy/team/boundary",
+	"StateKmsKeyArn": stateKey, "LogKmsKeyArn": someKey,
+}
+
+var allCreated = with(allParameters, map[string]string{
+	"WorkspaceId": "create", "RemoteWriteUrl": "", "RemoteWriteWorkspaceId": "", "WorkspaceRegion": "", "WorkspaceAccountId": "", "EcrRegistryId": "", "ScanSource": "inspector", "PullTimeExclusion": "create",
+	"Settings": "ECR_CONCURRENCY=4", "ScheduleState": "ENABLED", "EventRules": "ENABLED", "StateBucket": "", "RemoteWriteUsername": "", "RemoteWritePassword": "", "RemoteWriteClientKey": "",
+	"AlertRules": "ENABLED", "AlertTopic": "create", "AlertEmail": "me@example.com",
+})
 
 // everyStack calls a function for every combination of the parameters that change
 // what there is or what is permitted, and for those besides.
