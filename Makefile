@@ -160,7 +160,7 @@ golden: ## write the golden files anew
 	$(if $(WRITERS),go test $(WRITERS) -run Golden -update)
 
 .PHONY: docs
-docs: ## write the generated parts of README.md and docs/ anew
+docs: ## write the generated parts of README.md, docs/ and template.yaml anew
 	go test ./lambda -run '^TestDocs$$' -update
 
 .PHONY: mixin

@@ -42,6 +42,8 @@ command = [*args.sam.split(), "delete", "--config-env", args.config_env, *(["--n
 if subprocess.run(command, check=False).returncode or describe() is not None:
     sys.exit(f"undeploy: the stack {stack} is still there")
 
+if workspace := outputs.get("WorkspaceId"):
+    print(f"The metrics stay in the workspace {workspace}. To use it again, deploy with WorkspaceId={workspace}.")
 name = outputs.get("StateBucketName")
 if not name:
     sys.exit()

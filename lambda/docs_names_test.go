@@ -192,8 +192,10 @@ func testNames(t *testing.T) []string {
 func TestMarkdownTemplateNames(t *testing.T) {
 	t.Parallel()
 	names := templateNames(t, "Parameters")
-	for name := range templateNames(t, "Outputs") {
-		names[name] = true
+	for _, section := range []string{"Outputs", "Resources"} {
+		for name := range templateNames(t, section) {
+			names[name] = true
+		}
 	}
 	// Names of AWS, of alerts and of Go.
 	others := regexp.MustCompile(`^(Describe|List|Get|Batch|EcrExporter)[A-Z]|^(AmazonPrometheusQueryAccess|FunctionName|RoundTripper)$`)

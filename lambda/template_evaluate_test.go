@@ -145,6 +145,12 @@ func (s *stack) function(node *yaml.Node) any {
 			items = append(items, item)
 		}
 		return items
+	case "!FindInMap":
+		path := []string{"Mappings"}
+		for _, key := range argument {
+			path = append(path, fmt.Sprint(s.value(key)))
+		}
+		return at(s.t, s.root, path...).Value
 	case "!If":
 		if s.condition(argument[0].Value) {
 			return s.value(argument[1])
@@ -284,6 +290,7 @@ func list(value any) []string {
 var (
 	toWorkspace = map[string]string{"WorkspaceId": "ws-1"}
 	toAnother   = map[string]string{"WorkspaceId": "ws-1", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666"}
+	toCreated   = map[string]string{"WorkspaceId": "create"}
 	toURL       = map[string]string{"RemoteWriteUrl": "https://prometheus.example/api/v1/write"}
 	toProxy     = map[string]string{"RemoteWriteUrl": "https://proxy.example/api/v1/write", "RemoteWriteWorkspaceId": "ws-2"}
 )
@@ -291,6 +298,9 @@ var (
 const (
 	someRole   = "arn:aws:iam::444455556666:role/team/writer"
 	someSecret = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/prometheus-a1B2c3"
+	someKey    = "arn:aws:kms:eu-west-1:111122223333:key/0a1b-2c3d"
+	stateKey   = "arn:aws:kms:eu-west-1:111122223333:key/4e5f-6a7b"
+	someTopic  = "arn:aws:sns:eu-west-1:111122223333:pager"
 )
 
 // Ways to authenticate at toURL.
@@ -327,11 +337,20 @@ var besides = []map[string]string{
 	with(toURL, map[string]string{"ScheduleMinutes": "9999", "ExternalLabels": "cluster=a,stage=b=c", "Settings": "REGION_LABEL=true; CACHE_REFRESH_INTERVAL=1d12h; SCAN_REFRESH_INTERVAL=7d;"}),
 	with(toWorkspace, map[string]string{"RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "Settings": `TAGS_INCLUDE=v\d+(\.\d+)*|latest;TAGS_EXCLUDE=.*-rc;IMAGES_PER_REPOSITORY=10`}),
 	with(toWorkspace, map[string]string{"IdleImages": "never"}),
-	allParameters,
+	with(toWorkspace, map[string]string{"AlertRules": "ENABLED", "Dashboard": "ENABLED"}),
+	with(toWorkspace, map[string]string{"AlertTopic": "create", "Tracing": "ENABLED"}),
+	with(toCreated, map[string]string{"AlertRules": "ENABLED", "AlertTopic": someTopic, "EventRules": "DISABLED", "Dashboard": "ENABLED"}),
+	with(toCreated, map[string]string{"RemoteWriteRoleArn": someRole}),
+	with(toAnother, map[string]string{"AlertTopic": "create", "AlertEmail": "me@example.com", "ScheduleState": "DISABLED"}),
+	with(toURL, map[string]string{"AlertTopic": "create", "StateKmsKeyArn": stateKey, "StateBucket": "NONE"}),
+	with(toURL, map[string]string{"StateKmsKeyArn": stateKey, "LogKmsKeyArn": someKey}),
+	with(toURL, map[string]string{"SubnetIds": "subnet-0a1b", "SecurityGroupIds": "sg-0a1b", "StateBucket": "mine", "StateKmsKeyArn": stateKey}),
+	with(toURL, map[string]string{"RolePath": "/", "PermissionsBoundaryArn": "arn:aws:iam::aws:policy/PowerUserAccess"}),
+	allParameters, allCreated,
 }
 
-// allParameters has every parameter: those that exclude each other empty, the others with a
-// value other than the default.
+// allParameters and allCreated have together every parameter with a value other than the
+// default: one names what there is, the other has the stack create what it can.
 var allParameters = map[string]string{
 	"WorkspaceId": "", "RemoteWriteUrl": "https://proxy.example/api/v1/write?tenant=a", "RemoteWriteWorkspaceId": "ws-2", "WorkspaceRegion": "us-east-1", "WorkspaceAccountId": "444455556666",
 	"EcrRegistryId": "777788889999", "RepositoriesInclude": "team/.*", "RepositoriesExclude": ".*-test", "ScanSource": "findings", "PullTimeExclusion": "off", "IdleImages": "never", "ExternalLabels": "cluster=a",
@@ -339,18 +358,26 @@ var allParameters = map[string]string{
 	"Settings":        "REMOTE_WRITE_AUTH=basic;REMOTE_WRITE_CLIENT_CERTIFICATE=ssm:/tls/certificate;ECR_CONCURRENCY=4;QUERY_URL=https://proxy.example/api/v1/query",
 	"ScheduleMinutes": "1", "ScheduleState": "DISABLED", "EventRules": "DISABLED", "StateBucket": "mine", "Architecture": "x86_64", "MemorySize": "128", "ReservedConcurrentExecutions": "none",
 	"RemoteWriteRoleArn": "", "RemoteWriteUsername": "me", "RemoteWritePassword": "secretsmanager:" + someSecret + "#password", "RemoteWriteBearerToken": "", "RemoteWriteHeaders": "X-Scope-OrgID=team-a", "RemoteWriteClientKey": "ssm:/tls/key",
-	"SecretArns": someSecret, "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/tls/key,arn:aws:ssm:eu-west-1:111122223333:parameter/tls/certificate", "SecretKmsKeyArn": "arn:aws:kms:eu-west-1:111122223333:key/0a1b-2c3d",
-	"LogLevel": "DEBUG", "LogRetentionDays": "3",
+	"SecretArns": someSecret, "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/tls/key,arn:aws:ssm:eu-west-1:111122223333:parameter/tls/certificate", "SecretKmsKeyArn": someKey,
+	"LogLevel": "DEBUG", "LogRetentionDays": "3", "Tracing": "ENABLED",
+	"AlertTopic": someTopic, "Dashboard": "ENABLED",
+	"SubnetIds": "subnet-0a1b,subnet-2c3d", "SecurityGroupIds": "sg-0a1b,sg-2c3d", "RolePath": "/exporters/", "PermissionsBoundaryArn": "arn:aws:iam::111122223333:policy/team/boundary",
+	"StateKmsKeyArn": stateKey, "LogKmsKeyArn": someKey,
 }
+
+var allCreated = with(allParameters, map[string]string{
+	"WorkspaceId": "create", "RemoteWriteUrl": "", "RemoteWriteWorkspaceId": "", "WorkspaceRegion": "", "WorkspaceAccountId": "", "EcrRegistryId": "", "ScanSource": "inspector", "PullTimeExclusion": "create",
+	"Settings": "ECR_CONCURRENCY=4", "ScheduleState": "ENABLED", "EventRules": "ENABLED", "StateBucket": "", "RemoteWriteUsername": "", "RemoteWritePassword": "", "RemoteWriteClientKey": "",
+	"AlertRules": "ENABLED", "AlertTopic": "create", "AlertEmail": "me@example.com",
+})
 
 // everyStack calls a function for every combination of the parameters that change
 // what there is or what is permitted, and for those besides.
 func everyStack(t *testing.T, do func(*stack)) {
 	t.Helper()
-	root := template(t)
 	combinations := []map[string]string{{}}
 	for _, choice := range [][]map[string]string{
-		{toWorkspace, toAnother, toURL, toProxy},
+		{toWorkspace, toAnother, toCreated, toURL, toProxy},
 		{{}, {"EcrRegistryId": "777788889999"}, {"EcrRegistryId": pseudo["AWS::AccountId"]}},
 		{{}, {"PullTimeExclusion": "existing"}, {"PullTimeExclusion": "off"}},
 		{{"ScanSource": ""}, {}, {"ScanSource": "findings"}, {"ScanSource": "inspector"}, {"ScanSource": "summary"}, {"ScanSource": "none"}},
@@ -367,14 +394,19 @@ func everyStack(t *testing.T, do func(*stack)) {
 		}
 		combinations = further
 	}
-	for _, given := range slices.Concat(combinations, besides) {
+	forStacks(t, slices.Concat(combinations, besides), do)
+}
+
+// forStacks calls a function for the stack of each set of parameters.
+func forStacks(t *testing.T, all []map[string]string, do func(*stack)) {
+	t.Helper()
+	root := template(t)
+	for _, given := range all {
 		for name, value := range given {
 			if !takes(t, at(t, root, "Parameters", name), value) {
 				t.Errorf("parameter %s does not take %q", name, value)
 			}
 		}
-	}
-	for _, given := range append(combinations, besides...) {
 		s := newStack(t, root, given)
 		if refused := s.refused(); len(refused) > 0 {
 			t.Errorf("the rules refuse it: %q", refused)

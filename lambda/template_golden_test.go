@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -12,10 +13,11 @@ import (
 )
 
 // What a stack consists of: its resources, the function's environment, the role's
-// permissions and the outputs, with as few parameters as possible and with all.
+// permissions and the outputs, with as few parameters as possible, with all, and with
+// all that it can create.
 func TestTemplateGolden(t *testing.T) {
 	t.Parallel()
-	for name, given := range map[string]map[string]string{"default": toWorkspace, "all": allParameters} {
+	for name, given := range map[string]map[string]string{"default": toWorkspace, "all": allParameters, "created": allCreated} {
 		s := newStack(t, template(t), given)
 		if refused := s.refused(); len(refused) > 0 {
 			t.Fatalf("%s: the rules refuse it: %q", name, refused)
@@ -63,14 +65,14 @@ func TestTemplateGolden(t *testing.T) {
 	}
 }
 
-// The all-parameters set has them all.
+// The two sets of parameters have them all.
 func TestTemplateAllParameters(t *testing.T) {
 	t.Parallel()
 	parameters := at(t, template(t), "Parameters")
 	for i := 0; i < len(parameters.Content); i += 2 {
-		name := parameters.Content[i].Value
-		if value, ok := allParameters[name]; !ok || value != "" && value == child(parameters.Content[i+1], "Default").Value {
-			t.Errorf("%s is %q", name, value)
+		name, byDefault := parameters.Content[i].Value, child(parameters.Content[i+1], "Default").Value
+		if cmp.Or(allParameters[name], byDefault) == byDefault && cmp.Or(allCreated[name], byDefault) == byDefault && name != "RemoteWriteRoleArn" && name != "RemoteWriteBearerToken" {
+			t.Errorf("%s has its default in both", name)
 		}
 	}
 }

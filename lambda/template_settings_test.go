@@ -65,7 +65,11 @@ func TestTemplatePatterns(t *testing.T) {
 		"RemoteWriteHeaders": {"X-A": false, "X-A=1,": false, "X-A=a b,X-B=ssm:/c": true},
 		"RepositoryTags":     {"team,": false, ",team": false, "team,,a": false, "team,cost center,a:b/c": true},
 		"StateBucket":        {"none": true, "NONE": true, "s3://bucket": false, "Bucket": false},
-		"WorkspaceId":        {"YOUR-WORKSPACE-ID": false},
+		"WorkspaceId":        {"YOUR-WORKSPACE-ID": false, "create": true, "Create": false},
+		"AlertTopic":         {"create": true, someTopic: true, someTopic + ":0a1b": false, "pager": false},
+		"AlertEmail":         {"me@example.com": true, "me": false, "me@example.com,you@example.com": false},
+		"SubnetIds":          {"subnet-0a1b,subnet-2c3d": true, "subnet-0a1b,": false, "subnet-0a1b subnet-2c3d": false, "sg-0a1b": false},
+		"RolePath":           {"/": true, "/a/b/": true, "a/": false, "/a": false},
 	} {
 		for value, want := range values {
 			if got := takes(t, at(t, parameters, name), value); got != want {

@@ -44,12 +44,15 @@ func samCommand(t *testing.T, endpoint string, args ...string) *exec.Cmd {
 	}
 	cmd := exec.CommandContext(t.Context(), path, args...)
 	cmd.Dir = t.TempDir()
-	text, err := os.ReadFile(template)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(cmd.Dir, "template.yaml"), text, 0o600); err != nil {
-		t.Fatal(err)
+	// sam deploy uploads the texts that the template names beside itself.
+	for _, name := range []string{"template.yaml", "LICENSE", "README.md"} {
+		text, err := os.ReadFile(filepath.Join(filepath.Dir(template), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(cmd.Dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"),

@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -66,6 +67,11 @@ func complete(declared map[string]parameter, given map[string]string, docs strin
 		faults = append(faults, errors.New("set WorkspaceId (an AMP workspace) or RemoteWriteUrl (any other endpoint)"))
 	case workspace && url:
 		faults = append(faults, errors.New("set WorkspaceId or RemoteWriteUrl, not both"))
+	}
+	// The alarm about success has as many periods of five minutes, and CloudWatch looks
+	// back a day. The template's rules cannot compare numbers.
+	if minutes, err := strconv.Atoi(sent["ScheduleMinutes"]); err == nil && minutes > 288 && sent["AlertTopic"] != "" {
+		faults = append(faults, errors.New("ScheduleMinutes must be at most 288 with AlertTopic"))
 	}
 	return sent, faults
 }

@@ -172,7 +172,7 @@ func (s *session) undeploy(ctx context.Context) (string, error) {
 
 // redeploy makes the stack again with the bucket of the previous one.
 func (s *session) redeploy(ctx context.Context) (string, error) {
-	if err := s.deploy(ctx, "redeploy.log", append(slices.Clone(s.parameters[0]), "StateBucket="+s.outputs["StateBucketName"])...); err != nil {
+	if err := s.deploy(ctx, "redeploy.log", append(slices.Clone(s.parameters[0]), "StateBucket="+s.outputs["StateBucketName"], "StateKmsKeyArn="+s.stateKey)...); err != nil {
 		return "", err
 	}
 	pushed, err := s.resume(ctx, s.stores[0])

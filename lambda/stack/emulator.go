@@ -63,7 +63,7 @@ func startEmulator(ctx context.Context, python, registry string, front *gateway)
 			"HOME=" + folder, "TMPDIR=" + folder,
 			"BIND_HOST=127.0.0.1", // the default is all interfaces
 			"MINISTACK_HOST=127.0.0.1", "GATEWAY_PORT=" + port,
-			"SERVICES=cloudformation,events,iam,lambda,logs,s3,secretsmanager,sqs,sts",
+			"SERVICES=cloudformation,cloudwatch,ec2,events,iam,kms,lambda,logs,s3,secretsmanager,sns,sqs,sts",
 			"SFTP_ENABLED=0", "IOT_MTLS_ENABLED=0",
 			"MINISTACK_ACCOUNT_ID=" + localtest.Account, "MINISTACK_REGION=" + localtest.Region,
 			"AUTH=true", // enforces IAM policies

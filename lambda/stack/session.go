@@ -34,6 +34,7 @@ type session struct {
 	// parameters are the stack's for each destination, outputs those of the stack.
 	parameters [][]string
 	outputs    map[string]string
+	stateKey   string             // the bucket's
 	event      []byte             // the schedule's
 	ours       map[time.Time]bool // the runs that were not the schedule's, by timestamp
 	missing    []string           // what the emulator cannot do
@@ -81,7 +82,7 @@ func (s *session) run(ctx context.Context) error {
 		}
 		at = to
 	}
-	steps = append(steps, step{"the schedule fires", s.schedule})
+	steps = append(steps, step{"make deploy, with everything on", s.deployEverything}, step{"the schedule fires", s.schedule})
 	fmt.Printf("%-40s %9s   %s\n", "step", "time", "result")
 	if err := s.do(ctx, steps); err != nil {
 		return err
@@ -207,6 +208,7 @@ func (s *session) summarize() {
 var limits = []string{
 	"put-events refuses events of aws.*: EventBridge's messages were sent to the queue, so the\nrules' patterns were not checked (go test ./lambda evaluates them)",
 	"it refuses AWS::ECR::PullTimeUpdateExclusion (Unsupported resource type) and the stack with it:\nPullTimeExclusion was existing",
-	"there is no AMP: a proxy stood in for the workspace, and checked only who signs for what",
+	"there is no AMP: a proxy stood in for the workspace, and checked only who signs for what. It\nrefuses AWS::APS::Workspace and AWS::APS::RuleGroupsNamespace: WorkspaceId was not create, and\nAlertRules was DISABLED",
+	"alarms were created, not raised; X-Ray got nothing, and no key encrypted anything",
 	"functions run as processes, whatever Architectures and MemorySize are",
 }
