@@ -21,6 +21,7 @@ func Examples() []Example {
 		{"largest-repositories", `topk(10, sum by (name) (max by (name, digest) (aws_ecr_image_size_in_bytes)))`},
 		{"no-scan-on-push", `aws_ecr_repository_info{scan_on_push="false"}`},
 		{"data-age", `max by (registry_id) (aws_ecr_exporter_oldest_record_age_seconds)`},
+		{"in-use-unknown", `time() - aws_ecr_exporter_in_use_query_success_timestamp_seconds > 12 * 3600`},
 		{"scans-pending", `max by (registry_id) (aws_ecr_exporter_images_scan_pending)`},
 		// The questions of a platform team that a dashboard answers less directly.
 		{"worst-image-team", worstImage},

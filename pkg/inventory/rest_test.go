@@ -60,8 +60,8 @@ func TestKeeps(t *testing.T) {
 			t.Errorf("%s: %d images, %d tagged", when, all, tagged)
 		}
 	}
-	undecided := inventory.Rest{Untagged: inventory.Total{Images: 1, Bytes: 8 * mib}, Archived: inventory.Total{Images: 1, Bytes: 9 * mib}}
-	decided := inventory.Rest{Untagged: inventory.Total{Images: 4, Bytes: 17 * mib}, Archived: undecided.Archived}
+	undecided := inventory.Rest{Untagged: inventory.Total{Images: 1, Bytes: 8 * mib}, Archived: inventory.Total{Images: 1, Bytes: 9 * mib}, PushedAt: 9}
+	decided := inventory.Rest{Untagged: inventory.Total{Images: 4, Bytes: 17 * mib}, Archived: undecided.Archived, PushedAt: 9}
 
 	r.SetImages(repository, list(), 10)
 	check("while an index is unread", "1 2 3 4 5 6 7 10 11", undecided)
