@@ -188,6 +188,7 @@ func mixinOverAWeek(t *testing.T) {
 	queries := mixinQueries(t, image.Digest)
 	checkMixin(t, v.prometheus, queries, time.Now())
 	checkQuestions(t, v.prometheus, queries, image.Digest)
+	checkWithoutIdle(t, v.prometheus, queries, running, time.Now())
 }
 
 // checkQuestions checks what the documented questions answer about shop/app.
