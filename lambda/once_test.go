@@ -93,24 +93,24 @@ func TestTexts(t *testing.T) {
 			name: "printed", args: []string{"-dry-run"}, environ: []string{"SCHEDULE=rate(5 minutes)"}, stdout: "# HELP aws_ecr_repository_count",
 			stderr: "Printed 4 series of 1 repository and 2 images in TIME; nothing was pushed.\n" +
 				`A month of 30 days with a push every 5m0s, at the prices of 2026-11-01 in us-east-1:
-IDLE_IMAGES                                                           push
-aws_ecr_repository_count                                                 1
-aws_ecr_repository_info                                                  1
-aws_ecr_image_pushed_at_timestamp_seconds                                1
-aws_ecr_repository_exporter_up                                           1
-run metrics                                                             44
-series                                                                  48
-samples a month                                                    414,720
-AMP ingestion                                                        $0.00
-AMP storage                                                          $0.00
-AMP queries of the function                                          $0.00
-Lambda                                                               $0.01
-S3                                                                   $0.00
-SQS                                                                  $0.32
-CloudWatch metrics                                                   $0.90
-CloudWatch logs                                                      $0.01
-total a month                                                        $1.24
-AMP for the same series scraped every 60 s                           $0.00
+IDLE_IMAGES                                                           push           never
+aws_ecr_repository_count                                                 1               1
+aws_ecr_repository_info                                                  1               1
+aws_ecr_image_pushed_at_timestamp_seconds                                1               0
+aws_ecr_repository_exporter_up                                           1               1
+run metrics                                                             44              44
+series                                                                  48              47
+samples a month                                                    414,720         406,080
+AMP ingestion                                                        $0.00           $0.00
+AMP storage                                                          $0.00           $0.00
+AMP queries of the function                                          $0.00           $0.00
+Lambda                                                               $0.01           $0.01
+S3                                                                   $0.00           $0.00
+SQS                                                                  $0.32           $0.32
+CloudWatch metrics                                                   $0.90           $0.90
+CloudWatch logs                                                      $0.01           $0.01
+total a month                                                        $1.24           $1.24
+AMP for the same series scraped every 60 s                           $0.00           $0.00
 `,
 		},
 		{name: "cost", args: []string{"-cost"}, stdout: "A month of 30 days with a push every 2m0s, at the prices of 2026-11-01 in us-east-1:\nIDLE_IMAGES "},

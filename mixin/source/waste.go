@@ -36,7 +36,7 @@ func waste() Dashboard {
 				Title: "Images without series, as they are idle", Kind: Stat, Unit: "short",
 				About:   "With IDLE_IMAGES=never: images that cost no samples because nothing uses them. They are still counted and sized here.",
 				None:    "IDLE_IMAGES is push, the default: every image has series.",
-				Queries: one(`sum(max by (registry_id, region) (aws_ecr_exporter_images_idle{`+ofRegistry+`}))`, "images"),
+				Queries: one(`sum(max by (registry_id, region) (aws_ecr_exporter_images_withheld{reason="idle", `+ofRegistry+`}))`, "images"),
 			},
 			{
 				Title: "Repositories not pulled for 90 days, by size", Kind: Table, Unit: "bytes", Value: "size",
