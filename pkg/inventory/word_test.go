@@ -33,7 +33,7 @@ func TestWord(t *testing.T) {
 	if word := inventory.WordOf(""); word != 0 {
 		t.Errorf("the empty word is %d", word)
 	}
-	if a, b := inventory.WordOf("zz-first"), inventory.WordOf("aa-second"); a.Compare(b) <= 0 || b.Compare(a) >= 0 || a.Compare(a) != 0 {
+	if a, b := inventory.WordOf("zz-first"), inventory.WordOf("aa-second"); a.Compare(b) <= 0 || b.Compare(a) >= 0 || a.Compare(inventory.WordOf("zz-first")) != 0 {
 		t.Error("words are not ordered by their text")
 	}
 	if err := new(inventory.Word).UnmarshalCBOR([]byte{0x01}); err == nil {
