@@ -72,9 +72,14 @@ type shop struct {
 }
 
 func (s *shop) repository(name string) string {
+	team, _, _ := strings.Cut(name, "/")
+	if team != "shop" {
+		team = "platform" // who looks after copies of images
+	}
 	s.errs = append(s.errs, s.registry.PutRepository(ecrtest.Repository{
 		Name: name, CreatedAt: s.now.Add(-30 * 24 * time.Hour), TagMutability: "MUTABLE",
 		Encryption: &ecrtest.Encryption{Type: "AES256"}, ScanOnPush: new(true),
+		Tags: map[string]string{"team": team},
 	}))
 	return name
 }
