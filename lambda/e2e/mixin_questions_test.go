@@ -98,10 +98,7 @@ func rollOut(t *testing.T, registry *ecrtest.Registry, at time.Time) ([]tsdbtest
 	if !ok {
 		t.Fatal("there is no shop/app:v1")
 	}
-	// It was pulled, and another image is the worst of all.
-	if err := registry.UpdateImage("shop/app", image.Digest, func(image *ecrtest.Image) { image.PulledAt = at }); err != nil {
-		t.Fatal(err)
-	}
+	// Another image is the worst of all.
 	redis, _ := registry.Image("docker-hub/library/redis", "8")
 	worst := ecrtest.ScanState{At: at, CompletedAt: at, Counts: map[string]int32{"CRITICAL": 1000, "HIGH": 20}}
 	if err := registry.SetScan("docker-hub/library/redis", redis.Digest, ecrtest.Scan{States: []ecrtest.ScanState{worst}}); err != nil {

@@ -104,6 +104,7 @@ func (s *shop) named(repository, tag, content string) podtest.Image {
 }
 
 func (s *shop) put(repository string, image ecrtest.Image) {
+	image.PulledAt = s.now // by the pods
 	image.PushedAt, image.SizeBytes, image.Status = s.now.Add(-time.Duration(24-s.images)*time.Hour), new(int64(40e6)+int64(s.images)*1e6), "ACTIVE"
 	s.errs = append(s.errs, s.registry.PutImage(repository, image))
 }
