@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
@@ -80,6 +82,31 @@ func checkQuestions(t *testing.T, prometheus *tsdbtest.Prometheus, queries []mix
 		if question == "may-delete" && strings.Contains(result.String(), digest) {
 			t.Errorf("what runs may be deleted:\n%v", result)
 		}
+	}
+}
+
+// checkNeverPulled compares what was never pulled with the registry.
+func checkNeverPulled(t *testing.T, v *virtualLambda, queries []mixinQuery) {
+	t.Helper()
+	want := map[string]bool{}
+	for _, repository := range v.registry.Repositories() {
+		pulled := func(image ecrtest.Image) bool { return !image.PulledAt.IsZero() }
+		if !slices.ContainsFunc(v.registry.Images(repository.Name), pulled) {
+			want[`{name="`+repository.Name+`",registry_id="`+account+`"}`] = true
+		}
+	}
+	const question = "never-pulled"
+	i := slices.IndexFunc(queries, func(q mixinQuery) bool { return q.name == "docs: "+question })
+	result, err := v.prometheus.Instant(t.Context(), queries[i].expr, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for row := range result {
+		got[row] = true
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
+		t.Errorf("never pulled (-want +got):\n%s", diff)
 	}
 }
 

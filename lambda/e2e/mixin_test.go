@@ -185,6 +185,7 @@ func mixinOverAWeek(t *testing.T) {
 	queries := mixinQueries(t, image.Digest)
 	checkMixin(t, v.prometheus, queries, time.Now())
 	checkQuestions(t, v.prometheus, queries, image.Digest)
+	checkNeverPulled(t, v, queries)
 	checkWithoutIdle(t, v.prometheus, queries, running, time.Now())
 	checkOtherSettings(t, v, queries, running)
 }
