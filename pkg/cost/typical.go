@@ -39,7 +39,7 @@ func typical(images, inUse int) *inventory.Registry {
 
 // typicalImages are those of one repository, pushed one after the other over two years.
 func typicalImages(tagged, inUse int, now time.Time) (list []inventory.Image) {
-	scan := &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 1, Severities: inventory.Severities{{Severity: inventory.WordOf("CRITICAL")}, {Severity: inventory.WordOf("HIGH")}, {Severity: inventory.WordOf("MEDIUM")}, {Severity: inventory.WordOf("LOW")}}}
+	scan := &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 1, Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("CRITICAL")}, {Severity: inventory.WordOf("HIGH")}, {Severity: inventory.WordOf("MEDIUM")}, {Severity: inventory.WordOf("LOW")}})}
 	for i := range tagged {
 		image := inventory.Image{Tags: []string{"a"}, Scan: scan, Mark: inventory.Mark{Excluded: i >= inUse}}
 		image.PushedAt = inventory.TimeOf(now.AddDate(0, 0, -i*daysOfImages/imagesPerRepository))

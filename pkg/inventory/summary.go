@@ -93,7 +93,7 @@ func (s *Summary) newest(images []Image) {
 		}
 	}
 	if newest != nil && newest.Scan != nil {
-		s.Severities = newest.Scan.Severities
+		s.Severities = newest.Scan.Severities.List()
 	}
 }
 

@@ -39,7 +39,7 @@ var ofImages = []Family{
 			if s.image.Scan == nil {
 				return 0, false
 			}
-			return seconds(s.image.Scan.LastInUseAt)
+			return seconds(s.image.Scan.LastInUseAt.Time())
 		},
 	},
 }

@@ -81,7 +81,7 @@ func (w *world) knownScan(repository, tag string) string {
 		return "unknown"
 	}
 	words := []string{image.Scan.Status.String()}
-	for _, s := range image.Scan.Severities {
+	for _, s := range image.Scan.Severities.List() {
 		words = append(words, fmt.Sprint(s.Severity, "=", s.Count))
 	}
 	if !image.Scan.Final() {
