@@ -25,10 +25,10 @@ type Image struct {
 	Listed *Scan `cbor:"-" json:"-"`
 	// Index is what an index lists; nil while unknown. The index's Scan is then the sum of
 	// its children's (see Registry.SumIndexes).
-	Index *Index `cbor:"11,keyasint,omitempty" json:"index,omitempty"`
-	MediaType    Word `cbor:"6,keyasint,omitzero" json:"media_type,omitempty"`    // of the manifest
-	ArtifactType Word `cbor:"7,keyasint,omitzero" json:"artifact_type,omitempty"` // artifactMediaType
-	Status       Word `cbor:"8,keyasint,omitzero" json:"status,omitempty"`        // ImageActive, …; empty counts as active
+	Index        *Index `cbor:"11,keyasint,omitempty" json:"index,omitempty"`
+	MediaType    Word   `cbor:"6,keyasint,omitzero" json:"media_type,omitempty"`    // of the manifest
+	ArtifactType Word   `cbor:"7,keyasint,omitzero" json:"artifact_type,omitempty"` // artifactMediaType
+	Status       Word   `cbor:"8,keyasint,omitzero" json:"status,omitempty"`        // ImageActive, …; empty counts as active
 	// HasSubject is set if the image is about another one, such as a signature or an SBOM.
 	HasSubject bool `cbor:"12,keyasint,omitempty" json:"has_subject,omitempty"`
 	Mark
