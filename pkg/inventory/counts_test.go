@@ -1,6 +1,7 @@
 package inventory_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"slices"
@@ -35,7 +36,7 @@ func TestCounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := json.Marshal(counts); err != nil || string(got) != string(want) {
+		if got, err := json.Marshal(counts); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("JSON %s, %v; want %s", got, err, want)
 		}
 	}

@@ -118,10 +118,10 @@ func (r *Refresher) recordLists(registry *inventory.Registry, lists *inspectorLi
 		switch {
 		case known != nil && known.AskedAt > at:
 			// It is from a later event or request.
+		case known == nil && repository.ImagesReadAt > at && (listed == nil || listed.Status == 0):
+			// It may not have been known yet when its row was read, which has the status.
 		case listed != nil:
 			registry.SetScan(repository, image, withListed(known, listed, at))
-		case known == nil && repository.ImagesReadAt > at:
-			// It may not have been known yet when its row was read.
 		case known == nil && image.PushedAt < at && lists.any, known != nil && known.Status == inventory.ScanNotFound:
 			// Inspector does not cover it. Lists without any image say nothing: they may be
 			// those of another account.

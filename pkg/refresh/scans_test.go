@@ -47,7 +47,7 @@ func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.Scan
 	}
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	w.refresher = refresh.New(ecr.New(config, ecr.Options{Limiter: limiter}), w.selecting(refresh.Options{
-		Interval: interval, Concurrency: w.atOnce, Logger: log, Scans: options, Untagged: w.selection != nil,
+		Interval: interval, Concurrency: w.atOnce, Logger: log, Scans: options, Untagged: w.selection != nil, Keeps: w.keeps,
 	}))
 }
 
