@@ -154,7 +154,7 @@ func TestRecords(t *testing.T) {
 		}
 		wantImages := map[string]inventory.Image{
 			ecrtest.Digest("a"): {
-				Digest: digest("a"), Tags: []string{"v1", "v2"}, SizeBytes: 0, PushedAt: inventory.TimeOf(at), PulledAt: inventory.TimeOf(at.Add(time.Hour)),
+				Digest: digest("a"), Tags: []string{"v1", "v2"}, SizeBytes: 0, PushedAt: inventory.TimeOf(at), PulledAt: inventory.SecondOf(inventory.TimeOf(at.Add(time.Hour))),
 				MediaType: inventory.WordOf("application/vnd.oci.image.index.v1+json"), ArtifactType: inventory.WordOf("x/y"), Status: inventory.WordOf("ARCHIVED"),
 				Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: inventory.TimeOf(at), Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("UNTRIAGED"), Count: 2}})},
 			},

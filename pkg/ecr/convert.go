@@ -120,7 +120,7 @@ func (c *Client) image(repository string, in *types.ImageDetail) (inventory.Imag
 		Digest:       digest,
 		SizeBytes:    -1,
 		PushedAt:     convert.time("imagePushedAt", in.ImagePushedAt),
-		PulledAt:     convert.time("lastRecordedPullTime", in.LastRecordedPullTime),
+		PulledAt:     inventory.SecondOf(convert.time("lastRecordedPullTime", in.LastRecordedPullTime)),
 		MediaType:    inventory.WordOf(convert.text("imageManifestMediaType", in.ImageManifestMediaType)),
 		ArtifactType: inventory.WordOf(convert.text("artifactMediaType", in.ArtifactMediaType)),
 		Status:       inventory.WordOf(convert.word("imageStatus", string(in.ImageStatus))),

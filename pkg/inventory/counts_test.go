@@ -57,7 +57,7 @@ func TestSizeOfRecords(t *testing.T) {
 	if n := unsafe.Sizeof(inventory.Scan{}); n > 48 {
 		t.Errorf("a scan has %d bytes, want at most 48, the next class of allocations has 64", n)
 	}
-	if n := unsafe.Sizeof(inventory.Image{}); n > 120 {
-		t.Errorf("an image has %d bytes, want at most 120", n)
+	if n := unsafe.Sizeof(inventory.Image{}); n > 112 {
+		t.Errorf("an image has %d bytes, want at most 112", n)
 	}
 }

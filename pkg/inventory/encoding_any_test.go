@@ -61,7 +61,7 @@ func (a *anything) scan() *inventory.Scan {
 func (a *anything) images() (list []inventory.Image) {
 	for i := range a.IntN(4) {
 		list = append(list, inventory.Image{
-			Digest: inventory.Digest{byte(i)}, Tags: a.names(4), SizeBytes: a.number(), PushedAt: a.time(), PulledAt: a.time(),
+			Digest: inventory.Digest{byte(i)}, Tags: a.names(4), SizeBytes: a.number(), PushedAt: a.time(), PulledAt: inventory.SecondOf(a.time()),
 			MediaType: inventory.WordOf(a.text()), ArtifactType: inventory.WordOf(a.text()), Status: inventory.WordOf(a.text()), HasSubject: a.some(), Scan: a.scan(), Index: a.index(), Mark: inventory.Mark{Shown: a.some()},
 		})
 	}

@@ -18,7 +18,7 @@ func (r *Rest) add(image *Image) {
 	} else {
 		r.Archived.add(image)
 	}
-	r.PushedAt, r.PulledAt = max(r.PushedAt, image.PushedAt), max(r.PulledAt, image.PulledAt)
+	r.PushedAt, r.PulledAt = max(r.PushedAt, image.PushedAt), max(r.PulledAt, image.PulledAt.Time())
 }
 
 // addAll adds what another one counts.

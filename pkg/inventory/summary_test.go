@@ -22,7 +22,7 @@ func TestSummarize(t *testing.T) {
 		t.Error("a summary of images that were never listed")
 	}
 	r.SetImages(repository, []inventory.Image{
-		{Digest: digest(1), Tags: []string{"old"}, SizeBytes: 1, PushedAt: 1000, PulledAt: 9000, Scan: scan(1)},
+		{Digest: digest(1), Tags: []string{"old"}, SizeBytes: 1, PushedAt: 1000, PulledAt: 9, Scan: scan(1)},
 		{Digest: digest(2), Tags: []string{"a", "b", "c"}, SizeBytes: 2, PushedAt: 2000, Scan: scan(2)},
 		{Digest: digest(3), Tags: []string{attachment + ".sig"}, SizeBytes: 4, PushedAt: 3000, Scan: scan(3)},
 		{Digest: digest(4), Tags: []string{"chart"}, SizeBytes: 8, PushedAt: 4000, ArtifactType: inventory.WordOf("application/vnd.cncf.helm.config.v1+json"), Scan: scan(4)},

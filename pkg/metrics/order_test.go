@@ -202,7 +202,7 @@ func TestSeriesAreDistinct(t *testing.T) {
 		repository := everything().Repositories[i]
 		repository.Name, repository.URI = name, "u"
 		repository.Images = []inventory.Image{with(image(1, "v1", "v2"), platforms), with(image(2, "v1"), platforms), with(image(3), platforms)}
-		repository.Images[0].PulledAt, repository.Images[0].Scan.InUseCount, repository.Images[0].Scan.LastInUseAt = 1000, 1, 1
+		repository.Images[0].PulledAt, repository.Images[0].Scan.InUseCount, repository.Images[0].Scan.LastInUseAt = 1, 1, 1
 		r.Repositories = append(r.Repositories, repository)
 	}
 	// External labels must not hide a label that tells series apart.

@@ -41,7 +41,7 @@ func everything() *inventory.Registry {
 			},
 			Images: []inventory.Image{
 				{
-					Digest: inventory.Digest{1}, Tags: []string{"v1", "v2"}, SizeBytes: 5, PushedAt: 2000, PulledAt: 3000, MediaType: inventory.WordOf("m"), ArtifactType: inventory.WordOf("a"), HasSubject: true,
+					Digest: inventory.Digest{1}, Tags: []string{"v1", "v2"}, SizeBytes: 5, PushedAt: 2000, PulledAt: 3, MediaType: inventory.WordOf("m"), ArtifactType: inventory.WordOf("a"), HasSubject: true,
 					Status: inventory.ImageActive, Scan: scan("COMPLETE", 1),
 					Index: &inventory.Index{
 						Children: []inventory.Child{{Digest: inventory.Digest{4}, Platform: "linux/amd64"}},
@@ -500,7 +500,7 @@ func TestUnchangedAllocatesNothing(t *testing.T) {
 		for _, repository := range r.Repositories {
 			list := lists[repository]
 			for i := range list {
-				list[i].PulledAt = at
+				list[i].PulledAt = inventory.SecondOf(at)
 			}
 			lists[repository] = slices.Clone(repository.Images)
 			r.SetImages(repository, list, at)
