@@ -36,7 +36,7 @@ func imageScan(d scanDetail, at time.Time) ([]refresh.Event, error) {
 			scan.Unfinished = 1 // the counts have to be requested
 			break
 		}
-		scan.Severities, scan.CompletedAt = severities, inventory.TimeOf(at)
+		scan.Severities, scan.CompletedAt = inventory.CountsOf(severities), inventory.TimeOf(at)
 	case "IN_PROGRESS", "PENDING":
 		scan.Unfinished = 1
 	}
@@ -77,9 +77,10 @@ func inspectorScan(d scanDetail, at time.Time) ([]refresh.Event, error) {
 		scan.Unfinished = 1
 		return d.event(scan, at)
 	}
-	scan.Severities = slices.DeleteFunc(severities, func(s inventory.SeverityCount) bool { return s.Count == 0 })
+	severities = slices.DeleteFunc(severities, func(s inventory.SeverityCount) bool { return s.Count == 0 })
+	scan.Severities = inventory.CountsOf(severities)
 	var sum int64
-	for _, severity := range scan.Severities {
+	for _, severity := range severities {
 		sum += int64(severity.Count)
 	}
 	scan.CompletedAt = inventory.TimeOf(at)

@@ -58,12 +58,12 @@ func TestParseSamples(t *testing.T) {
 			{Repository: "payments/worker", At: changedAt, Settings: true, Scans: true}}},
 		"image-scan.json": {events: []refresh.Event{{
 			Repository: "payments/api", At: scannedAt, Digest: digestOf(t, sampleDigest),
-			Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: inventory.TimeOf(scannedAt), Severities: []inventory.SeverityCount{
-				{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("HIGH"), Count: 4}, {Severity: inventory.WordOf("LOW"), Count: 23}, {Severity: inventory.WordOf("MEDIUM"), Count: 11}}}}}},
+			Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: inventory.TimeOf(scannedAt), Severities: inventory.CountsOf(inventory.Severities{
+				{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("HIGH"), Count: 4}, {Severity: inventory.WordOf("LOW"), Count: 23}, {Severity: inventory.WordOf("MEDIUM"), Count: 11}})}}}},
 		"inspector2-scan.json": {events: []refresh.Event{{
 			Repository: "payments/api", At: inspectedAt, Digest: digestOf(t, sampleDigest),
-			Scan: &inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: inventory.TimeOf(inspectedAt), Partial: true, Total: 39, Severities: []inventory.SeverityCount{
-				{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("HIGH"), Count: 4}, {Severity: inventory.WordOf("MEDIUM"), Count: 11}}}}}},
+			Scan: &inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: inventory.TimeOf(inspectedAt), Partial: true, Total: 39, Severities: inventory.CountsOf(inventory.Severities{
+				{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("HIGH"), Count: 4}, {Severity: inventory.WordOf("MEDIUM"), Count: 11}})}}}},
 	}
 	files, err := os.ReadDir("../events")
 	if err != nil {
@@ -171,11 +171,11 @@ func TestParseScans(t *testing.T) {
 		name, payload string
 		want          inventory.Scan
 	}{
-		{"clean", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{}`), inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: at, Severities: []inventory.SeverityCount{}}},
+		{"clean", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{}`), inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: at, Severities: inventory.CountsOf(inventory.Severities{})}},
 		{"a count of 0 that is there", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"LOW":0,"HIGH":2}`), inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: at,
-			Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW"), Count: 0}}}},
+			Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW"), Count: 0}})}},
 		{"null is unknown", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"LOW":null,"HIGH":1}`), inventory.Scan{Status: inventory.WordOf("COMPLETE"), Unfinished: 1}},
-		{"no name", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"":1}`), inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: at, Severities: []inventory.SeverityCount{}}},
+		{"no name", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":{"":1}`), inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: at, Severities: inventory.CountsOf(inventory.Severities{})}},
 		{"without counts", scanEvent(`"scan-status":"COMPLETE"`), inventory.Scan{Status: inventory.WordOf("COMPLETE"), Unfinished: 1}},
 		{"null counts", scanEvent(`"scan-status":"COMPLETE","finding-severity-counts":null`), inventory.Scan{Status: inventory.WordOf("COMPLETE"), Unfinished: 1}},
 		{"failed", scanEvent(`"scan-status":"FAILED","finding-severity-counts":{"LOW":1}`), inventory.Scan{Status: inventory.WordOf("FAILED")}},
@@ -184,14 +184,14 @@ func TestParseScans(t *testing.T) {
 		{"status of the future", scanEvent(`"scan-status":"PONDERING","finding-severity-counts":{"LOW":1}`), inventory.Scan{Status: inventory.WordOf("PONDERING")}},
 
 		{"Inspector, exact", inspectorEvent(`"finding-severity-counts":{"CRITICAL":0,"HIGH":1,"MEDIUM":6,"TOTAL":7}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: at, Total: 7,
-			Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("HIGH"), Count: 1}, {Severity: inventory.WordOf("MEDIUM"), Count: 6}}}},
+			Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 1}, {Severity: inventory.WordOf("MEDIUM"), Count: 6}})}},
 		{"Inspector, more below", inspectorEvent(`"finding-severity-counts":{"CRITICAL":0,"HIGH":1,"MEDIUM":6,"TOTAL":10}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: at, Total: 10, Partial: true,
-			Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("HIGH"), Count: 1}, {Severity: inventory.WordOf("MEDIUM"), Count: 6}}}},
-		{"Inspector, clean", inspectorEvent(`"finding-severity-counts":{"CRITICAL":0,"HIGH":0,"MEDIUM":0,"TOTAL":0}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: at, Severities: []inventory.SeverityCount{}}},
-		{"Inspector, all below", inspectorEvent(`"finding-severity-counts":{"TOTAL":3}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: at, Total: 3, Partial: true, Severities: []inventory.SeverityCount{}}},
-		{"Inspector, total unknown", inspectorEvent(`"finding-severity-counts":{"HIGH":3}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: at, Partial: true, Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("HIGH"), Count: 3}}}},
-		{"Inspector, nothing counted", inspectorEvent(`"finding-severity-counts":{}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: at, Partial: true, Severities: []inventory.SeverityCount{}}},
-		{"Inspector, total too small", inspectorEvent(`"finding-severity-counts":{"HIGH":3,"TOTAL":1}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: at, Total: 1, Partial: true, Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("HIGH"), Count: 3}}}},
+			Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 1}, {Severity: inventory.WordOf("MEDIUM"), Count: 6}})}},
+		{"Inspector, clean", inspectorEvent(`"finding-severity-counts":{"CRITICAL":0,"HIGH":0,"MEDIUM":0,"TOTAL":0}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: at, Severities: inventory.CountsOf(inventory.Severities{})}},
+		{"Inspector, all below", inspectorEvent(`"finding-severity-counts":{"TOTAL":3}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: at, Total: 3, Partial: true, Severities: inventory.CountsOf(inventory.Severities{})}},
+		{"Inspector, total unknown", inspectorEvent(`"finding-severity-counts":{"HIGH":3}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: at, Partial: true, Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 3}})}},
+		{"Inspector, nothing counted", inspectorEvent(`"finding-severity-counts":{}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: at, Partial: true, Severities: inventory.CountsOf(inventory.Severities{})}},
+		{"Inspector, total too small", inspectorEvent(`"finding-severity-counts":{"HIGH":3,"TOTAL":1}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: at, Total: 1, Partial: true, Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 3}})}},
 		{"Inspector, null", inspectorEvent(`"finding-severity-counts":{"CRITICAL":null,"TOTAL":3}`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), Unfinished: 1}},
 		{"Inspector, without counts", inspectorEvent(`"image-tags":[]`), inventory.Scan{Status: inventory.WordOf("ACTIVE"), Unfinished: 1}},
 	} {
@@ -438,7 +438,7 @@ func FuzzParseEvent(f *testing.F) {
 			if changed := n.Images || n.Settings || n.Scans; changed == (n.Scan != nil) {
 				t.Errorf("event %+v is about more than one thing", n)
 			}
-			if n.Scan != nil && (n.Scan.Total < 0 || slices.ContainsFunc(n.Scan.Severities, func(s inventory.SeverityCount) bool { return s.Count < 0 || s.Severity == 0 })) {
+			if n.Scan != nil && (n.Scan.Total < 0 || slices.ContainsFunc(n.Scan.Severities.List(), func(s inventory.SeverityCount) bool { return s.Count < 0 || s.Severity == 0 })) {
 				t.Errorf("scan %+v", n.Scan)
 			}
 		}

@@ -78,7 +78,7 @@ func saveInventory(b *testing.B, path string, images int) {
 	registry := &inventory.Registry{ID: account, ListedAt: now, ScanSource: inventory.ScansFromFindings, Whole: "generated"}
 	scan := &inventory.Scan{
 		Status: inventory.WordOf("COMPLETE"), CompletedAt: now, AskedAt: now,
-		Severities: inventory.Severities{{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW"), Count: 9}},
+		Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW"), Count: 9}}),
 	}
 	for n := range images / 1000 {
 		name := inventoryRepository(n)

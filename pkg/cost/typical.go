@@ -34,16 +34,16 @@ func typical(images, inUse int) *inventory.Registry {
 		}
 		registry.Repositories = append(registry.Repositories, &inventory.Repository{
 			Name: strconv.Itoa(from), Images: list, CreatedAt: 1, ImagesReadAt: inventory.TimeOf(now),
-			Summary: &inventory.Summary{PushedAt: 1, PulledAt: 1, Severities: typicalScan.Severities},
+			Summary: &inventory.Summary{PushedAt: 1, PulledAt: 1, Severities: typicalScan.Severities.List()},
 		})
 	}
 	return registry
 }
 
 // typicalScan is the scan of every image.
-var typicalScan = &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 1, Severities: inventory.Severities{
+var typicalScan = &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 1, Severities: inventory.CountsOf(inventory.Severities{
 	{Severity: inventory.WordOf("CRITICAL")}, {Severity: inventory.WordOf("HIGH")}, {Severity: inventory.WordOf("LOW")}, {Severity: inventory.WordOf("MEDIUM")},
-}}
+})}
 
 // typicalImages are those of one repository, pushed one after the other over two years.
 func typicalImages(tagged, inUse int, now time.Time) (list []inventory.Image) {

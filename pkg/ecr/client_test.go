@@ -154,11 +154,11 @@ func TestRecords(t *testing.T) {
 		}
 		wantImages := map[string]inventory.Image{
 			ecrtest.Digest("a"): {
-				Digest: digest("a"), Tags: []string{"v1", "v2"}, SizeBytes: 0, PushedAt: inventory.TimeOf(at), PulledAt: inventory.TimeOf(at.Add(time.Hour)),
+				Digest: digest("a"), Tags: []string{"v1", "v2"}, SizeBytes: 0, PushedAt: inventory.TimeOf(at), PulledAt: inventory.SecondOf(inventory.TimeOf(at.Add(time.Hour))),
 				MediaType: inventory.WordOf("application/vnd.oci.image.index.v1+json"), ArtifactType: inventory.WordOf("x/y"), Status: inventory.WordOf("ARCHIVED"),
-				Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: inventory.TimeOf(at), Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("UNTRIAGED"), Count: 2}}},
+				Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: inventory.TimeOf(at), Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("UNTRIAGED"), Count: 2}})},
 			},
-			ecrtest.Digest("b"): {Digest: digest("b"), SizeBytes: -1, Scan: &inventory.Scan{Severities: []inventory.SeverityCount{}}},
+			ecrtest.Digest("b"): {Digest: digest("b"), SizeBytes: -1, Scan: &inventory.Scan{Severities: inventory.CountsOf(inventory.Severities{})}},
 			ecrtest.Digest("c"): {Digest: digest("c"), SizeBytes: -1, Scan: &inventory.Scan{Status: inventory.WordOf("FAILED")}},
 			ecrtest.Digest("d"): {Digest: digest("d"), SizeBytes: -1},
 		}

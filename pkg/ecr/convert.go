@@ -120,7 +120,7 @@ func (c *Client) image(repository string, in *types.ImageDetail) (inventory.Imag
 		Digest:       digest,
 		SizeBytes:    -1,
 		PushedAt:     convert.time("imagePushedAt", in.ImagePushedAt),
-		PulledAt:     convert.time("lastRecordedPullTime", in.LastRecordedPullTime),
+		PulledAt:     inventory.SecondOf(convert.time("lastRecordedPullTime", in.LastRecordedPullTime)),
 		MediaType:    inventory.WordOf(convert.text("imageManifestMediaType", in.ImageManifestMediaType)),
 		ArtifactType: inventory.WordOf(convert.text("artifactMediaType", in.ArtifactMediaType)),
 		Status:       inventory.WordOf(convert.word("imageStatus", string(in.ImageStatus))),
@@ -167,12 +167,12 @@ func (c converter) scan(in *types.ImageDetail) *inventory.Scan {
 }
 
 // severities returns the counts that can be true, sorted by severity, and whether all can.
-func (c converter) severities(counts map[string]int32) (list []inventory.SeverityCount, ok bool) {
+func (c converter) severities(counts map[string]int32) (_ inventory.Counts, ok bool) {
 	if len(counts) > maxSeverities {
 		c.reject("number of findingSeverityCounts", len(counts))
-		return nil, false
+		return "", false
 	}
-	list = make([]inventory.SeverityCount, 0, len(counts))
+	list := make(inventory.Severities, 0, len(counts))
 	ok = true
 	for severity, count := range counts {
 		switch {
@@ -188,5 +188,5 @@ func (c converter) severities(counts map[string]int32) (list []inventory.Severit
 		}
 	}
 	slices.SortFunc(list, func(a, b inventory.SeverityCount) int { return a.Severity.Compare(b.Severity) })
-	return list, ok
+	return inventory.CountsOf(list), ok
 }

@@ -171,13 +171,13 @@ func TestInvalidValues(t *testing.T) {
 		{"invalid UTF-8", "\"imageTags\":[\"a\xff\",\"v1\"]", with(func(i *inventory.Image) { i.Tags = []string{"a\uFFFD", "v1"} }), ""},
 		{"a long status", `"imageStatus":"` + long + `"`, good, "imageStatus"},
 		{"a null count", `"imageScanFindingsSummary":{"findingSeverityCounts":{"HIGH":null,"LOW":1}}`, with(func(i *inventory.Image) {
-			i.Scan = &inventory.Scan{Severities: inventory.Severities{{Severity: inventory.WordOf("LOW"), Count: 1}}}
+			i.Scan = &inventory.Scan{Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("LOW"), Count: 1}})}
 		}), "findings of severity HIGH"},
 		{"a count above 32 bits", `"imageScanFindingsSummary":{"findingSeverityCounts":{"HIGH":5000000000}}`, with(func(i *inventory.Image) {
-			i.Scan = &inventory.Scan{Severities: inventory.Severities{}}
+			i.Scan = &inventory.Scan{Severities: inventory.CountsOf(inventory.Severities{})}
 		}), "findings of severity HIGH"},
 		{"a scan in the far future", `"imageScanFindingsSummary":{"imageScanCompletedAt":1e30,"findingSeverityCounts":{}}`, with(func(i *inventory.Image) {
-			i.Scan = &inventory.Scan{Severities: inventory.Severities{}}
+			i.Scan = &inventory.Scan{Severities: inventory.CountsOf(inventory.Severities{})}
 		}), "imageScanCompletedAt"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -96,10 +96,10 @@ func unfinished(scan *inventory.Scan, findings *types.ImageScanFindings) bool {
 		return true
 	case types.ScanStatusComplete, types.ScanStatusActive:
 		// Counts that are absent are unknown, and not 0.
-		if findings == nil || findings.FindingSeverityCounts == nil || scan.CompletedAt.IsZero() && len(scan.Severities) == 0 {
+		if findings == nil || findings.FindingSeverityCounts == nil || scan.CompletedAt.IsZero() && scan.Severities == "" {
 			return true
 		}
-		return len(scan.Severities) == 0 && time.Since(scan.CompletedAt.Time()) < countsDelay
+		return scan.Severities == "" && time.Since(scan.CompletedAt.Time()) < countsDelay
 	default:
 		return false
 	}

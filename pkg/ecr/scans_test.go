@@ -44,7 +44,7 @@ func setScan(t *testing.T, registry *ecrtest.Registry, states ...ecrtest.ScanSta
 func TestScan(t *testing.T) {
 	t.Parallel()
 	counts := map[string]int32{"UNTRIAGED": 5, "HIGH": 2, "CRITICAL": 1, "LOW": 0}
-	sorted := []inventory.SeverityCount{{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW")}, {Severity: inventory.WordOf("UNTRIAGED"), Count: 5}}
+	sorted := inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW")}, {Severity: inventory.WordOf("UNTRIAGED"), Count: 5}})
 	for _, c := range []struct {
 		name string
 		// ago is how long before now the scan was completed; 0 for never.
@@ -86,9 +86,6 @@ func TestScan(t *testing.T) {
 					}
 					setScan(t, registry, state)
 					got := scanOf(t, newClient(server, ecr.Options{}))
-					if len(got.Severities) == 0 {
-						got.Severities = nil
-					}
 					if diff := cmp.Diff(&want, got); diff != "" {
 						t.Errorf("-want +got:\n%s", diff)
 					}
@@ -188,14 +185,11 @@ func TestScanBadResponses(t *testing.T) {
 			{`{"imageScanStatus":{"status":"ODD"},"imageScanFindings":{}}`, inventory.Scan{Status: inventory.WordOf("ODD")}},
 			{
 				`{"imageScanStatus":{"status":"COMPLETE"},"imageScanFindings":{"findingSeverityCounts":{"":7,"HIGH":-1,"LOW":2}}}`,
-				inventory.Scan{Status: inventory.WordOf("COMPLETE"), Unfinished: 1, Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("LOW"), Count: 2}}},
+				inventory.Scan{Status: inventory.WordOf("COMPLETE"), Unfinished: 1, Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("LOW"), Count: 2}})},
 			},
 		} {
 			server.Fail(ecrtest.Match{}, 1, ecrtest.Fault{Body: c.body})
 			got := scanOf(t, client)
-			if len(got.Severities) == 0 {
-				got.Severities = nil
-			}
 			if diff := cmp.Diff(&c.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.body, diff)
 			}
@@ -212,7 +206,7 @@ func TestScanRequest(t *testing.T) {
 		var bodies []string
 		cfg := config(server)
 		cfg.HTTPClient = recorder{server.Client(), &bodies}
-		if got := scanOf(t, ecr.New(cfg, ecr.Options{RegistryID: account})); len(got.Severities) != 1 || got.Severities[0].Count != 1000 {
+		if got := scanOf(t, ecr.New(cfg, ecr.Options{RegistryID: account})); len(got.Severities.List()) != 1 || got.Severities.List()[0].Count != 1000 {
 			t.Errorf("scan %+v", got)
 		}
 		want := []string{`{"imageId":{"imageDigest":"` + ecrtest.Digest("0") + `"},"maxResults":1,"registryId":"` + account + `","repositoryName":"app"}`}

@@ -119,7 +119,7 @@ func (c *Client) coverage(ctx context.Context, account, token string) ([]invento
 		}
 		if metadata := resource.ResourceMetadata; metadata != nil && metadata.EcrImage != nil {
 			scan.Scan.InUseCount = clamp(c.count("inUseCount", metadata.EcrImage.InUseCount, resource.ResourceId))
-			scan.Scan.LastInUseAt = c.time("lastInUseAt", metadata.EcrImage.LastInUseAt, resource.ResourceId)
+			scan.Scan.LastInUseAt = inventory.SecondOf(c.time("lastInUseAt", metadata.EcrImage.LastInUseAt, resource.ResourceId))
 		}
 		scans = append(scans, scan)
 	}
@@ -199,6 +199,7 @@ func repositoryOf(s string) string {
 func (c *Client) counts(in *types.SeverityCounts, low *lowCounts, of *string) inventory.Scan {
 	var scan inventory.Scan
 	var known int64
+	severities := make(inventory.Severities, 0, 6)
 	for _, severity := range []struct {
 		name  string
 		count *int64
@@ -212,7 +213,7 @@ func (c *Client) counts(in *types.SeverityCounts, low *lowCounts, of *string) in
 		}
 		// A severity without findings is left out, as in ECR's responses.
 		if n := clamp(aws.ToInt64(severity.count)); n > 0 && severity.count != in.All {
-			scan.Severities = append(scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(severity.name), Count: n})
+			severities = append(severities, inventory.SeverityCount{Severity: inventory.WordOf(severity.name), Count: n})
 			known += int64(n)
 		}
 	}
@@ -221,6 +222,7 @@ func (c *Client) counts(in *types.SeverityCounts, low *lowCounts, of *string) in
 		return inventory.Scan{Unfinished: 1}
 	}
 	total := max(aws.ToInt64(in.All), known)
+	scan.Severities = inventory.CountsOf(severities)
 	scan.Total, scan.Partial = clamp(total), known < total || in.All == nil && !complete
 	return scan
 }

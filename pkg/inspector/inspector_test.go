@@ -100,22 +100,22 @@ func TestScans(t *testing.T) {
 		check(t, registry.PutImage(name, ecrtest.Image{Digest: ecrtest.Digest("never"), Tags: []string{"never"}}))
 
 		done := inventory.TimeOf(at)
-		counts := inventory.Scan{Total: 15, Severities: []inventory.SeverityCount{
+		counts := inventory.Scan{Total: 15, Severities: inventory.CountsOf(inventory.Severities{
 			{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW"), Count: 4}, {Severity: inventory.WordOf("MEDIUM"), Count: 3}, {Severity: inventory.WordOf("UNTRIAGED"), Count: 5},
-		}}
+		})}
 		covered := []inventory.ScanAnswer{
 			{Repository: "app", Digest: digest(t, "found"), Scan: inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: done}},
 			{Repository: name, Digest: digest(t, "found"), Scan: inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: done}},
 			{Repository: name, Digest: digest(t, "clean"), Scan: inventory.Scan{Status: inventory.WordOf("ACTIVE"), CompletedAt: done}},
 			{Repository: name, Digest: digest(t, "new"), Scan: inventory.Scan{Status: inventory.WordOf("PENDING"), Unfinished: 1}},
 			{Repository: name, Digest: digest(t, "used"), Scan: inventory.Scan{
-				Status: inventory.WordOf("ACTIVE"), CompletedAt: done, InUseCount: 7, LastInUseAt: inventory.TimeOf(at.Add(time.Hour)),
+				Status: inventory.WordOf("ACTIVE"), CompletedAt: done, InUseCount: 7, LastInUseAt: inventory.SecondOf(inventory.TimeOf(at.Add(time.Hour))),
 			}},
 		}
 		counted := []inventory.ScanAnswer{
 			{Repository: "app", Digest: digest(t, "found"), Scan: counts},
 			{Repository: name, Digest: digest(t, "found"), Scan: counts},
-			{Repository: name, Digest: digest(t, "used"), Scan: inventory.Scan{Total: 1, Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("MEDIUM"), Count: 1}}}},
+			{Repository: name, Digest: digest(t, "used"), Scan: inventory.Scan{Total: 1, Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("MEDIUM"), Count: 1}})}},
 		}
 		// Each list is in the order of names and digests.
 		byImage := func(a, b inventory.ScanAnswer) int {
@@ -145,7 +145,7 @@ func TestPages(t *testing.T) {
 					t.Fatal("an image's coverage comes after counts")
 				}
 			} else {
-				counts[scan.Digest] += scan.Scan.Severities[0].Count
+				counts[scan.Digest] += scan.Scan.Severities.List()[0].Count
 			}
 		}
 		for i := range images {

@@ -99,25 +99,25 @@ func TestCounts(t *testing.T) {
 		name, counts string
 		want         inventory.Scan
 	}{
-		{"some below MEDIUM", `"all":9,"critical":1,"high":0,"medium":3`, inventory.Scan{Total: 9, Partial: true, Severities: []inventory.SeverityCount{critical(1), medium}}},
-		{"none below MEDIUM", `"all":4,"critical":1,"high":0,"medium":3`, inventory.Scan{Total: 4, Severities: []inventory.SeverityCount{critical(1), medium}}},
+		{"some below MEDIUM", `"all":9,"critical":1,"high":0,"medium":3`, inventory.Scan{Total: 9, Partial: true, Severities: inventory.CountsOf(inventory.Severities{critical(1), medium})}},
+		{"none below MEDIUM", `"all":4,"critical":1,"high":0,"medium":3`, inventory.Scan{Total: 4, Severities: inventory.CountsOf(inventory.Severities{critical(1), medium})}},
 		{"only below MEDIUM", `"all":5,"critical":0,"high":0,"medium":0`, inventory.Scan{Total: 5, Partial: true}},
 		{"zeros", `"all":0,"critical":0,"high":0,"medium":0`, inventory.Scan{}},
 		{"nothing", ``, inventory.Scan{Unfinished: 1}},
-		{"without the sum", `"critical":1,"medium":3`, inventory.Scan{Total: 4, Partial: true, Severities: []inventory.SeverityCount{critical(1), medium}}},
-		{"a sum too small", `"all":1,"critical":1,"medium":3`, inventory.Scan{Total: 4, Severities: []inventory.SeverityCount{critical(1), medium}}},
+		{"without the sum", `"critical":1,"medium":3`, inventory.Scan{Total: 4, Partial: true, Severities: inventory.CountsOf(inventory.Severities{critical(1), medium})}},
+		{"a sum too small", `"all":1,"critical":1,"medium":3`, inventory.Scan{Total: 4, Severities: inventory.CountsOf(inventory.Severities{critical(1), medium})}},
 		{"negative", `"all":4,"critical":-1,"medium":3`, inventory.Scan{Unfinished: 1}},
 		{"a negative sum", `"all":-4,"critical":1,"medium":3`, inventory.Scan{Unfinished: 1}},
-		{"low counts", `"all":11,"critical":1,"high":0,"medium":3,"low":2,"informational":0,"untriaged":5`, inventory.Scan{Total: 11, Severities: []inventory.SeverityCount{critical(1), low, medium, untriaged}}},
-		{"low counts without the sum", `"critical":1,"high":0,"medium":3,"low":2,"informational":0,"untriaged":5`, inventory.Scan{Total: 11, Severities: []inventory.SeverityCount{critical(1), low, medium, untriaged}}},
+		{"low counts", `"all":11,"critical":1,"high":0,"medium":3,"low":2,"informational":0,"untriaged":5`, inventory.Scan{Total: 11, Severities: inventory.CountsOf(inventory.Severities{critical(1), low, medium, untriaged})}},
+		{"low counts without the sum", `"critical":1,"high":0,"medium":3,"low":2,"informational":0,"untriaged":5`, inventory.Scan{Total: 11, Severities: inventory.CountsOf(inventory.Severities{critical(1), low, medium, untriaged})}},
 		{"low counts of zero without the sum", `"critical":0,"high":0,"medium":0,"low":0,"informational":0,"untriaged":0`, inventory.Scan{}},
-		{"some low counts", `"all":11,"critical":1,"medium":3,"low":2`, inventory.Scan{Total: 11, Partial: true, Severities: []inventory.SeverityCount{critical(1), low, medium}}},
-		{"some low counts, which are all", `"all":6,"critical":1,"medium":3,"low":2`, inventory.Scan{Total: 6, Severities: []inventory.SeverityCount{critical(1), low, medium}}},
-		{"low counts below the sum", `"all":99,"critical":1,"high":0,"medium":3,"low":2,"informational":0,"untriaged":5`, inventory.Scan{Total: 99, Partial: true, Severities: []inventory.SeverityCount{critical(1), low, medium, untriaged}}},
-		{"null low counts", `"all":9,"critical":1,"medium":3,"low":null,"informational":null,"untriaged":null`, inventory.Scan{Total: 9, Partial: true, Severities: []inventory.SeverityCount{critical(1), medium}}},
+		{"some low counts", `"all":11,"critical":1,"medium":3,"low":2`, inventory.Scan{Total: 11, Partial: true, Severities: inventory.CountsOf(inventory.Severities{critical(1), low, medium})}},
+		{"some low counts, which are all", `"all":6,"critical":1,"medium":3,"low":2`, inventory.Scan{Total: 6, Severities: inventory.CountsOf(inventory.Severities{critical(1), low, medium})}},
+		{"low counts below the sum", `"all":99,"critical":1,"high":0,"medium":3,"low":2,"informational":0,"untriaged":5`, inventory.Scan{Total: 99, Partial: true, Severities: inventory.CountsOf(inventory.Severities{critical(1), low, medium, untriaged})}},
+		{"null low counts", `"all":9,"critical":1,"medium":3,"low":null,"informational":null,"untriaged":null`, inventory.Scan{Total: 9, Partial: true, Severities: inventory.CountsOf(inventory.Severities{critical(1), medium})}},
 		{"a negative low count", `"all":9,"critical":1,"medium":3,"low":-1`, inventory.Scan{Unfinished: 1}},
-		{"a low count of another type", `"all":9,"critical":1,"medium":3,"low":"2","informational":0,"untriaged":5`, inventory.Scan{Total: 9, Partial: true, Severities: []inventory.SeverityCount{critical(1), medium}}},
-		{"huge", `"all":9000000000,"critical":8000000000,"medium":3`, inventory.Scan{Total: most, Partial: true, Severities: []inventory.SeverityCount{critical(most), medium}}},
+		{"a low count of another type", `"all":9,"critical":1,"medium":3,"low":"2","informational":0,"untriaged":5`, inventory.Scan{Total: 9, Partial: true, Severities: inventory.CountsOf(inventory.Severities{critical(1), medium})}},
+		{"huge", `"all":9000000000,"critical":8000000000,"medium":3`, inventory.Scan{Total: most, Partial: true, Severities: inventory.CountsOf(inventory.Severities{critical(most), medium})}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

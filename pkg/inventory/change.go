@@ -155,7 +155,7 @@ func compareDigest(a, b Image) int { return a.Digest.Compare(b.Digest) }
 // distinct sorts images by digest and leaves each digest, and each tag, in once.
 func distinct(list []Image) []Image {
 	slices.SortFunc(list, compareDigest)
-	list = slices.Clip(slices.CompactFunc(list, func(a, b Image) bool { return a.Digest == b.Digest }))
+	list = slices.CompactFunc(list, func(a, b Image) bool { return a.Digest == b.Digest })
 	owner := make(map[string]int, len(list))
 	for i := range list {
 		slices.Sort(list[i].Tags)

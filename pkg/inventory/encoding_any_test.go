@@ -49,11 +49,11 @@ func (a *anything) scan() *inventory.Scan {
 		return nil
 	}
 	scan := &inventory.Scan{
-		Status: inventory.WordOf(a.text()), CompletedAt: a.time(), AskedAt: a.time(), Unfinished: uint16(a.number()), Partial: a.some(),
-		Total: int32(a.number()), InUseCount: int32(a.number()), LastInUseAt: a.time(),
+		Status: inventory.WordOf(a.text()), CompletedAt: a.time(), AskedAt: a.time(), Unfinished: uint8(a.number()), Partial: a.some(),
+		Total: int32(a.number()), InUseCount: int32(a.number()), LastInUseAt: inventory.SecondOf(a.time()),
 	}
 	for _, name := range a.names(4) {
-		scan.Severities = append(scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(name), Count: int32(a.number())})
+		scan.Severities = inventory.CountsOf(append(scan.Severities.List(), inventory.SeverityCount{Severity: inventory.WordOf(name), Count: int32(a.number())}))
 	}
 	return scan
 }
@@ -61,7 +61,7 @@ func (a *anything) scan() *inventory.Scan {
 func (a *anything) images() (list []inventory.Image) {
 	for i := range a.IntN(4) {
 		list = append(list, inventory.Image{
-			Digest: inventory.Digest{byte(i)}, Tags: a.names(4), SizeBytes: a.number(), PushedAt: a.time(), PulledAt: a.time(),
+			Digest: inventory.Digest{byte(i)}, Tags: a.names(4), SizeBytes: a.number(), PushedAt: a.time(), PulledAt: inventory.SecondOf(a.time()),
 			MediaType: inventory.WordOf(a.text()), ArtifactType: inventory.WordOf(a.text()), Status: inventory.WordOf(a.text()), HasSubject: a.some(), Scan: a.scan(), Index: a.index(), Mark: inventory.Mark{Shown: a.some()},
 		})
 	}

@@ -53,7 +53,7 @@ func sample() *inventory.Registry {
 					{
 						Digest: digest(1), Tags: []string{"latest", "v1"}, SizeBytes: 1 << 40, PushedAt: 4, PulledAt: 5,
 						MediaType: inventory.WordOf("m"), ArtifactType: inventory.WordOf("a"), Status: inventory.ImageArchived, Mark: inventory.Mark{Shown: true},
-						Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 6, AskedAt: 7, Unfinished: 1, Partial: true, Total: 8, InUseCount: 9, LastInUseAt: 10, Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("HIGH"), Count: 7}, {Severity: inventory.WordOf("LOW")}}},
+						Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 6, AskedAt: 7, Unfinished: 1, Partial: true, Total: 8, InUseCount: 9, LastInUseAt: 10, Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 7}, {Severity: inventory.WordOf("LOW")}})},
 					},
 					{Digest: digest(2), HasSubject: true, Scan: &inventory.Scan{}},
 					{Digest: digest(3), MediaType: inventory.OCIIndex, Index: &inventory.Index{

@@ -46,7 +46,7 @@ func (r *Registry) SumIndexes(repository *Repository, platforms bool) {
 		if !s.known {
 			scan = nil
 		} else if !s.is(scan) {
-			scan = &Scan{Status: s.scan.Status, CompletedAt: s.scan.CompletedAt, Severities: slices.Clone(s.scan.Severities)}
+			scan = &Scan{Status: s.status, CompletedAt: s.completedAt, Severities: CountsOf(s.severities)}
 		}
 		if !slices.EqualFunc(index.Platforms, s.platforms, PlatformFindings.equal) {
 			var platforms []PlatformFindings
@@ -73,13 +73,16 @@ func (r *Registry) ForgetSums(repository *Repository) {
 
 // sum is the sum of an index's children, reused for index after index.
 type sum struct {
-	known     bool // whether there is a scan
-	scan      Scan
-	platforms []PlatformFindings
+	known       bool // whether there is a scan
+	status      Word
+	completedAt Time
+	severities  Severities
+	child       Severities // of one child
+	platforms   []PlatformFindings
 }
 
 func (s *sum) of(repository *Repository, image *Image, platforms bool) {
-	s.known, s.scan, s.platforms = false, Scan{Severities: s.scan.Severities[:0]}, s.platforms[:0]
+	s.known, s.status, s.completedAt, s.severities, s.platforms = false, 0, 0, s.severities[:0], s.platforms[:0]
 	allKnown, allCompleted := true, true
 	counted := 0
 	for _, entry := range image.Index.Children {
@@ -96,7 +99,7 @@ func (s *sum) of(repository *Repository, image *Image, platforms bool) {
 			s.add(child.Scan)
 			allCompleted = allCompleted && !child.Scan.CompletedAt.IsZero()
 			if platforms {
-				s.addPlatform(entry.Platform, child.Scan.Severities)
+				s.addPlatform(entry.Platform, s.child)
 			}
 		}
 	}
@@ -104,30 +107,31 @@ func (s *sum) of(repository *Repository, image *Image, platforms bool) {
 	case counted > 0:
 		s.known = true
 	case allKnown: // none can be scanned
-		s.known, s.scan.Status = true, scanUnsupported
+		s.known, s.status = true, scanUnsupported
 	}
 	if !allKnown {
-		s.scan.Status = 0
+		s.status = 0
 	}
 	if !allKnown || !allCompleted {
-		s.scan.CompletedAt = 0
+		s.completedAt = 0
 	}
 }
 
 // is reports whether a record is the sum.
 func (s *sum) is(scan *Scan) bool {
-	return scan != nil && scan.AskedAt.IsZero() && scan.Status == s.scan.Status && scan.CompletedAt == s.scan.CompletedAt &&
-		slices.Equal(scan.Severities, s.scan.Severities)
+	return scan != nil && scan.AskedAt.IsZero() && scan.Status == s.status && scan.CompletedAt == s.completedAt &&
+		slices.Equal(scan.Severities.AppendTo(s.child[:0]), s.severities)
 }
 
 func (s *sum) add(scan *Scan) {
-	if s.scan.Status == 0 || scan.Status != 0 && compareStatus(scan.Status, s.scan.Status) < 0 {
-		s.scan.Status = scan.Status
+	if s.status == 0 || scan.Status != 0 && compareStatus(scan.Status, s.status) < 0 {
+		s.status = scan.Status
 	}
-	if s.scan.CompletedAt.IsZero() || scan.CompletedAt < s.scan.CompletedAt {
-		s.scan.CompletedAt = scan.CompletedAt
+	if s.completedAt.IsZero() || scan.CompletedAt < s.completedAt {
+		s.completedAt = scan.CompletedAt
 	}
-	s.scan.Severities = s.scan.Severities.Highest(scan.Severities)
+	s.child = scan.Severities.AppendTo(s.child[:0])
+	s.severities = s.severities.Highest(s.child)
 }
 
 func (s *sum) addPlatform(platform string, severities Severities) {

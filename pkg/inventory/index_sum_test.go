@@ -13,7 +13,7 @@ import (
 func result(status string, completedAt inventory.Time, counts ...any) *inventory.Scan {
 	scan := &inventory.Scan{Status: inventory.WordOf(status), CompletedAt: completedAt, AskedAt: 9 * minute}
 	for i := 0; i < len(counts); i += 2 {
-		scan.Severities = append(scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(counts[i].(string)), Count: int32(counts[i+1].(int))})
+		scan.Severities = inventory.CountsOf(append(scan.Severities.List(), inventory.SeverityCount{Severity: inventory.WordOf(counts[i].(string)), Count: int32(counts[i+1].(int))}))
 	}
 	return scan
 }

@@ -39,7 +39,7 @@ func scanned(b byte, tag string, askedAt inventory.Time, status string, severiti
 	image := img(b, tag)
 	image.Scan = &inventory.Scan{Status: inventory.WordOf(status), AskedAt: askedAt}
 	for _, severity := range severities {
-		image.Scan.Severities = append(image.Scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(severity), Count: int32(askedAt / minute)})
+		image.Scan.Severities = inventory.CountsOf(append(image.Scan.Severities.List(), inventory.SeverityCount{Severity: inventory.WordOf(severity), Count: int32(askedAt / minute)}))
 	}
 	return image
 }

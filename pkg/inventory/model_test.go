@@ -115,7 +115,7 @@ func (w *world) change() {
 			}
 			image := img(d, fmt.Sprintf("v%d", w.rng.IntN(3)*10+int(d)))
 			if w.rng.IntN(2) == 0 {
-				image.Scan = &inventory.Scan{Status: inventory.WordOf([]string{"COMPLETE", "FAILED"}[w.rng.IntN(2)]), Severities: []inventory.SeverityCount{{Severity: inventory.WordOf([]string{"HIGH", "LOW"}[w.rng.IntN(2)]), Count: 1}}}
+				image.Scan = &inventory.Scan{Status: inventory.WordOf([]string{"COMPLETE", "FAILED"}[w.rng.IntN(2)]), Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf([]string{"HIGH", "LOW"}[w.rng.IntN(2)]), Count: 1}})}
 			}
 			changed.Images = append(changed.Images, image)
 		}

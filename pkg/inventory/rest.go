@@ -1,5 +1,7 @@
 package inventory
 
+import "slices"
+
 // Rest counts the images of a repository that were listed and are not kept, because nothing
 // shows them: most of those without a tag. Each is in one state.
 type Rest struct {
@@ -16,7 +18,7 @@ func (r *Rest) add(image *Image) {
 	} else {
 		r.Archived.add(image)
 	}
-	r.PushedAt, r.PulledAt = max(r.PushedAt, image.PushedAt), max(r.PulledAt, image.PulledAt)
+	r.PushedAt, r.PulledAt = max(r.PushedAt, image.PushedAt), max(r.PulledAt, image.PulledAt.Time())
 }
 
 // addAll adds what another one counts.
@@ -32,7 +34,7 @@ func (r *Rest) addAll(other *Rest) {
 // run is one of these.
 func (r *Registry) useful(images []Image) (kept []Image, rest Rest) {
 	if r.Keeps == nil {
-		return images, rest
+		return exactly(images), rest
 	}
 	listed, decided := listedByIndexes(images)
 	keeps := func(image *Image) bool {
@@ -55,7 +57,7 @@ func (r *Registry) useful(images []Image) (kept []Image, rest Rest) {
 		}
 	}
 	if n == len(images) {
-		return images, rest
+		return exactly(images), rest
 	}
 	kept = make([]Image, 0, n)
 	for i := range images {
@@ -66,6 +68,14 @@ func (r *Registry) useful(images []Image) (kept []Image, rest Rest) {
 		}
 	}
 	return kept, rest
+}
+
+// exactly returns a list without the room in which it grew, up to a quarter of it.
+func exactly(images []Image) []Image {
+	if cap(images) == len(images) {
+		return images
+	}
+	return slices.Clip(slices.Clone(images))
 }
 
 // listedByIndexes returns what indexes list: true for images, false for others, such as

@@ -9,31 +9,32 @@ var (
 )
 
 // Scan is what is known about an image's vulnerability scan. A record is replaced as a
-// whole, never changed, so that versions of an image's record can share it.
+// whole, never changed, so that versions of an image's record can share it. It has 48 bytes: a
+// large registry has more than a million.
 type Scan struct {
 	// Status is the API's word (COMPLETE, ACTIVE, FAILED, …) or one of the above;
 	// empty if a summary came without one.
 	Status Word `cbor:"1,keyasint,omitzero" json:"status,omitempty"`
 	// Unfinished counts the consecutive responses that said that a scan is under
 	// way. Severities and CompletedAt are then those of the scan before.
-	Unfinished uint16 `cbor:"5,keyasint,omitempty" json:"unfinished,omitempty"`
+	Unfinished uint8 `cbor:"5,keyasint,omitempty" json:"unfinished,omitempty"`
+	// Partial is set while only some severities are known, as of Inspector's lists before 2026:
+	// they count LOW and below together.
+	Partial bool `cbor:"6,keyasint,omitempty" json:"partial,omitempty"`
 	// Total is the number of findings of all severities according to Inspector; 0 if
 	// Inspector did not report it.
 	Total int32 `cbor:"7,keyasint,omitempty" json:"total,omitempty"`
 	// CompletedAt is when the scan finished; zero if unknown.
 	CompletedAt Time `cbor:"2,keyasint,omitempty" json:"completed_at,omitzero"`
 	// Severities are sorted by name, each once, and hold only what the API reported.
-	Severities Severities `cbor:"3,keyasint,omitempty" json:"severities"`
+	Severities Counts `cbor:"3,keyasint,omitzero" json:"severities"`
 	// AskedAt is when this was read, or reported by an event; zero if it came with
 	// DescribeImages, and for the sum of an index's children.
 	AskedAt Time `cbor:"4,keyasint,omitempty" json:"asked_at,omitzero"`
 	// LastInUseAt is when Inspector last saw the image run, and InUseCount in how many pods
 	// and tasks.
-	LastInUseAt Time  `cbor:"9,keyasint,omitempty" json:"last_in_use_at,omitzero"`
-	InUseCount  int32 `cbor:"8,keyasint,omitempty" json:"in_use_count,omitempty"`
-	// Partial is set while only some severities are known, as of Inspector's lists before 2026:
-	// they count LOW and below together.
-	Partial bool `cbor:"6,keyasint,omitempty" json:"partial,omitempty"`
+	LastInUseAt Second `cbor:"9,keyasint,omitzero" json:"last_in_use_at,omitzero"`
+	InUseCount  int32  `cbor:"8,keyasint,omitempty" json:"in_use_count,omitempty"`
 }
 
 // Final reports whether the result is complete and will not change before the next scan.

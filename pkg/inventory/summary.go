@@ -87,13 +87,13 @@ func (s *Summary) newest(images []Image) {
 	var newest *Image
 	for i := range images {
 		image := &images[i]
-		s.PushedAt, s.PulledAt, s.MostTags = max(s.PushedAt, image.PushedAt), max(s.PulledAt, image.PulledAt), max(s.MostTags, len(image.Tags))
+		s.PushedAt, s.PulledAt, s.MostTags = max(s.PushedAt, image.PushedAt), max(s.PulledAt, image.PulledAt.Time()), max(s.MostTags, len(image.Tags))
 		if image.Tagged() && image.Runnable() && !image.attached() && (newest == nil || image.PushedAt > newest.PushedAt) {
 			newest = image
 		}
 	}
 	if newest != nil && newest.Scan != nil {
-		s.Severities = newest.Scan.Severities
+		s.Severities = newest.Scan.Severities.List()
 	}
 }
 

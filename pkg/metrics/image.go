@@ -7,7 +7,7 @@ var ofImages = []Family{
 		Name: "aws_ecr_image_last_pulled_timestamp_seconds", Help: "The unix timestamp of the last recorded pull of this image", Type: gauge,
 		Unit: "whole Unix seconds; ECR records a pull about once a day", OptIn: true,
 		per: perTag, labels: tagLabels,
-		value: func(s *subject) (float64, bool) { return seconds(s.image.PulledAt) },
+		value: func(s *subject) (float64, bool) { return seconds(s.image.PulledAt.Time()) },
 	},
 	{
 		Name: "aws_ecr_image_info", Help: "What kind of artifact this image is", Type: gauge,
@@ -39,7 +39,7 @@ var ofImages = []Family{
 			if s.image.Scan == nil {
 				return 0, false
 			}
-			return seconds(s.image.Scan.LastInUseAt)
+			return seconds(s.image.Scan.LastInUseAt.Time())
 		},
 	},
 }

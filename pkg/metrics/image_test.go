@@ -14,7 +14,7 @@ import (
 func TestImageFamilies(t *testing.T) {
 	t.Parallel()
 	scanned := func(n byte, count int64, last inventory.Time) inventory.Image {
-		return inventory.Image{Digest: inventory.Digest{n}, Tags: []string{"v1"}, PulledAt: inventory.Time(n) * 1000, Scan: &inventory.Scan{InUseCount: int32(count), LastInUseAt: last}}
+		return inventory.Image{Digest: inventory.Digest{n}, Tags: []string{"v1"}, PulledAt: inventory.Second(n), Scan: &inventory.Scan{InUseCount: int32(count), LastInUseAt: inventory.SecondOf(last)}}
 	}
 	repositories := []*inventory.Repository{
 		{Name: "never", Images: []inventory.Image{scanned(0, 0, 0)}},

@@ -62,7 +62,7 @@ func registry() *inventory.Registry {
 		Images: []inventory.Image{
 			{
 				Digest: inventory.Digest{1}, Tags: []string{"latest", "v1"}, SizeBytes: 5, PushedAt: 1_500,
-				Scan: &inventory.Scan{CompletedAt: 2_999, Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("LOW"), Count: 0}}},
+				Scan: &inventory.Scan{CompletedAt: 2_999, Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("CRITICAL"), Count: 1}, {Severity: inventory.WordOf("LOW"), Count: 0}})},
 			},
 			{Digest: inventory.Digest{2}, Tags: []string{"v2"}, SizeBytes: -1},
 			{Digest: inventory.Digest{3}, SizeBytes: 7, PushedAt: 1_000},

@@ -44,7 +44,7 @@ func scanned(status string, severities ...string) func(*inventory.Image) {
 	return func(i *inventory.Image) {
 		i.Scan = &inventory.Scan{Status: inventory.WordOf(status), CompletedAt: 5000}
 		for _, severity := range severities {
-			i.Scan.Severities = append(i.Scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(severity), Count: 1})
+			i.Scan.Severities = inventory.CountsOf(append(i.Scan.Severities.List(), inventory.SeverityCount{Severity: inventory.WordOf(severity), Count: 1}))
 		}
 	}
 }
@@ -188,7 +188,7 @@ func TestExcluded(t *testing.T) {
 func platforms(i *inventory.Image) {
 	scanned("COMPLETE", "HIGH", "LOW")(i)
 	i.Index = &inventory.Index{Platforms: []inventory.PlatformFindings{
-		{Platform: "linux/amd64", Severities: i.Scan.Severities}, {Platform: "linux/arm64", Severities: i.Scan.Severities},
+		{Platform: "linux/amd64", Severities: i.Scan.Severities.List()}, {Platform: "linux/arm64", Severities: i.Scan.Severities.List()},
 	}}
 }
 
@@ -202,7 +202,7 @@ func TestSeriesAreDistinct(t *testing.T) {
 		repository := everything().Repositories[i]
 		repository.Name, repository.URI = name, "u"
 		repository.Images = []inventory.Image{with(image(1, "v1", "v2"), platforms), with(image(2, "v1"), platforms), with(image(3), platforms)}
-		repository.Images[0].PulledAt, repository.Images[0].Scan.InUseCount, repository.Images[0].Scan.LastInUseAt = 1000, 1, 1000
+		repository.Images[0].PulledAt, repository.Images[0].Scan.InUseCount, repository.Images[0].Scan.LastInUseAt = 1, 1, 1
 		r.Repositories = append(r.Repositories, repository)
 	}
 	// External labels must not hide a label that tells series apart.

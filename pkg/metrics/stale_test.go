@@ -23,8 +23,8 @@ func everything() *inventory.Registry {
 	on := true
 	scan := func(status string, inUse int32) *inventory.Scan {
 		return &inventory.Scan{
-			Status: inventory.WordOf(status), CompletedAt: 5000, AskedAt: 6000, Unfinished: 1, Partial: true, Total: 3, InUseCount: inUse, LastInUseAt: 7000,
-			Severities: inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW"), Count: 1}},
+			Status: inventory.WordOf(status), CompletedAt: 5000, AskedAt: 6000, Unfinished: 1, Partial: true, Total: 3, InUseCount: inUse, LastInUseAt: 7,
+			Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 2}, {Severity: inventory.WordOf("LOW"), Count: 1}}),
 		}
 	}
 	repository := func(name string) *inventory.Repository {
@@ -41,7 +41,7 @@ func everything() *inventory.Registry {
 			},
 			Images: []inventory.Image{
 				{
-					Digest: inventory.Digest{1}, Tags: []string{"v1", "v2"}, SizeBytes: 5, PushedAt: 2000, PulledAt: 3000, MediaType: inventory.WordOf("m"), ArtifactType: inventory.WordOf("a"), HasSubject: true,
+					Digest: inventory.Digest{1}, Tags: []string{"v1", "v2"}, SizeBytes: 5, PushedAt: 2000, PulledAt: 3, MediaType: inventory.WordOf("m"), ArtifactType: inventory.WordOf("a"), HasSubject: true,
 					Status: inventory.ImageActive, Scan: scan("COMPLETE", 1),
 					Index: &inventory.Index{
 						Children: []inventory.Child{{Digest: inventory.Digest{4}, Platform: "linux/amd64"}},
@@ -276,6 +276,13 @@ func others(value reflect.Value) map[string]reflect.Value {
 	changed.Set(value)
 	switch value.Kind() {
 	case reflect.String:
+		if counts, ok := value.Interface().(inventory.Counts); ok {
+			more := append(counts.List(), inventory.SeverityCount{Severity: inventory.WordOf("UNTRIAGED"), Count: 1})
+			more[0].Count++
+			other["shorter"] = reflect.ValueOf(inventory.CountsOf(counts.List()[1:]))
+			changed.Set(reflect.ValueOf(inventory.CountsOf(more)))
+			break
+		}
 		changed.SetString(value.String() + "-changed")
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		changed.SetInt(value.Int() + 1)
@@ -288,6 +295,8 @@ func others(value reflect.Value) map[string]reflect.Value {
 		} else {
 			changed.SetUint(value.Uint() + 1)
 		}
+	case reflect.Uint8, reflect.Uint32:
+		changed.SetUint(value.Uint() + 1)
 	case reflect.Bool:
 		changed.SetBool(!value.Bool())
 	case reflect.Array: // of numbers, or a digest
@@ -468,7 +477,7 @@ func many(n int) *inventory.Registry {
 		for j := range 100 {
 			digest := inventory.Digest{byte(j), byte(i), byte(i >> 8)}
 			repository.Images = append(repository.Images, inventory.Image{Digest: digest, Tags: []string{fmt.Sprint("v", j)}, SizeBytes: 1, PushedAt: 1000,
-				Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 1, AskedAt: 1, Severities: inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 1}}}})
+				Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 1, AskedAt: 1, Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 1}})}})
 		}
 		r.Repositories = append(r.Repositories, repository)
 	}
@@ -491,7 +500,7 @@ func TestUnchangedAllocatesNothing(t *testing.T) {
 		for _, repository := range r.Repositories {
 			list := lists[repository]
 			for i := range list {
-				list[i].PulledAt = at
+				list[i].PulledAt = inventory.SecondOf(at)
 			}
 			lists[repository] = slices.Clone(repository.Images)
 			r.SetImages(repository, list, at)
@@ -501,7 +510,7 @@ func TestUnchangedAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations a repository of 100 images", perRepository)
 	}
 	image := &r.Repositories[0].Images[0]
-	scans := []*inventory.Scan{image.Scan, {Status: inventory.WordOf("COMPLETE"), CompletedAt: 2, AskedAt: 9, Severities: inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 7}}}}
+	scans := []*inventory.Scan{image.Scan, {Status: inventory.WordOf("COMPLETE"), CompletedAt: 2, AskedAt: 9, Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("HIGH"), Count: 7}})}}
 	if n := testing.AllocsPerRun(100, func() {
 		r.SetScan(r.Repositories[0], image, scans[1])
 		r.SetScan(r.Repositories[0], image, scans[0])

@@ -278,7 +278,7 @@ func (w *walker) emit(forms []form) bool {
 	for i := range forms {
 		switch f := &forms[i]; f.Family.per {
 		case perSeverity, perUntaggedSeverity:
-			if s.image.Scan != nil && !w.severities(f, s.image.Scan.Severities) {
+			if s.image.Scan != nil && !w.severities(f, s.image.Scan.Severities.All()) {
 				return false
 			}
 		case perPlatform:
@@ -300,8 +300,8 @@ func (w *walker) emit(forms []form) bool {
 	return true
 }
 
-func (w *walker) severities(f *form, list inventory.Severities) bool {
-	for _, w.subject.severity = range list {
+func (w *walker) severities(f *form, list iter.Seq[inventory.SeverityCount]) bool {
+	for w.subject.severity = range list {
 		if !w.fill(f) {
 			return false
 		}
@@ -315,7 +315,7 @@ func (w *walker) platforms(f *form, index *inventory.Index) bool {
 	}
 	for i := range index.Platforms {
 		w.subject.platform = index.Platforms[i].Platform
-		if !w.severities(f, index.Platforms[i].Severities) {
+		if !w.severities(f, slices.Values(index.Platforms[i].Severities)) {
 			return false
 		}
 	}

@@ -145,7 +145,7 @@ func TestApplyScans(t *testing.T) {
 		}
 		return refresh.Event{Repository: "repo-0", At: at, Digest: d, Scan: &scan}
 	}
-	critical := inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 7, Severities: []inventory.SeverityCount{{Severity: inventory.WordOf("CRITICAL"), Count: 3}}}
+	critical := inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 7, Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("CRITICAL"), Count: 3}})}
 	bubble(t, "a result in the second of the known one is newer, also when inventories are merged", func(t *testing.T) {
 		w := newWorld(t, 1, 1)
 		time.Sleep(300 * time.Millisecond)
@@ -164,7 +164,7 @@ func TestApplyScans(t *testing.T) {
 		w.run(0)
 		time.Sleep(5 * time.Minute)
 		at, second := time.Now(), critical
-		second.Severities = inventory.Severities{{Severity: inventory.WordOf("CRITICAL"), Count: 2}}
+		second.Severities = inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("CRITICAL"), Count: 2}})
 		events := []refresh.Event{scanned(at, "v0", critical), scanned(at, "v0", second)}
 		for range 2 { // the second time they are delivered again
 			w.apply(events...)
@@ -188,7 +188,7 @@ func TestApplyScans(t *testing.T) {
 		}
 		// The same event again, and an older one.
 		older := critical
-		older.Severities = nil
+		older.Severities = ""
 		if result = w.apply(scanned(at, "v0", critical), scanned(at.Add(-time.Minute), "v0", older)); result.Ignored != 2 {
 			t.Errorf("%+v", result)
 		}
@@ -266,7 +266,7 @@ func TestForeignEvents(t *testing.T) {
 		}
 		return refresh.Event{
 			Account: account, Region: region, Repository: "repo-0", At: time.Now(),
-			Digest: digest, Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), Severities: inventory.Severities{{Severity: inventory.WordOf("CRITICAL"), Count: 99}}},
+			Digest: digest, Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), Severities: inventory.CountsOf(inventory.Severities{{Severity: inventory.WordOf("CRITICAL"), Count: 99}})},
 		}
 	}
 	inRegion := func(t *testing.T) *world {

@@ -86,6 +86,7 @@ func (r *Refresher) record(ctx context.Context, registry *inventory.Registry, jo
 	switch {
 	case job.err == nil:
 		registry.SetImages(repository, job.images, job.startedAt)
+		job.images = nil // the job is there until all are done
 		result.Refreshed++
 		return nil
 	case errors.Is(job.err, awsapi.ErrGone):

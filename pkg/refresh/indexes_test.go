@@ -381,7 +381,7 @@ func TestIndexEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		return refresh.Event{Repository: "repo-0", At: time.Now(), Digest: digest, Scan: &inventory.Scan{
-			Status: inventory.WordOf("COMPLETE"), CompletedAt: inventory.TimeOf(time.Now()), Severities: counts,
+			Status: inventory.WordOf("COMPLETE"), CompletedAt: inventory.TimeOf(time.Now()), Severities: inventory.CountsOf(counts),
 		}}
 	}
 	bubble(t, "an index was pushed, its children are scanned, the scan of the index itself fails", func(t *testing.T) {

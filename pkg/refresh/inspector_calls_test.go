@@ -88,7 +88,7 @@ func (w *world) wantGenerated() {
 				want = text(&state)
 			}
 			got := image.Scan.Status.String()
-			for _, s := range image.Scan.Severities {
+			for _, s := range image.Scan.Severities.List() {
 				got += fmt.Sprintf(" %s=%d", s.Severity, s.Count)
 			}
 			if got != want {

@@ -104,7 +104,7 @@ func withRow(known, row *inventory.Scan) *inventory.Scan {
 	if row.Total > 0 {
 		// Inspector can have a row of one digest for each architecture; their sum would count
 		// a finding of both twice.
-		known.Severities = known.Severities.Highest(row.Severities)
+		known.Severities = inventory.CountsOf(known.Severities.List().Highest(row.Severities.List()))
 		known.Total, known.Partial = max(known.Total, row.Total), known.Partial || row.Partial
 	}
 	return known
@@ -118,10 +118,10 @@ func (r *Refresher) recordLists(registry *inventory.Registry, lists *inspectorLi
 		switch {
 		case known != nil && known.AskedAt > at:
 			// It is from a later event or request.
+		case known == nil && repository.ImagesReadAt > at && (listed == nil || listed.Status == 0):
+			// It may not have been known yet when its row was read, which has the status.
 		case listed != nil:
 			registry.SetScan(repository, image, withListed(known, listed, at))
-		case known == nil && repository.ImagesReadAt > at:
-			// It may not have been known yet when its row was read.
 		case known == nil && image.PushedAt < at && lists.any, known != nil && known.Status == inventory.ScanNotFound:
 			// Inspector does not cover it. Lists without any image say nothing: they may be
 			// those of another account.
@@ -140,17 +140,18 @@ func withListed(known, listed *inventory.Scan, at inventory.Time) *inventory.Sca
 	if known == nil {
 		return next
 	}
-	counted, others := splitSeverities(known.Severities)
+	counted, others := splitSeverities(known.Severities.List())
 	switch {
 	case next.Unfinished > 0:
 		next.Unfinished = unfinishedAgain(known)
 		next.Severities, next.CompletedAt, next.Partial, next.Total = known.Severities, known.CompletedAt, known.Partial, known.Total
-	case next.Partial && known.Final() && known.Total == listed.Total && slices.Equal(counted, listed.Severities):
+	case next.Partial && known.Final() && known.Total == listed.Total && inventory.CountsOf(counted) == listed.Severities:
 		next.Severities, next.Partial = known.Severities, false
 	case next.Partial:
 		// The last known counts of the others stay until they are read again.
-		next.Severities = slices.Concat(listed.Severities, others)
-		slices.SortFunc(next.Severities, func(a, b inventory.SeverityCount) int { return a.Severity.Compare(b.Severity) })
+		all := listed.Severities.AppendTo(others)
+		slices.SortFunc(all, func(a, b inventory.SeverityCount) int { return a.Severity.Compare(b.Severity) })
+		next.Severities = inventory.CountsOf(all)
 	}
 	return next
 }

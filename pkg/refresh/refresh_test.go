@@ -39,6 +39,8 @@ type world struct {
 	log       bytes.Buffer
 	atOnce    int // concurrent calls of the refresher that scanning makes; 0 means 4
 	selection *selection.Selection
+	// keeps is Options.Keeps of a refresher that scanning makes.
+	keeps func(*inventory.Image, time.Time) bool
 }
 
 // newWorld has repositories repo-0 and so on, each with images v0 and so on.

@@ -201,7 +201,7 @@ func (r *Refresher) recordScan(ctx context.Context, registry *inventory.Registry
 
 // unfinishedAgain returns how many responses in a row said that a scan is under way. More than
 // a hundred make no difference.
-func unfinishedAgain(known *inventory.Scan) uint16 { return min(known.Unfinished, 100) + 1 }
+func unfinishedAgain(known *inventory.Scan) uint8 { return min(known.Unfinished, 100) + 1 }
 
 // withResponse returns an image's scan after a response to a request at that time. While a
 // scan is in progress, the counts are those of the previous one.

@@ -47,7 +47,7 @@ func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.Scan
 	}
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	w.refresher = refresh.New(ecr.New(config, ecr.Options{Limiter: limiter}), w.selecting(refresh.Options{
-		Interval: interval, Concurrency: w.atOnce, Logger: log, Scans: options, Untagged: w.selection != nil,
+		Interval: interval, Concurrency: w.atOnce, Logger: log, Scans: options, Untagged: w.selection != nil, Keeps: w.keeps,
 	}))
 }
 
@@ -81,7 +81,7 @@ func (w *world) knownScan(repository, tag string) string {
 		return "unknown"
 	}
 	words := []string{image.Scan.Status.String()}
-	for _, s := range image.Scan.Severities {
+	for _, s := range image.Scan.Severities.List() {
 		words = append(words, fmt.Sprint(s.Severity, "=", s.Count))
 	}
 	if !image.Scan.Final() {

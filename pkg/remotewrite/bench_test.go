@@ -42,7 +42,7 @@ func inventoryOf(n int) *inventory.Registry {
 			Scan: &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: inventory.Time(1_790_000_100_000 + i*61_000)},
 		}
 		for k := range i % (len(severities) + 1) {
-			image.Scan.Severities = append(image.Scan.Severities, inventory.SeverityCount{Severity: inventory.WordOf(severities[k]), Count: int32(i % (7 + k))})
+			image.Scan.Severities = inventory.CountsOf(append(image.Scan.Severities.List(), inventory.SeverityCount{Severity: inventory.WordOf(severities[k]), Count: int32(i % (7 + k))}))
 		}
 		repository.Images = append(repository.Images, image)
 	}

@@ -32,7 +32,7 @@ func (s *Selection) use(registry *inventory.Registry, at time.Time, asked bool) 
 // it as in use, or the store knows that it runs, by its digest or a tag. An index is in use
 // with any of its images.
 func (u *use) has(repository *inventory.Repository, image *inventory.Image) bool {
-	if u.all || within(image.PushedAt, u.since) || within(image.PulledAt, u.since) || u.runs(image) {
+	if u.all || within(image.PushedAt, u.since) || within(image.PulledAt.Time(), u.since) || u.runs(image) {
 		return true
 	}
 	if image.Index != nil && slices.ContainsFunc(image.Index.Children, func(child inventory.Child) bool {

@@ -128,7 +128,7 @@ func (w *world) change() {
 		case 1:
 			r.Images[j].Tags = w.tags(n)
 		case 2:
-			r.Images[j].PulledAt = inventory.TimeOf(w.at)
+			r.Images[j].PulledAt = inventory.SecondOf(inventory.TimeOf(w.at))
 		case 3:
 			r.Images[j].Status = []inventory.Word{inventory.ImageActive, inventory.ImageArchived}[w.rng.IntN(2)]
 		}
@@ -227,12 +227,12 @@ func (w *world) selected() *inventory.Registry {
 		}
 		untagged := slices.DeleteFunc(images(there), func(image inventory.Image) bool {
 			within := w.shape.UntaggedWithin
-			return len(image.Tags) > 0 || !image.Active() || within > 0 && !recent(image.PushedAt, within) && !recent(image.PulledAt, within)
+			return len(image.Tags) > 0 || !image.Active() || within > 0 && !recent(image.PushedAt, within) && !recent(image.PulledAt.Time(), within)
 		})
 		r.Images = slices.DeleteFunc(r.Images, func(image inventory.Image) bool {
 			limited := w.shape.PushedWithin > 0 || w.shape.PulledWithin > 0
 			return len(image.Tags) == 0 || !image.Active() ||
-				limited && !recent(image.PushedAt, w.shape.PushedWithin) && !recent(image.PulledAt, w.shape.PulledWithin)
+				limited && !recent(image.PushedAt, w.shape.PushedWithin) && !recent(image.PulledAt.Time(), w.shape.PulledWithin)
 		})
 		newestFirst := func(a, b inventory.Image) int {
 			return cmp.Or(cmp.Compare(b.PushedAt, a.PushedAt), a.Digest.Compare(b.Digest))

@@ -131,7 +131,7 @@ func (m *marker) recent(image *inventory.Image) bool {
 	if m.pushedSince.IsZero() && m.pulledSince.IsZero() {
 		return true
 	}
-	return within(image.PushedAt, m.pushedSince) || within(image.PulledAt, m.pulledSince)
+	return within(image.PushedAt, m.pushedSince) || within(image.PulledAt.Time(), m.pulledSince)
 }
 
 // within reports whether a moment is known, and not before another one.

@@ -35,7 +35,7 @@ func neverPushed(i *inventory.Image) {
 }
 
 func pulled(d time.Duration) func(*inventory.Image) {
-	return func(i *inventory.Image) { i.PulledAt = ago(d) }
+	return func(i *inventory.Image) { i.PulledAt = inventory.SecondOf(ago(d)) }
 }
 
 func repository(name string, images ...inventory.Image) *inventory.Repository {
@@ -198,7 +198,7 @@ func TestAgesOut(t *testing.T) {
 		shape := inventory.Shape{PushedWithin: 7 * day, PulledWithin: day}
 		begun := inventory.TimeOf(time.Now())
 		pushed := inventory.Image{Digest: inventory.Digest{1}, Tags: []string{"v1"}, PushedAt: begun}
-		used := inventory.Image{Digest: inventory.Digest{2}, Tags: []string{"v2"}, PushedAt: begun, PulledAt: begun}
+		used := inventory.Image{Digest: inventory.Digest{2}, Tags: []string{"v2"}, PushedAt: begun, PulledAt: inventory.SecondOf(begun)}
 		r := &inventory.Registry{Repositories: []*inventory.Repository{{Name: "a"}}}
 		r.SetImages(r.Repositories[0], []inventory.Image{pushed, used}, begun)
 		run := func(want string) {
@@ -211,15 +211,15 @@ func TestAgesOut(t *testing.T) {
 		run("a 1 2")
 		time.Sleep(7*day - time.Minute)
 		run("a 1 2")
-		used.PulledAt = inventory.TimeOf(time.Now())
-		r.SetImages(r.Repositories[0], []inventory.Image{pushed, used}, used.PulledAt)
+		used.PulledAt = inventory.SecondOf(inventory.TimeOf(time.Now()))
+		r.SetImages(r.Repositories[0], []inventory.Image{pushed, used}, used.PulledAt.Time())
 		time.Sleep(2 * time.Minute)
 		run("a 2")
 		time.Sleep(day)
 		run("a")
 		// It is pulled again.
-		used.PulledAt = inventory.TimeOf(time.Now())
-		r.SetImages(r.Repositories[0], []inventory.Image{pushed, used}, used.PulledAt)
+		used.PulledAt = inventory.SecondOf(inventory.TimeOf(time.Now()))
+		r.SetImages(r.Repositories[0], []inventory.Image{pushed, used}, used.PulledAt.Time())
 		run("a 2")
 	})
 }

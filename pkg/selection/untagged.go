@@ -20,7 +20,7 @@ type untagged struct {
 }
 
 func (u *untagged) recent(image *inventory.Image) bool {
-	return u.since.IsZero() || within(image.PushedAt, u.since) || within(image.PulledAt, u.since)
+	return u.since.IsZero() || within(image.PushedAt, u.since) || within(image.PulledAt.Time(), u.since)
 }
 
 // MayShow reports whether an untagged image that can run, and is not known to, may be selected

@@ -29,9 +29,9 @@ func large(n int) *inventory.Registry {
 			images[j].Tags = []string{fmt.Sprintf("v1.%d.%d-%08x", i, j, rng.Uint32())}
 			images[j].SizeBytes, images[j].PushedAt = int64(rng.IntN(1<<30)), at
 			images[j].MediaType, images[j].Status = inventory.WordOf("application/vnd.oci.image.manifest.v1+json"), inventory.ImageActive
-			images[j].Scan = &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: at, AskedAt: at, Severities: []inventory.SeverityCount{
+			images[j].Scan = &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: at, AskedAt: at, Severities: inventory.CountsOf(inventory.Severities{
 				{Severity: inventory.WordOf("HIGH"), Count: int32(rng.IntN(20))}, {Severity: inventory.WordOf("LOW"), Count: int32(rng.IntN(100))}, {Severity: inventory.WordOf("MEDIUM"), Count: int32(rng.IntN(50))},
-			}}
+			})}
 		}
 		registry.SetImages(repository, images, 1)
 		registry.Repositories = append(registry.Repositories, repository)
