@@ -21,7 +21,7 @@ FROM ?= 1
 OUT  := .build
 VENV := $(OUT)/venv
 # Modules nested in this one that hold code of ours.
-NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod lambda/stack/go.mod .ci/parameters/go.mod mixin/go.mod))
+NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod lambda/stack/go.mod .ci/parameters/go.mod .ci/release/go.mod mixin/go.mod))
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v $$(go env CC)),-race)
 
@@ -124,6 +124,12 @@ build-ExporterFunction: ARTIFACTS_DIR ?= $(OUT)/lambda
 build-ExporterFunction:
 	GOOS=linux GOARCH=$(GOARCH) $(GOBUILD) -o $(ARTIFACTS_DIR)/bootstrap ./lambda
 
+# RELEASE_KEY is a private key in PEM, Ed25519 or ECDSA: without one nothing is signed.
+.PHONY: release
+release: ## the files of a release in .build/release, the same bytes each time: see docs/releases.md; RELEASE_KEY=FILE
+	@rm -rf $(OUT)/release
+	@go run -C .ci/release . -source $(CURDIR) -output $(CURDIR)/$(OUT)/release -version '$(VERSION)' $(if $(RELEASE_KEY),-key '$(abspath $(RELEASE_KEY))')
+
 $(OUT)/victoria-metrics: $(wildcard lambda/local/victoriametrics/go.*)
 	@echo "building VictoriaMetrics: once, for a minute or so"
 	@cd lambda/local/victoriametrics && $(GOBUILD) -o $(CURDIR)/$@ github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
@@ -162,6 +168,7 @@ golden: ## write the golden files anew
 .PHONY: docs
 docs: ## write the generated parts of README.md, docs/ and template.yaml anew
 	go test ./lambda -run '^TestDocs$$' -update
+	@go test -C .ci/release -run '^TestDocs$$' -update
 
 .PHONY: mixin
 mixin: ## write the dashboards, rules and tests of mixin, and the queries of README.md and docs/, anew
