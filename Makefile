@@ -75,7 +75,7 @@ export SUMMARY
 
 .PHONY: check
 check: SEEDS := 200
-check: $(VENV) test simulate lint generated rules template ## what CI runs: test, 200 storms, lint, generated files, rules, template
+check: $(VENV) test simulate lint vulnerabilities generated rules template ## what CI runs: test, 200 storms, lint, known vulnerabilities, generated files, rules, template
 
 # What failing seeds did is in .build/simulate.txt, and of a single seed also on the terminal.
 .PHONY: simulate
@@ -195,10 +195,23 @@ lint: $(OUT)/bin/golangci-lint $(OUT)/bin/deadcode ## golangci-lint, as .golangc
 		(cd $$module && $(CURDIR)/$< run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || failed=1; \
 	done; test -z "$$failed"
 
-$(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode $(OUT)/bin/promtool &: $(wildcard .ci/tools/go.*)
+# Not reaching the database (VULNDB: of another address, also file:///DIR) is no fault: then
+# nothing is known. What govulncheck finds ends with 3, and what it cannot do with 1.
+VULNDB ?=
+.PHONY: vulnerabilities
+vulnerabilities: $(OUT)/bin/govulncheck ## govulncheck: is a known vulnerability linked? skipped if its database cannot be reached; VULNDB=URL
+	@$< $(if $(VULNDB),-db '$(VULNDB)') -tags lambda.norpc ./lambda >$(OUT)/vulnerabilities.txt 2>&1; code=$$?; \
+	if test $$code = 1 && grep -q '^govulncheck: fetching vulnerabilities: Get .* \(dial\|proxyconnect\|lookup\|net/http: TLS\|context deadline\|EOF\)' $(OUT)/vulnerabilities.txt; then \
+		echo "SKIPPED: known vulnerabilities were not looked for, since the database cannot be reached:"; code=0; \
+	fi; \
+	cat $(OUT)/vulnerabilities.txt; exit $$code
+
+# The tools that .ci/tools pins.
+TOOLS := $(addprefix $(OUT)/bin/,golangci-lint benchstat deadcode govulncheck promtool)
+$(TOOLS) &: $(wildcard .ci/tools/go.*)
 	@mkdir -p $(OUT)/bin
 	go build -C .ci/tools -o $(CURDIR)/$(OUT)/bin/ tool
-	@touch $(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode $(OUT)/bin/promtool
+	@touch $(TOOLS)
 
 # sam validate logs the whole template: shown only when it finds something.
 .PHONY: template
