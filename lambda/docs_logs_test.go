@@ -5,11 +5,15 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // logMethods have a message: those of slog.Logger, and refresh's for what is bounded.
@@ -48,6 +52,44 @@ func TestMarkdownLogs(t *testing.T) {
 		for text := range part.logged {
 			if !documented[text] {
 				t.Errorf("docs/logs.md has no %s %q", name, text)
+			}
+		}
+	}
+}
+
+// Each symptom of docs/troubleshooting.md has a query in docs/logs.md, whose messages are
+// logged, and whose members the summary has.
+func TestMarkdownLogQueries(t *testing.T) {
+	t.Parallel()
+	rows := func(text string) (symptoms, rest []string) {
+		for line := range strings.Lines(text) {
+			cells := strings.SplitN(strings.TrimSpace(line), " | ", 2)
+			if symptom, isRow := strings.CutPrefix(cells[0], "| "); isRow && len(cells) == 2 && symptom != "symptom" {
+				symptoms, rest = append(symptoms, symptom), append(rest, cells[1])
+			}
+		}
+		return symptoms, rest
+	}
+	_, queries, _ := strings.Cut(readFile(t, "../docs/logs.md"), "\n## Queries\n")
+	want, _ := rows(readFile(t, "../docs/troubleshooting.md"))
+	got, filters := rows(queries)
+	if diff := gocmp.Diff(want, got); diff != "" || len(want) < 20 {
+		t.Errorf("symptoms of %d (-troubleshooting +logs):\n%s", len(want), diff)
+	}
+	messages, _ := logLines(t)
+	_, members, _ := strings.Cut(readFile(t, "../docs/operations.md"), "## The summary of a run\n")
+	members, _, _ = strings.Cut(members, "\n## ")
+	for _, filter := range filters {
+		for _, match := range regexp.MustCompile(`message (?:=|like) "([^"]+)"`).FindAllStringSubmatch(filter, -1) {
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(messages)), func(m string) bool { return strings.Contains(m, match[1]) }) {
+				t.Errorf("no message has %q", match[1])
+			}
+		}
+		for _, match := range regexp.MustCompile(`summary((?:\.[A-Za-z]+)+)`).FindAllStringSubmatch(filter, -1) {
+			for member := range strings.SplitSeq(match[1][1:], ".") {
+				if !strings.Contains(members, "`"+member+"`") {
+					t.Errorf("the summary has no %s", match[1])
+				}
 			}
 		}
 	}
