@@ -66,7 +66,7 @@ func costOutput(t *testing.T, args ...string) string {
 // -brief is one line.
 func TestCostBrief(t *testing.T) {
 	t.Parallel()
-	const want = "About $192 a month for 10,000 tagged images (110,452 series, a push every 2m0s), $7.31 with IDLE_IMAGES=never, at the prices of 2026-11-01 in us-east-1.\n"
+	const want = "About $195 a month for 10,000 tagged images (113,454 series, a push every 2m0s), $13.17 with IDLE_IMAGES=never, at the prices of 2026-11-01 in us-east-1.\n"
 	if got := costOutput(t, "-images", "10000", "-brief"); got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}

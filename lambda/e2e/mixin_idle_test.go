@@ -17,6 +17,9 @@ import (
 // others, and so all about what runs, have the same answer.
 var aboutAllImages = []string{
 	"alerts.yaml: ImageNeverScanned",
+	"alerts.yaml: ScanFailing",
+	"waste.json: Images not pulled for 90 days",
+	"waste.json: Kinds of artifacts",
 	"vulnerabilities.json: Vulnerable images",
 	"vulnerabilities.json: Images without a complete scan",
 	"vulnerabilities.json: New since yesterday",

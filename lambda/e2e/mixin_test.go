@@ -2,16 +2,11 @@ package e2e
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,14 +19,11 @@ import (
 
 	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
-	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
-	"github.com/aws-exporters/ecr-remote-write/pkg/podtest"
 )
 
 // rightlyEmpty are the queries that find nothing after the week, and why.
 var rightlyEmpty = map[string]string{
-	"alerts.yaml: ScanFailing":                         "no image that is left has a scan that failed",
 	"recordings.yaml: ecr:running_findings:max MEDIUM": "what runs has CRITICAL and HIGH findings only",
 	"recordings.yaml: ecr:running_findings:max LOW":    "what runs has CRITICAL and HIGH findings only",
 	"alerts.yaml: RepositoryNearImageQuota":            "no repository is near the quota",
@@ -40,8 +32,19 @@ var rightlyEmpty = map[string]string{
 	"alerts.yaml: SeriesRefused":                       "Prometheus refuses nothing",
 	"alerts.yaml: SeriesDropped":                       "no label is too long",
 	"alerts.yaml: EcrExporterThrottled":                "nothing is throttled",
-	"docs: in-use-unknown":                             "no store is asked with IDLE_IMAGES=push",
+	"docs: in-use-unknown":                             "the store tells what runs",
+	// Of other settings, see checkOtherSettings.
+	"vulnerabilities.json: Running, as Inspector sees it":  inspectorOnly,
+	"vulnerabilities.json: Last seen running by Inspector": inspectorOnly,
+	"waste.json: Images without series, as they are idle":  neverOnly,
+	"exporter.json: What runs is known":                    neverOnly,
 }
+
+// These queries find something with another setting.
+const (
+	inspectorOnly = "only enhanced scanning says where an image runs"
+	neverOnly     = "IDLE_IMAGES is push"
+)
 
 // mixinQuery is a query of a panel, a rule, README or docs.
 type mixinQuery struct {
@@ -155,30 +158,23 @@ func mixinOverAWeek(t *testing.T) {
 	if err := registry.Generate(seed, ecrtest.PlainShape(20, 200, begun.Add(-200*24*time.Hour))); err != nil {
 		t.Fatal(err)
 	}
+	setDetails(t, registry)
 	v := newVirtualLambda(t, registry)
 	v.refreshEvery = early
+	v.shape.Families.Include = ".*"
+	v.shape.RepositoryTags, v.shape.LifecyclePolicies, v.shape.RegistryDetails = []string{"team"}, true, true
+	v.shape.UntaggedImages, v.shape.UntaggedWithin = 20, 30*24*time.Hour
 	v.coldStart()
 	rng := rand.New(rand.NewPCG(seed, 14))
 	var running []tsdbtest.Series
 	var image ecrtest.Image
-	var merged tsdbtest.Vector
-	var err error
 	for time.Since(begun) < week {
 		at := time.Now()
 		if running == nil && at.Sub(begun) >= week-rolledOut {
 			running, image = rollOut(t, registry, at)
 		}
 		v.invoke(true)
-		if merged == nil {
-			merged, err = v.prometheus.Instant(t.Context(), `count by (__name__) ({__name__=~"aws_ecr_.+"})`, time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
 		scrape(t, v.prometheus, at, running)
-		scrape(t, v.prometheus, at, slices.DeleteFunc(upcoming(t, at, image.Digest), func(s tsdbtest.Series) bool {
-			return merged[s.Labels.Get(model.MetricNameLabel)] > 0
-		}))
 		if at.Sub(begun) < week-time.Hour {
 			registry.Mutate(rng, at)
 			time.Sleep(time.Until(at.Add(early)))
@@ -189,84 +185,14 @@ func mixinOverAWeek(t *testing.T) {
 	queries := mixinQueries(t, image.Digest)
 	checkMixin(t, v.prometheus, queries, time.Now())
 	checkQuestions(t, v.prometheus, queries, image.Digest)
+	checkNeverPulled(t, v, queries)
 	checkWithoutIdle(t, v.prometheus, queries, running, time.Now())
-}
-
-// checkQuestions checks what the documented questions answer about shop/app.
-func checkQuestions(t *testing.T, prometheus *tsdbtest.Prometheus, queries []mixinQuery, digest string) {
-	t.Helper()
-	const of = `name="shop/app",registry_id="` + account + `"`
-	for question, row := range map[string]string{
-		"worst-image-team":    `{digest="` + ecrtest.Digest("image 7 of the cluster") + `",name="docker-hub/library/redis",registry_id="` + account + `",tag_team="platform"}`,
-		"last-pull":           `{digest="` + digest + `",` + of + `,tag="v1"}`,
-		"what-is-this-digest": `{` + of + `,tag="v1"}`,
-		"why-no-findings":     `{digest="` + ecrtest.Digest("image 4 of the cluster") + `",` + of + `,status="SCAN_NOT_FOUND",tag="v4"}`,
-		"compare-exporters":   `aws_ecr_repository_info`,
-		"may-delete":          "", // not what runs
-	} {
-		i := slices.IndexFunc(queries, func(q mixinQuery) bool { return q.name == "docs: "+question })
-		if i < 0 {
-			t.Errorf("no page has the question %s", question)
-			continue
-		}
-		result, err := prometheus.Instant(t.Context(), queries[i].expr, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, found := result[row]; row != "" && !found {
-			t.Errorf("%s does not answer %s, but\n%v", question, row, result)
-		}
-		if question == "may-delete" && strings.Contains(result.String(), digest) {
-			t.Errorf("what runs may be deleted:\n%v", result)
-		}
-	}
-}
-
-// rollOut adds images and returns the metrics of the pods that run them, and one of the images.
-func rollOut(t *testing.T, registry *ecrtest.Registry, at time.Time) ([]tsdbtest.Series, ecrtest.Image) {
-	t.Helper()
-	cluster, err := (&localtest.Registry{Registry: registry}).AddCluster(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	running, err := tsdbtest.ParseText([]byte(podtest.Metrics(cluster.Pods)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	image, ok := registry.Image("shop/app", "v1")
-	if !ok {
-		t.Fatal("there is no shop/app:v1")
-	}
-	return running, image
-}
-
-// upcoming are the series of families that are not merged yet, or that this registry has none of.
-func upcoming(t *testing.T, now time.Time, digest string) []tsdbtest.Series {
-	t.Helper()
-	text, err := os.ReadFile("testdata/upcoming.prom.tmpl")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	filled := regexp.MustCompile(`now-(\d+)d`).ReplaceAllStringFunc(strings.NewReplacer("DIGEST", digest, "GROWS", fmt.Sprint(now.Unix())).Replace(string(text)), func(ago string) string {
-		days, err := strconv.Atoi(strings.Trim(ago, "now-d"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return fmt.Sprint(now.AddDate(0, 0, -days).Unix())
-	})
-	series, err := tsdbtest.ParseText([]byte(filled))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return series
+	checkOtherSettings(t, v, queries, running)
 }
 
 func checkMixin(t *testing.T, prometheus *tsdbtest.Prometheus, queries []mixinQuery, now time.Time) {
 	t.Helper()
-	known := knownFamilies(t, now)
+	known := knownFamilies()
 	for _, q := range queries {
 		if q.record != "" {
 			known = append(known, q.record)
@@ -328,17 +254,13 @@ func recordedAs(t *testing.T, q mixinQuery, key string, value float64) tsdbtest.
 }
 
 // knownFamilies are the families of the function, and those of kube-state-metrics.
-func knownFamilies(t *testing.T, now time.Time) []string {
-	t.Helper()
+func knownFamilies() []string {
 	known := []string{
 		"kube_pod_container_info", "kube_pod_init_container_info",
 		"kube_pod_container_status_running", "kube_pod_init_container_status_running",
 	}
 	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies()) {
 		known = append(known, family.Name)
-	}
-	for _, s := range upcoming(t, now, "") {
-		known = append(known, s.Labels.Get(model.MetricNameLabel))
 	}
 	return known
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
+	"github.com/aws-exporters/ecr-remote-write/pkg/cost"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
@@ -27,6 +28,8 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
+	"github.com/aws-exporters/ecr-remote-write/pkg/running"
+	"github.com/aws-exporters/ecr-remote-write/pkg/selection"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
@@ -43,7 +46,10 @@ type virtualLambda struct {
 	path       string // of the state
 	// refreshEvery is how often repositories are listed. Most tests are not about them.
 	refreshEvery time.Duration
-	exporter     *exporter.Exporter
+	// shape are the settings about series: the defaults, unless a test changes them before a
+	// cold start. With an InUseWithin the function asks Prometheus what runs.
+	shape    inventory.Shape
+	exporter *exporter.Exporter
 }
 
 const (
@@ -71,6 +77,7 @@ func newVirtualLambda(t *testing.T, registry *ecrtest.Registry) *virtualLambda {
 		T: t, registry: registry,
 		prometheus: tsdbtest.Start(t, tsdbtest.Options{NoSocket: true}),
 		path:       filepath.Join(t.TempDir(), "state"), refreshEvery: 7 * 24 * time.Hour,
+		shape: inventory.Shape{Durable: true, Region: region},
 	}
 	v.server = ecrtest.StartPipe(t, registry)
 	v.requested = &scanRequests{next: v.server.Client().Transport, at: map[string][]time.Time{}}
@@ -99,25 +106,57 @@ func (v *virtualLambda) coldStart() {
 		v.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(v.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	table, err := metrics.New(inventory.Shape{Durable: true, Region: region})
+	table, err := metrics.New(v.shape)
 	if err != nil {
 		v.Fatal(err)
 	}
-	v.exporter = exporter.New(exporter.Options{
+	selected, err := selection.New(v.shape)
+	if err != nil {
+		v.Fatal(err)
+	}
+	estimator := &cost.Estimator{
+		Prices: cost.ListPrices(), Table: table, Schedule: invocationEvery, Refresh: v.refreshEvery, Memory: 256, Scans: scansPerSecond, AMP: true, S3: true,
+	}
+	never := v.shape.InUseWithin > 0
+	options := exporter.Options{
 		Store:        state.NewFile(v.path, log),
 		SaveInterval: saveInterval,
 		Refresher: refresh.New(ecr.New(cfg, ecr.Options{Limiter: limiter}), refresh.Options{
 			Interval:    v.refreshEvery,
 			Concurrency: cutOff,
 			Logger:      log,
+			Includes:    selected.Repository,
+			Select:      selected.Apply,
+			Keeps: func(image *inventory.Image, at time.Time) bool {
+				return table.ShowsUntagged() && selected.MayShow(image, at)
+			},
+			Platforms: table.ShowsPlatforms(),
+			Untagged:  table.ShowsUntagged(),
+			Details: refresh.DetailOptions{
+				Registry: v.shape.RegistryDetails, LifecyclePolicies: v.shape.LifecyclePolicies, Tags: len(v.shape.RepositoryTags) > 0,
+			},
 			Scans: refresh.ScanOptions{
 				Source: refresh.ScanAuto, Inspector: inspector.New(cfg, limiter),
 				Basic: basicInterval, Enhanced: enhancedInterval, PerSecond: scansPerSecond,
+				Indexes: table.ShowsPlatforms(),
 			},
 		}),
 		Sender: sender, Calls: limiter, Table: table, RefreshBudget: refreshBudget, Logger: log,
 		Version: "v0.0.0", GoVersion: "go1.26",
-	})
+		Forecast: func(registry *inventory.Registry, pushed metrics.Push, series int) (samples, dollars float64) {
+			estimator.Pushed = pushed
+			usage := estimator.Usage(registry, series, never)
+			return usage.Samples, estimator.Prices.Bill(usage, estimator.AMP).Total()
+		},
+	}
+	if never {
+		at, err := url.Parse(v.prometheus.QueryURL())
+		if err != nil {
+			v.Fatal(err)
+		}
+		options.Running = running.New(running.Options{URL: at, Query: running.DefaultQuery, Transport: v.prometheus.Transport(), Timeout: time.Minute})
+	}
+	v.exporter = exporter.New(options)
 }
 
 // invoke makes a run with the time of an invocation and returns its summary. With deliver

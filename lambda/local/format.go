@@ -79,4 +79,17 @@ func alignRight(texts []string) {
 }
 
 // The formats of numbers.
-var byteSize, grouped, plural = quantity.Bytes, quantity.Grouped, quantity.Plural
+var grouped, plural = quantity.Grouped, quantity.Plural
+
+// byteSize formats a number of bytes with two or three digits and a decimal unit.
+func byteSize(n float64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB", "PB"}
+	for n >= 999.5 && len(units) > 1 {
+		n, units = n/1000, units[1:]
+	}
+	digits := 0
+	if units[0] != "B" && n < 99.95 {
+		digits = 1
+	}
+	return strconv.FormatFloat(n, 'f', digits, 64) + " " + units[0]
+}

@@ -25,6 +25,8 @@ func Examples() []Example {
 		{"scans-pending", `max by (registry_id) (aws_ecr_exporter_images_scan_pending)`},
 		// The questions of a platform team that a dashboard answers less directly.
 		{"worst-image-team", worstImage},
+		{"never-pulled", `sort_desc(sum by (registry_id, region, name) (aws_ecr_repository_size_bytes)
+  unless on (registry_id, region, name) aws_ecr_repository_newest_pull_timestamp_seconds)`},
 		{"last-pull", `time() - max by (registry_id, region, name, tag, digest) (aws_ecr_image_last_pulled_timestamp_seconds{name="shop/app"})`},
 		{"what-is-this-digest", `group by (registry_id, region, name, tag) (
   {__name__=~"aws_ecr_(untagged_)?image_pushed_at_timestamp_seconds", digest="sha256:…"})`},

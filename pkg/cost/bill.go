@@ -32,7 +32,7 @@ func (b Bill) Total() float64 {
 
 // What AMP stores, which no bill but AMP's own shows before a month is over: modelled.
 const (
-	bytesPerSample = 1.5 // compressed, as AMP's pricing page assumes 1 to 2
+	bytesPerSample = 1.5 // compressed: a guess, as Prometheus needs 1 to 2 (https://prometheus.io/docs/prometheus/latest/storage/)
 	monthsKept     = 5   // its retention is 150 days unless it is set
 )
 

@@ -32,16 +32,23 @@ func typical(images, inUse int) *inventory.Registry {
 			list = typicalImages(size[0], size[1], now)
 			shared[size] = list
 		}
-		registry.Repositories = append(registry.Repositories, &inventory.Repository{Name: strconv.Itoa(from), Images: list})
+		registry.Repositories = append(registry.Repositories, &inventory.Repository{
+			Name: strconv.Itoa(from), Images: list, CreatedAt: 1, ImagesReadAt: inventory.TimeOf(now),
+			Summary: &inventory.Summary{PushedAt: 1, PulledAt: 1, Severities: typicalScan.Severities},
+		})
 	}
 	return registry
 }
 
+// typicalScan is the scan of every image.
+var typicalScan = &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 1, Severities: inventory.Severities{
+	{Severity: inventory.WordOf("CRITICAL")}, {Severity: inventory.WordOf("HIGH")}, {Severity: inventory.WordOf("LOW")}, {Severity: inventory.WordOf("MEDIUM")},
+}}
+
 // typicalImages are those of one repository, pushed one after the other over two years.
 func typicalImages(tagged, inUse int, now time.Time) (list []inventory.Image) {
-	scan := &inventory.Scan{Status: inventory.WordOf("COMPLETE"), CompletedAt: 1, Severities: inventory.Severities{{Severity: inventory.WordOf("CRITICAL")}, {Severity: inventory.WordOf("HIGH")}, {Severity: inventory.WordOf("MEDIUM")}, {Severity: inventory.WordOf("LOW")}}}
 	for i := range tagged {
-		image := inventory.Image{Tags: []string{"a"}, Scan: scan, Mark: inventory.Mark{Excluded: i >= inUse}}
+		image := inventory.Image{Tags: []string{"a"}, Scan: typicalScan, Mark: inventory.Mark{Excluded: i >= inUse}}
 		image.PushedAt = inventory.TimeOf(now.AddDate(0, 0, -i*daysOfImages/imagesPerRepository))
 		untagged := image
 		untagged.Tags = nil

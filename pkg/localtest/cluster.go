@@ -72,9 +72,14 @@ type shop struct {
 }
 
 func (s *shop) repository(name string) string {
+	team, _, _ := strings.Cut(name, "/")
+	if team != "shop" {
+		team = "platform" // who looks after copies of images
+	}
 	s.errs = append(s.errs, s.registry.PutRepository(ecrtest.Repository{
 		Name: name, CreatedAt: s.now.Add(-30 * 24 * time.Hour), TagMutability: "MUTABLE",
 		Encryption: &ecrtest.Encryption{Type: "AES256"}, ScanOnPush: new(true),
+		Tags: map[string]string{"team": team},
 	}))
 	return name
 }
@@ -99,6 +104,7 @@ func (s *shop) named(repository, tag, content string) podtest.Image {
 }
 
 func (s *shop) put(repository string, image ecrtest.Image) {
+	image.PulledAt = s.now // by the pods
 	image.PushedAt, image.SizeBytes, image.Status = s.now.Add(-time.Duration(24-s.images)*time.Hour), new(int64(40e6)+int64(s.images)*1e6), "ACTIVE"
 	s.errs = append(s.errs, s.registry.PutImage(repository, image))
 }
