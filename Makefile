@@ -21,7 +21,7 @@ FROM ?= 1
 OUT  := .build
 VENV := $(OUT)/venv
 # Modules nested in this one that hold code of ours.
-NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod lambda/stack/go.mod .ci/parameters/go.mod mixin/go.mod))
+NESTED := $(patsubst %/go.mod,%,$(wildcard lambda/e2e/go.mod lambda/stack/go.mod .ci/parameters/go.mod .ci/release/go.mod mixin/go.mod))
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v $$(go env CC)),-race)
 
@@ -75,7 +75,7 @@ export SUMMARY
 
 .PHONY: check
 check: SEEDS := 200
-check: $(VENV) test simulate lint generated rules template ## what CI runs: test, 200 storms, lint, generated files, rules, template
+check: $(VENV) test simulate lint vulnerabilities generated rules template ## what CI runs: test, 200 storms, lint, known vulnerabilities, generated files, rules, template
 
 # What failing seeds did is in .build/simulate.txt, and of a single seed also on the terminal.
 .PHONY: simulate
@@ -124,6 +124,12 @@ build-ExporterFunction: ARTIFACTS_DIR ?= $(OUT)/lambda
 build-ExporterFunction:
 	GOOS=linux GOARCH=$(GOARCH) $(GOBUILD) -o $(ARTIFACTS_DIR)/bootstrap ./lambda
 
+# RELEASE_KEY is a private key in PEM, Ed25519 or ECDSA: without one nothing is signed.
+.PHONY: release
+release: ## the files of a release in .build/release, the same bytes each time: see docs/releases.md; RELEASE_KEY=FILE
+	@rm -rf $(OUT)/release
+	@go run -C .ci/release . -source $(CURDIR) -output $(CURDIR)/$(OUT)/release -version '$(VERSION)' $(if $(RELEASE_KEY),-key '$(abspath $(RELEASE_KEY))')
+
 $(OUT)/victoria-metrics: $(wildcard lambda/local/victoriametrics/go.*)
 	@echo "building VictoriaMetrics: once, for a minute or so"
 	@cd lambda/local/victoriametrics && $(GOBUILD) -o $(CURDIR)/$@ github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
@@ -162,6 +168,7 @@ golden: ## write the golden files anew
 .PHONY: docs
 docs: ## write the generated parts of README.md, docs/ and template.yaml anew
 	go test ./lambda -run '^TestDocs$$' -update
+	@go test -C .ci/release -run '^TestDocs$$' -update
 
 .PHONY: mixin
 mixin: ## write the dashboards, rules and tests of mixin, and the queries of README.md and docs/, anew
@@ -188,10 +195,23 @@ lint: $(OUT)/bin/golangci-lint $(OUT)/bin/deadcode ## golangci-lint, as .golangc
 		(cd $$module && $(CURDIR)/$< run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || failed=1; \
 	done; test -z "$$failed"
 
-$(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode $(OUT)/bin/promtool &: $(wildcard .ci/tools/go.*)
+# Not reaching the database (VULNDB: of another address, also file:///DIR) is no fault: then
+# nothing is known. What govulncheck finds ends with 3, and what it cannot do with 1.
+VULNDB ?=
+.PHONY: vulnerabilities
+vulnerabilities: $(OUT)/bin/govulncheck ## govulncheck: is a known vulnerability linked? skipped if its database cannot be reached; VULNDB=URL
+	@$< $(if $(VULNDB),-db '$(VULNDB)') -tags lambda.norpc ./lambda >$(OUT)/vulnerabilities.txt 2>&1; code=$$?; \
+	if test $$code = 1 && grep -q '^govulncheck: fetching vulnerabilities: Get .* \(dial\|proxyconnect\|lookup\|net/http: TLS\|context deadline\|EOF\)' $(OUT)/vulnerabilities.txt; then \
+		echo "SKIPPED: known vulnerabilities were not looked for, since the database cannot be reached:"; code=0; \
+	fi; \
+	cat $(OUT)/vulnerabilities.txt; exit $$code
+
+# The tools that .ci/tools pins.
+TOOLS := $(addprefix $(OUT)/bin/,golangci-lint benchstat deadcode govulncheck promtool)
+$(TOOLS) &: $(wildcard .ci/tools/go.*)
 	@mkdir -p $(OUT)/bin
 	go build -C .ci/tools -o $(CURDIR)/$(OUT)/bin/ tool
-	@touch $(OUT)/bin/golangci-lint $(OUT)/bin/benchstat $(OUT)/bin/deadcode $(OUT)/bin/promtool
+	@touch $(TOOLS)
 
 # sam validate logs the whole template: shown only when it finds something.
 .PHONY: template

@@ -193,8 +193,8 @@ func TestMarkdownTemplateNames(t *testing.T) {
 			names[name] = true
 		}
 	}
-	// Names of AWS, of alerts and of Go.
-	others := regexp.MustCompile(`^(Describe|List|Get|Batch|EcrExporter)[A-Z]|^(AmazonPrometheusQueryAccess|FunctionName|RoundTripper)$`)
+	// Names of AWS, of alerts, of Go, and of the template of a release.
+	others := regexp.MustCompile(`^(Describe|List|Get|Batch|EcrExporter)[A-Z]|^(AmazonPrometheusQueryAccess|FunctionName|RoundTripper|CodeBucket|CodePrefix)$`)
 	checked := 0
 	for page, p := range pages(t) {
 		if page == "docs/template-parameters.md" || page == "docs/state-format.md" || page == "CHANGELOG.md" {

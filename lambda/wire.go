@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/logging"
@@ -190,7 +191,7 @@ func awsConfig(ctx context.Context, c *config.Config, log *slog.Logger) (aws.Con
 	if awsCfg.Region == "" {
 		return aws.Config{}, errors.New("no AWS Region: set AWS_REGION, or a region in the AWS configuration")
 	}
-	awsCfg.APIOptions = append(awsCfg.APIOptions, auth.BlankToken)
+	awsCfg.APIOptions = append(awsCfg.APIOptions, auth.BlankToken, awsmiddleware.AddUserAgentKeyValue("ecr-remote-write", versionText()))
 	return awsCfg, nil
 }
 

@@ -240,6 +240,7 @@ func (e *Exporter) save(ctx context.Context, registry *inventory.Registry, whole
 	// An interrupted run keeps what it learned.
 	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.saveTime(ctx))
 	defer cancel()
+	registry.WrittenBy = e.Version
 	err := e.Store.Save(saving, registry, whole)
 	if err == nil && (whole || registry.Unsaved.Repositories == nil) {
 		e.saved = at

@@ -240,6 +240,9 @@ func TestRunReportsItself(t *testing.T) {
 			}
 		}
 		value(at, "build_info", "version", "1.2.3")
+		if stored, err := w.store.Load(t.Context()); err != nil || stored.WrittenBy != "1.2.3" {
+			t.Errorf("the state is written by %+v, %v", stored, err)
+		}
 		if !slices.Contains(published, "aws_ecr_exporter_series_sent") {
 			t.Errorf("published %v", published)
 		}

@@ -80,6 +80,9 @@ type Registry struct {
 	// Peaks are the most series that were pushed, if these are many.
 	Peaks Peaks `cbor:"18,keyasint,omitzero" json:"peaks,omitzero"`
 
+	// WrittenBy is the version of the program that saved the state last; empty in states
+	// that were stored before it was.
+	WrittenBy string `cbor:"22,keyasint,omitempty" json:"written_by,omitempty"`
 	// Whole identifies the stored whole that Unsaved is about; empty if there is none.
 	Whole string `cbor:"14,keyasint,omitempty" json:"-"`
 	// Unsaved names what changed since the registry was stored as a whole.
