@@ -58,7 +58,7 @@ func everything() *inventory.Registry {
 		}
 	}
 	return &inventory.Registry{
-		ID: "1", Region: "r", DueNames: []string{"c"}, ListedAt: 9000,
+		ID: "1", Region: "r", WrittenBy: "v1", DueNames: []string{"c"}, ListedAt: 9000,
 		ScanSource: inventory.ScansFromFindings, ScansListedAt: 1000, ScansPending: 1, ScansOldest: 6000, SucceededAt: 9000,
 		Running:  inventory.Running{AnsweredAt: 9000, Seen: map[string]inventory.Time{"u/a:v1": 3_600_000}},
 		Peaks:    inventory.Peaks{Since: 1, Series: [3]int{2, 3, 4}},

@@ -34,9 +34,11 @@ func (r *Refresher) due(registry *inventory.Registry, now time.Time) []*listing 
 	return due
 }
 
-// expired reports whether a listing is an interval old.
+// expired reports whether a listing is an interval old, or dated more than an interval into the
+// future, which only a damaged state or a clock that was wrong does.
 func (r *Refresher) expired(readAt inventory.Time, now time.Time) bool {
-	return readAt.IsZero() || !now.Before(readAt.Time().Add(r.options.Interval))
+	age := now.Sub(readAt.Time())
+	return readAt.IsZero() || age >= r.options.Interval || age < -r.options.Interval
 }
 
 const (
