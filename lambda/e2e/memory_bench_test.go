@@ -61,8 +61,8 @@ func benchmarkPeakMemory(b *testing.B, shape ecrtest.Shape) {
 	server := ecrtest.Start(b, registry)
 	receiver := startNullReceiver(b)
 	env := []string{fastScans, "LOG_LEVEL=INFO", "REFRESH_BUDGET=" + (time.Duration(images) * 200 * time.Microsecond).String()}
-	if images > 100_000 { // the garbage collector's limit is 80 % of it: 512 MB
-		env = append(env, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=640")
+	if images > 100_000 { // the garbage collector's limit is 80 % of it: 460 MB
+		env = append(env, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=576")
 	}
 	b.Run("state=memory", func(b *testing.B) {
 		for b.Loop() {

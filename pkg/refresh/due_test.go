@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -21,5 +22,26 @@ func TestExpired(t *testing.T) {
 	}
 	if !r.expired(0, now) {
 		t.Error("what was never read is not expired")
+	}
+}
+
+// Of more indexes than a run reads the newest are read, and the others are counted: Inspector's
+// lists wait for them.
+func TestUnreadIndexes(t *testing.T) {
+	t.Parallel()
+	const beyond = 5
+	r := New(nil, Options{Scans: ScanOptions{Indexes: true}})
+	repository := &inventory.Repository{Name: "app"}
+	for i := range maxIndexes + beyond {
+		image := inventory.Image{Tags: []string{"v"}, MediaType: inventory.OCIIndex, PushedAt: inventory.Time(i + 1)}
+		binary.BigEndian.PutUint32(image.Digest[:], uint32(i))
+		repository.Images = append(repository.Images, image)
+	}
+	unread, more := r.unreadIndexes([]*inventory.Repository{repository})
+	if len(unread) != maxIndexes || more != beyond {
+		t.Fatalf("%d to read and %d more, want %d and %d", len(unread), more, maxIndexes, beyond)
+	}
+	if first, last := unread[0].pushed, unread[maxIndexes-1].pushed; first != maxIndexes+beyond || last != beyond+1 {
+		t.Errorf("pushes from %d to %d are read, want the newest", first, last)
 	}
 }

@@ -41,8 +41,8 @@ type indexRetry struct {
 }
 
 const (
-	// maxIndexes bounds the indexes that are read in a run: 200 requests or more.
-	maxIndexes = 20_000
+	// maxIndexes bounds the indexes that are read in a run: 500 requests or more.
+	maxIndexes = 50_000
 	// maxBatch is how many indexes of a repository one call of Source.Children is about.
 	maxBatch = 100
 	// longestIndexRetry bounds the time until an index that cannot be read is read again. It
@@ -79,7 +79,7 @@ func (r *Refresher) readIndexes(ctx context.Context, registry *inventory.Registr
 		}
 		return
 	}
-	due := r.unreadIndexes(repositories)
+	due, more := r.unreadIndexes(repositories)
 	unread := r.copyIndexes(registry, due)
 	defer func() {
 		// Which untagged images are shown, and of use, depends on what indexes list.
@@ -96,7 +96,7 @@ func (r *Refresher) readIndexes(ctx context.Context, registry *inventory.Registr
 		return
 	}
 	if r.checkPullTimes(ctx); r.indexes.off == "" {
-		result.Indexes.Due = len(unread)
+		result.Indexes.Due = len(unread) + more
 		jobs, same := indexJobs(unread)
 		r.requestIndexes(ctx, registry, jobs, result, failed)
 		result.Indexes.Read += len(same) - len(r.copyIndexes(registry, same))
@@ -142,13 +142,14 @@ func (r *Refresher) requestIndexes(ctx context.Context, registry *inventory.Regi
 	}
 }
 
-// unreadIndexes returns the indexes to read, the newest first.
-func (r *Refresher) unreadIndexes(repositories []*inventory.Repository) []unreadIndex {
+// unreadIndexes returns the indexes to read in this run, the newest first, and how many more
+// there are.
+func (r *Refresher) unreadIndexes(repositories []*inventory.Repository) (unread []unreadIndex, more int) {
 	now := time.Now()
-	var unread []unreadIndex
 	sortAndCut := func() {
 		slices.SortStableFunc(unread, func(a, b unreadIndex) int { return cmp.Compare(b.pushed, a.pushed) })
-		unread = unread[:min(len(unread), maxIndexes)]
+		kept := min(len(unread), maxIndexes)
+		unread, more = unread[:kept], more+len(unread)-kept
 	}
 	for _, repository := range repositories {
 		for image := range r.unread(repository) {
@@ -162,7 +163,7 @@ func (r *Refresher) unreadIndexes(repositories []*inventory.Repository) []unread
 		}
 	}
 	sortAndCut()
-	return unread
+	return unread, more
 }
 
 // copyIndexes gives indexes the children that are known of the same digest in another
