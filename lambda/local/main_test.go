@@ -227,12 +227,11 @@ func TestProgramStopsWhenTold(t *testing.T) {
 	}
 }
 
-// A signal also ends the wait for a store that starts slowly.
-func TestProgramStopsWhileStarting(t *testing.T) {
-	t.Parallel()
-	p := start(t, "store-silent", "function-hangs")
+// interrupt sends a signal once a program of the test has started, and checks the end.
+func (p *program) interrupt(t *testing.T, started string) {
+	t.Helper()
 	for {
-		if _, err := os.Stat(p.store + ".pid"); err == nil {
+		if _, err := os.Stat(started + ".pid"); err == nil {
 			break
 		}
 		time.Sleep(time.Millisecond)
@@ -245,24 +244,19 @@ func TestProgramStopsWhileStarting(t *testing.T) {
 	}
 }
 
+// A signal also ends the wait for a store that starts slowly.
+func TestProgramStopsWhileStarting(t *testing.T) {
+	t.Parallel()
+	p := start(t, "store-silent", "function-hangs")
+	p.interrupt(t, p.store)
+}
+
 // A signal also ends the wait for the past hour.
 func TestProgramStopsInThePast(t *testing.T) {
 	t.Parallel()
 	hour := act(t, "hour-hangs")
 	p := start(t, "store-serves", "function-hangs", "-hour", hour)
-	for {
-		// The function starts after it.
-		if _, err := os.Stat(p.function + ".pid"); err == nil {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
-	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if code, last := p.end(t); code != 0 || last != "Stopped. No process and no file is left." {
-		t.Errorf("exit code %d and last line %q\n%s", code, last, p.stderr.String())
-	}
+	p.interrupt(t, p.function) // which starts after it
 	checkGone(t, hour)
 	checkGone(t, p.function)
 }
