@@ -53,8 +53,9 @@ var limits = map[string][]limit{
 	"elements of a list in a record":             {{"pkg/inventory", "maxElements", ""}},
 	"temporary files that killed processes left": {{"pkg/state", "spoolAge", "h"}},
 
-	"time for refreshing":   {{"pkg/exporter", "keptForPush", "s"}},
-	"indexes read in a run": {{"pkg/refresh", "maxIndexes", ""}},
+	"time for refreshing": {{"pkg/exporter", "keptForPush", "s"}},
+	"different media types, artifact types, statuses and severities in a process": {{"pkg/inventory", "maxWords", ""}},
+	"indexes read in a run":                                                                   {{"pkg/refresh", "maxIndexes", ""}},
 	"time until an index that cannot be read is tried again":                                  {{"pkg/refresh", "failedRetry", "min"}, {"pkg/refresh", "longestIndexRetry", "h"}},
 	"requests for scans of a repository that was denied":                                      nil, // no constant
 	"repositories denied, and none permitted, before the summary is used instead of findings": {{"pkg/refresh", "allDenied", ""}},
@@ -62,8 +63,8 @@ var limits = map[string][]limit{
 	"repositories of events whose settings are read one by one":                               {{"pkg/refresh", "maxDescribed", ""}},
 	"names of such repositories kept for the next run because reading them failed":            {{"pkg/inventory", "MaxDueNames", ""}},
 	"an event given by `-event`, as one that Lambda invokes a function with":                  {{"lambda", "maxEvent", "MiB"}},
-	"severities of an event":             {{"lambda", "maxSeverities", ""}},
-	"a status or a severity of an event": {{"pkg/awsapi", "maxWord", "bytes"}},
+	"severities of an event":                                                                  {{"lambda", "maxSeverities", ""}},
+	"a status or a severity of an event":                                                      {{"pkg/awsapi", "maxWord", "bytes"}},
 
 	"splits of batches in a push, after 413 or repeated 429":          {{"pkg/remotewrite", "splitsPerWorker", ""}},
 	"429 to the same request body before it is split":                 {{"pkg/remotewrite", "splitAfter", ""}},

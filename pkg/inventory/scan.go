@@ -40,6 +40,12 @@ type Scan struct {
 // Final reports whether the result is complete and will not change before the next scan.
 func (s *Scan) Final() bool { return s != nil && s.Unfinished == 0 && !s.Partial }
 
+// The severities are known from the start. Whoever pushes images chooses their artifact types, which
+// are words too: if these were more than there can be, findings still have their severity.
+var _ = []Word{
+	WordOf("CRITICAL"), WordOf("HIGH"), WordOf("MEDIUM"), WordOf("LOW"), WordOf("INFORMATIONAL"), WordOf("UNDEFINED"), WordOf("UNTRIAGED"),
+}
+
 // SeverityCount is the number of findings of one severity.
 type SeverityCount struct {
 	Severity Word  `cbor:"1,keyasint"` // the API's upper-case word

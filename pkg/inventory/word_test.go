@@ -2,6 +2,7 @@ package inventory_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -38,5 +39,19 @@ func TestWord(t *testing.T) {
 	}
 	if err := new(inventory.Word).UnmarshalCBOR([]byte{0x01}); err == nil {
 		t.Error("a number was read as a word")
+	}
+}
+
+// Severities are words before any record is read, so that no other words can take their room.
+func TestSeveritiesAreKnown(t *testing.T) {
+	t.Parallel()
+	const fromTheStart = 64
+	for i := range fromTheStart {
+		inventory.WordOf(fmt.Sprint("another word ", i))
+	}
+	for _, severity := range []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNDEFINED", "UNTRIAGED"} {
+		if word := inventory.WordOf(severity); word >= fromTheStart {
+			t.Errorf("%s is word %d, and so was not known from the start", severity, word)
+		}
 	}
 }
