@@ -86,7 +86,7 @@ func assumeRole(c *call, body []byte) (any, error) {
 	}
 	s := &session{
 		account: arn[1], arn: stsARN(arn[1], arn[2], name), userID: role.id + ":" + name,
-		role: role, expires: time.Now().Add(length).Truncate(time.Second),
+		role: role, from: c.caller.key.AccessKeyID, expires: time.Now().Add(length).Truncate(time.Second),
 	}
 	key := o.issue(s)
 	return &assumeRoleOutput{

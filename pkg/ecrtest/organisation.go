@@ -52,8 +52,9 @@ type role struct {
 type session struct {
 	account, arn, userID string
 	key                  Key
-	// role is the one assumed; nil for the function itself.
+	// role is the one assumed, and by the function's key from; nil for the function itself.
 	role    *role
+	from    string
 	expires time.Time // zero for never
 }
 
@@ -155,6 +156,21 @@ func (o *Organisation) issue(s *session) Key {
 	s.key = Key{AccessKeyID: "ASIA" + rand.Text()[:16], SecretAccessKey: rand.Text(), SessionToken: rand.Text()}
 	o.sessions[s.key.AccessKeyID] = s
 	return s.key
+}
+
+// FunctionKey returns the function's key that a role was assumed with to get an access key. It
+// is the key itself if that is the function's, and empty if it is none of the organisation.
+func (o *Organisation) FunctionKey(accessKey string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch s := o.sessions[accessKey]; {
+	case s == nil:
+		return ""
+	case s.role == nil:
+		return accessKey
+	default:
+		return s.from
+	}
 }
 
 // stsARN is the ARN of a session of a role.

@@ -201,6 +201,14 @@ func TestOrganisationRequests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, accessKey := range []string{key.AccessKeyID, session.AccessKeyID} {
+			if from := o.FunctionKey(accessKey); from != key.AccessKeyID {
+				t.Errorf("%s is of the function's key %q", accessKey, from)
+			}
+		}
+		if from := o.FunctionKey("ASIAUNKNOWN"); from != "" {
+			t.Errorf("an unknown key is of %q", from)
+		}
 		type record struct {
 			Operation, Account, Region, AccessKey string
 			At, Done                              time.Duration
