@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"reflect"
@@ -31,6 +32,7 @@ type many struct {
 	config  *config.Config
 	planner *fleet.Planner
 	roles   roles
+	costs   io.Writer // outside Lambda: what a forecast is written to
 
 	target   targets.Target
 	exporter *exporter.Exporter // of the target; nil before the first
@@ -161,7 +163,8 @@ func (m *many) exporterOf(target *targets.Target, log *slog.Logger) (*exporter.E
 	return export, nil
 }
 
-func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.Exporter, error) {
+// configOf returns the configuration of a registry.
+func (m *many) configOf(target *targets.Target) (*config.Config, error) {
 	labels := maps.Clone(target.Labels)
 	if target.RegionLabel {
 		if labels == nil {
@@ -169,7 +172,11 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 		}
 		labels["region"] = target.Region
 	}
-	c, err := config.ForTarget(m.environ, m.use, target.Account, target.Region, target.Settings, labels)
+	return config.ForTarget(m.environ, m.use, target.Account, target.Region, target.Settings, labels)
+}
+
+func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.Exporter, error) {
+	c, err := m.configOf(target)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +188,11 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 		awsCfg.Credentials = role.credentials
 	}
 	connected := *m.connections
-	connected.log = log
+	if connected.log = log; m.print { // several at once: a Sender makes one push at a time
+		if connected.sender, err = newSender(c, awsCfg, m.secrets, m.wiring); err != nil {
+			return nil, err
+		}
+	}
 	export, err := connected.registry(c, awsCfg)
 	if err != nil {
 		return nil, err
