@@ -33,6 +33,7 @@ type many struct {
 	planner *fleet.Planner
 	roles   roles
 	costs   io.Writer // outside Lambda: what a forecast is written to
+	several bool      // registries are printed at once
 
 	target   targets.Target
 	exporter *exporter.Exporter // of the target; nil before the first
@@ -188,8 +189,10 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 		awsCfg.Credentials = role.credentials
 	}
 	connected := *m.connections
-	if connected.log = log; m.print { // several at once: a Sender makes one push at a time
-		if connected.sender, err = newSender(c, awsCfg, m.secrets, m.wiring); err != nil {
+	connected.log = log
+	if m.several { // a Sender makes one push at a time, and the progress is that of all
+		connected.laptop = nil
+		if connected.sender, err = newSender(c, awsCfg, m.secrets, connected.wiring); err != nil {
 			return nil, err
 		}
 	}

@@ -74,6 +74,7 @@ func (m *many) each(ctx context.Context, doing string, all []targets.Target, do 
 
 // printAll prints the series of all registries, and what they cost together.
 func (m *many) printAll(ctx context.Context, o *options, stdout io.Writer) error {
+	m.several = true
 	if o.cost {
 		stdout, m.costs = io.Discard, stdout
 	}
@@ -240,4 +241,3 @@ func runMany(ctx context.Context, o *options, c *config.Config, environ []string
 	}
 	return nil, nil, true, errors.New("TARGETS names many registries: say which with -target ACCOUNT/REGION; -targets lists them")
 }
-
