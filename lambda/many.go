@@ -32,6 +32,9 @@ type many struct {
 	config  *config.Config
 	planner *fleet.Planner
 	roles   roles
+	// identity is that of the function's own credentials; empty until it is needed.
+	identity struct{ account, partition string }
+
 	costs   io.Writer // outside Lambda: what a forecast is written to
 	several bool      // registries are printed at once
 
@@ -46,7 +49,7 @@ func newMany(ctx context.Context, c *config.Config, environ []string, use config
 		return nil, err
 	}
 	m := &many{connections: connected, environ: environ, use: use, config: c, roles: roles{own: connected.aws}}
-	m.planner, err = newPlanner(c, m)
+	m.planner, err = m.newPlanner()
 	return m, err
 }
 
