@@ -158,7 +158,7 @@ func TestFamilyIsNamedOnce(t *testing.T) {
 			source.Write(text)
 		}
 	}
-	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies()) {
+	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies(), metrics.FleetFamilies()) {
 		if n := strings.Count(source.String(), `"`+family.Name+`"`); n != 1 {
 			t.Errorf("%s is named %d times in the program, want once", family.Name, n)
 		}

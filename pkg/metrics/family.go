@@ -147,11 +147,13 @@ var contract = []Family{
 			return seconds(s.image.Scan.CompletedAt)
 		},
 	},
-	{
-		Name: "aws_ecr_repository_exporter_up", Help: "Always 1, to check that the exporter is running", Type: gauge,
-		Unit: "always 1",
-		per:  perExporter, value: always,
-	},
+	exporterUp,
+}
+
+var exporterUp = Family{
+	Name: "aws_ecr_repository_exporter_up", Help: "Always 1, to check that the exporter is running", Type: gauge,
+	Unit: "always 1",
+	per:  perExporter, value: always,
 }
 
 // further are the families beyond the contract.
