@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"pkg/ecrtest":         {},
 	"pkg/emf":             {"pkg/metrics"},
 	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite"},
+	"pkg/fleet":           {"pkg/awsapi", "pkg/inventory", "pkg/metrics", "pkg/remotewrite", "pkg/secret", "pkg/state", "pkg/targets"},
 	"pkg/inspector":       {"pkg/awsapi", "pkg/inventory"},
 	"pkg/inventory":       {},
 	"pkg/lambdatest":      {},
@@ -50,6 +51,7 @@ var arrows = map[string][]string{
 	"pkg/secret":          {"pkg/awsapi"},
 	"pkg/selection":       {"pkg/inventory"},
 	"pkg/state":           {"pkg/awsapi", "pkg/inventory"},
+	"pkg/targets":         {},
 
 	"pkg/remotewrite/internal/wire": {"pkg/metrics"},
 }
@@ -57,9 +59,11 @@ var arrows = map[string][]string{
 // only lists the packages that may import a package of another module.
 var only = map[string]string{
 	"github.com/aws/aws-sdk-go-v2/service/ecr":                       "pkg/ecr",
+	"github.com/aws/aws-sdk-go-v2/service/ec2":                       "pkg/fleet",
 	"github.com/aws/aws-sdk-go-v2/service/inspector2":                "pkg/inspector",
 	"github.com/aws/aws-sdk-go-v2/service/s3":                        "pkg/state",
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager":            "pkg/secret",
+	"github.com/aws/aws-sdk-go-v2/service/sqs":                       "pkg/fleet",
 	"github.com/aws/aws-sdk-go-v2/service/ssm":                       "pkg/secret",
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas":             "pkg/ecr",
 	"github.com/aws/aws-sdk-go-v2/service/sts":                       "pkg/auth pkg/ecr",
