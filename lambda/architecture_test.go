@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"pkg/ecrtest":         {},
 	"pkg/emf":             {"pkg/metrics"},
 	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite"},
+	"pkg/fleet":           {"pkg/awsapi", "pkg/inventory", "pkg/metrics", "pkg/remotewrite", "pkg/secret", "pkg/state", "pkg/targets"},
 	"pkg/inspector":       {"pkg/awsapi", "pkg/inventory"},
 	"pkg/inventory":       {},
 	"pkg/lambdatest":      {},
@@ -58,9 +59,11 @@ var arrows = map[string][]string{
 // only lists the packages that may import a package of another module.
 var only = map[string]string{
 	"github.com/aws/aws-sdk-go-v2/service/ecr":                       "pkg/ecr",
+	"github.com/aws/aws-sdk-go-v2/service/ec2":                       "pkg/fleet",
 	"github.com/aws/aws-sdk-go-v2/service/inspector2":                "pkg/inspector",
 	"github.com/aws/aws-sdk-go-v2/service/s3":                        "pkg/state",
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager":            "pkg/secret",
+	"github.com/aws/aws-sdk-go-v2/service/sqs":                       "pkg/fleet",
 	"github.com/aws/aws-sdk-go-v2/service/ssm":                       "pkg/secret",
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas":             "pkg/ecr",
 	"github.com/aws/aws-sdk-go-v2/service/sts":                       "pkg/auth pkg/ecr",
@@ -159,7 +162,7 @@ func TestFamilyIsNamedOnce(t *testing.T) {
 			source.Write(text)
 		}
 	}
-	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies()) {
+	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies(), metrics.FleetFamilies()) {
 		if n := strings.Count(source.String(), `"`+family.Name+`"`); n != 1 {
 			t.Errorf("%s is named %d times in the program, want once", family.Name, n)
 		}

@@ -150,11 +150,13 @@ var contract = []Family{
 			return seconds(s.image.Scan.CompletedAt)
 		},
 	},
-	{
-		Name: ExporterUp, Help: "Always 1, to check that the exporter is running", Type: gauge,
-		Unit: "always 1",
-		per:  perExporter, value: always,
-	},
+	exporterUp,
+}
+
+var exporterUp = Family{
+	Name: ExporterUp, Help: "Always 1, to check that the exporter is running", Type: gauge,
+	Unit: "always 1",
+	per:  perExporter, value: always,
 }
 
 // further are the families beyond the contract.
