@@ -163,7 +163,7 @@ func (m *many) list(ctx context.Context, o *options, stdout io.Writer) error {
 	rows := make([]struct{ success, images, dollars string }, len(all))
 	errs, err := m.each(ctx, "listing", all, func(i int, target *targets.Target) error {
 		rows[i].success = "never"
-		registry, forecast, err := m.stored(ctx, o, target)
+		registry, forecast, err := m.readStored(ctx, o, target)
 		if err != nil || registry == nil {
 			return err
 		}
@@ -189,13 +189,13 @@ func (m *many) list(ctx context.Context, o *options, stdout io.Writer) error {
 	return errors.Join(w.Flush(), m.explainAll(all, errs))
 }
 
-// stored reads what is stored of a registry, nil if nothing is, and forecasts its cost.
-func (m *many) stored(ctx context.Context, o *options, target *targets.Target) (*inventory.Registry, cost.Forecast, error) {
+// readStored reads what is stored of a registry, nil if nothing is, and forecasts its cost.
+func (m *many) readStored(ctx context.Context, o *options, target *targets.Target) (*inventory.Registry, cost.Forecast, error) {
 	c, err := m.configOf(target)
 	if err != nil {
 		return nil, cost.Forecast{}, err
 	}
-	store, ok := newStore(c, m.connections.stored, m.log).(*state.Store)
+	store, ok := newStore(c, m.stored, m.log).(*state.Store)
 	if !ok {
 		return nil, cost.Forecast{}, nil
 	}

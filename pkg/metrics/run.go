@@ -189,19 +189,19 @@ var runTable = []Family{
 	},
 	{
 		Name: "aws_ecr_exporter_target_up", Help: "Whether all that was due of the registry could be read in its last run", Type: gauge,
-		Unit: "1 or 0; only with `TARGETS`", labels: runLabels,
+		Unit: "1 or 0", Setting: "TARGETS", labels: runLabels,
 		value: func(s *subject) (float64, bool) { return zeroOrOne(s.run.Read), s.run.IsTarget },
 	},
 	{
 		Name: "aws_ecr_exporter_target_last_success_timestamp_seconds", Help: "The unix timestamp of the last run of the registry that succeeded", Type: gauge,
-		Unit: "whole Unix seconds; only with `TARGETS`", labels: runLabels,
+		Unit: "whole Unix seconds", Setting: "TARGETS", labels: runLabels,
 		value: func(s *subject) (float64, bool) {
 			return float64(s.run.SucceededAt.Unix()), s.run.IsTarget && !s.run.SucceededAt.IsZero()
 		},
 	},
 	{
 		Name: "aws_ecr_exporter_target_rate_exceeded", Help: "Whether the push of the last run was faster than the registry's share of the endpoint's rate, because it would have been late", Type: gauge,
-		Unit: "1 or 0; only with `TARGETS`", labels: runLabels,
+		Unit: "1 or 0", Setting: "TARGETS", labels: runLabels,
 		value: func(s *subject) (float64, bool) { return zeroOrOne(s.run.Push.RateExceeded), s.run.IsTarget },
 	},
 	{
