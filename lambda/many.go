@@ -54,7 +54,7 @@ func newMany(ctx context.Context, c *config.Config, environ []string, use config
 }
 
 // handle handles an invocation: it plans, or handles a batch of the queue.
-func (m *many) handle(ctx context.Context, e event, report func(context.Context, *slog.Logger, *exporter.Summary, error)) (any, error) {
+func (m *many) handle(ctx context.Context, e event) (any, error) {
 	if e.messages == nil && e.run {
 		summary, err := m.planner.Plan(ctx, planned(e.at, time.Now()))
 		if err != nil {
@@ -70,7 +70,7 @@ func (m *many) handle(ctx context.Context, e event, report func(context.Context,
 	response := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
 	again := map[string]bool{} // groups whose messages have to be delivered again, in their order
 	for i := range e.messages {
-		if message := &e.messages[i]; again[message.group] || !m.handleMessage(ctx, message, report) {
+		if message := &e.messages[i]; again[message.group] || !m.handleMessage(ctx, message) {
 			again[message.group] = true
 			response.BatchItemFailures = append(response.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: message.id})
 		}
@@ -92,7 +92,7 @@ func planned(at, now time.Time) time.Time {
 
 // handleMessage handles a message. It is false if the message has to be delivered again: only
 // events, and only if what they taught could not be kept. Planned work is not made up for.
-func (m *many) handleMessage(ctx context.Context, message *message, report func(context.Context, *slog.Logger, *exporter.Summary, error)) bool {
+func (m *many) handleMessage(ctx context.Context, message *message) bool {
 	target, err := m.targetOf(ctx, message)
 	switch {
 	case err != nil:
