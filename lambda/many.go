@@ -141,13 +141,11 @@ func (m *many) targetOf(ctx context.Context, message *message) (*targets.Target,
 	case e.work != nil:
 		return &e.work.Target, nil
 	case len(e.events) > 0:
-		document, err := m.planner.Document(ctx)
-		if err != nil {
+		target, found, err := m.planner.Find(ctx, e.events[0].Account, e.events[0].Region)
+		if err != nil || !found {
 			return nil, err
 		}
-		if target, ok := document.Find(e.events[0].Account, e.events[0].Region); ok {
-			return &target, nil
-		}
+		return &target, nil
 	}
 	return nil, nil //nolint:nilnil // there is none
 }
