@@ -58,7 +58,7 @@ func (t *Target) Due(at time.Time) bool {
 
 // Message is the message.
 func (w *Work) Message() (body, group, dedup string) {
-	text, _ := json.Marshal(w)
+	text, _ := json.Marshal(map[string]any{"detail": w})
 	return string(text), w.Target.String(), w.Target.String() + "/" + w.Slot.Format(time.RFC3339)
 }
 
