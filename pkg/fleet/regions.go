@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
@@ -27,9 +26,8 @@ var MemberPermissions = []awsapi.Permission{describeRegions}
 // See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
 func EnabledRegions(ctx context.Context, cfg aws.Config, limiter *awsapi.Limiter) ([]string, error) {
 	api := ec2.NewFromConfig(limiter.ConfigureBounded(cfg, maxResponse))
-	out, err := api.DescribeRegions(ctx, &ec2.DescribeRegionsInput{Filters: []types.Filter{
-		{Name: aws.String("opt-in-status"), Values: []string{"opt-in-not-required", "opted-in"}},
-	}})
+	// The default leaves out Regions that are not enabled.
+	out, err := api.DescribeRegions(ctx, &ec2.DescribeRegionsInput{})
 	if err != nil {
 		return nil, err
 	}
