@@ -53,8 +53,10 @@ func TestFleetMoto(t *testing.T) {
 		Parse: func(text []byte) (*targets.Document, error) {
 			return targets.ParseList(string(text), targets.Defaults{Interval: time.Minute})
 		},
-		Regions: func(ctx context.Context, _ targets.Target) ([]string, error) { return fleet.EnabledRegions(ctx, cfg, limiter) },
-		Kept:    state.NewFileObject(t.TempDir() + "/plan"), Queue: fleet.NewQueue(cfg, *created.QueueUrl, limiter), Table: table, Sender: sender,
+		Regions: func(ctx context.Context, _ targets.Target) ([]string, error) {
+			return fleet.EnabledRegions(ctx, cfg, limiter)
+		},
+		Kept: state.NewFileObject(t.TempDir() + "/plan"), Queue: fleet.NewQueue(cfg, *created.QueueUrl, limiter), Table: table, Sender: sender,
 	})
 	slot := time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC)
 	plan := func() fleet.Summary {

@@ -26,14 +26,14 @@ var MemberPermissions = []awsapi.Permission{describeRegions}
 // See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
 func EnabledRegions(ctx context.Context, cfg aws.Config, limiter *awsapi.Limiter) ([]string, error) {
 	api := ec2.NewFromConfig(limiter.ConfigureBounded(cfg, maxResponse))
-	// The default leaves out Regions that are not enabled.
+	// AWS leaves out those that are not enabled, if it is not asked for all. Moto does not.
 	out, err := api.DescribeRegions(ctx, &ec2.DescribeRegionsInput{})
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, region := range out.Regions {
-		if name := aws.ToString(region.RegionName); awsapi.ValidWord(name) {
+		if name := aws.ToString(region.RegionName); awsapi.ValidWord(name) && aws.ToString(region.OptInStatus) != "not-opted-in" {
 			names = append(names, name)
 		}
 	}
