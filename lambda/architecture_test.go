@@ -25,7 +25,7 @@ const module = "github.com/aws-exporters/ecr-remote-write"
 // arrows are the allowed imports between packages of this module: the package on the left
 // may import those on the right.
 var arrows = map[string][]string{
-	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/cost", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite", "pkg/running", "pkg/secret", "pkg/selection", "pkg/state"},
+	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/cost", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite", "pkg/running", "pkg/secret", "pkg/selection", "pkg/state", "pkg/targets"},
 	"lambda/local":        {"pkg/lambdatest", "pkg/localtest", "pkg/quantity"},
 	"pkg/auth":            {"pkg/awsapi"},
 	"pkg/awsapi":          {},
@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"pkg/ecrtest":         {},
 	"pkg/emf":             {"pkg/metrics"},
 	"pkg/exporter":        {"pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite"},
+	"pkg/fleet":           {"pkg/awsapi", "pkg/inventory", "pkg/metrics", "pkg/remotewrite", "pkg/secret", "pkg/state", "pkg/targets"},
 	"pkg/inspector":       {"pkg/awsapi", "pkg/inventory"},
 	"pkg/inventory":       {},
 	"pkg/lambdatest":      {},
@@ -50,6 +51,7 @@ var arrows = map[string][]string{
 	"pkg/secret":          {"pkg/awsapi"},
 	"pkg/selection":       {"pkg/inventory"},
 	"pkg/state":           {"pkg/awsapi", "pkg/inventory"},
+	"pkg/targets":         {},
 
 	"pkg/remotewrite/internal/wire": {"pkg/metrics"},
 }
@@ -57,9 +59,11 @@ var arrows = map[string][]string{
 // only lists the packages that may import a package of another module.
 var only = map[string]string{
 	"github.com/aws/aws-sdk-go-v2/service/ecr":                       "pkg/ecr",
+	"github.com/aws/aws-sdk-go-v2/service/ec2":                       "pkg/fleet",
 	"github.com/aws/aws-sdk-go-v2/service/inspector2":                "pkg/inspector",
 	"github.com/aws/aws-sdk-go-v2/service/s3":                        "pkg/state",
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager":            "pkg/secret",
+	"github.com/aws/aws-sdk-go-v2/service/sqs":                       "pkg/fleet",
 	"github.com/aws/aws-sdk-go-v2/service/ssm":                       "pkg/secret",
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas":             "pkg/ecr",
 	"github.com/aws/aws-sdk-go-v2/service/sts":                       "pkg/auth pkg/ecr",
@@ -158,7 +162,7 @@ func TestFamilyIsNamedOnce(t *testing.T) {
 			source.Write(text)
 		}
 	}
-	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies()) {
+	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies(), metrics.FleetFamilies()) {
 		if n := strings.Count(source.String(), `"`+family.Name+`"`); n != 1 {
 			t.Errorf("%s is named %d times in the program, want once", family.Name, n)
 		}

@@ -31,7 +31,7 @@ func (p page) text() string {
 func TestMarkdownFamiliesAndSettings(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}
-	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies()) {
+	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies(), metrics.FleetFamilies()) {
 		names[family.Name] = true
 	}
 	for field := range reflect.TypeFor[config.Config]().Fields() {

@@ -38,7 +38,7 @@ func TestDocs(t *testing.T) {
 	for file, parts := range map[string]map[string]string{
 		"../README.md":            {"contract": familiesTable(contract()), "cost": costTable(t)},
 		"../docs/cost.md":         {"example": costExample(t)},
-		"../docs/metrics.md":      {"families": familiesTable(slices.Concat(metrics.Families(), metrics.RunFamilies()))},
+		"../docs/metrics.md":      {"families": familiesTable(slices.Concat(metrics.Families(), metrics.RunFamilies(), metrics.FleetFamilies()))},
 		"../docs/queries.md":      {"pods": podtest.Table()},
 		"../docs/settings.md":     {"settings": settingsTable(t)},
 		"../docs/performance.md":  {"profiles": profileTable(t)},

@@ -10,12 +10,17 @@ import (
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
 
 // event is the payload of an invocation.
 type event struct {
-	// run is set if the schedule requests a whole run.
+	// run is set if the schedule, or planned work, requests a whole run.
 	run bool
+	// at is when the schedule was due; zero if its event does not say.
+	at time.Time
+	// work is set for work on one of many registries.
+	work *targets.Work
 	// events are from ECR or Inspector. An event that changes no series, such as a failed
 	// push, leaves it empty.
 	events []refresh.Event
@@ -30,7 +35,8 @@ func (e event) hasWork() bool { return e.run || len(e.events) > 0 }
 // kind is a kind of EventBridge event.
 type kind struct {
 	source, detailType string
-	// read converts the detail of an event that happened at that time; nil for the schedule.
+	// read converts the detail of an event that happened at that time; nil for what requests a
+	// whole run.
 	read func(detail json.RawMessage, at time.Time) ([]refresh.Event, error)
 }
 
@@ -39,6 +45,7 @@ type kind struct {
 // https://docs.aws.amazon.com/inspector/latest/user/eventbridge-integration.html.
 var kinds = []kind{
 	{"aws.events", "Scheduled Event", nil},
+	{targets.Source, targets.DetailType, nil},
 	{"aws.ecr", "ECR Image Action", reader(imageAction)},
 	{"aws.ecr", "ECR Image Scan", reader(imageScan)},
 	{"aws.ecr", "ECR Replication Action", reader(replication)},
@@ -122,8 +129,15 @@ func parseSingle(payload []byte, fields map[string]field) (event, error) {
 		if envelope.Source != k.source || envelope.DetailType != k.detailType {
 			continue
 		}
+		if k.source == targets.Source {
+			work, err := targets.ReadWork(envelope.Detail)
+			if err != nil {
+				return event{}, fmt.Errorf("reading planned work: %w", err)
+			}
+			return event{run: true, work: &work}, nil
+		}
 		if k.read == nil {
-			return event{run: true}, nil
+			return event{run: true, at: envelope.Time}, nil
 		}
 		events, err := k.events(envelope.Detail, envelope.origin)
 		if err != nil {

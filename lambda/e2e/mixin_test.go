@@ -259,7 +259,7 @@ func knownFamilies() []string {
 		"kube_pod_container_info", "kube_pod_init_container_info",
 		"kube_pod_container_status_running", "kube_pod_init_container_status_running",
 	}
-	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies()) {
+	for _, family := range slices.Concat(metrics.Families(), metrics.RunFamilies(), metrics.FleetFamilies()) {
 		known = append(known, family.Name)
 	}
 	return known

@@ -22,8 +22,8 @@ const (
 )
 
 // newRetryer returns the SDK's standard retryer, which also retries every throttle and
-// every response that could not be read. All operations called only read, so that
-// any of them can be repeated.
+// every response that could not be read. All operations called only read, or replace or
+// deduplicate, so that any of them can be repeated.
 func newRetryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxAttempts

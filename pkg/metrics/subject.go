@@ -25,6 +25,8 @@ type subject struct {
 	// run and key, the value of a family's own label, are set for RunFamilies only.
 	run *Run
 	key string
+	// fleet is set for FleetFamilies only.
+	fleet *Fleet
 }
 
 // describe builds the texts of the image's digest and reference in the buffer, which the

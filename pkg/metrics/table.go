@@ -13,9 +13,9 @@ import (
 
 // Table is the family table under one shape, which is all its configuration.
 type Table struct {
-	shape         inventory.Shape
-	families, run []*Family
-	tag           func(string) bool // nil shows all tags
+	shape                inventory.Shape
+	families, run, fleet []*Family
+	tag                  func(string) bool // nil shows all tags
 }
 
 // New returns the table under a shape. The error says which regular expression of the
@@ -37,6 +37,7 @@ func New(shape inventory.Shape) (*Table, error) {
 		shape: shape, tag: tag,
 		families: slices.DeleteFunc(Families(), hidden),
 		run:      slices.DeleteFunc(RunFamilies(), hidden),
+		fleet:    slices.DeleteFunc(append(pointers([]Family{exporterUp}), FleetFamilies()...), hidden),
 	}, nil
 }
 
@@ -45,6 +46,10 @@ func (t *Table) Families() []*Family { return t.families }
 
 // RunFamilies returns the rows of RunFamilies that the shape shows.
 func (t *Table) RunFamilies() []*Family { return t.run }
+
+// FleetFamilies returns what OfFleet has series of: the rows of FleetFamilies, and the family of
+// the contract without labels, that the shape shows.
+func (t *Table) FleetFamilies() []*Family { return t.fleet }
 
 // ShowsPlatforms reports whether a family about the platforms of indexes is shown.
 func (t *Table) ShowsPlatforms() bool {

@@ -47,17 +47,21 @@ var Permissions = []awsapi.Permission{getObject, getChanges, listBucket, putObje
 // environment's changes are overwritten. See
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 func NewS3(cfg aws.Config, bucket, key string, log *slog.Logger) *Store {
+	api := newAPI(cfg)
+	return newStore(s3Object{api, bucket, key, key}, s3Object{api, bucket, key + changesSuffix, key}, log)
+}
+
+func newAPI(cfg aws.Config) *s3.Client {
 	// Of awsapi the retries and kinds of errors are used. A run makes a few requests, far
 	// below the rate limit.
 	cfg = awsapi.NewLimiter(100).Configure(cfg)
-	api := s3.NewFromConfig(cfg, func(o *s3.Options) {
+	return s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = o.UsePathStyle || withoutSubdomains(aws.ToString(o.BaseEndpoint))
 		o.RetryMaxAttempts = maxAttempts
 		// The stored form has a checksum of its own, which inventory.Decode verifies.
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.DisableLogOutputChecksumValidationSkipped = true
 	})
-	return newStore(s3Object{api, bucket, key, key}, s3Object{api, bucket, key + changesSuffix, key}, log)
 }
 
 // withoutSubdomains reports whether an endpoint is an IP address or a host name without a

@@ -77,6 +77,8 @@ type object interface {
 	// place, and returns the new version. The error matches errConflict if the object has
 	// another version, or none.
 	write(ctx context.Context, file *os.File, known string) (string, error)
+	// replace replaces any version.
+	replace(ctx context.Context, content []byte) error
 	// folder is where the file is made that write is given; empty for any.
 	folder() string
 	// setAside keeps a version that cannot be used at the URL that it returns, that of the
