@@ -127,7 +127,16 @@ func writeCost(w io.Writer, c *config.Config, e *cost.Estimator, export *exporte
 
 // costOf forecasts the registry of a run that printed it, for IDLE_IMAGES=push and never. What
 // runs is taken from the state, if it is known there.
-func costOf(c *config.Config, e *cost.Estimator, export *exporter.Exporter, s *exporter.Summary) ([]cost.Forecast, error) {
+func costOf(c *config.Config, e *cost.Estimator, export *exporter.Exporter, s *exporter.Summary) (forecasts []cost.Forecast, err error) {
+	e.Pushed = s.Push
+	if e.Select, err = selects(c, s.Timestamp); err != nil {
+		return nil, err
+	}
+	return e.Both(export.Registry()), nil
+}
+
+// selects returns what selects the images that have series, for IDLE_IMAGES=push or never.
+func selects(c *config.Config, at time.Time) (func(registry *inventory.Registry, never bool), error) {
 	pushes, nevers := c.Shape(), c.Shape()
 	pushes.InUseWithin, nevers.InUseWithin = 0, time.Duration(c.InUseWithin)
 	all, err := selection.New(pushes)
@@ -138,12 +147,10 @@ func costOf(c *config.Config, e *cost.Estimator, export *exporter.Exporter, s *e
 	if err != nil {
 		return nil, err
 	}
-	e.Pushed = s.Push
-	e.Select = func(registry *inventory.Registry, never bool) {
-		if all.Apply(registry, s.Timestamp); never {
-			inUse.Apply(registry, s.Timestamp)
-			inUse.Withhold(registry, s.Timestamp, true)
+	return func(registry *inventory.Registry, never bool) {
+		if all.Apply(registry, at); never {
+			inUse.Apply(registry, at)
+			inUse.Withhold(registry, at, true)
 		}
-	}
-	return e.Both(export.Registry()), nil
+	}, nil
 }

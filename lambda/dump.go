@@ -29,7 +29,7 @@ func runDump(ctx context.Context, environ []string, stdout, stderr io.Writer) er
 			return err
 		}
 	}
-	store, ok := newStore(c, awsCfg, log).(*state.Store)
+	store, ok := newStore(c, forObjects(awsCfg), log).(*state.Store)
 	if !ok {
 		return config.Faults{{Variable: "STATE_URL", Value: c.StateURL.String(), Rule: "file:///path or s3://bucket/key for -dump"}}
 	}

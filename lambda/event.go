@@ -10,12 +10,17 @@ import (
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
 
 // event is the payload of an invocation.
 type event struct {
-	// run is set if the schedule requests a whole run.
+	// run is set if the schedule, or planned work, requests a whole run.
 	run bool
+	// at is when the schedule was due; zero if its event does not say.
+	at time.Time
+	// work is set for work on one of many registries.
+	work *targets.Work
 	// events are from ECR or Inspector. An event that changes no series, such as a failed
 	// push, leaves it empty.
 	events []refresh.Event
@@ -118,12 +123,19 @@ func parseSingle(payload []byte, fields map[string]field) (event, error) {
 	if err := json.Unmarshal(payload, &envelope); err != nil {
 		return event{}, fmt.Errorf("the event is not an EventBridge event (%w): %s", err, supported())
 	}
+	if envelope.Source == targets.Source && envelope.DetailType == targets.DetailType {
+		work, err := targets.ReadWork(envelope.Detail)
+		if err != nil {
+			return event{}, fmt.Errorf("reading planned work: %w", err)
+		}
+		return event{run: true, work: &work}, nil
+	}
 	for _, k := range kinds {
 		if envelope.Source != k.source || envelope.DetailType != k.detailType {
 			continue
 		}
 		if k.read == nil {
-			return event{run: true}, nil
+			return event{run: true, at: envelope.Time}, nil
 		}
 		events, err := k.events(envelope.Detail, envelope.origin)
 		if err != nil {

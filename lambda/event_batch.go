@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 )
@@ -12,6 +14,7 @@ import (
 type message struct {
 	id    string
 	group string // of a FIFO queue; empty for another queue
+	sent  time.Time
 	event event
 	err   error // of reading the body; event is then empty
 }
@@ -26,6 +29,7 @@ func parseBatch(payload []byte) (event, error) {
 		Body       string `json:"body"`
 		Attributes struct {
 			Group string `json:"MessageGroupId"`
+			Sent  string `json:"SentTimestamp"` // milliseconds since 1970
 		} `json:"attributes"`
 	}
 	if err := json.Unmarshal(payload, &struct{ Records any }{&records}); err != nil {
@@ -44,6 +48,9 @@ func parseBatch(payload []byte) (event, error) {
 			return event{}, fmt.Errorf("record %d of a batch of SQS messages has no messageId", i)
 		}
 		m := message{id: record.MessageID, group: record.Attributes.Group}
+		if sent, err := strconv.ParseInt(record.Attributes.Sent, 10, 64); err == nil {
+			m.sent = time.UnixMilli(sent)
+		}
 		m.event, m.err = parseBody([]byte(record.Body))
 		e.messages = append(e.messages, m)
 		e.run = e.run || m.event.run

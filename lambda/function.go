@@ -18,7 +18,8 @@ import (
 // function is the Lambda function in one execution environment. Its exporter keeps the
 // inventory, connections and rate limits from one invocation to the next.
 type function struct {
-	exporter *exporter.Exporter
+	exporter *exporter.Exporter // nil with TARGETS
+	many     *many              // nil without
 	log      *slog.Logger
 	request  *requestID
 	// startError is why the function could not start. Every invocation fails with it, so
@@ -36,8 +37,13 @@ func newFunctionOver(transport http.RoundTripper, environ []string, stdout io.Wr
 	f := &function{request: &requestID{}}
 	c, err := config.Load(environ, config.ToSend)
 	f.log = newLogger(stdout, c, environ, f.request)
-	if err == nil {
-		f.exporter, err = wire(context.Background(), c, wiring{log: f.log, budget: true, stdout: stdout, name: lambdacontext.FunctionName, transport: transport})
+	w := wiring{log: f.log, budget: true, stdout: stdout, name: lambdacontext.FunctionName, transport: transport}
+	switch {
+	case err != nil:
+	case c.Targets != "":
+		f.many, err = newMany(context.Background(), c, environ, config.ToSend, w)
+	default:
+		f.exporter, err = wire(context.Background(), c, w)
 	}
 	f.startError = err
 	return f
@@ -59,11 +65,18 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 		f.log.ErrorContext(ctx, "event rejected", slog.Any("error", err))
 		return nil, f.request.failure(failedEvent, err)
 	}
+	if f.many != nil {
+		response, err := f.many.handle(ctx, e)
+		if err != nil {
+			return nil, f.request.failure(failedRun, err)
+		}
+		return response, nil
+	}
 	if e.messages != nil {
 		return f.handleBatch(ctx, e), nil
 	}
 	summary, err := process(ctx, f.exporter, e)
-	f.report(ctx, summary, err)
+	report(ctx, f.log, summary, err)
 	if err != nil {
 		return nil, f.request.failure(failedRun, err)
 	}
@@ -81,18 +94,18 @@ func (f *function) handleBatch(ctx context.Context, e event) events.SQSEventResp
 		}
 	}
 	summary, err := process(ctx, f.exporter, e)
-	f.report(ctx, summary, err)
+	report(ctx, f.log, summary, err)
 	return batchResponse(e.messages, summary != nil && summary.Errors["save"] != "")
 }
 
-func (f *function) report(ctx context.Context, summary *exporter.Summary, err error) {
+func report(ctx context.Context, log *slog.Logger, summary *exporter.Summary, err error) {
 	switch {
 	case err != nil:
-		f.log.ErrorContext(ctx, "run finished with errors", slog.Any("summary", summary))
+		log.ErrorContext(ctx, "run finished with errors", slog.Any("summary", summary))
 	case summary == nil:
-		f.log.InfoContext(ctx, "event needs no run")
+		log.InfoContext(ctx, "event needs no run")
 	default:
-		f.log.InfoContext(ctx, "run done", slog.Any("summary", summary))
+		log.InfoContext(ctx, "run done", slog.Any("summary", summary))
 	}
 }
 

@@ -79,6 +79,8 @@ const (
 type options struct {
 	once, dryRun, dump, version bool
 	event, state                string
+	targets                     bool
+	target                      string
 
 	cost, brief   bool
 	images, inUse int
@@ -86,8 +88,8 @@ type options struct {
 	given         map[string]bool // the flags by name
 }
 
-// prints reports whether a run only prints the registry or its cost.
-func (o *options) prints() bool { return o.dryRun || o.cost }
+// prints reports whether a run only prints the registry, its cost or the registries of TARGETS.
+func (o *options) prints() bool { return o.dryRun || o.cost || o.targets }
 
 // run runs the program outside Lambda and returns the exit code.
 func run(args, environ []string, stdout, stderr io.Writer) int {
@@ -98,6 +100,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print the series as exposition text instead of pushing them; needs no endpoint")
 	flags.StringVar(&o.event, "event", "", "handle the event in `FILE` (- for standard input) as the function does")
 	flags.BoolVar(&o.dump, "dump", false, "print the stored inventory as JSON lines; changes nothing and needs no endpoint")
+	flags.BoolVar(&o.targets, "targets", false, "list the registries of TARGETS, with what is stored of them and what a month costs; needs no endpoint")
+	flags.StringVar(&o.target, "target", "", "with -once, -dry-run, -cost and -event: only the registry `ACCOUNT/REGION` of TARGETS")
 	flags.StringVar(&o.state, "state", "", "use the state at `URL` instead of STATE_URL")
 	flags.BoolVar(&o.cost, "cost", false, "print what a month costs: with -images of a typical registry, without any request, else of this registry; needs no endpoint")
 	flags.IntVar(&o.images, "images", 0, "with -cost: the `NUMBER` of tagged images")
@@ -118,8 +122,10 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	case o.version:
 		fmt.Fprintf(stdout, "ecr-remote-write %s (%s, %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return 0
-	case !o.once && !o.dryRun && !o.dump && !o.cost && o.event == "":
-		usage = "nothing to do: want -once, -dry-run, -event, -dump or -cost"
+	case !o.once && !o.dryRun && !o.dump && !o.cost && !o.targets && o.event == "":
+		usage = "nothing to do: want -once, -dry-run, -event, -dump, -cost or -targets"
+	case o.targets && (o.once || o.dryRun || o.dump || o.cost || o.event != "" || o.target != ""):
+		usage = "-targets prints nothing else: use it without -once, -dry-run, -dump, -cost, -event and -target"
 	case o.once && o.dryRun:
 		usage = "-once pushes and -dry-run does not: use only one of them"
 	case o.dryRun && o.event != "":
@@ -170,7 +176,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 
 // help writes how to use the program.
 func help(w io.Writer, flags *flag.FlagSet) {
-	fmt.Fprint(w, `Usage: ecr-remote-write -once | -dry-run | -event FILE | -dump [-state URL] | -cost [-images NUMBER]
+	fmt.Fprint(w, `Usage: ecr-remote-write -once | -dry-run | -event FILE | -dump [-state URL] | -cost [-images NUMBER] | -targets
 
 Sends metrics about an Amazon ECR registry to a Prometheus remote-write endpoint.
 It runs as an AWS Lambda function; outside Lambda, flags say what to do:

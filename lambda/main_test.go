@@ -78,7 +78,7 @@ func TestHelp(t *testing.T) {
 	}
 	rest := stdout.String()
 	for _, want := range []string{
-		"Usage: ecr-remote-write -once | -dry-run | -event FILE | -dump [-state URL] | -cost [-images NUMBER]\n",
+		"Usage: ecr-remote-write -once | -dry-run | -event FILE | -dump [-state URL] | -cost [-images NUMBER] | -targets\n",
 		"\n  -event FILE\n",
 		"\nExamples:\n\n  AWS_REGION=eu-west-1 ecr-remote-write -dry-run > series.txt\n",
 		" ecr-remote-write -once\n",

@@ -51,9 +51,14 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 		}
 	}
 	defer progress.clear()
-	log := newLogger(progress, c, environ, nil)
-	export, err := wire(ctx, c, wiring{log: log, budget: !o.once && !o.prints(), print: o.prints(), laptop: progress})
-	if err != nil {
+	w := wiring{log: newLogger(progress, c, environ, nil), budget: !o.once && !o.prints(), print: o.prints(), laptop: progress}
+	var export *exporter.Exporter
+	if c.Targets != "" {
+		var done bool
+		if export, c, done, err = runMany(ctx, &o, c, environ, use, w, stdout); done {
+			return err
+		}
+	} else if export, err = wire(ctx, c, w); err != nil {
 		return err
 	}
 	if o.prints() {

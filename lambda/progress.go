@@ -68,6 +68,13 @@ func (p *progress) refreshing(what string, done, due int) {
 	p.show(done == due, "refreshing: "+quantity.Grouped(done)+" of "+quantity.Grouped(due)+" "+what)
 }
 
+// counting shows how many of the registries are done.
+func (p *progress) counting(doing string, done, due int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.show(done == due, doing+": "+quantity.Grouped(done)+" of "+quantity.Plural(due, "registry", "registries"))
+}
+
 // pushing shows how many series have a result. It writes the first failed attempt at once,
 // and counts the others.
 func (p *progress) pushing(done int, failed *remotewrite.DeliveryError) {

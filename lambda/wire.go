@@ -74,8 +74,29 @@ const (
 	enhancedScanInterval = 6 * time.Hour
 )
 
-// wire makes an exporter from the configuration. It makes no AWS call.
+// connections are what the exporters of all registries have in common: the AWS configuration,
+// and what is sent and asked through it.
+type connections struct {
+	aws     aws.Config // the function's own
+	stored  aws.Config // of the state
+	secrets *secret.Resolver
+	sender  *remotewrite.Sender
+	running exporter.Running // nil if nobody asks what runs
+	wiring
+}
+
+// wire makes the exporter of the function's own registry from the configuration. It makes no
+// AWS call.
 func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, error) {
+	connected, err := connect(ctx, c, w)
+	if err != nil {
+		return nil, err
+	}
+	return connected.registry(c, connected.aws)
+}
+
+// connect sets up what does not depend on the registry. It makes no AWS call.
+func connect(ctx context.Context, c *config.Config, w wiring) (*connections, error) {
 	for _, warning := range c.Warnings {
 		w.log.Warn(warning)
 	}
@@ -89,6 +110,21 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if w.transport != nil {
 		awsCfg.HTTPClient = &http.Client{Transport: w.transport, Timeout: awsTimeout}
 	}
+	connected := &connections{aws: awsCfg, stored: forObjects(awsCfg), secrets: secret.NewResolver(awsCfg, w.log), wiring: w}
+	if connected.sender, err = newSender(c, awsCfg, connected.secrets, w); err != nil {
+		return nil, err
+	}
+	if c.IdleImages == config.IdleNever && c.QueryURL.Host != "" {
+		if connected.running, err = newRunning(c, awsCfg, connected.secrets, w); err != nil {
+			return nil, err
+		}
+	}
+	return connected, nil
+}
+
+// registry makes the exporter of a registry: that of the credentials' account in the Region of
+// awsCfg, unless the configuration names another account.
+func (w *connections) registry(c *config.Config, awsCfg aws.Config) (*exporter.Exporter, error) {
 	limiter := awsapi.NewLimiter(c.ECRRequestsPerSecond)
 	limiter.SetRate(c.ScanRequestsPerSecond, append([]string{ecr.ScanOperation}, inspector.Operations...)...)
 	source := ecr.New(awsCfg, ecr.Options{RegistryID: string(c.ECRRegistryID), Limiter: limiter})
@@ -106,7 +142,7 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if err != nil {
 		return nil, err
 	}
-	store := newStore(c, awsCfg, w.log)
+	store := newStore(c, w.stored, w.log)
 	if stored, ok := store.(*state.Store); ok && w.print {
 		store = state.ReadOnly{Store: stored}
 	}
@@ -162,18 +198,12 @@ func wire(ctx context.Context, c *config.Config, w wiring) (*exporter.Exporter, 
 	if len(table.Families())+len(table.RunFamilies()) == 0 {
 		w.log.Warn("FAMILIES_INCLUDE and FAMILIES_EXCLUDE exclude every family: nothing is sent")
 	}
-	resolver := secret.NewResolver(awsCfg, w.log)
-	options.NewRun = resolver.NewRun
-	if options.Sender, err = newSender(c, awsCfg, resolver, w); err != nil {
-		return nil, err
-	}
+	options.NewRun, options.Sender = w.secrets.NewRun, w.sender
 	if c.AMP() {
 		options.RampAbove, options.Admit = exporter.RampAbove, selected.Admit
 	}
-	if c.IdleImages == config.IdleNever && c.QueryURL.Host != "" {
-		if options.Running, err = newRunning(c, awsCfg, resolver, w); err != nil {
-			return nil, err
-		}
+	if c.IdleImages == config.IdleNever {
+		options.Running = w.running
 	}
 	return exporter.New(options), nil
 }
@@ -212,16 +242,20 @@ func newStore(c *config.Config, awsCfg aws.Config, log *slog.Logger) exporter.St
 	case at.Path != "":
 		return state.NewFile(at.Path, log)
 	case at.Bucket != "":
-		// Transferring a large object can take longer than an API request, so the timeout
-		// applies to the response header only.
-		if client, ok := awsCfg.HTTPClient.(*awshttp.BuildableClient); ok {
-			awsCfg.HTTPClient = client.WithTimeout(0).WithDialerOptions(func(d *net.Dialer) {
-				d.Timeout = dialTimeout
-			}).WithTransportOptions(func(t *http.Transport) {
-				t.ResponseHeaderTimeout = awsTimeout
-			})
-		}
 		return state.NewS3(awsCfg, at.Bucket, at.Key, log)
 	}
 	return &state.Memory{}
+}
+
+// forObjects returns the configuration for S3. Transferring a large object can take longer than
+// an API request, so the timeout applies to the response header only.
+func forObjects(awsCfg aws.Config) aws.Config {
+	if client, ok := awsCfg.HTTPClient.(*awshttp.BuildableClient); ok {
+		awsCfg.HTTPClient = client.WithTimeout(0).WithDialerOptions(func(d *net.Dialer) {
+			d.Timeout = dialTimeout
+		}).WithTransportOptions(func(t *http.Transport) {
+			t.ResponseHeaderTimeout = awsTimeout
+		})
+	}
+	return awsCfg
 }

@@ -50,7 +50,7 @@ func TestFleetMoto(t *testing.T) {
 	limiter := awsapi.NewLimiter(100)
 	planner := fleet.New(fleet.Options{
 		Source: func(context.Context) ([]byte, error) { return []byte("111122223333:*"), nil },
-		Parse: func(text []byte) (*targets.Document, error) {
+		Parse: func(_ context.Context, text []byte) (*targets.Document, error) {
 			return targets.ParseList(string(text), targets.Defaults{Interval: time.Minute})
 		},
 		Regions: func(ctx context.Context, _ targets.Target) ([]string, error) {

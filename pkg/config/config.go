@@ -22,7 +22,7 @@ import (
 
 // Config holds the settings. Each field is one environment variable; the table in
 // docs/settings.md is generated from its tags and comment. A field tagged secret can hold a
-// secret.
+// secret, and one tagged target can be set for a registry of its own (see Targets).
 type Config struct {
 	// The remote-write URL of an Amazon Managed Service for Prometheus (AMP) workspace, or of any other endpoint.
 	RemoteWriteURL URL `env:"REMOTE_WRITE_URL" secret:"yes" rule:"an absolute http or https URL" note:"required"`
@@ -59,61 +59,61 @@ type Config struct {
 	// The number of concurrent requests. Each uses up to twice `REMOTE_WRITE_MAX_BYTES` of memory.
 	RemoteWriteConcurrency int `env:"REMOTE_WRITE_CONCURRENCY" envDefault:"4" rule:"a whole number from 1 to 64" min:"1" max:"64"`
 	// How long data from ECR stays fresh, in seconds (as in the Python exporter) or as a Go duration.
-	CacheRefreshInterval Duration `env:"CACHE_REFRESH_INTERVAL" envDefault:"1800" rule:"from 1s to 168h, as 7d, as a Go duration or in seconds" min:"1s" max:"168h"`
+	CacheRefreshInterval Duration `env:"CACHE_REFRESH_INTERVAL" target:"yes" envDefault:"1800" rule:"from 1s to 168h, as 7d, as a Go duration or in seconds" min:"1s" max:"168h"`
 	// How often the function is invoked. It changes nothing but the [forecast of the cost](cost.md).
 	Schedule Schedule `env:"SCHEDULE" envDefault:"rate(2 minutes)" rule:"rate(N minutes), hours or days as EventBridge writes it, or a duration; from 1s to 10000h" min:"1s" max:"10000h"`
 	// The AWS account of the registry.
 	ECRRegistryID AccountID `env:"ECR_REGISTRY_ID" rule:"an AWS account, twelve digits" note:"the function's account"`
 	// The number of repositories listed concurrently.
-	ECRConcurrency int `env:"ECR_CONCURRENCY" envDefault:"8" rule:"a whole number from 1 to 256" min:"1" max:"256"`
+	ECRConcurrency int `env:"ECR_CONCURRENCY" target:"yes" envDefault:"8" rule:"a whole number from 1 to 256" min:"1" max:"256"`
 	// The rate limit of each ECR API operation, in requests per second. Throttling halves it for a while.
-	ECRRequestsPerSecond float64 `env:"ECR_REQUESTS_PER_SECOND" envDefault:"20" rule:"a number from 0.1 to 10000" min:"0.1" max:"10000"`
+	ECRRequestsPerSecond float64 `env:"ECR_REQUESTS_PER_SECOND" target:"yes" envDefault:"20" rule:"a number from 0.1 to 10000" min:"0.1" max:"10000"`
 	// Where scan results come from: `auto` uses `findings` for a registry with basic scanning and `inspector` for one with enhanced scanning; `findings` makes one ECR call per image; `inspector` reads Amazon Inspector's lists, and findings where these are not exact; `summary` uses what is in the list of images; `none` reads nothing.
-	ScanSource refresh.ScanSource `env:"SCAN_SOURCE" envDefault:"auto" rule:"auto, findings, inspector, summary or none"`
+	ScanSource refresh.ScanSource `env:"SCAN_SOURCE" target:"yes" envDefault:"auto" rule:"auto, findings, inspector, summary or none"`
 	// How long the result of a finished scan stays fresh, in seconds or as a Go duration. A scan event takes effect at once.
-	ScanRefreshInterval Duration `env:"SCAN_REFRESH_INTERVAL" rule:"from 1m to 720h, as 7d, as a Go duration or in seconds" note:"24h for basic scanning, 6h for enhanced" min:"1m" max:"720h"`
+	ScanRefreshInterval Duration `env:"SCAN_REFRESH_INTERVAL" target:"yes" rule:"from 1m to 720h, as 7d, as a Go duration or in seconds" note:"24h for basic scanning, 6h for enhanced" min:"1m" max:"720h"`
 	// The rate limit of requests for scan results, per second. Throttling halves it for a while.
-	ScanRequestsPerSecond float64 `env:"SCAN_REQUESTS_PER_SECOND" envDefault:"10" rule:"a number from 0.1 to 10000" min:"0.1" max:"10000"`
+	ScanRequestsPerSecond float64 `env:"SCAN_REQUESTS_PER_SECOND" target:"yes" envDefault:"10" rule:"a number from 0.1 to 10000" min:"0.1" max:"10000"`
 	// The number of images per repository to read scan results for, the newest tagged ones first; 0 means all.
-	ScanImagesPerRepository int `env:"SCAN_IMAGES_PER_REPOSITORY" envDefault:"0" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
+	ScanImagesPerRepository int `env:"SCAN_IMAGES_PER_REPOSITORY" target:"yes" envDefault:"0" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
 	// Whether the images of indexes (multi-architecture images) are read, to show their scan results for the index. It needs a [pull-time update exclusion](scans-and-events.md#indexes).
-	IndexScans bool `env:"INDEX_SCANS" envDefault:"true" rule:"true or false"`
+	IndexScans bool `env:"INDEX_SCANS" target:"yes" envDefault:"true" rule:"true or false"`
 	// The repositories to export: a regular expression (RE2) that matches the whole name. Nothing is read or sent for the others.
-	RepositoriesInclude Regexp `env:"REPOSITORIES_INCLUDE" rule:"a regular expression" note:"all"`
+	RepositoriesInclude Regexp `env:"REPOSITORIES_INCLUDE" target:"yes" rule:"a regular expression" note:"all"`
 	// Exceptions from `REPOSITORIES_INCLUDE`.
-	RepositoriesExclude Regexp `env:"REPOSITORIES_EXCLUDE" rule:"a regular expression" note:"none"`
+	RepositoriesExclude Regexp `env:"REPOSITORIES_EXCLUDE" target:"yes" rule:"a regular expression" note:"none"`
 	// The image tags to export, likewise.
-	TagsInclude Regexp `env:"TAGS_INCLUDE" rule:"a regular expression" note:"all"`
+	TagsInclude Regexp `env:"TAGS_INCLUDE" target:"yes" rule:"a regular expression" note:"all"`
 	// Exceptions from `TAGS_INCLUDE`.
-	TagsExclude Regexp `env:"TAGS_EXCLUDE" rule:"a regular expression" note:"none"`
+	TagsExclude Regexp `env:"TAGS_EXCLUDE" target:"yes" rule:"a regular expression" note:"none"`
 	// The metric families to export, by name. Some are exported only if this matches them: see [metrics](metrics.md).
-	FamiliesInclude Regexp `env:"FAMILIES_INCLUDE" rule:"a regular expression" note:"all"`
+	FamiliesInclude Regexp `env:"FAMILIES_INCLUDE" target:"yes" rule:"a regular expression" note:"all"`
 	// Exceptions from `FAMILIES_INCLUDE`.
-	FamiliesExclude Regexp `env:"FAMILIES_EXCLUDE" rule:"a regular expression" note:"none"`
+	FamiliesExclude Regexp `env:"FAMILIES_EXCLUDE" target:"yes" rule:"a regular expression" note:"none"`
 	// The number of images per repository to export, those pushed last; 0 means all.
-	ImagesPerRepository int `env:"IMAGES_PER_REPOSITORY" envDefault:"0" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
+	ImagesPerRepository int `env:"IMAGES_PER_REPOSITORY" target:"yes" envDefault:"0" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
 	// Export only images pushed within this time; 0 means all. With `IMAGES_PULLED_WITHIN` too, either is enough.
-	ImagesPushedWithin Duration `env:"IMAGES_PUSHED_WITHIN" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" note:"no limit" min:"0s" max:"3650d"`
+	ImagesPushedWithin Duration `env:"IMAGES_PUSHED_WITHIN" target:"yes" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" note:"no limit" min:"0s" max:"3650d"`
 	// Export only images pulled within this time; 0 means all. ECR records a pull about once a day.
-	ImagesPulledWithin Duration `env:"IMAGES_PULLED_WITHIN" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" note:"no limit" min:"0s" max:"3650d"`
+	ImagesPulledWithin Duration `env:"IMAGES_PULLED_WITHIN" target:"yes" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" note:"no limit" min:"0s" max:"3650d"`
 	// The number of untagged images per repository to export by digest, those pushed last, of the ones that a pod may run: see [untagged images](scans-and-events.md#untagged-images); 0 means none.
-	UntaggedImagesPerRepository int `env:"UNTAGGED_IMAGES_PER_REPOSITORY" envDefault:"20" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
+	UntaggedImagesPerRepository int `env:"UNTAGGED_IMAGES_PER_REPOSITORY" target:"yes" envDefault:"20" rule:"a whole number from 0 to 100000" min:"0" max:"100000"`
 	// Export only untagged images pushed or pulled within this time; 0 means all.
-	UntaggedImagesWithin Duration `env:"UNTAGGED_IMAGES_WITHIN" envDefault:"30d" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" min:"0s" max:"3650d"`
+	UntaggedImagesWithin Duration `env:"UNTAGGED_IMAGES_WITHIN" target:"yes" envDefault:"30d" rule:"from 0s to 3650d, as 30d, as a Go duration or in seconds" min:"0s" max:"3650d"`
 	// Whether images that are [idle](in-use.md) have series: `push` or `never`.
-	IdleImages IdleImages `env:"IDLE_IMAGES" envDefault:"push" rule:"push or never"`
+	IdleImages IdleImages `env:"IDLE_IMAGES" target:"yes" envDefault:"push" rule:"push or never"`
 	// With `IDLE_IMAGES=never`: how long an image is in use after its push or last pull. ECR records a pull about once a day.
-	InUseWithin Duration `env:"IN_USE_WITHIN" envDefault:"90d" rule:"from 24h to 3650d, as 30d, as a Go duration or in seconds" min:"24h" max:"3650d"`
+	InUseWithin Duration `env:"IN_USE_WITHIN" target:"yes" envDefault:"90d" rule:"from 24h to 3650d, as 30d, as a Go duration or in seconds" min:"24h" max:"3650d"`
 	// With `IDLE_IMAGES=never`: the instant PromQL query whose series name the images that run, in the labels `image_id`, `image_spec` and `image`.
 	InUseQuery string `env:"IN_USE_QUERY" rule:"a PromQL expression" note:"the containers of kube-state-metrics"`
 	// With `IDLE_IMAGES=never`: the URL of instant queries of the store, such as `https://…/api/v1/query`. Requests authenticate like those of remote write, so it must contain no secret.
 	QueryURL URL `env:"QUERY_URL" rule:"an absolute http or https URL without user name and password" note:"that of the AMP workspace; required for any other endpoint"`
 	// The keys of the repositories' own tags to export as labels of `aws_ecr_repository_tags_info`, such as `team,cost-center`. It costs one ECR call for each repository and refresh.
-	RepositoryTags TagKeys `env:"REPOSITORY_TAGS" rule:"up to 50 keys of tags separated by commas, each once, with 1 to 128 characters" note:"none"`
+	RepositoryTags TagKeys `env:"REPOSITORY_TAGS" target:"yes" rule:"up to 50 keys of tags separated by commas, each once, with 1 to 128 characters" note:"none"`
 	// Whether to export which repositories have a lifecycle policy. It costs one ECR call for each repository and refresh.
-	LifecyclePolicies bool `env:"LIFECYCLE_POLICIES" envDefault:"false" rule:"true or false"`
+	LifecyclePolicies bool `env:"LIFECYCLE_POLICIES" target:"yes" envDefault:"false" rule:"true or false"`
 	// Whether to export the registry's pull-through cache rules, replication destinations and own quotas. It costs three calls for each refresh.
-	RegistryDetails bool `env:"REGISTRY_DETAILS" envDefault:"false" rule:"true or false"`
+	RegistryDetails bool `env:"REGISTRY_DETAILS" target:"yes" envDefault:"false" rule:"true or false"`
 	// How much of an invocation may be spent on reading from AWS; the rest waits for the next one. `-once` and `-dry-run` have no limit.
 	RefreshBudget Duration `env:"REFRESH_BUDGET" envDefault:"60s" rule:"from 1s to 15m, as a Go duration or in seconds" min:"1s" max:"15m"`
 	// Where the inventory is kept between cold starts: `memory:` (nowhere), `file:///path` or `s3://bucket/key`.
@@ -124,6 +124,18 @@ type Config struct {
 	ExternalLabels Labels `env:"EXTERNAL_LABELS" rule:"name=value pairs separated by commas; names match [a-zA-Z_][a-zA-Z0-9_]* and do not begin with __; values have 1 to 2048 bytes"`
 	// Whether to add the label `region`, the function's AWS Region, to every series, like one of `EXTERNAL_LABELS`. Set it if functions in several Regions of one account send to one workspace.
 	RegionLabel bool `env:"REGION_LABEL" envDefault:"false" rule:"true or false"`
+	// Which registries to read, of many accounts and Regions: a list such as `111122223333:eu-west-1,222233334444:*`, or where a [document](targets.md) is, `s3://bucket/key` or `ssm:NAME`. See [an organisation](organisation.md).
+	Targets Targets `env:"TARGETS" rule:"ACCOUNT:REGION pairs separated by commas, with * for all enabled Regions; s3://bucket/key; or ssm:NAME" note:"the function's own registry"`
+	// With `TARGETS`: the role to assume in other accounts, by name, with its path if it has one, or by an ARN with `ACCOUNT` in place of the account.
+	TargetRole RoleName `env:"TARGET_ROLE" envDefault:"ecr-remote-write" rule:"the name of an IAM role, or its ARN with ACCOUNT in place of the account"`
+	// The external id that these roles' trust policies require.
+	TargetExternalID ExternalID `env:"TARGET_EXTERNAL_ID" rule:"2 to 1224 letters, digits and _+=,.@:/-"`
+	// With `TARGETS`: the URL of the SQS FIFO queue that has a message for each registry that is due.
+	QueueURL URL `env:"QUEUE_URL" rule:"an absolute http or https URL without user name and password" note:"required in Lambda"`
+	// With `TARGETS`: how many registries are read and pushed at once, as the queue's event source mapping allows.
+	TargetConcurrency int `env:"TARGET_CONCURRENCY" envDefault:"10" rule:"a whole number from 2 to 1000" min:"2" max:"1000"`
+	// With `TARGETS`: how many samples a second the endpoint takes, which the registries share; 0 means no limit. It slows pushes and never shortens them.
+	RemoteWriteSamplesPerSecond float64 `env:"REMOTE_WRITE_SAMPLES_PER_SECOND" envDefault:"0" rule:"a number from 0 to 100000000" min:"0" max:"100000000"`
 	// Which run metrics to log in CloudWatch's embedded metric format too, where they also show an endpoint that is down: `alarms` for the three that [alarms](operations.md#cloudwatch) need, `true` for all, `false` for none. CloudWatch bills each as a custom metric.
 	CloudWatchMetrics CloudWatchMetrics `env:"CLOUDWATCH_METRICS" envDefault:"alarms" rule:"alarms, true or false"`
 	// The log level: `DEBUG`, `INFO`, `WARN` or `ERROR`.
@@ -164,6 +176,8 @@ var parsers = map[reflect.Type]env.ParserFunc{
 	reflect.TypeFor[remotewrite.Protocol](): oneOf(remotewrite.V1, remotewrite.V2, remotewrite.Auto),
 	reflect.TypeFor[CloudWatchMetrics]():    oneOf(MetricsForAlarms, AllMetrics, NoMetrics),
 	reflect.TypeFor[auth.Method]():          oneOf(auth.SigV4, auth.Basic, auth.Bearer, auth.None),
+	reflect.TypeFor[Targets]():              parseTargets,
+	reflect.TypeFor[RoleName]():             parseRoleName,
 	reflect.TypeFor[IdleImages]():           oneOf(IdlePush, IdleNever),
 	reflect.TypeFor[refresh.ScanSource]():   oneOf(refresh.ScanAuto, refresh.ScanFindings, refresh.ScanInspector, refresh.ScanSummary, refresh.ScanNone),
 	reflect.TypeFor[secret.Text](): func(text string) (any, error) {

@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 		ScanSource: refresh.ScanAuto, ScanRequestsPerSecond: 10, IndexScans: true,
 		UntaggedImagesPerRepository: 20, UntaggedImagesWithin: config.Duration(30 * 24 * time.Hour),
 		IdleImages: config.IdlePush, InUseWithin: config.Duration(90 * 24 * time.Hour),
-		RefreshBudget: config.Duration(time.Minute), StateSaveInterval: config.Duration(5 * time.Minute), CloudWatchMetrics: config.MetricsForAlarms, LogLevel: c.LogLevel,
+		RefreshBudget: config.Duration(time.Minute), StateSaveInterval: config.Duration(5 * time.Minute), TargetRole: "ecr-remote-write", TargetConcurrency: 10, CloudWatchMetrics: config.MetricsForAlarms, LogLevel: c.LogLevel,
 	}
 	if diff := cmp.Diff(want, *c, cmp.AllowUnexported(config.LogLevel{}, secret.Text{})); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)

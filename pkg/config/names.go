@@ -50,7 +50,7 @@ func matching[T ~string](expression string, limits ...int) env.ParserFunc {
 }
 
 // prefixes are those of settings, which other programs' variables are unlikely to have.
-var prefixes = []string{"REMOTE_WRITE_", "ECR_", "SCAN_", "STATE_", "REPOSITORIES_", "TAGS_", "FAMILIES_", "IMAGES_", "UNTAGGED_", "IDLE_", "IN_USE_", "REPOSITORY_", "LIFECYCLE_", "REGISTRY_"}
+var prefixes = []string{"REMOTE_WRITE_", "ECR_", "SCAN_", "STATE_", "REPOSITORIES_", "TAGS_", "FAMILIES_", "IMAGES_", "UNTAGGED_", "IDLE_", "IN_USE_", "REPOSITORY_", "LIFECYCLE_", "REGISTRY_", "TARGET_"}
 
 // misspelt returns a fault for each variable that is not a setting and looks like one.
 // Alone they are no reason to stop.

@@ -72,7 +72,7 @@ func TestSettingsRefuseSecrets(t *testing.T) {
 	refused := 0
 	for field := range reflect.TypeFor[config.Config]().Fields() {
 		variable := field.Tag.Get("env")
-		public := variable == "REMOTE_WRITE_CA" || variable == "REMOTE_WRITE_CLIENT_CERTIFICATE" || variable == "QUERY_URL"
+		public := variable == "REMOTE_WRITE_CA" || variable == "REMOTE_WRITE_CLIENT_CERTIFICATE" || variable == "QUERY_URL" || variable == "QUEUE_URL"
 		switch field.Type {
 		case reflect.TypeFor[secret.Text](), reflect.TypeFor[config.Headers](), reflect.TypeFor[config.URL]():
 			if !public && field.Tag.Get("secret") == "" {

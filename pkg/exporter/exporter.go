@@ -43,6 +43,11 @@ type Options struct {
 	SaveInterval time.Duration
 
 	Refresher *refresh.Refresher
+	// Reach, if set, is called before each refresh that is not for events, and this is left out if it returns an error: then
+	// nothing can be read, such as without the registry's role. What is known is pushed.
+	Reach func(ctx context.Context, registry *inventory.Registry, at time.Time) error
+	// Account, if set, is that of the registry, which is one of many of a deployment.
+	Account string
 	// Running, if set, is asked in each run that is not for events what runs, for images that
 	// are idle have no series.
 	Running Running
@@ -76,6 +81,10 @@ type Options struct {
 	RefreshBudget time.Duration
 	Logger        *slog.Logger
 }
+
+// ErrWaits is what Reach returns if it did not try, because it failed a short while ago. It does
+// not fail the run, which does not count as one that succeeded either.
+var ErrWaits = errors.New("waiting before trying again")
 
 // Exporter makes runs, one at a time.
 type Exporter struct {
@@ -169,9 +178,14 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	if e.Running != nil && !run.partial {
 		e.ask(ctx, registry, &steps)
 	}
-	steps.do("refresh", func() error {
+	steps.try("refresh", func() error {
 		refreshing, cancel := e.refreshing(ctx, steps.at)
 		defer cancel()
+		if e.Reach != nil && !run.partial { // what events say is noted in any case
+			if err := e.Reach(refreshing, registry, steps.at); err != nil {
+				return err
+			}
+		}
 		steps.refreshed = run.refresh(refreshing, registry, steps.at)
 		if other := (*refresh.OtherRegistryError)(nil); errors.As(steps.refreshed.Err, &other) {
 			// Only the listing showed it. The run goes on as a cold start would.
@@ -186,6 +200,10 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 			steps.refreshed = run.refresh(refreshing, registry, steps.at)
 		}
 		return steps.refreshed.Err
+	}, func(err error) {
+		if !errors.Is(err, ErrWaits) {
+			steps.errs = append(steps.errs, err)
+		}
 	})
 
 	options := metrics.Options{At: steps.at}
@@ -213,7 +231,7 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 		return e.push(pushing, registry, options, &steps)
 	})
 
-	if !run.partial && len(steps.errs) == 0 {
+	if !run.partial && len(steps.errs) == 0 && steps.failed["refresh"] == "" {
 		registry.SucceededAt = inventory.TimeOf(steps.at)
 	}
 	e.pushRunMetrics(ctx, registry, run, &steps)

@@ -61,7 +61,7 @@ func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run
 	run := metrics.Run{
 		At:              steps.at,
 		SucceededAt:     registry.SucceededAt.Time(),
-		RegistryID:      registry.ID,
+		RegistryID:      cmp.Or(registry.ID, e.Account),
 		RefreshDuration: steps.took("refresh"),
 		PushDuration:    steps.took("push"),
 		OldestRecord:    registry.OldestRead().Time(),
@@ -69,6 +69,8 @@ func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run
 		Throttles:       withZeros(steps.throttles, known),
 		UnreadIndexes:   unreadIndexes(steps.refreshed.Indexes),
 		AsksWhatRuns:    e.Running != nil,
+		IsTarget:        e.Account != "",
+		Read:            steps.failed["refresh"] == "",
 		RunningAt:       registry.Running.AnsweredAt.Time(),
 		Withheld:        e.withheld(registry, steps),
 		Push:            push,

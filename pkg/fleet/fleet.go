@@ -53,7 +53,7 @@ func FromReference(cfg aws.Config, reference secret.Text, log *slog.Logger) Sour
 type Options struct {
 	// Source has the list of targets, and Parse reads it. Its error has all faults.
 	Source Source
-	Parse  func(text []byte) (*targets.Document, error)
+	Parse  func(ctx context.Context, text []byte) (*targets.Document, error)
 	// Regions returns the Regions that are enabled in an account: see EnabledRegions.
 	Regions func(ctx context.Context, account targets.Target) ([]string, error)
 	// Kept keeps the planner's own state.
@@ -144,11 +144,7 @@ func (p *Planner) Plan(ctx context.Context, at time.Time) (Summary, error) {
 		document, s.Valid, err = p.document(ctx, now)
 		return err
 	})
-	regions := map[string][]string{}
-	for account, of := range p.plan.Regions {
-		regions[account] = of.Regions
-	}
-	all := document.Expand(regions)
+	all := document.Expand(p.regions())
 	active, starting := p.begun(all, now)
 	s.Targets, s.Starting = len(active), starting
 

@@ -166,7 +166,7 @@ func (w *world) restart(o fleet.Options) {
 		w.t.Fatal(err)
 	}
 	o.Source = func(context.Context) ([]byte, error) { return []byte(w.list), w.sourceErr }
-	o.Parse = func(text []byte) (*targets.Document, error) {
+	o.Parse = func(_ context.Context, text []byte) (*targets.Document, error) {
 		return targets.ParseList(string(text), targets.Defaults{Interval: interval})
 	}
 	o.Regions = func(_ context.Context, account targets.Target) ([]string, error) {

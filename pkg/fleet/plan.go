@@ -68,7 +68,7 @@ func (p *Planner) document(ctx context.Context, now time.Time) (*targets.Documen
 	what := "read" // errors of a request differ each time
 	var document *targets.Document
 	if err == nil {
-		if document, err = p.Parse(text); err == nil {
+		if document, err = p.Parse(ctx, text); err == nil {
 			p.plan.Document, p.plan.Fault, p.plan.FaultAt = string(text), "", time.Time{}
 			return document, true, nil
 		}
@@ -83,7 +83,7 @@ func (p *Planner) document(ctx context.Context, now time.Time) (*targets.Documen
 		p.plan.Fault, p.plan.FaultAt = fault, now
 		p.Logger.WarnContext(ctx, "the targets cannot be used: the last ones that could are", slog.Any("error", err))
 	}
-	if document, err = p.Parse([]byte(last)); err != nil {
+	if document, err = p.Parse(ctx, []byte(last)); err != nil {
 		return &targets.Document{}, false, fmt.Errorf("reading the last targets without a fault: %w", err)
 	}
 	return document, false, nil

@@ -90,3 +90,12 @@ func (p *Planner) askRegions(ctx context.Context, accounts []targets.Target, now
 		p.Logger.WarnContext(ctx, "the enabled Regions of accounts could not be read: those known before are used", slog.Any("accounts", failed), slog.Any("error", first))
 	}
 }
+
+// regions returns the Regions that are known, by account.
+func (p *Planner) regions() map[string][]string {
+	regions := make(map[string][]string, len(p.plan.Regions))
+	for account, of := range p.plan.Regions {
+		regions[account] = of.Regions
+	}
+	return regions
+}

@@ -187,3 +187,12 @@ func (r *Registry) own() *Registry {
 	own.Region, own.Whole, own.DueNames, own.Unsaved, own.Running, own.Peaks = "", "", nil, Unsaved{}, Running{}, Peaks{}
 	return &own
 }
+
+// WholePushedAt is the timestamp of the last push that was not for events; zero if it is not
+// known.
+func (r *Registry) WholePushedAt() (at Time) {
+	for _, sent := range r.Sent {
+		at = max(at, sent.PushedAt)
+	}
+	return at
+}

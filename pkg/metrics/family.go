@@ -96,6 +96,9 @@ var (
 
 func always(*subject) (float64, bool) { return 1, true }
 
+// ExporterUp is the one family without a label: of many registries only one can have it.
+const ExporterUp = "aws_ecr_repository_exporter_up"
+
 // contract is the metric contract: names, help texts, types and label names that users
 // of the Python exporter query. They are fixed.
 var contract = []Family{
@@ -151,7 +154,7 @@ var contract = []Family{
 }
 
 var exporterUp = Family{
-	Name: "aws_ecr_repository_exporter_up", Help: "Always 1, to check that the exporter is running", Type: gauge,
+	Name: ExporterUp, Help: "Always 1, to check that the exporter is running", Type: gauge,
 	Unit: "always 1",
 	per:  perExporter, value: always,
 }

@@ -45,6 +45,9 @@ type Push struct {
 	BytesCompressed int64 `json:"bytesCompressed"`
 	// Retries is the number of attempts beyond the first of each request body.
 	Retries int `json:"retries"`
+	// RateExceeded is set if batches were sent faster than the push was told to, because it would
+	// not have been in time.
+	RateExceeded bool `json:"rateExceeded,omitempty"`
 
 	// Requests is the number of HTTP requests, retries and metadata included, and
 	// Throttled the number of 429 responses to them.

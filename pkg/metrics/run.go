@@ -38,6 +38,9 @@ type Run struct {
 	RunningAt    time.Time
 	// Withheld counts the images that have no series at present, by why.
 	Withheld map[string]int
+	// IsTarget is set if the registry is one of many of a deployment, and Read if nothing failed in
+	// reading what was due of it.
+	IsTarget, Read bool
 	// Push is what became of the registry's series. Its Dropped counts by reason.
 	Push Push
 	// Errors counts what failed, by stage of the run.
@@ -61,6 +64,13 @@ var (
 // one is for a family with one series a run.
 func one(value func(*Run) float64) func(*subject) (float64, bool) {
 	return func(s *subject) (float64, bool) { return value(s.run), true }
+}
+
+func zeroOrOne(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // runTable are the families about the run.
@@ -176,6 +186,23 @@ var runTable = []Family{
 		Name: "aws_ecr_exporter_estimated_cost_dollars", Help: "What AWS bills for a month of runs like the last run, at list prices", Type: gauge,
 		Unit: "US dollars in 30 days, a forecast: see [cost](cost.md)", labels: runLabels,
 		value: func(s *subject) (float64, bool) { return s.run.CostDollars, s.run.CostDollars > 0 },
+	},
+	{
+		Name: "aws_ecr_exporter_target_up", Help: "Whether all that was due of the registry could be read in its last run", Type: gauge,
+		Unit: "1 or 0", Setting: "TARGETS", labels: runLabels,
+		value: func(s *subject) (float64, bool) { return zeroOrOne(s.run.Read), s.run.IsTarget },
+	},
+	{
+		Name: "aws_ecr_exporter_target_last_success_timestamp_seconds", Help: "The unix timestamp of the last run of the registry that succeeded", Type: gauge,
+		Unit: "whole Unix seconds", Setting: "TARGETS", labels: runLabels,
+		value: func(s *subject) (float64, bool) {
+			return float64(s.run.SucceededAt.Unix()), s.run.IsTarget && !s.run.SucceededAt.IsZero()
+		},
+	},
+	{
+		Name: "aws_ecr_exporter_target_rate_exceeded", Help: "Whether the push of the last run was faster than the registry's share of the endpoint's rate, because it would have been late", Type: gauge,
+		Unit: "1 or 0", Setting: "TARGETS", labels: runLabels,
+		value: func(s *subject) (float64, bool) { return zeroOrOne(s.run.Push.RateExceeded), s.run.IsTarget },
 	},
 	{
 		Name: "aws_ecr_exporter_build_info", Help: "The version of the exporter that made the last run, and of Go", Type: gauge,
