@@ -308,3 +308,41 @@ func TestQueueHangs(t *testing.T) {
 		}
 	})
 }
+
+// Find and Targets in an environment that has planned nothing: a worker's, and a laptop.
+func TestFind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.list, w.regions = "111122223333:*,222233334444:eu-west-1", []string{"eu-west-1", "us-east-1"}
+		find := func(account, region string, want bool) {
+			t.Helper()
+			target, found, err := w.Find(t.Context(), account, region)
+			if err != nil || found != want || found && target.String() != account+"/"+region {
+				t.Errorf("found %v: %v, %v, want %v", &target, found, err, want)
+			}
+		}
+		find("222233334444", "eu-west-1", false)
+		if all, err := w.Targets(t.Context()); len(all) != 3 || err != nil || w.kept.writes != 0 {
+			t.Errorf("%v, %v, written %d times", all, err, w.kept.writes)
+		}
+		w.plan()
+		w.restart(fleet.Options{})
+		find("111122223333", "us-east-1", true)
+		find("111122223333", "eu-north-1", false)
+		// A change that another environment has planned.
+		w.list = "333344445555:eu-west-1"
+		worker := w.Planner
+		w.restart(fleet.Options{})
+		w.plan()
+		w.Planner = worker
+		find("333344445555", "eu-west-1", true)
+		find("111122223333", "us-east-1", false)
+		w.kept.refused = errPlanted
+		find("333344445555", "eu-west-1", true)
+		w.restart(fleet.Options{})
+		if _, _, err := w.Find(t.Context(), "333344445555", "eu-west-1"); !errors.Is(err, errPlanted) {
+			t.Errorf("a state that cannot be read: %v", err)
+		}
+	})
+}
