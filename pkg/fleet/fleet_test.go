@@ -4,14 +4,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/aws-exporters/ecr-remote-write/pkg/fleet"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
+	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
 
@@ -254,7 +261,7 @@ func TestWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		for minute, waiting := range strings.Split("9 9 9 9 0 9 9 9 9 9 9 9 9 9 9 0", " ") {
+		for minute, waiting := range strings.Split("9 9 9 9 0 9 9 9 9 0 9 9 9 9 9 9 9 9 9 9 0", " ") {
 			w.queue.waiting = waiting
 			w.restart(fleet.Options{})
 			if s := w.plan(); fmt.Sprint(s.Waiting) != waiting || fmt.Sprint(w.series("aws_ecr_exporter_targets_waiting")) != waiting {
@@ -345,4 +352,31 @@ func TestFind(t *testing.T) {
 			t.Errorf("a state that cannot be read: %v", err)
 		}
 	})
+}
+
+// A source is read each time: it may have changed.
+func TestSources(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "targets.yaml")
+	reference, err := secret.Parse("file:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, source := range map[string]fleet.Source{
+		"object":    fleet.FromObject(state.NewFileObject(path)),
+		"reference": fleet.FromReference(aws.Config{}, reference, slog.New(slog.DiscardHandler)),
+	} {
+		_ = os.Remove(path)
+		if text, err := source(t.Context()); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s without a file: %q, %v", name, text, err)
+		}
+		for _, want := range []string{"first", "second"} {
+			if err := os.WriteFile(path, []byte(want), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if text, err := source(t.Context()); string(text) != want || err != nil {
+				t.Errorf("%s: %q, %v, want %q", name, text, err, want)
+			}
+		}
+	}
 }
