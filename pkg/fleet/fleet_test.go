@@ -230,14 +230,24 @@ func TestRegions(t *testing.T) {
 			}
 			w.asked = nil
 		}
-		for range 55 {
+		for range 50 {
 			w.restart(fleet.Options{})
 			w.plan()
 		}
 		if len(w.asked) > 0 || w.kept.writes != 3 {
 			t.Errorf("%d accounts were asked within the hour, and %d writes", len(w.asked), w.kept.writes)
 		}
-		w.regionsErr = errPlanted
+		// What is known outlasts a minute in which no list can be read.
+		w.parseErr = errPlanted
+		if s, err := w.minute(); s.Targets != 0 || !errors.Is(err, errPlanted) {
+			t.Errorf("without any list: %+v, %v", s, err)
+		}
+		w.parseErr = nil
+		w.log.Reset()
+		if s := w.plan(); s.Targets != 100 {
+			t.Errorf("%d targets afterwards", s.Targets)
+		}
+		w.regionsErr, w.asked = errPlanted, nil
 		for range 10 {
 			if s := w.plan(); s.Targets != 100 {
 				t.Errorf("%d targets while no account answers", s.Targets)
