@@ -15,6 +15,7 @@ func (w *organisation) inRealTime(t *testing.T) {
 	victim := w.members[w.shape.regions] // the largest
 	vanishing := w.find(func(m *member) bool { return m.vanishes })[0]
 	var vanished, killed func() bool
+	w.begin(t)
 	first := time.Now().Truncate(time.Minute).Add(time.Minute)
 	for minute := range minutes {
 		slot := first.Add(time.Duration(minute) * time.Minute)
