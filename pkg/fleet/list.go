@@ -44,10 +44,8 @@ func (p *Planner) Targets(ctx context.Context) ([]targets.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	everywhere, now := document.Everywhere(), time.Now()
-	regions := p.askRegions(ctx, everywhere, now)
-	for asked := regionsAccounts; asked < len(everywhere); asked += regionsAccounts {
-		regions = p.askRegions(ctx, everywhere, now)
+	for everywhere, asked := document.Everywhere(), 0; asked < len(everywhere); asked += regionsAccounts {
+		p.askRegions(ctx, everywhere, time.Now())
 	}
-	return document.Expand(regions), nil
+	return document.Expand(p.regions()), nil
 }
