@@ -167,11 +167,10 @@ func (m *many) exporterOf(target *targets.Target, log *slog.Logger) (*exporter.E
 
 // configOf returns the configuration of a registry.
 func (m *many) configOf(target *targets.Target) (*config.Config, error) {
-	labels := maps.Clone(target.Labels)
+	// Families that lack the label, such as aws_ecr_exporter_state_available, must not collide.
+	labels := map[string]string{"registry_id": target.Account}
+	maps.Copy(labels, target.Labels)
 	if target.RegionLabel {
-		if labels == nil {
-			labels = map[string]string{}
-		}
 		labels["region"] = target.Region
 	}
 	return config.ForTarget(m.environ, m.use, target.Account, target.Region, target.Settings, labels)

@@ -35,6 +35,9 @@ type organisationShape struct {
 	maxSeries           int // of a request
 }
 
+// refreshedEach is how long what was read is fresh.
+const refreshedEach = time.Second
+
 // organisationRegions are Regions that are enabled everywhere.
 var organisationRegions = []string{region, "us-east-1", "eu-central-1", "us-west-2"}
 
@@ -100,8 +103,7 @@ func newOrganisation(t *testing.T, shape organisationShape) *organisation {
 		"TARGETS=s3://" + bucket + "/targets.yaml", "QUEUE_URL=" + w.queue.url, "STATE_URL=s3://" + bucket + "/stack/inventory",
 		fmt.Sprintf("TARGET_CONCURRENCY=%d", shape.concurrency),
 		"REMOTE_WRITE_URL=" + w.arrivals.url, fmt.Sprintf("REMOTE_WRITE_MAX_SERIES=%d", shape.maxSeries),
-		// Everything is due in every run.
-		"CACHE_REFRESH_INTERVAL=1s", "ECR_REQUESTS_PER_SECOND=10000", "SCAN_REQUESTS_PER_SECOND=10000", "LOG_LEVEL=INFO",
+		"CACHE_REFRESH_INTERVAL=" + refreshedEach.String(), "ECR_REQUESTS_PER_SECOND=10000", "SCAN_REQUESTS_PER_SECOND=10000", "CLOUDWATCH_METRICS=false",
 	}
 	var err error
 	if w.planner, err = w.start(t.Context(), plannersNumber); err != nil {
@@ -145,7 +147,7 @@ func (w *organisation) showLogs(t *testing.T) {
 	defer w.mu.Unlock()
 	for _, log := range w.logs {
 		for line := range strings.Lines(log.String()) {
-			if !strings.Contains(line, `"level":"INFO"`) && shown < most {
+			if (strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`)) && shown < most {
 				t.Log(line[:min(len(line), 1000)])
 				shown++
 			}
@@ -227,9 +229,6 @@ func (w *organisation) generate(t *testing.T, regions []string) string {
 
 // series are those that a registry must have.
 func (w *organisation) series(m *member) tsdbtest.Vector {
-	if m.denied || m.roleless {
-		return tsdbtest.Vector{}
-	}
 	if m.want != nil {
 		return m.want
 	}
@@ -238,7 +237,7 @@ func (w *organisation) series(m *member) tsdbtest.Vector {
 		scans = contracttest.ScansAt(m.registry, time.Now())
 	}
 	more := [][2]string{{"org", "example"}, {"region", m.registry.Region()}}
-	if !m.vanishes { // its own entry has no label of its own
+	if !m.vanishes && !m.roleless { // whose own entries have no label of their own
 		var n int
 		if m.registry.ID() != account {
 			fmt.Sscanf(m.registry.ID(), "210%d", &n)
@@ -246,13 +245,19 @@ func (w *organisation) series(m *member) tsdbtest.Vector {
 		more = append(more, [2]string{"env", fmt.Sprintf("env-%d", n%3)})
 	}
 	want := tsdbtest.Vector{}
-	for s := range contracttest.Of(m.registry, scans) {
-		if s.Family == contracttest.Up { // the planner's
-			continue
-		}
+	add := func(s contracttest.Series) {
 		s.Labels = append(slices.Clone(s.Labels), more...)
 		slices.SortFunc(s.Labels, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
 		want[s.Key()] = s.Value
+	}
+	add(contracttest.Series{Family: stateAvailable, Labels: [][2]string{{"registry_id", m.registry.ID()}}, Value: 1})
+	if m.denied || m.roleless {
+		return want
+	}
+	for s := range contracttest.Of(m.registry, scans) {
+		if s.Family != contracttest.Up { // the planner's
+			add(s)
+		}
 	}
 	return want
 }
@@ -400,10 +405,11 @@ func TestOrganisation(t *testing.T) {
 	w.await(t, "the first slot", soon, delivered(all))
 	w.check(t, at)
 
-	w.change()
+	time.Sleep(refreshedEach) // until everything is due
 	victim := w.members[w.shape.regions]
 	vanished := w.vanish(w.find(func(m *member) bool { return m.vanishes })[0])
 	killed := w.crashDuringPush(victim, 3)
+	w.change()
 	at = time.Now()
 	w.plan(t, slot.Add(time.Minute))
 	w.await(t, "the second slot", soon, delivered(2*all))
