@@ -25,7 +25,7 @@ const module = "github.com/aws-exporters/ecr-remote-write"
 // arrows are the allowed imports between packages of this module: the package on the left
 // may import those on the right.
 var arrows = map[string][]string{
-	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/cost", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite", "pkg/running", "pkg/secret", "pkg/selection", "pkg/state", "pkg/targets"},
+	"lambda":              {"pkg/auth", "pkg/awsapi", "pkg/config", "pkg/cost", "pkg/ecr", "pkg/emf", "pkg/exporter", "pkg/fleet", "pkg/inspector", "pkg/inventory", "pkg/metrics", "pkg/quantity", "pkg/refresh", "pkg/remotewrite", "pkg/running", "pkg/secret", "pkg/selection", "pkg/state", "pkg/targets"},
 	"lambda/local":        {"pkg/lambdatest", "pkg/localtest", "pkg/quantity"},
 	"pkg/auth":            {"pkg/awsapi"},
 	"pkg/awsapi":          {},

@@ -35,8 +35,7 @@ func (e event) hasWork() bool { return e.run || len(e.events) > 0 }
 // kind is a kind of EventBridge event.
 type kind struct {
 	source, detailType string
-	// read converts the detail of an event that happened at that time; nil for what requests a
-	// whole run.
+	// read converts the detail of an event that happened at that time; nil for the schedule.
 	read func(detail json.RawMessage, at time.Time) ([]refresh.Event, error)
 }
 
@@ -45,7 +44,6 @@ type kind struct {
 // https://docs.aws.amazon.com/inspector/latest/user/eventbridge-integration.html.
 var kinds = []kind{
 	{"aws.events", "Scheduled Event", nil},
-	{targets.Source, targets.DetailType, nil},
 	{"aws.ecr", "ECR Image Action", reader(imageAction)},
 	{"aws.ecr", "ECR Image Scan", reader(imageScan)},
 	{"aws.ecr", "ECR Replication Action", reader(replication)},
@@ -125,16 +123,16 @@ func parseSingle(payload []byte, fields map[string]field) (event, error) {
 	if err := json.Unmarshal(payload, &envelope); err != nil {
 		return event{}, fmt.Errorf("the event is not an EventBridge event (%w): %s", err, supported())
 	}
+	if envelope.Source == targets.Source && envelope.DetailType == targets.DetailType {
+		work, err := targets.ReadWork(envelope.Detail)
+		if err != nil {
+			return event{}, fmt.Errorf("reading planned work: %w", err)
+		}
+		return event{run: true, work: &work}, nil
+	}
 	for _, k := range kinds {
 		if envelope.Source != k.source || envelope.DetailType != k.detailType {
 			continue
-		}
-		if k.source == targets.Source {
-			work, err := targets.ReadWork(envelope.Detail)
-			if err != nil {
-				return event{}, fmt.Errorf("reading planned work: %w", err)
-			}
-			return event{run: true, work: &work}, nil
 		}
 		if k.read == nil {
 			return event{run: true, at: envelope.Time}, nil

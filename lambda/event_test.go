@@ -41,7 +41,7 @@ func TestParseSamples(t *testing.T) {
 	scannedAt, inspectedAt, changedAt := timeOf(t, "2026-11-20T09:15:02Z"), timeOf(t, "2026-11-20T09:15:04Z"), timeOf(t, "2026-11-20T08:30:00Z")
 	want := map[string]event{
 		"scheduler.json":     {run: true},
-		"schedule-rule.json": {run: true},
+		"schedule-rule.json": {run: true, at: timeOf(t, "2026-11-20T09:12:00Z")},
 		"image-push.json": {events: []refresh.Event{
 			{Repository: "payments/api", At: timeOf(t, "2026-11-20T09:14:33Z"), Images: true}}},
 		"image-delete.json": {events: []refresh.Event{

@@ -66,7 +66,7 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 		return nil, f.request.failure(failedEvent, err)
 	}
 	if f.many != nil {
-		response, err := f.many.handle(ctx, e, report)
+		response, err := f.many.handle(ctx, e)
 		if err != nil {
 			return nil, f.request.failure(failedRun, err)
 		}

@@ -54,7 +54,7 @@ func newMany(ctx context.Context, c *config.Config, environ []string, use config
 }
 
 // handle handles an invocation: it plans, or handles a batch of the queue.
-func (m *many) handle(ctx context.Context, e event, report func(context.Context, *slog.Logger, *exporter.Summary, error)) (any, error) {
+func (m *many) handle(ctx context.Context, e event) (any, error) {
 	if e.messages == nil && e.run {
 		summary, err := m.planner.Plan(ctx, planned(e.at, time.Now()))
 		if err != nil {
@@ -70,7 +70,7 @@ func (m *many) handle(ctx context.Context, e event, report func(context.Context,
 	response := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
 	again := map[string]bool{} // groups whose messages have to be delivered again, in their order
 	for i := range e.messages {
-		if message := &e.messages[i]; again[message.group] || !m.handleMessage(ctx, message, report) {
+		if message := &e.messages[i]; again[message.group] || !m.handleMessage(ctx, message) {
 			again[message.group] = true
 			response.BatchItemFailures = append(response.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: message.id})
 		}
@@ -92,7 +92,7 @@ func planned(at, now time.Time) time.Time {
 
 // handleMessage handles a message. It is false if the message has to be delivered again: only
 // events, and only if what they taught could not be kept. Planned work is not made up for.
-func (m *many) handleMessage(ctx context.Context, message *message, report func(context.Context, *slog.Logger, *exporter.Summary, error)) bool {
+func (m *many) handleMessage(ctx context.Context, message *message) bool {
 	target, err := m.targetOf(ctx, message)
 	switch {
 	case err != nil:
@@ -141,13 +141,11 @@ func (m *many) targetOf(ctx context.Context, message *message) (*targets.Target,
 	case e.work != nil:
 		return &e.work.Target, nil
 	case len(e.events) > 0:
-		document, err := m.planner.Document(ctx)
-		if err != nil {
+		target, found, err := m.planner.Find(ctx, e.events[0].Account, e.events[0].Region)
+		if err != nil || !found {
 			return nil, err
 		}
-		if target, ok := document.Find(e.events[0].Account, e.events[0].Region); ok {
-			return &target, nil
-		}
+		return &target, nil
 	}
 	return nil, nil //nolint:nilnil // there is none
 }
@@ -169,11 +167,10 @@ func (m *many) exporterOf(target *targets.Target, log *slog.Logger) (*exporter.E
 
 // configOf returns the configuration of a registry.
 func (m *many) configOf(target *targets.Target) (*config.Config, error) {
-	labels := maps.Clone(target.Labels)
+	// A family's own label wins: registry_id is for those that have none.
+	labels := map[string]string{"registry_id": target.Account}
+	maps.Copy(labels, target.Labels)
 	if target.RegionLabel {
-		if labels == nil {
-			labels = map[string]string{}
-		}
 		labels["region"] = target.Region
 	}
 	return config.ForTarget(m.environ, m.use, target.Account, target.Region, target.Settings, labels)

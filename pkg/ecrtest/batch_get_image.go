@@ -62,7 +62,7 @@ func batchGetImage(c *call, in *batchGetImageInput) (any, error) {
 	if err := c.authorize(reg.ARN(name)); err != nil {
 		return nil, err
 	}
-	return reg.pull(name, in.ImageIDs, c.server.user(), c.server.now())
+	return reg.pull(name, in.ImageIDs, c.user(), c.server.now())
 }
 
 // pull returns the manifests of images and moves their pull times.

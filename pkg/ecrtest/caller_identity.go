@@ -24,7 +24,10 @@ type getCallerIdentityOutput struct {
 // getCallerIdentity handles GetCallerIdentity of AWS STS. No policy can deny it.
 // See https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 func getCallerIdentity(c *call, _ []byte) (any, error) {
-	out := &getCallerIdentityOutput{Arn: c.server.user(), UserID: "AIDAEXAMPLE", Account: c.server.registry.id}
+	if c.caller != nil {
+		return &getCallerIdentityOutput{Arn: c.caller.arn, UserID: c.caller.userID, Account: c.caller.account}, nil
+	}
+	out := &getCallerIdentityOutput{Arn: c.user(), UserID: "AIDAEXAMPLE", Account: c.server.registry.id}
 	if fields := strings.SplitN(out.Arn, ":", 6); len(fields) == 6 {
 		out.Account = fields[4]
 		if path := strings.Split(fields[5], "/"); path[0] == "assumed-role" {

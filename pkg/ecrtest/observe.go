@@ -12,8 +12,12 @@ import (
 type Request struct {
 	// ID is the x-amzn-RequestId of the response.
 	ID string
-	// At is the time of arrival, by the server's clock.
-	At time.Time
+	// At is the time of arrival, by the server's clock, and Done that of the end of the
+	// response; zero before it.
+	At, Done time.Time
+	// Account and Region are those of the server's registry, and AccessKey is what the
+	// request is signed with; empty if it is not.
+	Account, Region, AccessKey string
 	// Operation is the name of the operation, even if the server does not know it.
 	Operation string
 	// RepositoryName, MaxResults and NextToken are the parameters of those names;
@@ -72,10 +76,10 @@ func (o *observed) begin(r Request) *Request {
 	return &r
 }
 
-func (o *observed) end(r *Request, out response) {
+func (o *observed) end(r *Request, out response, at time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	r.Status, r.Code = out.status, out.code
+	r.Done, r.Status, r.Code = at, out.status, out.code
 	o.inFlight--
 	if out.code != "" {
 		o.errors[out.code]++

@@ -49,6 +49,14 @@ var operations = []operation{
 		protocol: awsQuery, service: "sts", route: actionPrefix + "GetCallerIdentity", name: "GetCallerIdentity",
 		action: "sts:GetCallerIdentity", handle: getCallerIdentity,
 	},
+	{
+		protocol: awsQuery, service: "sts", route: actionPrefix + "AssumeRole", name: "AssumeRole",
+		action: "sts:AssumeRole", handle: assumeRole,
+	},
+	{
+		protocol: ec2Query, service: "ec2", route: actionPrefix + "DescribeRegions", name: "DescribeRegions",
+		action: "ec2:DescribeRegions", handle: describeRegions,
+	},
 }
 
 // targetPrefix names the service and its API version in X-Amz-Target.
@@ -123,6 +131,15 @@ func routeOf(r *http.Request, body []byte) string {
 type call struct {
 	server *Server
 	op     *operation
+	caller *session // nil if the server is of no organisation
+}
+
+// user is the ARN of the caller.
+func (c *call) user() string {
+	if c.caller != nil {
+		return c.caller.arn
+	}
+	return c.server.user()
 }
 
 // registryID is the pattern of RegistryId in the service model.
@@ -141,7 +158,7 @@ func (c *call) registry(id *string, name string) (*Registry, error) {
 		return reg, nil
 	}
 	other := NewRegistry(*id, c.server.registry.region)
-	return nil, accessDenied(c.server.user(), c.op.action, other.ARN(name),
+	return nil, accessDenied(c.user(), c.op.action, other.ARN(name),
 		"because no resource-based policy allows the "+c.op.action+" action")
 }
 
@@ -160,9 +177,9 @@ func (c *call) authorizeAction(action, resource string) error {
 	case allowed:
 		return nil
 	case explicitlyDenied:
-		return accessDenied(c.server.user(), action, resource, "with an explicit deny in an identity-based policy")
+		return accessDenied(c.user(), action, resource, "with an explicit deny in an identity-based policy")
 	default:
-		return accessDenied(c.server.user(), action, resource,
+		return accessDenied(c.user(), action, resource,
 			"because no identity-based policy allows the "+action+" action")
 	}
 }

@@ -19,13 +19,16 @@ const (
 	// awsQuery is that of STS: requests are forms and responses XML.
 	// See https://smithy.io/2.0/aws/protocols/aws-query-protocol.html
 	awsQuery
+	// ec2Query is that of EC2, the same with other errors.
+	// See https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html
+	ec2Query
 )
 
 func (p protocol) contentType() string {
 	switch p {
 	case restJSON:
 		return "application/json"
-	case awsQuery:
+	case awsQuery, ec2Query:
 		return "text/xml"
 	default:
 		return "application/x-amz-json-1.1"
@@ -34,7 +37,7 @@ func (p protocol) contentType() string {
 
 // encode returns the body of a response.
 func (p protocol) encode(out any) ([]byte, error) {
-	if p == awsQuery {
+	if p == awsQuery || p == ec2Query {
 		return xml.Marshal(out)
 	}
 	return json.Marshal(out)
@@ -71,6 +74,40 @@ func (p protocol) fault() string {
 	return "ServerException"
 }
 
+// queryErrors are the names and statuses that errors have in the two query protocols, by
+// their names in the others.
+// See https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
+// and https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+var queryErrors = map[protocol]map[string]apiError{
+	awsQuery: {
+		"AccessDeniedException":               {http.StatusForbidden, "AccessDenied", ""},
+		"ExpiredTokenException":               {http.StatusForbidden, "ExpiredToken", ""},
+		"IncompleteSignatureException":        {http.StatusBadRequest, "IncompleteSignature", ""},
+		"InvalidSignatureException":           {http.StatusForbidden, "SignatureDoesNotMatch", ""},
+		"MissingAuthenticationTokenException": {http.StatusForbidden, "MissingAuthenticationToken", ""},
+		"ThrottlingException":                 {http.StatusBadRequest, "Throttling", ""},
+		"UnrecognizedClientException":         {http.StatusForbidden, "InvalidClientTokenId", ""},
+	},
+	ec2Query: {
+		"AccessDeniedException":               {http.StatusForbidden, "UnauthorizedOperation", ""},
+		"ExpiredTokenException":               {http.StatusBadRequest, "RequestExpired", ""},
+		"IncompleteSignatureException":        {http.StatusBadRequest, "IncompleteSignature", ""},
+		"InvalidSignatureException":           {http.StatusForbidden, "SignatureDoesNotMatch", ""},
+		"MissingAuthenticationTokenException": {http.StatusForbidden, "MissingAuthenticationToken", ""},
+		"ThrottlingException":                 {http.StatusServiceUnavailable, "RequestLimitExceeded", ""},
+		"UnrecognizedClientException":         {http.StatusUnauthorized, "AuthFailure", ""},
+	},
+}
+
+// named returns an error by the name that it has in the protocol.
+func (p protocol) named(e *apiError) *apiError {
+	if other, ok := queryErrors[p][e.code]; ok {
+		other.message = e.message
+		return &other
+	}
+	return e
+}
+
 // write sends a response.
 func (p protocol) write(w http.ResponseWriter, status int, text []byte) response {
 	w.Header().Set("Content-Type", p.contentType())
@@ -96,6 +133,14 @@ type wireQueryError struct {
 	Message string   `xml:"Error>Message"`
 }
 
+// wireEC2Error is the body of an error of ec2Query.
+type wireEC2Error struct {
+	XMLName xml.Name `xml:"Response"`
+	Code    string   `xml:"Errors>Error>Code"`
+	Message string   `xml:"Errors>Error>Message"`
+	ID      string   `xml:"RequestID"`
+}
+
 // writeError sends an error.
 func (p protocol) writeError(w http.ResponseWriter, e *apiError) response {
 	body := wireError{Type: e.code, Message: e.message}
@@ -104,10 +149,13 @@ func (p protocol) writeError(w http.ResponseWriter, e *apiError) response {
 		body.Type = ""
 	}
 	var text []byte
-	if p == awsQuery {
+	switch p { // strings always encode
+	case awsQuery:
 		text, _ = p.encode(&wireQueryError{Type: "Sender", Code: e.code, Message: e.message})
-	} else {
-		text, _ = p.encode(body) // strings always encode
+	case ec2Query:
+		text, _ = p.encode(&wireEC2Error{Code: e.code, Message: e.message, ID: w.Header().Get("X-Amzn-Requestid")})
+	default:
+		text, _ = p.encode(body)
 	}
 	out := p.write(w, p.status(e), text)
 	if out.status != 0 {

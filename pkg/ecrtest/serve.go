@@ -55,19 +55,23 @@ func StartPipe(tb testing.TB, reg *Registry) *Server {
 func (s *Server) Listen() error { return s.ListenOn(0) }
 
 // ListenOn is Listen on a port.
-func (s *Server) ListenOn(port int) error {
+func (s *Server) ListenOn(port int) error { return s.link.listen(s, port) }
+
+// ListenPipe starts to serve in memory, until Close. It may be called once.
+func (s *Server) ListenPipe() error { return s.link.listenPipe(s) }
+
+func (l *link) listen(handler http.Handler, port int) error {
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return fmt.Errorf("serve simulated ECR: %w", err)
 	}
 	dialer := &net.Dialer{}
-	return s.link.serve(s, listener, "http://"+listener.Addr().String(), dialer.DialContext)
+	return l.serve(handler, listener, "http://"+listener.Addr().String(), dialer.DialContext)
 }
 
-// ListenPipe starts to serve in memory, until Close. It may be called once.
-func (s *Server) ListenPipe() error {
+func (l *link) listenPipe(handler http.Handler) error {
 	pipe := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	return s.link.serve(s, pipe, "http://ecr.invalid", pipe.dial)
+	return l.serve(handler, pipe, "http://ecr.invalid", pipe.dial)
 }
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
@@ -136,24 +140,29 @@ func (l *link) track(_ net.Conn, state http.ConnState) {
 }
 
 // URL is the endpoint for clients; empty before Listen.
-func (s *Server) URL() string {
-	s.link.mu.Lock()
-	defer s.link.mu.Unlock()
-	return s.link.url
+func (s *Server) URL() string { return s.link.address() }
+
+func (l *link) address() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.url
 }
 
 // Client returns an HTTP client that reaches the server and keeps its connections
 // until Close; nil before Listen. With a socket, any other client works too.
-func (s *Server) Client() *http.Client {
-	s.link.mu.Lock()
-	defer s.link.mu.Unlock()
-	return s.link.client
+func (s *Server) Client() *http.Client { return s.link.dialler() }
+
+func (l *link) dialler() *http.Client {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.client
 }
 
 // Close stops the server: requests in flight lose their connection. It returns after all
 // handlers and connections have ended. A second call does nothing.
-func (s *Server) Close() {
-	l := &s.link
+func (s *Server) Close() { s.link.close() }
+
+func (l *link) close() {
 	l.mu.Lock()
 	again := l.closed
 	l.closed = true

@@ -24,6 +24,8 @@ type Server struct {
 	policy    *Policy
 	accessKey string
 	caller    string
+	// organisation is set if the server is of one, whose keys its callers have.
+	organisation *Organisation
 
 	noLowCounts bool
 	clock       func() time.Time
@@ -105,10 +107,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if op != nil {
 		seen = newRequest(id, op, body)
 	}
-	seen.At = s.now()
+	seen.At, seen.Account, seen.Region = s.now(), s.registry.id, s.registry.region
+	seen.AccessKey = readCredential(r).accessKey
 	rec := s.observed.begin(seen)
 	var out response
-	defer func() { s.observed.end(rec, out) }()
+	defer func() { s.observed.end(rec, out, s.now()) }()
 	switch {
 	case err != nil:
 		out = protocolOf(op).writeError(w, newError("SerializationException", ""))
@@ -126,8 +129,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, re
 		breakConnection(w)
 		return cancelled
 	}
-	if err := s.authenticate(r, op.service); err != nil {
-		return op.protocol.writeError(w, err)
+	who, err := s.authenticate(r, op.service)
+	if err != nil {
+		return op.protocol.writeError(w, op.protocol.named(err))
 	}
 	s.injected.runHooks(rec)
 	fault := s.injected.next(rec)
@@ -135,15 +139,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, re
 		return op.protocol.writeFault(w, fault)
 	}
 	if !s.injected.admit(op.name) {
-		return op.protocol.writeError(w, newError("ThrottlingException", "Rate exceeded"))
+		return op.protocol.writeError(w, op.protocol.named(newError("ThrottlingException", "Rate exceeded")))
 	}
-	out, err := op.handle(&call{server: s, op: op}, body)
-	if err != nil {
-		return op.protocol.writeError(w, op.protocol.asAPIError(err))
+	out, failure := op.handle(&call{server: s, op: op, caller: who}, body)
+	if failure != nil {
+		return op.protocol.writeError(w, op.protocol.named(op.protocol.asAPIError(failure)))
 	}
-	text, err := op.protocol.encode(out)
-	if err != nil {
-		return op.protocol.writeError(w, op.protocol.asAPIError(err))
+	text, failure := op.protocol.encode(out)
+	if failure != nil {
+		return op.protocol.writeError(w, op.protocol.asAPIError(failure))
 	}
 	if fault != nil {
 		return op.protocol.writeWithFault(r.Context(), w, text, fault)

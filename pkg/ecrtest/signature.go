@@ -16,42 +16,65 @@ func (s *Server) RequireAccessKey(id string) {
 
 const signingAlgorithm = "AWS4-HMAC-SHA256"
 
-// authenticate checks the Authorization header, see RequireAccessKey.
+// credential is the part of an Authorization header that says who signed, and for what.
 // See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-authentication-methods.html
-func (s *Server) authenticate(r *http.Request, service string) *apiError {
-	s.mu.Lock()
-	want := s.accessKey
-	s.mu.Unlock()
-	if want == "" {
-		return nil
-	}
-	header := r.Header.Get("Authorization")
-	if header == "" {
-		return newError("MissingAuthenticationTokenException", "Missing Authentication Token")
-	}
-	fields, ok := strings.CutPrefix(header, signingAlgorithm+" ")
-	if !ok {
-		return newError("IncompleteSignatureException", "Unsupported AWS 'algorithm'")
-	}
-	var credential, signature string
+type credential struct {
+	accessKey, region, service string
+	signed                     bool // the header is complete
+}
+
+// readCredential reads a request's Authorization header. What it lacks is empty.
+func readCredential(r *http.Request) credential {
+	var signature string
+	var scope []string
+	fields, _ := strings.CutPrefix(r.Header.Get("Authorization"), signingAlgorithm+" ")
 	for field := range strings.SplitSeq(fields, ",") {
 		switch name, value, _ := strings.Cut(strings.TrimSpace(field), "="); name {
 		case "Credential":
-			credential = value
+			scope = strings.Split(value, "/") // ACCESSKEY/DATE/REGION/SERVICE/aws4_request
 		case "Signature":
 			signature = value
 		}
 	}
-	// ACCESSKEY/DATE/REGION/SERVICE/aws4_request
-	scope := strings.Split(credential, "/")
-	if len(scope) != 5 || signature == "" {
-		return newError("IncompleteSignatureException", "Authorization header requires 'Credential' and 'Signature' parameters")
+	if len(scope) != 5 {
+		return credential{}
 	}
-	if scope[0] != want {
-		return newError("UnrecognizedClientException", "The security token included in the request is invalid.")
+	return credential{accessKey: scope[0], region: scope[2], service: scope[3], signed: signature != ""}
+}
+
+// unrecognized is the error for a key, or a session's token, that AWS does not know.
+func unrecognized() *apiError {
+	return newError("UnrecognizedClientException", "The security token included in the request is invalid.")
+}
+
+// authenticate checks who signed a request, see RequireAccessKey and [Organisation]. The
+// session is nil if the server is of no organisation.
+func (s *Server) authenticate(r *http.Request, service string) (*session, *apiError) {
+	s.mu.Lock()
+	want, organisation := s.accessKey, s.organisation
+	s.mu.Unlock()
+	if want == "" && organisation == nil {
+		return nil, nil
 	}
-	if scope[3] != service {
-		return newError("InvalidSignatureException", "Credential should be scoped to correct service: '%s'.", service)
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		return nil, newError("MissingAuthenticationTokenException", "Missing Authentication Token")
 	}
-	return nil
+	if !strings.HasPrefix(header, signingAlgorithm+" ") {
+		return nil, newError("IncompleteSignatureException", "Unsupported AWS 'algorithm'")
+	}
+	from := readCredential(r)
+	if !from.signed {
+		return nil, newError("IncompleteSignatureException", "Authorization header requires 'Credential' and 'Signature' parameters")
+	}
+	if want != "" && from.accessKey != want {
+		return nil, unrecognized()
+	}
+	if from.service != service {
+		return nil, newError("InvalidSignatureException", "Credential should be scoped to correct service: '%s'.", service)
+	}
+	if organisation == nil {
+		return nil, nil
+	}
+	return organisation.authenticate(from, r.Header.Get("X-Amz-Security-Token"))
 }

@@ -112,11 +112,12 @@ type Summary struct {
 // The longest that the parts of a plan may take, so that one that does not respond leaves time
 // for the others.
 const (
-	loadTimeout = 20 * time.Second
-	sendTimeout = 30 * time.Second
-	askTimeout  = 10 * time.Second
-	saveTimeout = 10 * time.Second
-	pushTimeout = 15 * time.Second
+	loadTimeout    = 20 * time.Second
+	sendTimeout    = 30 * time.Second
+	askTimeout     = 10 * time.Second
+	regionsTimeout = 20 * time.Second
+	saveTimeout    = 10 * time.Second
+	pushTimeout    = 15 * time.Second
 )
 
 // waitingPlans is the number of plans in a row with messages waiting after which the log says
@@ -127,7 +128,7 @@ const waitingPlans = 5
 // scheduled, however late it is made. Whatever fails, the later steps are still made; the
 // error joins what failed. Making the plan of a minute again sends nothing twice.
 func (p *Planner) Plan(ctx context.Context, at time.Time) (Summary, error) {
-	now := time.Now()
+	now := time.Now().UTC()
 	s := Summary{Slot: at.UTC().Truncate(time.Minute)}
 	var errs []error
 	step := func(limit time.Duration, do func(ctx context.Context) error) {
@@ -143,8 +144,8 @@ func (p *Planner) Plan(ctx context.Context, at time.Time) (Summary, error) {
 		document, s.Valid, err = p.document(ctx, now)
 		return err
 	})
-	all := document.Expand(p.askRegions(ctx, document.Everywhere(), now))
-	active, starting := p.begun(all, s.Valid, now)
+	all := document.Expand(p.regions())
+	active, starting := p.begun(all, now)
 	s.Targets, s.Starting = len(active), starting
 
 	step(sendTimeout, func(ctx context.Context) (err error) {
@@ -159,6 +160,10 @@ func (p *Planner) Plan(ctx context.Context, at time.Time) (Summary, error) {
 		return err
 	})
 	step(askTimeout, func(ctx context.Context) error { return p.ask(ctx, all, s.Slot) })
+	step(regionsTimeout, func(ctx context.Context) error {
+		p.askRegions(ctx, document.Everywhere(), now)
+		return nil
+	})
 	step(saveTimeout, p.save)
 	step(pushTimeout, func(ctx context.Context) (err error) {
 		fleet := metrics.Fleet{Starting: starting, Valid: s.Valid, Waiting: s.Waiting, Registries: make([]metrics.FleetRegistry, len(active))}

@@ -7,19 +7,27 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
 
-// Document returns the list of targets as the last plan used it, without reading it anew: what an
-// event is about need not be known to the minute.
-func (p *Planner) Document(ctx context.Context) (*targets.Document, error) {
+// Find returns the target that is an account's registry in a Region, as the last plan had it: what
+// an event is about need not be known to the minute.
+func (p *Planner) Find(ctx context.Context, account, region string) (target targets.Target, found bool, err error) {
 	if p.plan.Document == "" {
 		if err := p.load(ctx); err != nil {
-			return nil, err
+			return target, false, err
 		}
 	}
 	if p.plan.Document == "" {
-		document, _, err := p.document(ctx, time.Now())
-		return document, err
+		return target, false, nil // the next plan reads it
 	}
-	return p.Parse(ctx, []byte(p.plan.Document))
+	document, err := p.Parse(ctx, []byte(p.plan.Document))
+	if err != nil {
+		return target, false, err
+	}
+	for _, target := range document.Expand(p.regions()) {
+		if target.Account == account && target.Region == region {
+			return target, true, nil
+		}
+	}
+	return target, false, nil
 }
 
 // Targets returns the targets as they are listed now, with the enabled Regions of accounts that
@@ -36,10 +44,8 @@ func (p *Planner) Targets(ctx context.Context) ([]targets.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	everywhere, now := document.Everywhere(), time.Now()
-	regions := p.askRegions(ctx, everywhere, now)
-	for asked := regionsAccounts; asked < len(everywhere); asked += regionsAccounts {
-		regions = p.askRegions(ctx, everywhere, now)
+	for everywhere, asked := document.Everywhere(), 0; asked < len(everywhere); asked += regionsAccounts {
+		p.askRegions(ctx, everywhere, time.Now())
 	}
-	return document.Expand(regions), nil
+	return document.Expand(p.regions()), nil
 }

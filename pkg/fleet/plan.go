@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"maps"
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
@@ -81,7 +80,7 @@ func (p *Planner) document(ctx context.Context, now time.Time) (*targets.Documen
 	}
 	sum := sha256.Sum256([]byte(what))
 	if fault := hex.EncodeToString(sum[:8]); fault != p.plan.Fault || now.Sub(p.plan.FaultAt) >= faultsAgain {
-		p.plan.Fault, p.plan.FaultAt = fault, now.UTC().Truncate(time.Second)
+		p.plan.Fault, p.plan.FaultAt = fault, now
 		p.Logger.WarnContext(ctx, "the targets cannot be used: the last ones that could are", slog.Any("error", err))
 	}
 	if document, err = p.Parse(ctx, []byte(last)); err != nil {
@@ -90,34 +89,25 @@ func (p *Planner) document(ctx context.Context, now time.Time) (*targets.Documen
 	return document, false, nil
 }
 
-// begun returns the registries that are read, and how many begin later. valid is set if all
-// are there, so that what is not among them can be forgotten.
-func (p *Planner) begun(all []targets.Target, valid bool, now time.Time) ([]targets.Target, int) {
+// begun returns the registries that are read, and how many begin later.
+func (p *Planner) begun(all []targets.Target, now time.Time) ([]targets.Target, int) {
 	if !p.Ramp {
 		return all, 0
 	}
-	begun := maps.Clone(p.plan.Begun)
-	if begun == nil {
-		begun = map[string]time.Time{}
+	if p.plan.Begun == nil {
+		p.plan.Begun = map[string]time.Time{}
 	}
+	begun := p.plan.Begun
 	if p.resumed && len(begun) == 0 {
 		for i := range all {
 			begun[all[i].String()] = time.Time{}
 		}
 	}
 	active, starting := targets.Starting(begun, all, now)
-	kept := map[string]time.Time{}
-	if !valid {
-		kept = begun
-	}
 	for i := range active {
-		key := active[i].String()
-		at, known := begun[key]
-		if !known {
-			at = now.UTC().Truncate(time.Second)
+		if _, known := begun[active[i].String()]; !known {
+			begun[active[i].String()] = now
 		}
-		kept[key] = at
 	}
-	p.plan.Begun = kept
 	return active, starting
 }

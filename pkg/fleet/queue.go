@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,11 @@ const (
 	batchBytes    = 256 << 10
 )
 
-// maxSends bounds how often a message is sent that SQS refuses in a batch that it accepts.
-const maxSends = 3
+// How often a message is sent that SQS refuses, the last time after twice the pause.
+const (
+	maxSends    = 3
+	resendAfter = 200 * time.Millisecond
+)
 
 // maxResponse bounds a response in bytes: one to a batch has about 4,000, the Regions 10,000.
 const maxResponse = 1_000_000
@@ -62,26 +66,21 @@ var sendMessage = awsapi.Permission{Action: "sqs:SendMessage", Resource: "arn:aw
 
 // Send sends a message for each work, and returns how many SQS has accepted. A message that it
 // has already, of the same registry and slot, counts as accepted and is not delivered again.
-// The error says how many were not sent, and why the first was not.
+// The error says how many were not accepted, and why one was not.
 func (q *Queue) Send(ctx context.Context, works []targets.Work) (int, error) {
-	var first error
 	var batch []types.SendMessageBatchRequestEntry
+	var cause error
 	sent, size := 0, 0
-	failed := func(work int, err error) {
-		if first == nil {
-			first = fmt.Errorf("%s: %w", &works[work].Target, err)
-		}
-	}
 	flush := func() {
-		if len(batch) > 0 {
-			sent += q.send(ctx, batch, failed)
-		}
+		n, err := q.send(ctx, batch)
+		sent += n
+		cause = cmp.Or(cause, err)
 		batch, size = nil, 0
 	}
 	for i := range works {
 		body, group, dedup := works[i].Message()
 		if len(body) > batchBytes {
-			failed(i, fmt.Errorf("its message has %d bytes, more than %d", len(body), batchBytes))
+			cause = cmp.Or(cause, fmt.Errorf("%s: its message has %d bytes, more than %d", group, len(body), batchBytes))
 			continue
 		}
 		if len(batch) == batchMessages || size+len(body) > batchBytes {
@@ -89,63 +88,40 @@ func (q *Queue) Send(ctx context.Context, works []targets.Work) (int, error) {
 		}
 		size += len(body)
 		batch = append(batch, types.SendMessageBatchRequestEntry{
-			Id: aws.String(strconv.Itoa(i)), MessageBody: &body, MessageGroupId: &group, MessageDeduplicationId: &dedup,
+			Id: aws.String(strconv.Itoa(len(batch))), MessageBody: &body, MessageGroupId: &group, MessageDeduplicationId: &dedup,
 		})
 	}
 	flush()
-	if first != nil {
-		return sent, fmt.Errorf("%d of %d registries that are due were not sent to the queue, among them %w", len(works)-sent, len(works), first)
+	if cause != nil {
+		cause = fmt.Errorf("%d of %d registries that are due were not sent to the queue: %w", len(works)-sent, len(works), cause)
 	}
-	return sent, nil
+	return sent, cause
 }
 
-// send sends a batch, and what SQS refuses of it for reasons of its own again. It calls failed
-// with the index of each work that is not sent, and returns the number of the others.
-func (q *Queue) send(ctx context.Context, batch []types.SendMessageBatchRequestEntry, failed func(int, error)) (sent int) {
-	causes := map[string]error{}
-	for attempt := 1; len(batch) > 0 && attempt <= maxSends; attempt++ {
-		if attempt > 1 {
-			pause(ctx, time.Duration(attempt-1)*200*time.Millisecond)
+// send sends a batch, and again what SQS refuses of it: a batch that it accepts can have such
+// messages. It returns how many it has accepted, and why one is not among them.
+func (q *Queue) send(ctx context.Context, batch []types.SendMessageBatchRequestEntry) (sent int, cause error) {
+	for attempt := 0; len(batch) > 0 && attempt < maxSends; attempt++ {
+		select {
+		case <-time.After(time.Duration(attempt) * resendAfter):
+		case <-ctx.Done(): // and so the call is an error
 		}
 		out, err := q.api.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &q.url, Entries: batch})
 		if err != nil {
-			for _, entry := range batch {
-				causes[*entry.Id] = err
-			}
-			break
+			return sent, fmt.Errorf("%s: %w", *batch[0].MessageGroupId, err)
 		}
-		for _, entry := range batch {
-			causes[*entry.Id] = fmt.Errorf("%w: SQS does not say whether it has the message", awsapi.ErrIncomplete)
-		}
-		final := map[string]bool{}
-		for _, refused := range out.Failed {
-			id := aws.ToString(refused.Id)
-			causes[id] = errors.New(awsapi.Printable(aws.ToString(refused.Code)+": "+aws.ToString(refused.Message), 200))
-			final[id] = refused.SenderFault
-		}
-		for _, accepted := range out.Successful {
-			id := aws.ToString(accepted.Id)
-			if _, ours := causes[id]; ours && !final[id] {
-				final[id] = true
-				delete(causes, id)
-				sent++
-			}
-		}
-		batch = slices.DeleteFunc(batch, func(entry types.SendMessageBatchRequestEntry) bool { return final[*entry.Id] })
-	}
-	for id, err := range causes {
-		if work, invalid := strconv.Atoi(id); invalid == nil {
-			failed(work, err)
+		n := len(batch)
+		batch = slices.DeleteFunc(batch, func(entry types.SendMessageBatchRequestEntry) bool {
+			return slices.ContainsFunc(out.Successful, func(accepted types.SendMessageBatchResultEntry) bool { return aws.ToString(accepted.Id) == *entry.Id })
+		})
+		sent += n - len(batch)
+		cause = awsapi.ErrIncomplete
+		if len(out.Failed) > 0 {
+			cause = errors.New(awsapi.Printable(aws.ToString(out.Failed[0].Code)+": "+aws.ToString(out.Failed[0].Message), 200))
 		}
 	}
-	return sent
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	if len(batch) == 0 {
+		return sent, nil
 	}
+	return sent, fmt.Errorf("%s: %w", *batch[0].MessageGroupId, cause)
 }

@@ -10,8 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
@@ -28,15 +26,14 @@ var MemberPermissions = []awsapi.Permission{describeRegions}
 // See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
 func EnabledRegions(ctx context.Context, cfg aws.Config, limiter *awsapi.Limiter) ([]string, error) {
 	api := ec2.NewFromConfig(limiter.ConfigureBounded(cfg, maxResponse))
-	out, err := api.DescribeRegions(ctx, &ec2.DescribeRegionsInput{Filters: []types.Filter{
-		{Name: aws.String("opt-in-status"), Values: []string{"opt-in-not-required", "opted-in"}},
-	}})
+	// AWS leaves out those that are not enabled, if it is not asked for all. Moto does not.
+	out, err := api.DescribeRegions(ctx, &ec2.DescribeRegionsInput{})
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, region := range out.Regions {
-		if name := aws.ToString(region.RegionName); awsapi.ValidWord(name) {
+		if name := aws.ToString(region.RegionName); awsapi.ValidWord(name) && aws.ToString(region.OptInStatus) != "not-opted-in" {
 			names = append(names, name)
 		}
 	}
@@ -50,11 +47,10 @@ func EnabledRegions(ctx context.Context, cfg aws.Config, limiter *awsapi.Limiter
 // How accounts are asked for their Regions: each again after regionsKept or, if that failed,
 // after regionsRetry, the longest overdue first.
 const (
-	regionsKept        = time.Hour
-	regionsRetry       = 10 * time.Minute
-	regionsAccounts    = 20 // in one plan
-	regionsConcurrency = 4
-	regionsTimeout     = 20 * time.Second // of all of them together
+	regionsKept     = time.Hour
+	regionsRetry    = 10 * time.Minute
+	regionsAccounts = 20              // in one plan
+	accountTimeout  = 5 * time.Second // of one of them
 )
 
 // regionsOf is what is known of an account.
@@ -64,50 +60,41 @@ type regionsOf struct {
 	Next time.Time `json:"next"`
 }
 
-// askRegions brings up to date which Regions are enabled in accounts that are listed with all
-// of them. A failure keeps what was known.
-func (p *Planner) askRegions(ctx context.Context, accounts []targets.Target, now time.Time) map[string][]string {
+// askRegions asks which Regions are enabled in accounts that are listed with all of them, for
+// the next plans. A failure keeps what was known.
+func (p *Planner) askRegions(ctx context.Context, accounts []targets.Target, now time.Time) {
 	known := map[string]regionsOf{}
-	var due []targets.Target
-	for _, account := range accounts {
-		if known[account.Account] = p.plan.Regions[account.Account]; !now.Before(known[account.Account].Next) {
-			due = append(due, account)
-		}
+	for i := range accounts {
+		known[accounts[i].Account] = p.plan.Regions[accounts[i].Account]
 	}
-	slices.SortStableFunc(due, func(a, b targets.Target) int {
-		return cmp.Or(known[a.Account].Next.Compare(known[b.Account].Next), cmp.Compare(a.Account, b.Account))
-	})
-	due = due[:min(len(due), regionsAccounts)]
-
-	ctx, cancel := context.WithTimeout(ctx, regionsTimeout)
-	defer cancel()
-	answers, errs := make([][]string, len(due)), make([]error, len(due))
-	var group errgroup.Group
-	group.SetLimit(regionsConcurrency)
-	for i, account := range due {
-		group.Go(func() error {
-			answers[i], errs[i] = p.Regions(ctx, account)
-			return nil
-		})
-	}
-	_ = group.Wait() // the errors are in errs
+	slices.SortStableFunc(accounts, func(a, b targets.Target) int { return known[a.Account].Next.Compare(known[b.Account].Next) })
 	var failed []string
 	var first error
-	for i, account := range due {
-		answer := regionsOf{answers[i], now.Add(regionsKept)}
-		if errs[i] != nil {
-			failed = append(failed, account.Account)
-			first = cmp.Or(first, errs[i])
-			answer = regionsOf{known[account.Account].Regions, now.Add(regionsRetry)}
+	for _, account := range accounts[:min(len(accounts), regionsAccounts)] {
+		of := known[account.Account]
+		if now.Before(of.Next) || ctx.Err() != nil {
+			break
 		}
-		known[account.Account] = answer
+		asking, cancel := context.WithTimeout(ctx, accountTimeout)
+		regions, err := p.Regions(asking, account)
+		cancel()
+		if err != nil {
+			failed, first = append(failed, account.Account), cmp.Or(first, err)
+			known[account.Account] = regionsOf{of.Regions, now.Add(regionsRetry)}
+			continue
+		}
+		known[account.Account] = regionsOf{regions, now.Add(regionsKept)}
 	}
+	p.plan.Regions = known
 	if first != nil {
 		p.Logger.WarnContext(ctx, "the enabled Regions of accounts could not be read: those known before are used", slog.Any("accounts", failed), slog.Any("error", first))
 	}
-	p.plan.Regions = known
-	regions := map[string][]string{}
-	for account, of := range known {
+}
+
+// regions returns the Regions that are known, by account.
+func (p *Planner) regions() map[string][]string {
+	regions := make(map[string][]string, len(p.plan.Regions))
+	for account, of := range p.plan.Regions {
 		regions[account] = of.Regions
 	}
 	return regions

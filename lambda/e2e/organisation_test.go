@@ -1,0 +1,415 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/lambda/e2e/tsdbtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/contracttest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/lambdatest"
+)
+
+// organisationShape is how large an organisation is, and how its stack is set up.
+type organisationShape struct {
+	accounts, regions int
+	// largest is the number of images of one registry, and median that of the others.
+	largest, median int
+	// denied registries cannot be read; those without a role are not reached.
+	denied, roleless int
+	// concurrency is the mapping's maximum concurrency.
+	concurrency int
+	// interval is how often a registry is pushed.
+	interval time.Duration
+	// timeout is the function's, and visibility that of the queue.
+	timeout, visibility time.Duration
+	maxSeries           int // of a request
+}
+
+// organisationRegions are Regions that are enabled everywhere.
+var organisationRegions = []string{region, "us-east-1", "eu-central-1", "us-west-2"}
+
+// organisation is an organisation with its stack: the queue, the planner and the environments
+// of the mapping.
+type organisation struct {
+	*ecrtest.Organisation
+	shape      organisationShape
+	members    []*member
+	mini       *ministack
+	queue      *queue
+	prometheus *tsdbtest.Prometheus
+	arrivals   *arrivals
+	mapping    *mapping
+	planner    *lambdatest.Environment
+	env        []string
+	began      time.Time
+	rng        *rand.Rand
+
+	mu   sync.Mutex
+	keys map[string]int // the number of an environment by its key
+	logs []*logLines
+}
+
+// member is one registry of an organisation.
+type member struct {
+	registry *ecrtest.Registry
+	server   *ecrtest.Server
+	// findings is set if scans are read one by one; then the registry does not change.
+	findings                   bool
+	denied, roleless, vanishes bool
+	want                       tsdbtest.Vector // of one that has vanished
+}
+
+func (m *member) String() string { return m.registry.ID() + "/" + m.registry.Region() }
+
+const (
+	organisationRole = "ecr-remote-write"
+	leavingRole      = "leaving"
+	someExternalID   = "some-id"
+)
+
+// newOrganisation makes the registries and starts the stack.
+func newOrganisation(t *testing.T, shape organisationShape) *organisation {
+	t.Helper()
+	w := &organisation{
+		shape: shape, mini: startMiniStack(t), began: time.Now(), keys: make(map[string]int),
+		rng: rand.New(rand.NewPCG(seed, 16)),
+	}
+	regions := organisationRegions[:shape.regions]
+	w.Organisation = ecrtest.NewOrganisation(account, regions...)
+	document := w.generate(t, regions)
+	ecrtest.StartOrganisation(t, w.Organisation)
+
+	const bucket = "organisation"
+	w.mini.put(t, bucket, "", "")
+	w.mini.put(t, bucket, "targets.yaml", document)
+	w.queue = w.mini.queue(t, "targets", shape.visibility, 3)
+	w.prometheus = tsdbtest.Start(t, tsdbtest.Options{})
+	w.arrivals = startArrivals(t, w.prometheus)
+	w.env = []string{
+		"AWS_ENDPOINT_URL=" + w.URL(), "AWS_ENDPOINT_URL_S3=" + w.mini.url, "AWS_ENDPOINT_URL_SQS=" + w.mini.url,
+		"TARGETS=s3://" + bucket + "/targets.yaml", "QUEUE_URL=" + w.queue.url, "STATE_URL=s3://" + bucket + "/stack/inventory",
+		fmt.Sprintf("TARGET_CONCURRENCY=%d", shape.concurrency),
+		"REMOTE_WRITE_URL=" + w.arrivals.url, fmt.Sprintf("REMOTE_WRITE_MAX_SERIES=%d", shape.maxSeries),
+		// Everything is due in every run.
+		"CACHE_REFRESH_INTERVAL=1s", "ECR_REQUESTS_PER_SECOND=10000", "SCAN_REQUESTS_PER_SECOND=10000", "LOG_LEVEL=INFO",
+	}
+	var err error
+	if w.planner, err = w.start(t.Context(), plannersNumber); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.planner.Close() })
+	w.mapping = &mapping{queue: w.queue, timeout: shape.timeout, start: w.start}
+	t.Cleanup(func() {
+		if t.Failed() {
+			w.showLogs(t)
+		}
+	})
+	return w
+}
+
+// start starts an environment with a key of its own.
+func (w *organisation) start(ctx context.Context, n int) (*lambdatest.Environment, error) {
+	path, err := buildOnce()
+	if err != nil {
+		return nil, err
+	}
+	key, log := w.NewKey(), newLogLines()
+	w.mu.Lock()
+	w.keys[key.AccessKeyID] = n
+	w.logs = append(w.logs, log)
+	w.mu.Unlock()
+	return lambdatest.Start(ctx, lambdatest.Function{
+		Path: path, Region: region, AccountID: account, MemoryMB: 512, Output: log,
+		Env: append(slices.Clip(w.env),
+			"AWS_ACCESS_KEY_ID="+key.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+key.SecretAccessKey, "AWS_SESSION_TOKEN="+key.SessionToken,
+			fmt.Sprintf("REMOTE_WRITE_HEADERS=%s=%d", environmentHeader, n)),
+	})
+}
+
+// showLogs shows warnings and errors.
+func (w *organisation) showLogs(t *testing.T) {
+	t.Helper()
+	const most = 40
+	shown := 0
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, log := range w.logs {
+		for line := range strings.Lines(log.String()) {
+			if !strings.Contains(line, `"level":"INFO"`) && shown < most {
+				t.Log(line[:min(len(line), 1000)])
+				shown++
+			}
+		}
+	}
+}
+
+// generate makes the accounts, their roles and registries, and returns the document of targets.
+func (w *organisation) generate(t *testing.T, regions []string) string {
+	t.Helper()
+	shape := w.shape
+	var document strings.Builder
+	fmt.Fprintf(&document, "defaults:\n  external_id: %s\n  interval: %s\n  labels: {org: example}\n  settings: {SCAN_SOURCE: summary}\ntargets:\n", someExternalID, shape.interval)
+	denied, roleless := shape.denied, shape.roleless
+	for a := range shape.accounts {
+		id := account
+		if a > 0 {
+			id = fmt.Sprintf("%012d", 210_000_000_000+a)
+			w.AddAccount(id, regions...)
+			w.PutRole(id, ecrtest.Role{Name: organisationRole, ExternalID: someExternalID})
+		}
+		listed := slices.Clone(regions)
+		// The first account is the function's own and the second has the largest registry; the
+		// third reads scans one by one. The last ones have one registry each that fails.
+		findings := a == 2
+		for r, name := range regions {
+			images := min(1+int(float64(shape.median)*math.Exp(w.rng.NormFloat64()*0.6)), shape.largest)
+			if a == 1 && r == 0 {
+				images = shape.largest
+			}
+			m := &member{registry: ecrtest.NewRegistry(id, name), findings: findings}
+			plain := ecrtest.RealisticShape(1+images/20, images, generatedAt)
+			if !findings {
+				plain.Scans = 0.4
+			}
+			if err := m.registry.Generate(uint64(seed+a*10+r), plain); err != nil {
+				t.Fatal(err)
+			}
+			m.server = w.AddRegistry(m.registry)
+			w.members = append(w.members, m)
+			if a < 3 || r != a%len(regions) {
+				continue
+			}
+			special := func(role string) {
+				listed = slices.DeleteFunc(listed, func(n string) bool { return n == name })
+				fmt.Fprintf(&document, "  - {account: %q, regions: [%s], role: %s}\n", id, name, role)
+			}
+			switch {
+			case denied > 0:
+				denied--
+				m.denied = true
+				policy, err := ecrtest.ParsePolicy([]byte(`{"Statement":{"Effect":"Deny","Action":"ecr:*","Resource":"*"}}`))
+				if err != nil {
+					t.Fatal(err)
+				}
+				m.server.SetPolicy(policy)
+			case roleless > 0:
+				roleless--
+				m.roleless = true
+				special("missing")
+			case !slices.ContainsFunc(w.members, func(m *member) bool { return m.vanishes }):
+				m.vanishes = true
+				special(leavingRole)
+				w.PutRole(id, ecrtest.Role{Name: leavingRole, ExternalID: someExternalID})
+			}
+		}
+		text := `"*"`
+		if len(listed) < len(regions) {
+			text = strings.Join(listed, ", ")
+		}
+		settings := ""
+		if findings {
+			settings = ", settings: {SCAN_SOURCE: findings}"
+		}
+		fmt.Fprintf(&document, "  - {account: %q, name: account-%d, regions: [%s], labels: {env: env-%d}%s}\n", id, a, text, a%3, settings)
+	}
+	return document.String()
+}
+
+// series are those that a registry must have.
+func (w *organisation) series(m *member) tsdbtest.Vector {
+	if m.denied || m.roleless {
+		return tsdbtest.Vector{}
+	}
+	if m.want != nil {
+		return m.want
+	}
+	scans := contracttest.ScanSummary
+	if m.findings {
+		scans = contracttest.ScansAt(m.registry, time.Now())
+	}
+	more := [][2]string{{"org", "example"}, {"region", m.registry.Region()}}
+	if !m.vanishes { // its own entry has no label of its own
+		var n int
+		if m.registry.ID() != account {
+			fmt.Sscanf(m.registry.ID(), "210%d", &n)
+		}
+		more = append(more, [2]string{"env", fmt.Sprintf("env-%d", n%3)})
+	}
+	want := tsdbtest.Vector{}
+	for s := range contracttest.Of(m.registry, scans) {
+		if s.Family == contracttest.Up { // the planner's
+			continue
+		}
+		s.Labels = append(slices.Clone(s.Labels), more...)
+		slices.SortFunc(s.Labels, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+		want[s.Key()] = s.Value
+	}
+	return want
+}
+
+// change changes each registry a little, but those whose scans are read one by one, and the one
+// that vanishes.
+func (w *organisation) change() {
+	for _, m := range w.members {
+		if !m.findings && !m.vanishes {
+			for range 3 {
+				m.registry.Mutate(w.rng, time.Now())
+			}
+		}
+	}
+}
+
+// vanish deletes a member's role while its registry is being read, and returns what tells that
+// it has happened.
+func (w *organisation) vanish(m *member) (happened func() bool) {
+	m.want = w.series(m) // as last read
+	var mu sync.Mutex
+	done := false
+	m.server.Before(ecrtest.Match{Operation: "DescribeImages"}, 1, func(ecrtest.Request) {
+		w.DeleteRole(m.registry.ID(), leavingRole)
+		mu.Lock()
+		defer mu.Unlock()
+		done = true
+	})
+	return func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return done
+	}
+}
+
+// plan invokes the planner for a slot.
+func (w *organisation) plan(t *testing.T, slot time.Time) {
+	t.Helper()
+	event := fmt.Sprintf(`{"version":"0","id":"%x","source":"aws.events","detail-type":"Scheduled Event","account":%q,"region":%q,"time":%q,"resources":[],"detail":{}}`,
+		slot.Unix(), account, region, slot.UTC().Format(time.RFC3339))
+	result, err := w.planner.Invoke(t.Context(), []byte(event), w.shape.timeout)
+	if err != nil || result.FunctionError != nil {
+		t.Fatalf("plan %s: %v, %v", slot, err, result.FunctionError)
+	}
+}
+
+// await waits until something is so.
+func (w *organisation) await(t *testing.T, what string, atMost time.Duration, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(atMost); !is(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not after %s", what, atMost)
+		}
+	}
+}
+
+// drained reports whether no message is left.
+func (w *organisation) drained(t *testing.T) bool {
+	t.Helper()
+	messages, _ := w.queue.left(t)
+	return messages == 0
+}
+
+// crashDuringPush kills the environment that pushes a registry, before its n-th request, and
+// returns what tells that it has happened.
+func (w *organisation) crashDuringPush(m *member, n int) (happened func() bool) {
+	var mu sync.Mutex
+	done := false
+	w.arrivals.mu.Lock()
+	defer w.arrivals.mu.Unlock()
+	w.arrivals.before = func(a *arrival) {
+		if a.registry != m.String() {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if n--; n == 0 {
+			w.mapping.crash(a.environment)
+			done = true
+		}
+	}
+	return func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return done
+	}
+}
+
+// find returns the members of which is is true.
+func (w *organisation) find(is func(*member) bool) []*member {
+	return slices.DeleteFunc(slices.Clone(w.members), func(m *member) bool { return !is(m) })
+}
+
+// TestOrganisation reads a small organisation: see TestWholeOrganisation.
+func TestOrganisation(t *testing.T) {
+	t.Parallel()
+	w := newOrganisation(t, organisationShape{
+		accounts: 6, regions: 2, largest: 400, median: 20, denied: 1, roleless: 1, concurrency: 3,
+		interval: time.Minute, timeout: 11 * time.Second, visibility: 12 * time.Second, maxSeries: 500,
+	})
+	w.mapping.run(t, w.shape.concurrency)
+	// Slots that have not begun: the test is faster than the clock.
+	slot := time.Now().Truncate(time.Minute).Add(5 * time.Minute)
+	all := len(w.members)
+	const soon = 20 * time.Second
+
+	at := time.Now()
+	w.plan(t, slot)
+	w.await(t, "the first slot", soon, func() bool { return len(w.mapping.deliveries()) == all })
+	w.check(t, at)
+
+	w.change()
+	victim := w.members[w.shape.regions]
+	vanished := w.vanish(w.find(func(m *member) bool { return m.vanishes })[0])
+	killed := w.crashDuringPush(victim, 3)
+	at = time.Now()
+	w.plan(t, slot.Add(time.Minute))
+	w.await(t, "the second slot", soon, func() bool { return len(w.mapping.deliveries()) == 2*all })
+	if !vanished() || !killed() {
+		t.Fatalf("a role vanished: %v, a worker was killed: %v", vanished(), killed())
+	}
+	// The others do not wait for the message that is not visible yet.
+	w.plan(t, slot.Add(2*time.Minute))
+	w.await(t, "the third slot of the others", w.shape.visibility-time.Second, func() bool { return len(w.mapping.deliveries()) == 3*all-1 })
+	w.await(t, "the victim's", w.shape.visibility+soon, func() bool { return w.drained(t) })
+	w.check(t, at)
+
+	// A slot of the past is left out.
+	at = time.Now()
+	w.plan(t, at.Add(-5*time.Minute))
+	w.await(t, "a slot of the past", soon, func() bool { return w.drained(t) })
+	for _, r := range w.Requests() {
+		if r.At.After(at) && w.keys[w.FunctionKey(r.AccessKey)] != plannersNumber {
+			t.Errorf("%s was requested of %s/%s for a slot that has passed", r.Operation, r.Account, r.Region)
+		}
+	}
+	figures := w.checkRuns(t)
+	if figures.killed != 1 || figures.again != 1 || figures.atOnce < 2 {
+		t.Errorf("%+v: the test tests nothing", figures)
+	}
+}
+
+// organisationVariable is set for TestWholeOrganisation, by make organisation.
+const organisationVariable = "E2E_ORGANISATION"
+
+// TestWholeOrganisation reads 200 registries of 50 accounts for twelve minutes, with the
+// template's intervals and timeouts: every series of every registry is right, no sample is out
+// of order or sent twice, runs of a registry do not overlap, and a killed worker's registry is
+// right again with the next slot but one.
+func TestWholeOrganisation(t *testing.T) {
+	if os.Getenv(organisationVariable) == "" {
+		t.Skip("it takes 12 minutes: make organisation")
+	}
+	w := newOrganisation(t, organisationShape{
+		accounts: 50, regions: 4, largest: 20_000, median: 100, denied: 3, roleless: 2, concurrency: 10,
+		interval: 2 * time.Minute, timeout: 110 * time.Second, visibility: 115 * time.Second, maxSeries: 5_000,
+	})
+	w.mapping.run(t, w.shape.concurrency)
+	t.Logf("made after %s", time.Since(w.began))
+	w.inRealTime(t)
+}
