@@ -188,6 +188,9 @@ func testNames(t *testing.T) []string {
 func TestMarkdownTemplateNames(t *testing.T) {
 	t.Parallel()
 	names := templateNames(t, "Parameters")
+	for name := range memberRole(t, nil).parameters {
+		names[name] = true
+	}
 	for _, section := range []string{"Outputs", "Resources"} {
 		for name := range templateNames(t, section) {
 			names[name] = true

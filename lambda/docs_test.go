@@ -43,6 +43,7 @@ func TestDocs(t *testing.T) {
 		"../docs/queries.md":      {"pods": podtest.Table()},
 		"../docs/settings.md":     {"settings": settingsTable(t)},
 		"../docs/performance.md":  {"profiles": profileTable(t)},
+		"../docs/organisation.md": {"fleet": fleetCostTable(t)},
 		"../docs/permissions.md":  {"permissions": permissionsTable()},
 		"../docs/architecture.md": {"imports": importsPicture(t)},
 		"../docs/state-format.md": {"records": recordTables(t)},
