@@ -50,6 +50,7 @@ var arrows = map[string][]string{
 	"pkg/secret":          {"pkg/awsapi"},
 	"pkg/selection":       {"pkg/inventory"},
 	"pkg/state":           {"pkg/awsapi", "pkg/inventory"},
+	"pkg/targets":         {},
 
 	"pkg/remotewrite/internal/wire": {"pkg/metrics"},
 }
@@ -71,6 +72,7 @@ var only = map[string]string{
 	"github.com/golang/snappy":                                       "pkg/remotewrite pkg/remotewritetest",
 	"github.com/caarlos0/env/v11":                                    "pkg/config",
 	"github.com/fxamacker/cbor/v2":                                   "pkg/inventory",
+	"go.yaml.in/yaml/v3":                                             "pkg/targets",
 }
 
 type goPackage struct {
