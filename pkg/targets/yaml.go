@@ -2,13 +2,11 @@ package targets
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,210 +14,216 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// entry is what a target of a document, or its defaults, says.
-type entry struct {
-	line                            int
-	account, name, role, externalID string
-	regions                         []place
-	interval                        time.Duration
-	labels, settings                map[string]string
-	settingLines                    map[string]int
-	given                           map[string]int // the line of each field
+// spec is a target as it is written: for each of its Regions, and with a role that may be a
+// pattern.
+type spec struct {
+	Target
+	regions []string
+	// at is where each field stands, by its name such as labels.env; the target itself is at "".
+	at map[string]position
 }
 
-// place is a Region of an entry.
-type place struct {
-	region string
-	line   int
-	field  string
+type position struct {
+	line  int
+	field string
 }
 
-// reader reads a document's nodes.
+// under returns a copy for another place, where fields can be replaced.
+func (s spec) under(line int, field string) spec {
+	s.at, s.Labels, s.Settings = maps.Clone(s.at), maps.Clone(s.Labels), maps.Clone(s.Settings)
+	s.at[""] = position{line, field}
+	return s
+}
+
+// where returns the position of a field, or for one that is missing where it should be.
+func (s *spec) where(field string) position {
+	if at, ok := s.at[field]; ok {
+		return at
+	}
+	at := s.at[""]
+	return position{at.line, strings.TrimSuffix(at.field+"."+shown(field), ".")}
+}
+
+// reader collects targets and faults.
 type reader struct {
-	collector
 	Defaults
-	check func(settings map[string]string) map[string]string
-	known map[string]map[string]string // what check returned, by the settings as JSON
+	base    spec // what holds for all targets
+	check   func(settings map[string]string) map[string]string
+	checked map[string]map[string]string // what check returned, by the settings as JSON
+	faults  map[Fault]bool
+	listed  []Target
+	regions map[string][]string // those listed of each account
+	several bool                // an account has several Regions
+}
+
+func newReader(d Defaults, check func(map[string]string) map[string]string) *reader {
+	base := spec{regions: []string{d.Region}, Target: Target{Role: d.Role, ExternalID: d.ExternalID, Interval: d.Interval, Labels: map[string]string{}, Settings: map[string]string{}}}
+	base.at = map[string]position{"role": {field: "TARGET_ROLE"}, "external_id": {field: "TARGET_EXTERNAL_ID"}, "interval": {field: "the default interval"}}
+	return &reader{Defaults: d, base: base, check: check, checked: map[string]map[string]string{}, faults: map[Fault]bool{}, regions: map[string][]string{}}
+}
+
+func (r *reader) fault(at position, format string, args ...any) {
+	r.faults[Fault{at.line, at.field, fmt.Sprintf(format, args...)}] = true
 }
 
 // ParseDocument reads a document of YAML: see docs/targets.md. check returns the rule of each
-// of a target's settings that is refused, by name. It is called once for the same settings.
-// The error is of the type Faults, with every fault.
+// of a target's settings that is refused, by name; it is called once for equal settings. The
+// error is of the type Faults, with every fault.
 func ParseDocument(text []byte, d Defaults, check func(settings map[string]string) map[string]string) (*Document, error) {
-	r := &reader{Defaults: d, check: check, known: map[string]map[string]string{}}
-	d.check(&r.faults)
-	if root := r.parse(text); root != nil {
-		r.root(root)
+	r := newReader(d, check)
+	var node, second yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	if len(text) > maxBytes {
+		r.fault(position{}, "want at most %d bytes", maxBytes)
+	} else if err := decoder.Decode(&node); err != nil && !errors.Is(err, io.EOF) {
+		r.fault(position{}, "not YAML: %.200s", strings.TrimPrefix(err.Error(), "yaml: "))
+	} else if err != nil || len(node.Content) != 1 || node.Content[0].ShortTag() == "!!null" {
+		r.fault(position{}, "the document is empty, want targets")
+	} else if !errors.Is(decoder.Decode(&second), io.EOF) {
+		r.fault(position{}, "want one document, and nothing after it")
+	} else {
+		r.root(node.Content[0])
 	}
 	return r.document()
 }
 
-// parse returns the only document of a text, nil if it has a fault.
-func (r *reader) parse(text []byte) *yaml.Node {
-	if len(text) > maxBytes {
-		r.faults.add(0, "", "want at most %d bytes", maxBytes)
-		return nil
-	}
-	var node, next yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	err := decoder.Decode(&node)
-	if err == nil {
-		if end := decoder.Decode(&next); end == nil {
-			r.faults.add(next.Line, "", "want one document, and no second one after ---")
-			return nil
-		} else if !errors.Is(end, io.EOF) {
-			err = end
-		}
-	}
-	switch {
-	case errors.Is(err, io.EOF) || err == nil && (len(node.Content) != 1 || node.Content[0].ShortTag() == "!!null"):
-		r.faults.add(0, "", "the document is empty, want targets")
-		return nil
-	case err != nil:
-		r.faults.add(0, "", "not YAML: %.200s", strings.TrimPrefix(err.Error(), "yaml: "))
-		return nil
-	}
-	return node.Content[0]
-}
-
 func (r *reader) root(node *yaml.Node) {
-	var defaults entry
 	var targets *yaml.Node
-	r.fields(node, "", 2, func(name string, value *yaml.Node, field string) {
+	r.fields(node, position{node.Line, ""}, 2, func(name string, value *yaml.Node, at position) {
 		switch name {
-		case "defaults":
-			defaults = r.entry(value, field, "regions, role, external_id, interval, labels and settings")
+		case "defaults": // before or after the targets
+			r.spec(value, at, &r.base, "regions role external_id interval labels settings")
 		case "targets":
 			targets = value
 		default:
-			r.faults.add(value.Line, field, "not a field, want defaults and targets")
+			r.fault(at, "not a field, want defaults or targets")
 		}
 	})
-	if defaults.role != "" {
-		if _, err := RoleARN(defaults.role, "ACCOUNT", r.Partition); err != nil {
-			r.faults.add(defaults.given["role"], "defaults.role", "want %v", err)
-		}
-	}
-	refused := r.refused(defaults.settings)
-	for name, rule := range refused {
-		r.faults.add(defaults.settingLines[name], "defaults.settings."+shown(name), "%s", rule)
-	}
 	if targets == nil {
-		r.faults.add(resolve(node).Line, "targets", "want at least one target")
+		r.fault(position{node.Line, "targets"}, "want at least one")
 		return
 	}
-	for i, node := range r.items(targets, "targets", maxTargets) {
-		field := fmt.Sprintf("targets[%d]", i)
-		own := r.entry(node, field, "account, name, regions, role, external_id, interval, labels and settings")
-		r.target(&own, &defaults, field, refused)
+	for i, item := range r.items(targets, position{targets.Line, "targets"}, maxTargets) {
+		s := r.base.under(item.Line, fmt.Sprintf("targets[%d]", i))
+		r.spec(item, s.at[""], &s, "account name regions role external_id interval labels settings")
+		r.target(&s)
 	}
 }
 
-// entry reads the fields of a target, or of the defaults.
-func (r *reader) entry(node *yaml.Node, field, fields string) entry {
-	e := entry{line: resolve(node).Line, given: map[string]int{}}
-	allowed := strings.Fields(strings.NewReplacer(",", "", " and", "").Replace(fields))
-	r.fields(node, field, maxFields, func(name string, value *yaml.Node, field string) {
-		e.given[name] = value.Line
-		if !slices.Contains(allowed, name) {
-			r.faults.add(value.Line, field, "not a field, want %s", fields)
-			return
-		}
-		switch name {
-		case "account":
-			e.account = r.text(value, field, accountRule)
-		case "name":
-			e.name = r.text(value, field, nameRule)
-		case "regions":
-			for i, item := range r.items(value, field, maxRegions) {
-				p := place{line: item.Line, field: fmt.Sprintf("%s[%d]", field, i)}
-				if p.region = r.text(item, p.field, regionsRule); p.region != "" {
-					e.regions = append(e.regions, p)
+// spec reads the fields of a target, or of the defaults, in place of what s has.
+func (r *reader) spec(node *yaml.Node, at position, s *spec, allowed string) {
+	r.fields(node, at, 16, func(name string, value *yaml.Node, at position) {
+		s.at[name] = at
+		switch {
+		case !strings.Contains(" "+allowed+" ", " "+name+" "):
+			r.fault(at, "not a field, want one of %s", allowed)
+		case name == "account":
+			s.Account = scalar(value)
+		case name == "name":
+			s.Name = scalar(value)
+		case name == "regions":
+			s.regions = nil
+			for i, item := range r.items(value, at, maxRegions) {
+				region := scalar(item)
+				if region != AllRegions && !regionName.MatchString(region) {
+					r.fault(position{item.Line, fmt.Sprintf("%s[%d]", at.field, i)}, `want the name of an AWS Region, or "*"`)
+					continue
 				}
+				s.regions = append(s.regions, region)
 			}
-		case "role":
-			e.role = r.text(value, field, rule{errRole.Error(), func(s string) bool { return s != "" }})
-		case "external_id":
-			e.externalID = r.text(value, field, externalIDRule)
-		case "interval":
-			e.interval = parseInterval(r.text(value, field, intervalRule))
-		case "labels":
-			e.labels, _ = r.pairs(value, field, maxLabels, labelNameRule, labelValueRule)
-		case "settings":
-			e.settings, e.settingLines = r.pairs(value, field, maxSettings, settingNameRule, settingValueRule)
+		case name == "role":
+			s.Role = scalar(value)
+		case name == "external_id":
+			s.ExternalID = scalar(value)
+		case name == "interval":
+			s.Interval, _ = time.ParseDuration(strings.Replace(scalar(value), "1d", "24h", 1)) // 0 for what is none breaks the rule
+		default:
+			pairs, limit := s.Labels, maxLabels
+			if name == "settings" {
+				pairs, limit = s.Settings, maxSettings
+			}
+			r.fields(value, at, limit, func(key string, value *yaml.Node, at position) {
+				pairs[key], s.at[name+"."+key] = scalar(value), at
+			})
 		}
 	})
-	return e
 }
 
-// target adds the targets of an entry, one for each of its Regions.
-func (r *reader) target(own, defaults *entry, field string, refused map[string]string) {
-	if own.given["account"] == 0 {
-		r.faults.add(own.line, field+".account", "want %s", accountRule.want)
+// target checks a target and adds it for each of its Regions.
+func (r *reader) target(s *spec) {
+	own := strings.HasPrefix(s.at["role"].field, s.at[""].field+".") // not that of the defaults
+	var err error
+	if s.Account == r.Account && !own {
+		s.Role, s.ExternalID = "", ""
+	} else if s.Role, err = RoleARN(s.Role, s.Account, r.Partition); err != nil {
+		r.fault(s.where("role"), "want %v", err)
 	}
-	t := Target{
-		Account: own.account, Name: own.name, Interval: cmp.Or(own.interval, defaults.interval, r.Interval),
-		Labels: merged(defaults.labels, own.labels), Settings: merged(defaults.settings, own.settings),
+	s.check(func(field, want string) { r.fault(s.where(field), "want %s", want) })
+	for name, rule := range r.refused(s.Settings) {
+		r.fault(s.where("settings."+name), "%s", rule)
 	}
-	if own.account != r.Account || own.role != "" {
-		t.ExternalID = cmp.Or(own.externalID, defaults.externalID, r.ExternalID)
-		var err error
-		// Where no role stands in the entry itself, it has been checked for all.
-		if t.Role, err = RoleARN(cmp.Or(own.role, defaults.role, r.Role), own.account, r.Partition); err != nil && own.role != "" && own.account != "" {
-			r.faults.add(own.given["role"], field+".role", "want %v", err)
-		}
-	}
-	if len(own.settings) > 0 {
-		for name, rule := range r.refused(t.Settings) {
-			if _, here := own.settings[name]; here || refused[name] != rule {
-				r.faults.add(cmp.Or(own.settingLines[name], own.given["settings"]), field+".settings."+shown(name), "%s", rule)
-			}
-		}
-	}
-	if n := length(t.Labels) + length(t.Settings); n > maxTexts {
-		r.faults.add(own.line, field, "its labels and settings have %d bytes, want at most %d", n, maxTexts)
-	}
-	if own.account == "" {
+	if !accountID.MatchString(s.Account) {
 		return
 	}
-	places := own.regions
-	if own.given["regions"] == 0 {
-		if places = slices.Clone(defaults.regions); defaults.given["regions"] == 0 {
-			places = []place{{region: r.Region}}
-		}
-		for i := range places {
-			places[i].line, places[i].field = own.line, field
-		}
-	}
-	for _, p := range places {
-		t.Region = p.region
-		r.add(p.line, p.field, t)
+	for _, s.Region = range s.regions {
+		r.add(s.where("regions"), s.Target)
 	}
 }
 
-// refused returns what is wrong with settings.
+// refused returns the rule of each setting that is refused.
 func (r *reader) refused(settings map[string]string) map[string]string {
 	if r.check == nil || len(settings) == 0 {
 		return nil
 	}
-	key, _ := json.Marshal(settings) // in the order of the names; a map of texts has no error
-	rules, known := r.known[string(key)]
-	if !known {
-		rules = r.check(maps.Clone(settings))
-		r.known[string(key)] = rules
+	key, _ := json.Marshal(settings) // sorted by name; a map of texts has no error
+	if _, known := r.checked[string(key)]; !known {
+		r.checked[string(key)] = r.check(maps.Clone(settings))
 	}
-	return rules
+	return r.checked[string(key)]
 }
 
-func length(pairs map[string]string) (n int) {
-	for name, value := range pairs {
-		n += len(name) + len(value)
+// fields visits the fields of a mapping, each name once.
+func (r *reader) fields(node *yaml.Node, at position, limit int, visit func(name string, value *yaml.Node, at position)) {
+	if node = resolve(node); node.Kind != yaml.MappingNode || len(node.Content) > 2*limit {
+		r.fault(at, "want at most %d fields, as name: value", limit)
+		return
 	}
-	return n
+	given := map[string]bool{}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key := resolve(node.Content[i])
+		inner := position{key.Line, strings.TrimPrefix(at.field+"."+shown(key.Value), ".")}
+		if key.Kind != yaml.ScalarNode {
+			r.fault(inner, "want a word as a field's name")
+		} else if given[key.Value] {
+			r.fault(inner, "is given twice")
+		} else {
+			given[key.Value] = true
+			visit(key.Value, node.Content[i+1], inner)
+		}
+	}
 }
 
-// resolve returns what an alias stands for. What a document may be has a fixed depth and
-// bounded lists, so that no alias can multiply it.
+// items returns the items of a list, of which there is at least one.
+func (r *reader) items(node *yaml.Node, at position, limit int) []*yaml.Node {
+	if node = resolve(node); node.Kind != yaml.SequenceNode || len(node.Content) == 0 || len(node.Content) > limit {
+		r.fault(at, "want a list of 1 to %d", limit)
+		return nil
+	}
+	return node.Content
+}
+
+// scalar returns a text, number or Boolean as it is written; for anything else what breaks
+// every rule, since it is not UTF-8.
+func scalar(node *yaml.Node) string {
+	node = resolve(node)
+	if tag := node.ShortTag(); node.Kind != yaml.ScalarNode || tag == "!!null" || tag == "!!binary" {
+		return "\xff"
+	}
+	return node.Value
+}
+
+// resolve returns what an alias stands for. What is read of a document has a fixed depth and
+// bounded lists, so that aliases cannot multiply it.
 func resolve(node *yaml.Node) *yaml.Node {
 	if node.Kind == yaml.AliasNode {
 		return node.Alias
@@ -227,70 +231,8 @@ func resolve(node *yaml.Node) *yaml.Node {
 	return node
 }
 
-// fields visits the fields of a mapping, each name once.
-func (r *reader) fields(node *yaml.Node, field string, limit int, visit func(name string, value *yaml.Node, field string)) {
-	node = resolve(node)
-	if node.Kind != yaml.MappingNode || len(node.Content) > 2*limit {
-		r.faults.add(node.Line, field, "want a mapping (name: value) of at most %d", limit)
-		return
-	}
-	given := map[string]bool{}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		key := resolve(node.Content[i])
-		inner := strings.TrimPrefix(field+"."+shown(key.Value), ".")
-		switch {
-		case key.Kind != yaml.ScalarNode:
-			r.faults.add(key.Line, field, "want a word as the name of each field")
-		case given[key.Value]:
-			r.faults.add(key.Line, inner, "is given twice")
-		default:
-			given[key.Value] = true
-			visit(key.Value, resolve(node.Content[i+1]), inner)
-		}
-	}
-}
-
-// shown is a name without what would spoil a log.
+// shown is a field's name as a fault shows it, on one line.
 func shown(name string) string {
-	if len(name) > 64 || !strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return name[:min(len(name), 64)]
-	}
-	return strconv.Quote(name)
-}
-
-// items returns the nodes of a list, which is not empty.
-func (r *reader) items(node *yaml.Node, field string, limit int) []*yaml.Node {
-	node = resolve(node)
-	if node.Kind != yaml.SequenceNode || len(node.Content) == 0 || len(node.Content) > limit {
-		r.faults.add(node.Line, field, "want a list of 1 to %d", limit)
-		return nil
-	}
-	return node.Content
-}
-
-// text returns a text, number or Boolean as it is written, and an empty text for a fault.
-func (r *reader) text(node *yaml.Node, field string, rule rule) string {
-	node = resolve(node)
-	if tag := node.ShortTag(); node.Kind != yaml.ScalarNode || tag == "!!null" || tag == "!!binary" || !rule.ok(node.Value) {
-		r.faults.add(node.Line, field, "want %s", rule.want)
-		return ""
-	}
-	return node.Value
-}
-
-// pairs returns names with texts, and the line of each.
-func (r *reader) pairs(node *yaml.Node, field string, limit int, nameRule, valueRule rule) (map[string]string, map[string]int) {
-	texts, lines := map[string]string{}, map[string]int{}
-	r.fields(node, field, limit, func(name string, value *yaml.Node, field string) {
-		if !nameRule.ok(name) {
-			r.faults.add(value.Line, field, "want %s", nameRule.want)
-			return
-		}
-		before := len(r.faults)
-		text := r.text(value, field, valueRule)
-		if len(r.faults) == before {
-			texts[name], lines[name] = text, value.Line
-		}
-	})
-	return texts, lines
+	quoted := strconv.QuoteToASCII(name[:min(len(name), 64)])
+	return quoted[1 : len(quoted)-1]
 }
