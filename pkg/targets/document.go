@@ -83,7 +83,7 @@ func ParseList(text string, d Defaults) (*Document, error) {
 			r.fault(s.at[""], "want ACCOUNT:REGION or ACCOUNT:*, with twelve digits and the name of an AWS Region")
 			continue
 		}
-		s.Account, s.regions = account, []string{region}
+		s.Account, s.regions, s.at["regions"] = account, []string{region}, s.at[""]
 		r.target(&s)
 	}
 	return r.document()

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -17,6 +16,7 @@ const (
 	maxAccounts = 5000
 	maxRegions  = 64 // of an account
 	maxTargets  = 20000
+	maxFields   = 16 // of a target
 	maxLabels   = 32
 	maxSettings = 64
 	// maxTexts is the length of a target's labels and settings together, in bytes. JSON
@@ -115,7 +115,7 @@ func (f Faults) Error() string {
 		return "the targets have a fault: " + f[0].String()
 	}
 	text := fmt.Sprintf("the targets have %d faults:", len(f))
-	for fault := range slices.Values(f[:min(len(f), 100)]) {
+	for _, fault := range f[:min(len(f), 100)] {
 		text += "\n  " + fault.String()
 	}
 	return text

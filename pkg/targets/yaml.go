@@ -89,7 +89,7 @@ func ParseDocument(text []byte, d Defaults, check func(settings map[string]strin
 
 func (r *reader) root(node *yaml.Node) {
 	var targets *yaml.Node
-	r.fields(node, position{node.Line, ""}, 2, func(name string, value *yaml.Node, at position) {
+	isMapping := r.fields(node, position{node.Line, ""}, maxFields, func(name string, value *yaml.Node, at position) {
 		switch name {
 		case "defaults": // before or after the targets
 			r.spec(value, at, &r.base, "regions role external_id interval labels settings")
@@ -100,28 +100,33 @@ func (r *reader) root(node *yaml.Node) {
 		}
 	})
 	if targets == nil {
-		r.fault(position{node.Line, "targets"}, "want at least one")
+		if isMapping {
+			r.fault(position{node.Line, "targets"}, "want at least one")
+		}
 		return
 	}
 	for i, item := range r.items(targets, position{targets.Line, "targets"}, maxTargets) {
 		s := r.base.under(item.Line, fmt.Sprintf("targets[%d]", i))
-		r.spec(item, s.at[""], &s, "account name regions role external_id interval labels settings")
-		r.target(&s)
+		if r.spec(item, s.at[""], &s, "account name regions role external_id interval labels settings") {
+			r.target(&s)
+		}
 	}
 }
 
 // spec reads the fields of a target, or of the defaults, in place of what s has.
-func (r *reader) spec(node *yaml.Node, at position, s *spec, allowed string) {
-	r.fields(node, at, 16, func(name string, value *yaml.Node, at position) {
-		s.at[name] = at
-		switch {
-		case !strings.Contains(" "+allowed+" ", " "+name+" "):
+func (r *reader) spec(node *yaml.Node, at position, s *spec, allowed string) bool {
+	return r.fields(node, at, maxFields, func(name string, value *yaml.Node, at position) {
+		if !strings.Contains(" "+allowed+" ", " "+name+" ") {
 			r.fault(at, "not a field, want one of %s", allowed)
-		case name == "account":
+			return
+		}
+		s.at[name] = at
+		switch name {
+		case "account":
 			s.Account = scalar(value)
-		case name == "name":
+		case "name":
 			s.Name = scalar(value)
-		case name == "regions":
+		case "regions":
 			s.regions = nil
 			for i, item := range r.items(value, at, maxRegions) {
 				region := scalar(item)
@@ -131,11 +136,11 @@ func (r *reader) spec(node *yaml.Node, at position, s *spec, allowed string) {
 				}
 				s.regions = append(s.regions, region)
 			}
-		case name == "role":
+		case "role":
 			s.Role = scalar(value)
-		case name == "external_id":
+		case "external_id":
 			s.ExternalID = scalar(value)
-		case name == "interval":
+		case "interval":
 			s.Interval, _ = time.ParseDuration(strings.Replace(scalar(value), "1d", "24h", 1)) // 0 for what is none breaks the rule
 		default:
 			pairs, limit := s.Labels, maxLabels
@@ -182,11 +187,11 @@ func (r *reader) refused(settings map[string]string) map[string]string {
 	return r.checked[string(key)]
 }
 
-// fields visits the fields of a mapping, each name once.
-func (r *reader) fields(node *yaml.Node, at position, limit int, visit func(name string, value *yaml.Node, at position)) {
+// fields visits the fields of a mapping, each name once. It reports whether the node is one.
+func (r *reader) fields(node *yaml.Node, at position, limit int, visit func(name string, value *yaml.Node, at position)) bool {
 	if node = resolve(node); node.Kind != yaml.MappingNode || len(node.Content) > 2*limit {
 		r.fault(at, "want at most %d fields, as name: value", limit)
-		return
+		return false
 	}
 	given := map[string]bool{}
 	for i := 0; i+1 < len(node.Content); i += 2 {
@@ -201,6 +206,7 @@ func (r *reader) fields(node *yaml.Node, at position, limit int, visit func(name
 			visit(key.Value, node.Content[i+1], inner)
 		}
 	}
+	return true
 }
 
 // items returns the items of a list, of which there is at least one.
