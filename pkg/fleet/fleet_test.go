@@ -196,7 +196,7 @@ func TestLastGoodList(t *testing.T) {
 			t.Errorf("the list counts as valid")
 		}
 		lines(3, "the same fault for 150 minutes")
-		w.list = "faulty too"
+		w.list = "faulty,too"
 		w.plan()
 		w.plan()
 		lines(1, "another fault")
@@ -346,7 +346,7 @@ func TestFind(t *testing.T) {
 		w.plan()
 		w.restart(fleet.Options{})
 		find("111122223333", "us-east-1", true)
-		find("111122223333", "eu-north-1", false)
+		find("222233334444", "eu-north-1", false)
 		// A change that another environment has planned.
 		w.list = "333344445555:eu-west-1"
 		worker := w.Planner

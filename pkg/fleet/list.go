@@ -21,12 +21,8 @@ func (p *Planner) Find(ctx context.Context, account, region string) (target targ
 	if err != nil {
 		return target, false, err
 	}
-	for _, target := range document.Expand(p.regions()) {
-		if target.Account == account && target.Region == region {
-			return target, true, nil
-		}
-	}
-	return target, false, nil
+	target, found = document.Find(account, region)
+	return target, found, nil
 }
 
 // Targets returns the targets as they are listed now, with the enabled Regions of accounts that
@@ -43,9 +39,10 @@ func (p *Planner) Targets(ctx context.Context) ([]targets.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	everywhere, now := document.Everywhere(), time.Now()
+	everywhere, now := document.Unexpanded(), time.Now()
 	for asked := 0; asked < len(everywhere); asked += regionsAccounts {
 		p.askRegions(ctx, everywhere, now)
 	}
-	return document.Expand(p.regions()), nil
+	all, _, err := document.Expand(p.regions()) // askRegions has logged which are not known
+	return all, err
 }

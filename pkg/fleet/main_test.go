@@ -171,7 +171,7 @@ func (w *world) restart(o fleet.Options) {
 		if w.parseErr != nil {
 			return nil, w.parseErr
 		}
-		return targets.ParseList(string(text), targets.Defaults{Interval: interval})
+		return targets.ParseList(string(text), targets.Defaults{Account: "111122223333", Partition: "aws", Role: "member", Interval: interval})
 	}
 	o.Regions = func(_ context.Context, account targets.Target) ([]string, error) {
 		w.asked = append(w.asked, account.Account)
