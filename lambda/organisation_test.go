@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -90,9 +89,11 @@ type organisationWorld struct {
 
 // pushed is what the endpoint has of one registry.
 type pushed struct {
-	last    int64 // timestamp of the last samples, in milliseconds
-	at      time.Time
-	samples map[int64]int // of the last pushes, by timestamp
+	// last and before are the timestamps of the last two pushes, in milliseconds. The last one
+	// may be under way.
+	last, before int64
+	at           time.Time
+	samples      map[int64]int // of the registry's own families, by timestamp
 }
 
 func newOrganisationWorld(t *testing.T, accounts, images int) *organisationWorld {
@@ -205,15 +206,20 @@ func (w *organisationWorld) receive(compressed []byte) error {
 		return fmt.Errorf("%s: samples of %d after those of %d", name, at, p.last)
 	}
 	if at > p.last {
-		maps.DeleteFunc(p.samples, func(before int64, _ int) bool { return before < p.last })
+		delete(p.samples, p.before)
+		p.before, p.last = p.last, at
 	}
-	p.last, p.at = at, time.Now()
-	p.samples[at] += len(message.Timeseries)
+	p.at = time.Now()
+	for _, series := range message.Timeseries {
+		if name := series.Labels[0].Value; !strings.HasPrefix(name, "aws_ecr_exporter_") {
+			p.samples[at]++
+		}
+	}
 	return nil
 }
 
-// series is how many series the last push of a registry had.
-func (p *pushed) series() int { return p.samples[p.last] }
+// series is how many series the last whole push of a registry had.
+func (p *pushed) series() int { return max(p.samples[p.last], p.samples[p.before]) }
 
 // hour lets the schedule and the mapping invoke the function: 20 minutes in which all is read,
 // then the outages one after the other, and crashes throughout.
