@@ -2,8 +2,9 @@
 
 // Command stack deploys template.yaml with the SAM CLI to MiniStack, an AWS emulator, on
 // this machine only, and checks what arrives in VictoriaMetrics: the schedule, events, a
-// cold start, updates, the deletion, and an upgrade from the previous release and back. `make stack` builds what it needs and starts it. It
-// says what the emulator cannot do; those things need a stack in AWS.
+// cold start, updates, the deletion, and an upgrade from the previous release and back.
+// `make stack` builds what it needs and starts it. It says what the emulator cannot do; those
+// things need a stack in AWS.
 package main
 
 import (

@@ -33,8 +33,8 @@ func (s *session) upgradeSteps(ctx context.Context) (steps []step, skipped strin
 	u := &upgrade{session: s, previous: previous}
 	return []step{
 		{"make deploy, of the previous release", u.begin},
-		{"make deploy, of this one over it", func(ctx context.Context) (string, error) { return u.next(ctx, u.deployThis) }},
-		{"make deploy, of the previous one again", func(ctx context.Context) (string, error) { return u.next(ctx, u.deployPrevious) }},
+		{"make deploy, of this one over it", func(ctx context.Context) (string, error) { return u.next(ctx, u.deployThis, false) }},
+		{"make deploy, of the previous one again", func(ctx context.Context) (string, error) { return u.next(ctx, u.deployPrevious, true) }},
 		{"make undeploy DELETE_STATE=1", s.undeployState},
 	}, "", nil
 }
@@ -57,9 +57,9 @@ type snapshot struct {
 }
 
 // knows reports whether the run pushed the family of a series.
-func (s snapshot) knows(key string) bool {
+func (p snapshot) knows(key string) bool {
 	family, _, _ := strings.Cut(key, "[")
-	return s.families[family]
+	return p.families[family]
 }
 
 // exporterFamily is the prefix of families about the run, whose values are its own.
@@ -72,10 +72,11 @@ func (u *upgrade) deployThis(ctx context.Context) error {
 // deployPrevious deploys with the template, the Makefile and the program of the previous
 // release, and with the present tools.
 func (u *upgrade) deployPrevious(ctx context.Context) error {
-	folder, sam, err := filepath.Join(u.out, "previous"), "", error(nil)
-	if sam, err = filepath.Abs(filepath.Join(".build", "venv", "bin", "sam")); err != nil {
+	sam, err := filepath.Abs(filepath.Join(".build", "venv", "bin", "sam"))
+	if err != nil {
 		return err
 	}
+	folder := filepath.Join(u.out, "previous")
 	if !u.extracted {
 		if err := u.previous.Extract(ctx, folder); err != nil {
 			return err
@@ -107,7 +108,7 @@ func (u *upgrade) begin(ctx context.Context) (string, error) {
 
 // next deploys the other release over the one before, whose state it has to go on with: its
 // first run calls no API, and continues all series.
-func (u *upgrade) next(ctx context.Context, deploy func(context.Context) error) (string, error) {
+func (u *upgrade) next(ctx context.Context, deploy func(context.Context) error, back bool) (string, error) {
 	before := u.registry.Server.Calls()
 	if err := deploy(ctx); err != nil {
 		return "", err
@@ -121,7 +122,7 @@ func (u *upgrade) next(ctx context.Context, deploy func(context.Context) error) 
 	if len(calls) > 0 {
 		return "", fmt.Errorf("what the program before knew was asked for again: %v", slices.Sorted(maps.Keys(calls)))
 	}
-	result, err := now.continues(u.last)
+	result, err := now.continues(u.last, back)
 	if err != nil {
 		return "", err
 	}
@@ -168,9 +169,10 @@ func (u *upgrade) push(ctx context.Context) (snapshot, error) {
 }
 
 // continues checks that the series of a run of another release go on, as far as both know the
-// family: with the same labels and values, at most a slot later, and none has ended. A marker
-// of a series that had ended before is sent again by every cold start, and changes nothing.
-func (p snapshot) continues(before snapshot) (string, error) {
+// family: with the same labels and values, at most a slot later, and none has ended. Only on
+// the way back families may go, without markers, besides those about calls. A marker of a
+// series that had ended before is sent again by every cold start, and changes nothing.
+func (p snapshot) continues(before snapshot, back bool) (string, error) {
 	if p.version == before.version {
 		return "", fmt.Errorf("the program is still %s", p.version)
 	}
@@ -186,7 +188,7 @@ func (p snapshot) continues(before snapshot) (string, error) {
 	goOn := 0
 	for key, value := range before.series {
 		switch now, ok := p.series[key]; {
-		case !p.knows(key):
+		case !p.knows(key) && (back || strings.HasPrefix(key, exporterFamily)):
 		case !ok:
 			errs = append(errs, fmt.Errorf("missing: %s", key))
 		case now != value && !strings.HasPrefix(key, exporterFamily):
@@ -203,7 +205,7 @@ func (p snapshot) continues(before snapshot) (string, error) {
 	if len(errs) > 0 {
 		return "", fmt.Errorf("%d series do not go on, such as:\n%w", len(errs), errors.Join(errs[:min(len(errs), 10)]...))
 	}
-	return fmt.Sprintf("%s: %d series go on after %.0f s, no call; %d fade, %d are new", p.version, goOn, p.at.Sub(before.at).Seconds(), len(before.series)-goOn, len(p.series)-goOn), nil
+	return fmt.Sprintf("%s: %d series go on after %.0f s without a call; %d only before, %d only now", p.version, goOn, p.at.Sub(before.at).Seconds(), len(before.series)-goOn, len(p.series)-goOn), nil
 }
 
 // onlyState checks that nothing was set aside.
