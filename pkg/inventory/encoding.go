@@ -192,10 +192,10 @@ func begin(r io.Reader, name string, limit int64) (io.Reader, *itemReader, heade
 		var own struct {
 			WrittenBy string `cbor:"22,keyasint"`
 		}
-		if items.Decode(&own) != nil || own.WrittenBy == "" {
-			own.WrittenBy = "unknown"
+		if items.Decode(&own) != nil {
+			own.WrittenBy = "" // not known
 		}
-		return fail(fmt.Errorf("%w: %d, want 1 or %d (written by %.100s)", ErrLater, head.Version, formatVersion, own.WrittenBy))
+		return fail(fmt.Errorf("%w: %d, want 1 or %d (written by %.100q)", ErrLater, head.Version, formatVersion, own.WrittenBy))
 	case head.Version < 1:
 		return fail(fmt.Errorf("header: version %d, want 1 or %d", head.Version, formatVersion))
 	}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -170,6 +171,24 @@ func TestDecodeForeign(t *testing.T) {
 				t.Errorf("got %v, error %v, want ErrFormat", got, err)
 			}
 		})
+	}
+}
+
+// Of a later version only what wrote it is read, as far as that can be.
+func TestDecodeLater(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		want string
+		text []byte
+	}{
+		{`written by "v9.8.7"`, zipped(t, m{1: name, 2: 3}, m{22: "v9.8.7", 1: []string{"another type"}})},
+		{`written by ""`, zipped(t, m{1: name, 2: 3}, "text")},
+		{`written by ""`, zipped(t, m{1: name, 2: 3})},
+	} {
+		got, err := inventory.Decode(bytes.NewReader(c.text))
+		if got != nil || !errors.Is(err, inventory.ErrFormat) || !errors.Is(err, inventory.ErrLater) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, error %v, want ErrLater with %s", got, err, c.want)
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ func TestLaterFormat(t *testing.T) {
 						t.Errorf("%s: loaded %v, want the copy in memory", what, names(got))
 					}
 				}
-				if text := log.String(); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "written by v9.8.7") || !strings.Contains(text, p.url+".damaged") {
+				if text := log.String(); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, `written by \"v9.8.7\"`) || !strings.Contains(text, p.url+".damaged") {
 					t.Errorf("%s: logged\n%s", what, text)
 				}
 				if !bytes.Equal(p.get(t, ".damaged"), stored[0]) || stored[1] != nil && !bytes.Equal(p.get(t, ".damaged.changes"), stored[1]) {
@@ -109,7 +109,7 @@ func TestLaterFormatReadOnly(t *testing.T) {
 		whole := later(t, p.get(t, ""))
 		p.put(t, "", whole)
 		got, err := state.ReadOnly{Store: p.open(io.Discard)}.Load(t.Context())
-		if got != nil || !errors.Is(err, inventory.ErrFormat) || !errors.Is(err, inventory.ErrLater) || !strings.Contains(err.Error(), "written by v9.8.7") {
+		if got != nil || !errors.Is(err, inventory.ErrFormat) || !errors.Is(err, inventory.ErrLater) || !strings.Contains(err.Error(), `written by "v9.8.7"`) {
 			t.Errorf("loaded %v, error %v", got, err)
 		}
 		if !bytes.Equal(p.get(t, ""), whole) || p.exists(t, ".damaged") {
