@@ -160,6 +160,7 @@ var casesOfState = []issueCase{
 	{rule: 8, name: "state of another Region", run: func(w *caseWorld) {
 		w.wantSetAside(&inventory.Registry{ID: account, Region: "us-east-1", ListedAt: 1})
 	}},
+	{rule: 8, name: "state of a later format", test: "pkg/state.TestLaterFormat"},
 	{rule: 8, name: "a temporary file that a killed save left", test: "pkg/state.TestTemporaryFiles"},
 	{rule: 8, name: "-dry-run and -dump touch nothing", test: "lambda.TestNothingIsWritten"},
 

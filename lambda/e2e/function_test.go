@@ -80,10 +80,16 @@ type function struct {
 // for planted secrets.
 func startFunction(t testing.TB, server *ecrtest.Server, endpoint string, env ...string) *function {
 	t.Helper()
+	return startProgram(t, bootstrap(t), server, endpoint, env...)
+}
+
+// startProgram does it with another program.
+func startProgram(t testing.TB, path string, server *ecrtest.Server, endpoint string, env ...string) *function {
+	t.Helper()
 	f := &function{log: newLogLines()}
 	var err error
 	f.Environment, err = lambdatest.Start(t.Context(), lambdatest.Function{
-		Path:     bootstrap(t),
+		Path:     path,
 		Region:   region,
 		MemoryMB: 128,
 		Output:   f.log,

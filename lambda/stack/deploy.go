@@ -58,11 +58,16 @@ func (s *session) make(ctx context.Context, log string, args ...string) error {
 // resource of a type that it does not know, so the role's pull-time update exclusion is
 // added to the simulated registry here.
 func (s *session) deploy(ctx context.Context, log string, parameters ...string) error {
+	return s.deployWith(ctx, nil, log, parameters...)
+}
+
+// deployWith does it with arguments of make.
+func (s *session) deployWith(ctx context.Context, args []string, log string, parameters ...string) error {
 	parameters = append(parameters, "PullTimeExclusion=existing")
 	if runtime.GOARCH == "amd64" {
 		parameters = append(parameters, "Architecture=x86_64") // the default is arm64
 	}
-	if err := s.make(ctx, log, "deploy", "PARAMETERS="+strings.Join(parameters, " ")); err != nil {
+	if err := s.make(ctx, log, append(args, "deploy", "PARAMETERS="+strings.Join(parameters, " "))...); err != nil {
 		return err
 	}
 	name := stackName

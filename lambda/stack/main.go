@@ -2,8 +2,9 @@
 
 // Command stack deploys template.yaml with the SAM CLI to MiniStack, an AWS emulator, on
 // this machine only, and checks what arrives in VictoriaMetrics: the schedule, events, a
-// cold start, updates and the deletion. `make stack` builds what it needs and starts it. It
-// says what the emulator cannot do; those things need a stack in AWS.
+// cold start, updates, the deletion, and an upgrade from the previous release and back.
+// `make stack` builds what it needs and starts it. It says what the emulator cannot do; those
+// things need a stack in AWS.
 package main
 
 import (
@@ -56,7 +57,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.out, "out", ".build/stack", "where the built stack and the logs go, `FOLDER`")
 	flags.StringVar(&o.broken, "break", "", "what to break after the deployment, so that the checks have to fail: "+strings.Join(faults[1:], ", "))
 	flags.BoolVar(&o.organisation, "organisation", false, "check only a stack with several registries")
-	flags.BoolVar(&o.keep, "keep", false, "once everything but the deletion is checked, leave it running until Ctrl-C")
+	flags.BoolVar(&o.keep, "keep", false, "once everything but the deletion and the upgrade is checked, leave it running until Ctrl-C")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return err

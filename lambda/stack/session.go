@@ -109,7 +109,17 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.do(ctx, s.organisationSteps()); err != nil {
 		return err
 	}
+	upgrades, skipped, err := s.upgradeSteps(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.do(ctx, upgrades); err != nil {
+		return err
+	}
 	s.summarize()
+	if skipped != "" {
+		fmt.Printf("\nSKIPPED: %s\n", skipped)
+	}
 	return nil
 }
 

@@ -61,7 +61,7 @@ func validBucket(name string) bool {
 
 // maxKey is S3's limit of 1024 bytes less the longest suffix of the keys under which
 // a state that cannot be used is set aside.
-const maxKey = 1024 - len(".other.changes")
+const maxKey = 1024 - len(".damaged.changes")
 
 // validKey refuses keys that S3 accepts but that a URL or a client would change: with ?,
 // #, control characters, and empty, "." or ".." path elements. There are no escapes, as

@@ -9,7 +9,7 @@ import (
 
 func TestStateURL(t *testing.T) {
 	t.Parallel()
-	longest := "s3://bucket/" + strings.Repeat("k", 1010)
+	longest := "s3://bucket/" + strings.Repeat("k", 1008)
 	for text, want := range map[string]config.StateURL{
 		"memory:":                       {},
 		"file:///var/lib/ecr%20state":   {Path: "/var/lib/ecr state"},

@@ -50,6 +50,9 @@ type trailer struct {
 // program knows, or is damaged.
 var ErrFormat = errors.New("not a usable inventory")
 
+// ErrLater says so of a version after this program's. It comes with ErrFormat.
+var ErrLater = errors.New("of a later version")
+
 // Encode writes the stored form of a registry.
 func Encode(w io.Writer, registry *Registry) error {
 	zip, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
@@ -183,7 +186,17 @@ func begin(r io.Reader, name string, limit int64) (io.Reader, *itemReader, heade
 	if head.Name != name {
 		return fail(fmt.Errorf("header: %.40q, want %q", head.Name, name))
 	}
-	if head.Version != 1 && head.Version != formatVersion {
+	switch {
+	case head.Version > formatVersion:
+		// All versions have what wrote them at the same place.
+		var own struct {
+			WrittenBy string `cbor:"22,keyasint"`
+		}
+		if items.Decode(&own) != nil {
+			own.WrittenBy = "" // not known
+		}
+		return fail(fmt.Errorf("%w: %d, want 1 or %d (written by %.100q)", ErrLater, head.Version, formatVersion, own.WrittenBy))
+	case head.Version < 1:
 		return fail(fmt.Errorf("header: version %d, want 1 or %d", head.Version, formatVersion))
 	}
 	registry := &Registry{}

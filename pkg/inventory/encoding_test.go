@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -18,7 +19,7 @@ import (
 func sample() *inventory.Registry {
 	on, off := true, false
 	return &inventory.Registry{
-		ID: "123456789012", ListedAt: 1_700_000_000_123, PushedAt: 1_700_000_000_124, ScanSource: inventory.ScansFromInspector, ScansListedAt: 1, ScansPending: 2, ScansOldest: 3,
+		ID: "123456789012", Region: "eu-west-1", WrittenBy: "v1.2.3", Whole: "w", ListedAt: 1_700_000_000_123, PushedAt: 1_700_000_000_124, ScanSource: inventory.ScansFromInspector, ScansListedAt: 1, ScansPending: 2, ScansOldest: 3,
 		ScanType: "ENHANCED",
 		Details: &inventory.RegistryDetails{
 			ReadAt: 1, MaxRepositories: 2, MaxImages: 3, CacheRules: []inventory.CacheRule{{Prefix: "hub", Upstream: "docker-hub", URL: "u"}, {Prefix: "quay"}},
@@ -32,7 +33,7 @@ func sample() *inventory.Registry {
 		Sent:     []*inventory.Registry{{ID: "123456789012", Shape: 2}},
 		Shapes: map[inventory.ShapeID]inventory.Shape{2: {
 			External: map[string]string{"zone": "z"}, Families: inventory.Filter{Include: "f"}, Repositories: inventory.Filter{Exclude: "r"}, Tags: inventory.Filter{Include: "t", Exclude: "u"},
-			PushedWithin: 1, PulledWithin: 2, NewestImages: 3, UntaggedImages: 4, UntaggedWithin: 5, InUseWithin: 6, RepositoryTags: []string{"team"}, LifecyclePolicies: true, RegistryDetails: true, Durable: true,
+			PushedWithin: 1, PulledWithin: 2, NewestImages: 3, UntaggedImages: 4, UntaggedWithin: 5, InUseWithin: 6, RepositoryTags: []string{"team"}, LifecyclePolicies: true, RegistryDetails: true, Durable: true, Region: "eu-west-1",
 		}},
 		Repositories: []*inventory.Repository{
 			{Name: "empty", Images: []inventory.Image{}},
@@ -47,6 +48,7 @@ func sample() *inventory.Registry {
 				Details: &inventory.RepositoryDetails{
 					LifecyclePolicy: true, LifecycleReadAt: 5, Tags: []inventory.ResourceTag{{Key: "team", Value: "red"}, {Key: "x"}}, TagsReadAt: 6,
 				},
+				Rest: inventory.Rest{Untagged: inventory.Total{Images: 1, Bytes: 2}, Archived: inventory.Total{Images: 3, Bytes: 4}, PushedAt: 5, PulledAt: 6},
 				Mark: inventory.Mark{Shown: true}, Shapes: []inventory.ShapeID{2, 3},
 				Images: []inventory.Image{
 					{Digest: digest(0), SizeBytes: -1},
@@ -169,6 +171,24 @@ func TestDecodeForeign(t *testing.T) {
 				t.Errorf("got %v, error %v, want ErrFormat", got, err)
 			}
 		})
+	}
+}
+
+// Of a later version only what wrote it is read, as far as that can be.
+func TestDecodeLater(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		want string
+		text []byte
+	}{
+		{`written by "v9.8.7"`, zipped(t, m{1: name, 2: 3}, m{22: "v9.8.7", 1: []string{"another type"}})},
+		{`written by ""`, zipped(t, m{1: name, 2: 3}, "text")},
+		{`written by ""`, zipped(t, m{1: name, 2: 3})},
+	} {
+		got, err := inventory.Decode(bytes.NewReader(c.text))
+		if got != nil || !errors.Is(err, inventory.ErrFormat) || !errors.Is(err, inventory.ErrLater) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, error %v, want ErrLater with %s", got, err, c.want)
+		}
 	}
 }
 

@@ -109,7 +109,7 @@ func TestChangesDamagedOrLeft(t *testing.T) {
 			if got := names(load(t, cold)); !slices.Contains(got, "app") || slices.Contains(got, "new") {
 				t.Errorf("%s: loaded %v", name, got)
 			}
-			if got := p.get(t, ".damaged"); !bytes.Equal(got, content) || strings.Count(log.String(), "level=WARN") != 1 {
+			if got := p.get(t, ".damaged.changes"); !bytes.Equal(got, content) || strings.Count(log.String(), "level=WARN") != 1 {
 				t.Errorf("%s: set aside %q, logged\n%s", name, got, &log)
 			}
 			add(load(t, cold), "rebuilt")

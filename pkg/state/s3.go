@@ -39,7 +39,7 @@ const (
 // Permissions are the IAM actions that a Store in S3 needs (Service Authorization
 // Reference, Amazon S3). A bucket encrypted with a customer managed KMS key needs
 // kms:Decrypt and kms:GenerateDataKey on that key too.
-var Permissions = []awsapi.Permission{getObject, getChanges, listBucket, putObject, putChanges, putDamaged, putOther, putOtherChanges}
+var Permissions = []awsapi.Permission{getObject, getChanges, listBucket, putObject, putChanges, putDamaged, putDamagedChanges, putOther, putOtherChanges}
 
 // NewS3 returns a Store in an S3 object. It makes no call. log may be nil.
 //
@@ -157,9 +157,10 @@ func (o s3Object) write(ctx context.Context, body *os.File, known string) (strin
 
 // What is set aside.
 var (
-	putDamaged      = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + damagedSuffix}
-	putOther        = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + otherSuffix}
-	putOtherChanges = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + otherSuffix + changesSuffix}
+	putDamaged        = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + damagedSuffix}
+	putDamagedChanges = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + damagedSuffix + changesSuffix}
+	putOther          = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + otherSuffix}
+	putOtherChanges   = awsapi.Permission{Action: "s3:PutObject", Resource: "arn:aws:s3:::BUCKET/KEY" + otherSuffix + changesSuffix}
 )
 
 // setAside copies the object: the next save replaces it.

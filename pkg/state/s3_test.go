@@ -55,7 +55,7 @@ func TestS3Requests(t *testing.T) {
 		return copying
 	})
 	load(t, store)
-	requests("loading a damaged state", "GET "+key, "PUT "+key+".damaged")
+	requests("loading a damaged state", "GET "+key, "GET "+key+".changes", "PUT "+key+".damaged")
 	if text := log.String(); !strings.Contains(text, "could not be set aside") || !strings.Contains(text, "needs s3:PutObject on KEY.damaged") {
 		t.Errorf("logged\n%s", text)
 	}

@@ -92,7 +92,7 @@ var errConflict = errors.New("another writer changed the state")
 // Suffixes of the names of the whole.
 const (
 	changesSuffix = ".changes"
-	damagedSuffix = ".damaged" // what is set aside
+	damagedSuffix = ".damaged" // what is set aside; its changes have both suffixes
 	otherSuffix   = ".other"   // the same, of another registry
 )
 
@@ -126,7 +126,9 @@ func (s *Store) Of(account, region string) {
 // Load returns the copy in memory, after merging into it what another environment saved;
 // nil if nothing is stored or in memory. A state that is damaged or of an unknown format is
 // set aside under another name and logged, and so is one of another registry: the inventory
-// is then rebuilt from ECR. With an error, too, the copy in memory is returned.
+// is then rebuilt from ECR. If only the changes are damaged, the whole is used without them;
+// if they are of a later format, it is not, since it would be half of what a later program
+// knew. With an error, too, the copy in memory is returned.
 func (s *Store) Load(ctx context.Context) (*inventory.Registry, error) {
 	if err := s.merge(ctx); err != nil {
 		return s.copied, fmt.Errorf("loading the state %s: %w", s, err)
@@ -157,8 +159,16 @@ func (s *Store) read(ctx context.Context, known string) (l loaded, err error) {
 		l.registry, err = inventory.Decode(r)
 		return err
 	}))
-	if err != nil || l.wholeDamage != nil {
+	if err != nil {
 		l.registry = nil
+		return l, err
+	}
+	if l.wholeDamage != nil {
+		l.registry = nil
+		l.changesVersion, err = s.changes.read(ctx, "", func(io.Reader) error { return errChanged })
+		if errors.Is(err, errChanged) {
+			err = nil
+		}
 		return l, err
 	}
 	if known != "" && l.wholeVersion == known {
@@ -196,11 +206,15 @@ func (s *Store) merge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if l.wholeDamage != nil && l.wholeVersion != s.whole.version {
-		s.setAside(ctx, s.whole.object, l.wholeVersion, l.wholeDamage)
-	}
-	if l.changesDamage != nil {
-		s.setAside(ctx, s.changes.object, l.changesVersion, l.changesDamage)
+	switch {
+	case l.wholeDamage != nil && l.wholeVersion != s.whole.version, errors.Is(l.changesDamage, inventory.ErrLater):
+		s.setAside(ctx, l, true)
+		l.registry = nil
+		if s.copied != nil {
+			s.copied.Whole = "" // the next save is of the whole
+		}
+	case l.changesDamage != nil:
+		s.setAside(ctx, l, false)
 	}
 	if s.isOfAnother(l.registry) {
 		if err := s.setAsideOther(ctx, l); err != nil {
@@ -214,9 +228,7 @@ func (s *Store) merge(ctx context.Context) error {
 	case l.registry != nil:
 		s.copied.Merge(l.registry)
 	}
-	if s.whole.version = l.wholeVersion; l.wholeDamage == nil {
-		s.changes.version = l.changesVersion
-	}
+	s.whole.version, s.changes.version = l.wholeVersion, l.changesVersion
 	return nil
 }
 
@@ -324,12 +336,21 @@ func (o *stored) replace(ctx context.Context, most int64, encode func(io.Writer)
 	return info.Size(), err
 }
 
-// setAside keeps a damaged state for inspection. The next save replaces it even if it could
-// not be kept.
-func (s *Store) setAside(ctx context.Context, damaged object, version string, damage error) {
-	aside, err := damaged.setAside(ctx, version, damagedSuffix)
-	log := s.log.With(slog.String("state", damaged.String()), slog.Any("error", damage))
-	if err != nil {
+// setAside keeps the changes, and the whole too if both cannot be used. The next save
+// replaces them even if they could not be kept.
+func (s *Store) setAside(ctx context.Context, l loaded, both bool) {
+	var aside string
+	var errs [2]error
+	if l.changesVersion != "" {
+		aside, errs[0] = s.changes.setAside(ctx, l.changesVersion, damagedSuffix+changesSuffix)
+	}
+	unusable := s.changes.object
+	if both { // the whole last: a crash in between leaves no changes without one
+		unusable = s.whole.object
+		aside, errs[1] = s.whole.setAside(ctx, l.wholeVersion, damagedSuffix)
+	}
+	log := s.log.With(slog.String("state", unusable.String()), slog.Any("error", cmp.Or(l.wholeDamage, l.changesDamage)))
+	if err := errors.Join(errs[:]...); err != nil {
 		log.WarnContext(ctx, "unusable state could not be set aside and will be replaced: rebuilding the inventory", slog.Any("asideError", err))
 		return
 	}

@@ -46,7 +46,7 @@ type place struct {
 	put    func(t *testing.T, suffix string, content []byte)
 	get    func(t *testing.T, suffix string) []byte
 	exists func(t *testing.T, suffix string) bool
-	remove func(t *testing.T)
+	remove func(t *testing.T, suffix string)
 }
 
 // stored returns the repositories that a cold start finds.
@@ -97,8 +97,8 @@ func everyPlace(t *testing.T, test func(t *testing.T, p place)) {
 				_, err := os.Stat(path + suffix)
 				return err == nil
 			},
-			remove: func(t *testing.T) {
-				if err := os.Remove(path); err != nil {
+			remove: func(t *testing.T, suffix string) {
+				if err := os.Remove(path + suffix); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -132,8 +132,8 @@ func everyPlace(t *testing.T, test func(t *testing.T, p place)) {
 				_, err := b.client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &b.name, Key: &name})
 				return err == nil
 			},
-			remove: func(t *testing.T) {
-				if err := b.remove(t.Context(), key); err != nil {
+			remove: func(t *testing.T, suffix string) {
+				if err := b.remove(t.Context(), key+suffix); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -192,7 +192,7 @@ func TestStore(t *testing.T) {
 			}
 		}
 		// If the state is deleted, the copy in memory is used and saved again.
-		p.remove(t)
+		p.remove(t, "")
 		if load(t, cold) != got {
 			t.Error("after the state was deleted, the copy in memory is gone")
 		}
@@ -285,7 +285,7 @@ func TestAnotherRegistry(t *testing.T) {
 			},
 		} {
 			if p.exists(t, "") {
-				p.remove(t)
+				p.remove(t, "")
 			}
 			foreign := with("theirs")
 			foreign.ID, foreign.Region = "210987654321", "eu-west-1"
@@ -346,7 +346,7 @@ func TestReadOnly(t *testing.T) {
 				t.Error("the state was changed")
 			}
 			if content != "" {
-				p.remove(t)
+				p.remove(t, "")
 			}
 			if p.exists(t, ".damaged") || p.exists(t, ".other") {
 				t.Error("the state was set aside")
