@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -201,7 +202,11 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 		return nil, err
 	}
 	export.Account = target.Account
-	if role != nil {
+	switch {
+	case role == nil:
+	case m.laptop != nil: // each registry says what is wrong
+		export.Reach = role.assume
+	default:
 		export.Reach = role.reach
 	}
 	return export, nil
@@ -210,6 +215,7 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 // roles are the credentials of the roles that registries are read with.
 type roles struct {
 	own   aws.Config // that assumes them
+	mu    sync.Mutex
 	known map[[2]string]*role
 }
 
@@ -223,6 +229,8 @@ type role struct {
 
 // of returns a role by its ARN and the external id.
 func (r *roles) of(arn, externalID string) *role {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	key := [2]string{arn, externalID}
 	if r.known[key] == nil {
 		if r.known == nil {
@@ -239,16 +247,26 @@ const (
 	longestRetry = 30 * time.Minute
 )
 
-// reach returns an error if the role cannot be assumed.
-func (r *role) reach(ctx context.Context, _ *inventory.Registry, at time.Time) error {
+// reach returns an error if the role cannot be assumed, and exporter.ErrWaits if that is so and
+// it is not tried again yet.
+func (r *role) reach(ctx context.Context, registry *inventory.Registry, at time.Time) error {
 	if at.Before(r.retryAt) {
 		return exporter.ErrWaits
 	}
-	if _, err := r.credentials.Retrieve(ctx); err != nil {
+	err := r.assume(ctx, registry, at)
+	if err != nil {
 		r.retryAt = at.Add(min(firstRetry<<min(r.refusals, 10), longestRetry))
 		r.refusals++
-		return fmt.Errorf("assuming the role of the registry: %w", err)
+		return err
 	}
 	r.refusals = 0
+	return nil
+}
+
+// assume returns an error if the role cannot be assumed.
+func (r *role) assume(ctx context.Context, _ *inventory.Registry, _ time.Time) error {
+	if _, err := r.credentials.Retrieve(ctx); err != nil {
+		return fmt.Errorf("assuming the role of the registry: %w", err)
+	}
 	return nil
 }
