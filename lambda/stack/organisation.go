@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/contracttest"
@@ -69,42 +70,54 @@ func (s *session) deployTargets(ctx context.Context) (string, error) {
 	if err := s.allowRoles(ctx); err != nil {
 		return "", err
 	}
-	function := s.outputs["FunctionName"]
-	mappings, err := s.emulator.functions.ListEventSourceMappings(ctx, &lambda.ListEventSourceMappingsInput{FunctionName: &function})
-	if err != nil {
-		return "", fmt.Errorf("list the mappings: %w", err)
-	}
-	if n := len(mappings.EventSourceMappings); n != 1 {
-		return "", fmt.Errorf("%d mappings, want 1", n)
-	}
-	mapping := mappings.EventSourceMappings[0]
-	if aws.ToInt32(mapping.BatchSize) != 1 {
-		return "", fmt.Errorf("the mapping has batches of %d, want 1", aws.ToInt32(mapping.BatchSize))
-	}
-	if mapping.ScalingConfig == nil {
-		s.lacks("it ignores ScalingConfig of a template: the mapping has no maximum concurrency")
-	} else if got := aws.ToInt32(mapping.ScalingConfig.MaximumConcurrency); got != 2 {
-		return "", fmt.Errorf("the mapping has a maximum concurrency of %d, want 2", got)
+	if err := s.checkMapping(ctx); err != nil {
+		return "", err
 	}
 	return fmt.Sprintf("%d registries", len(list)), nil
 }
 
+// checkMapping checks the mapping of the queue. What the emulator keeps as text, the client
+// cannot read, so its number is set by the API.
+func (s *session) checkMapping(ctx context.Context) error {
+	stack, resource := stackName, "EventQueueMapping"
+	described, err := s.emulator.stacks.DescribeStackResource(ctx, &cloudformation.DescribeStackResourceInput{StackName: &stack, LogicalResourceId: &resource})
+	if err != nil {
+		return fmt.Errorf("find the mapping: %w", err)
+	}
+	s.lacks("it keeps MaximumConcurrency of a template as text: it was set by the API")
+	mapping, err := s.emulator.functions.UpdateEventSourceMapping(ctx, &lambda.UpdateEventSourceMappingInput{
+		UUID: described.StackResourceDetail.PhysicalResourceId, ScalingConfig: &lambdatypes.ScalingConfig{MaximumConcurrency: aws.Int32(2)},
+	})
+	if err != nil {
+		return fmt.Errorf("set the mapping's maximum concurrency: %w", err)
+	}
+	if n := aws.ToInt32(mapping.BatchSize); n != 1 {
+		return fmt.Errorf("the mapping has batches of %d, want 1", n)
+	}
+	return nil
+}
+
 // allowRoles takes from the function's role what the emulator does not know: the condition
-// that a role to assume is in the same organisation.
+// that a role to assume is in the same organisation. And it adds an action that AWS does not
+// know.
 func (s *session) allowRoles(ctx context.Context) error {
 	role := s.outputs["RoleArn"][strings.LastIndexByte(s.outputs["RoleArn"], '/')+1:]
 	taken := 0
 	err := s.changePolicies(ctx, role, func(document map[string]any) {
 		for _, statement := range document["Statement"].([]any) {
-			if fields := statement.(map[string]any); fields["Action"] == "sts:AssumeRole" && fields["Condition"] != nil {
+			switch fields := statement.(map[string]any); {
+			case fields["Action"] == "sts:AssumeRole" && fields["Condition"] != nil:
 				delete(fields, "Condition")
 				taken++
+			case fields["Action"] == "sqs:SendMessage":
+				fields["Action"] = []string{"sqs:SendMessage", "sqs:SendMessageBatch"}
 			}
 		}
 	})
 	if err == nil && taken != 1 {
 		err = fmt.Errorf("%d statements of the role allow sts:AssumeRole on a condition, want 1", taken)
 	}
+	s.lacks("it wants sqs:SendMessageBatch, which is no action of IAM: the function's role got it by the API")
 	s.lacks("it does not know aws:ResourceOrgID: that condition was taken from the function's role by the API")
 	return err
 }
@@ -142,6 +155,8 @@ func (s *session) deployMember(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the template of the role: %w", err)
 	}
+	s.lacks("it does not know AWS::Region in conditions: the template of the member role had the Region there")
+	text := strings.Replace(string(template), `[!Ref "AWS::Region", `, "["+s.registry.Region()+", ", 1)
 	organisation, err := s.emulator.organisation(ctx)
 	if err != nil {
 		return "", err
@@ -157,7 +172,7 @@ func (s *session) deployMember(ctx context.Context) (string, error) {
 		parameters = append(parameters, types.Parameter{ParameterKey: &key, ParameterValue: &value})
 	}
 	if _, err := stacks.CreateStack(ctx, &cloudformation.CreateStackInput{
-		StackName: &name, TemplateBody: aws.String(string(template)), Parameters: parameters, Capabilities: []types.Capability{types.CapabilityCapabilityNamedIam},
+		StackName: &name, TemplateBody: &text, Parameters: parameters, Capabilities: []types.Capability{types.CapabilityCapabilityNamedIam},
 	}); err != nil {
 		return "", fmt.Errorf("make the role of the member account: %w", err)
 	}
