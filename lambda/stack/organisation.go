@@ -53,7 +53,7 @@ func (s *session) deployTargets(ctx context.Context) (string, error) {
 		list = append(list, registry.ID()+":"+registry.Region())
 	}
 	parameters := append(slices.Clone(s.parameters[0]), "Targets="+strings.Join(list, ","), "MaximumConcurrency=2",
-		"ScheduleMinutes=1", "EventRules=DISABLED", "Settings=TARGET_EXTERNAL_ID="+externalID)
+		"ScheduleMinutes=1", "EventRules=DISABLED", "Settings=TARGET_EXTERNAL_ID="+externalID+";SCAN_REQUESTS_PER_SECOND=1000")
 	if err := s.deploy(ctx, "deploy-targets.log", parameters...); err != nil {
 		return "", err
 	}
@@ -72,6 +72,11 @@ func (s *session) deployTargets(ctx context.Context) (string, error) {
 	}
 	if err := s.checkMapping(ctx); err != nil {
 		return "", err
+	}
+	// deploy has reserved one execution if the emulator has ignored the template's three.
+	function, three := s.outputs["FunctionName"], int32(3)
+	if _, err := s.emulator.functions.PutFunctionConcurrency(ctx, &lambda.PutFunctionConcurrencyInput{FunctionName: &function, ReservedConcurrentExecutions: &three}); err != nil {
+		return "", fmt.Errorf("reserve a concurrency of 3: %w", err)
 	}
 	return fmt.Sprintf("%d registries", len(list)), nil
 }
@@ -157,6 +162,9 @@ func (s *session) deployMember(ctx context.Context) (string, error) {
 	}
 	s.lacks("it does not know AWS::Region in conditions: the template of the member role had the Region there")
 	text := strings.Replace(string(template), `[!Ref "AWS::Region", `, "["+s.registry.Region()+", ", 1)
+	s.lacks("aws:PrincipalArn has the session there, and not its role: the trust policy had a pattern of sessions")
+	session := "arn:aws:sts::" + s.registry.ID() + ":assumed-role/" + s.outputs["RoleArn"][strings.LastIndexByte(s.outputs["RoleArn"], '/')+1:] + "/*"
+	text = strings.Replace(text, `ArnEquals: { "aws:PrincipalArn": !Ref ExporterRoleArn }`, `ArnLike: { "aws:PrincipalArn": "`+session+`" }`, 1)
 	organisation, err := s.emulator.organisation(ctx)
 	if err != nil {
 		return "", err
@@ -202,7 +210,7 @@ func (s *session) plan(ctx context.Context) (string, error) {
 	}
 	series := 0
 	// The emulator takes the messages of a FIFO queue one after the other.
-	err = poll(ctx, 90*time.Second, 500*time.Millisecond, func() error {
+	err = poll(ctx, 2*time.Minute, 500*time.Millisecond, func() error {
 		if err := s.stores[0].Flush(ctx); err != nil {
 			return err
 		}
@@ -291,14 +299,17 @@ func (s *session) targetStates(ctx context.Context) (string, error) {
 	return strings.Join(sizes, ", ") + " bytes", nil
 }
 
-// lastLog returns the warnings and errors of the function's log as an error.
+// lastLog writes the function's log into a file, and returns the last warnings and errors in it.
 func (s *session) lastLog(ctx context.Context) error {
+	var all strings.Builder
 	var lines []error
 	err := s.log(ctx, func(message string) error {
-		if !strings.Contains(message, `"level":"INFO"`) && strings.Contains(message, `"level"`) {
-			lines = append(lines, fmt.Errorf("%.600s", message)) //nolint:err113 // a line of the log
+		all.WriteString(strings.TrimSpace(message) + "\n")
+		if strings.Contains(message, `"level":"ERROR"`) || strings.Contains(message, `"level":"WARN"`) {
+			lines = append(lines, fmt.Errorf("%.300s…%s", message, message[max(0, len(message)-300):])) //nolint:err113 // a line of the log
 		}
 		return nil
 	})
-	return errors.Join(err, errors.Join(lines[max(0, len(lines)-5):]...))
+	writeErr := os.WriteFile(filepath.Join(s.out, "function.log"), []byte(all.String()), 0o600)
+	return errors.Join(err, writeErr, errors.Join(lines[max(0, len(lines)-5):]...))
 }
