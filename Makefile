@@ -75,7 +75,7 @@ export SUMMARY
 
 .PHONY: check
 check: SEEDS := 200
-check: $(VENV) test simulate lint vulnerabilities generated rules template ## what CI runs: test, 200 storms, lint, known vulnerabilities, generated files, rules, template
+check: $(VENV) $(OUT)/ministack test simulate lint vulnerabilities generated rules template ## what CI runs: test, 200 storms, lint, known vulnerabilities, generated files, rules, template
 
 # What failing seeds did is in .build/simulate.txt, and of a single seed also on the terminal.
 .PHONY: simulate
@@ -109,6 +109,11 @@ storms: $(VENV) ## storms of the built program with kill -9, see docs/simulation
 	@go test -C lambda/e2e -c -o $(CURDIR)/$(OUT)/storms .
 	@cd lambda/e2e && E2E_STORMS=$(COUNT) E2E_STORMS_FROM=$(FROM) ../../$(OUT)/storms -test.run '^TestStorms$$' -test.timeout 1h -test.v >../../$(OUT)/storms.txt || \
 		{ sed -n '/storm.*_test.go:/,/replay:/p' ../../$(OUT)/storms.txt; exit 1; }
+
+.PHONY: organisation
+organisation: export PATH := $(CURDIR)/$(OUT)/ministack/bin:$(PATH)
+organisation: $(OUT)/ministack ## 200 registries of 50 accounts end to end, in 13 minutes: see docs/simulation.md
+	@E2E_ORGANISATION=1 go test -C lambda/e2e -run '^TestWholeOrganisation$$' -count 1 -timeout 1h -v .
 
 .PHONY: build
 build: $(OUT)/ecr-remote-write build-ExporterFunction ## the program for this machine, and for Lambda; GOARCH=arm64

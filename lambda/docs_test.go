@@ -182,6 +182,8 @@ func permissionsTable() string {
 	rows(auth.Permissions, when("the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead"))
 	rows(running.Permissions, when("`IDLE_IMAGES` is `never`, and the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead"))
 	rows(auth.RolePermissions, when("`REMOTE_WRITE_ROLE_ARN` is set, or `TARGETS` has a registry with a role"))
+	rows(fleet.Permissions, when("`TARGETS` is set"))
+	rows(fleet.MemberPermissions, when("`TARGETS` has an account with all Regions: the role in that account"))
 	rows(secret.Permissions, func(p awsapi.Permission) string {
 		scheme, _, _ := strings.Cut(p.Action, ":")
 		return "a setting refers to `" + scheme + ":`"

@@ -15,6 +15,13 @@ func (w *organisation) inRealTime(t *testing.T) {
 	victim := w.members[w.shape.regions] // the largest
 	vanishing := w.find(func(m *member) bool { return m.vanishes })[0]
 	var vanished, killed func() bool
+	w.begin(t)
+	series, images := 0, 0
+	for _, m := range w.members {
+		series += len(w.series(m))
+		images += m.registry.Totals().TaggedImages
+	}
+	fmt.Fprintf(os.Stderr, "%d registries, %d tagged images, %d series: ready after %s\n", len(w.members), images, series, time.Since(w.began).Round(time.Second))
 	first := time.Now().Truncate(time.Minute).Add(time.Minute)
 	for minute := range minutes {
 		slot := first.Add(time.Duration(minute) * time.Minute)

@@ -21,15 +21,22 @@ type wireRegion struct {
 }
 
 // describeRegions handles DescribeRegions of Amazon EC2: the Regions that are enabled for the
-// account, and with AllRegions those of the other accounts too. Filters are not simulated.
+// account, and with AllRegions those of the other accounts too. Of the parameters it has
+// AllRegions and the filter opt-in-status.
 // See https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
 func describeRegions(c *call, body []byte) (any, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		return nil, newError("InvalidParameterValue", "%v", err)
 	}
-	for name := range form {
-		if name != "Action" && name != "Version" && name != "AllRegions" {
+	var statuses []string // nil for all
+	for name, values := range form {
+		switch {
+		case name == "Action", name == "Version", name == "AllRegions":
+		case name == "Filter.1.Name" && values[0] == "opt-in-status":
+		case strings.HasPrefix(name, "Filter.1.Value."):
+			statuses = append(statuses, values[0])
+		default:
 			return nil, newError("UnknownParameter", "The parameter %s is not recognized", name)
 		}
 	}
@@ -38,6 +45,9 @@ func describeRegions(c *call, body []byte) (any, error) {
 	}
 	out := &describeRegionsOutput{}
 	for _, r := range c.regions(strings.EqualFold(form.Get("AllRegions"), "true")) {
+		if statuses != nil && !slices.Contains(statuses, r.status) {
+			continue
+		}
 		out.Regions = append(out.Regions, wireRegion{Name: r.name, Endpoint: fmt.Sprintf("ec2.%s.amazonaws.com", r.name), OptIn: r.status})
 	}
 	return out, nil

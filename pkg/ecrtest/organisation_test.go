@@ -2,21 +2,19 @@ package ecrtest_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/xml"
-	"io"
+	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/google/go-cmp/cmp"
@@ -226,68 +224,42 @@ func TestOrganisationRequests(t *testing.T) {
 	})
 }
 
-// describeRegions sends the request as the EC2 client does, which is too large to compile
-// for one operation.
-func describeRegions(t *testing.T, cfg aws.Config, form string) (status int, body string) {
-	t.Helper()
-	sum := sha256.Sum256([]byte(form))
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, *cfg.BaseEndpoint+"/", strings.NewReader(form))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	key, err := cfg.Credentials.Retrieve(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := v4.NewSigner().SignHTTP(t.Context(), key, r, hex.EncodeToString(sum[:]), "ec2", cfg.Region, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	out, err := cfg.HTTPClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Body.Close()
-	text, err := io.ReadAll(out.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out.StatusCode, string(text)
-}
-
 // DescribeRegions names the Regions that are enabled for the caller's account.
 func TestDescribeRegions(t *testing.T) {
 	t.Parallel()
 	o := newOrganisation(t)
 	ecrtest.StartOrganisation(t, o)
 	own := configOf(o, o.NewKey(), region)
-	const request = "Action=DescribeRegions&Version=2016-11-15"
-	regionsOf := func(cfg aws.Config, more string) (names []string) {
-		status, body := describeRegions(t, cfg, request+more)
-		var out struct {
-			XMLName xml.Name `xml:"http://ec2.amazonaws.com/doc/2016-11-15/ DescribeRegionsResponse"`
-			Regions []struct {
-				Name   string `xml:"regionName"`
-				Status string `xml:"optInStatus"`
-			} `xml:"regionInfo>item"`
-		}
-		if err := xml.Unmarshal([]byte(body), &out); err != nil || status != http.StatusOK {
-			t.Fatalf("%d: %v: %s", status, err, body)
-		}
-		for _, r := range out.Regions {
-			names = append(names, r.Name+" "+r.Status)
-		}
-		return names
+	const here, other, disabled = region + " opt-in-not-required", otherRegion + " opt-in-not-required", otherRegion + " not-opted-in"
+	filter := func(values ...string) *ec2.DescribeRegionsInput {
+		return &ec2.DescribeRegionsInput{AllRegions: new(true), Filters: []types.Filter{{Name: aws.String("opt-in-status"), Values: values}}}
 	}
-	const here, other = region + " opt-in-not-required", otherRegion + " opt-in-not-required"
-	for name, got := range map[string][2][]string{
-		"own":              {{here}, regionsOf(own, "")},
-		"member":           {{here, other}, regionsOf(in(own, region), "")},
-		"all":              {{here, otherRegion + " not-opted-in"}, regionsOf(own, "&AllRegions=true")},
-		"all but disabled": {{here}, regionsOf(own, "&AllRegions=false")},
+	for _, tc := range []struct {
+		name string
+		cfg  aws.Config
+		in   *ec2.DescribeRegionsInput
+		want []string
+	}{
+		{"own", own, &ec2.DescribeRegionsInput{}, []string{here}},
+		{"member", in(own, region), &ec2.DescribeRegionsInput{}, []string{here, other}},
+		{"all", own, &ec2.DescribeRegionsInput{AllRegions: new(true)}, []string{here, disabled}},
+		{"all but disabled", own, filter("opt-in-not-required", "opted-in"), []string{here}},
+		{"disabled", own, filter("not-opted-in"), []string{disabled}},
 	} {
-		if !slices.Equal(got[0], got[1]) {
-			t.Errorf("%s: %q, want %q", name, got[1], got[0])
+		out, err := ec2.NewFromConfig(tc.cfg).DescribeRegions(t.Context(), tc.in)
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+			continue
+		}
+		var got []string
+		for _, r := range out.Regions {
+			got = append(got, *r.RegionName+" "+*r.OptInStatus)
+			if *r.Endpoint != "ec2."+*r.RegionName+".amazonaws.com" {
+				t.Errorf("the endpoint of %s is %s", *r.RegionName, *r.Endpoint)
+			}
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s: %s", tc.name, diff)
 		}
 	}
 	o.Server(account, region).SetPolicy(parsePolicy(t, `{"Statement":{"Effect":"Allow","Action":"ecr:*","Resource":"*"}}`))
@@ -295,17 +267,18 @@ func TestDescribeRegions(t *testing.T) {
 	unknown.Credentials = credentials.NewStaticCredentialsProvider("ASIAUNKNOWN", "a", "b")
 	for _, tc := range []struct {
 		cfg    aws.Config
-		form   string
+		in     *ec2.DescribeRegionsInput
 		status int
 		code   string
 	}{
-		{own, request, http.StatusForbidden, "UnauthorizedOperation"},
-		{unknown, request, http.StatusUnauthorized, "AuthFailure"},
-		{own, request + "&RegionName.1=" + region, http.StatusBadRequest, "UnknownParameter"},
+		{own, &ec2.DescribeRegionsInput{}, http.StatusForbidden, "UnauthorizedOperation"},
+		{unknown, &ec2.DescribeRegionsInput{}, http.StatusUnauthorized, "AuthFailure"},
+		{own, &ec2.DescribeRegionsInput{RegionNames: []string{region}}, http.StatusBadRequest, "UnknownParameter"},
 	} {
-		status, body := describeRegions(t, tc.cfg, tc.form)
-		if status != tc.status || !strings.HasPrefix(body, "<Response><Errors><Error><Code>"+tc.code+"</Code><Message>") {
-			t.Errorf("%d %s, want %d %s", status, body, tc.status, tc.code)
+		_, err := ec2.NewFromConfig(tc.cfg).DescribeRegions(t.Context(), tc.in)
+		response, ok := errors.AsType[*awshttp.ResponseError](err)
+		if codeOf(err) != tc.code || !ok || response.HTTPStatusCode() != tc.status {
+			t.Errorf("%v, want %d %s", err, tc.status, tc.code)
 		}
 	}
 }
