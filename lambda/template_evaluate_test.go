@@ -401,7 +401,7 @@ func everyStack(t *testing.T, do func(*stack)) {
 	)
 	many := combined(
 		[]map[string]string{toWorkspace, toURL},
-		[]map[string]string{{"Targets": "111122223333:eu-west-1,222233334444:*"}, {"Targets": "s3://documents/targets.yaml"}, {"Targets": "ssm:/ecr/targets", "TargetRole": "reader"}},
+		[]map[string]string{{"Targets": "111122223333:eu-west-1,222233334444:*"}, {"Targets": "s3://documents/targets.yaml"}, {"Targets": "ssm:/ecr/targets", "SsmParameterArns": "arn:aws:ssm:eu-west-1:111122223333:parameter/ecr/targets", "TargetRole": "reader"}},
 		exclusions, scanSources,
 		[]map[string]string{{}, {"StateBucket": "mine"}},
 		[]map[string]string{{}, {"EventRules": "DISABLED"}},

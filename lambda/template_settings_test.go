@@ -64,7 +64,7 @@ func TestTemplatePatterns(t *testing.T) {
 		"SsmParameterArns": {"arn:aws:ssm:eu-west-1:111122223333:parameter/a,": false, "arn:aws:ssm:eu-west-1:111122223333:parameter//a": false, "arn:aws:ssm:eu-west-1:111122223333:parameter/*": false},
 		"Targets": {
 			"111122223333:eu-west-1": true, "111122223333:*,222233334444:us-gov-west-1": true, "s3://bucket/a/b c.yaml": false, "s3://bucket/a/targets.yaml": true, "s3://bucket/": false,
-			"ssm:/a/b": true, "ssm:a": false, "ssm:a/b": false, "ssm:/": false, "111122223333": false, "111122223333:eu-west-1,": false, "11112222333:*": false, "s3://a-bucket/*": false, "ssm:*": false,
+			"ssm:/a/b": true, "ssm:a": true, "ssm:a/b": false, "ssm:/": false, "111122223333": false, "111122223333:eu-west-1,": false, "11112222333:*": false, "s3://a-bucket/*": false, "ssm:*": false,
 		},
 		"TargetRole":         {"a/b": true, "a": true, "": false, "*": false, "/a": false, "a/": false, "arn:aws:iam::111122223333:role/a": false},
 		"ExternalLabels":     {"a": false, "a=": false, "a=b,": false, "a=b=c,d=e": true, ",a=b": false, "1a=b": false},

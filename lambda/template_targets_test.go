@@ -14,7 +14,6 @@ import (
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/fleet"
-	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
@@ -49,11 +48,6 @@ func declaredForTargets(s *stack) []string {
 		// The document is only read.
 		if document, ok := strings.CutPrefix(s.parameters["Targets"], "s3://"); ok && p.Action == "s3:GetObject" {
 			add(p.Action, strings.Replace(p.Resource, "BUCKET/KEY", document, 1))
-		}
-	}
-	for _, p := range secret.Permissions {
-		if name, ok := strings.CutPrefix(s.parameters["Targets"], "ssm:"); ok && strings.HasPrefix(p.Action, "ssm:") {
-			add(p.Action, strings.NewReplacer("REGION", pseudo["AWS::Region"], "ACCOUNT", pseudo["AWS::AccountId"], "NAME", strings.TrimPrefix(name, "/")).Replace(p.Resource))
 		}
 	}
 	return all

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/contracttest"
@@ -52,7 +53,7 @@ func (s *session) deployTargets(ctx context.Context) (string, error) {
 		list = append(list, registry.ID()+":"+registry.Region())
 	}
 	parameters := append(slices.Clone(s.parameters[0]), "Targets="+strings.Join(list, ","), "MaximumConcurrency=2",
-		"ScheduleMinutes=1", "EventRules=DISABLED", "Settings=TARGET_EXTERNAL_ID="+externalID)
+		"ScheduleMinutes=1", "EventRules=DISABLED", "Settings=TARGET_EXTERNAL_ID="+externalID+";SCAN_REQUESTS_PER_SECOND=1000")
 	if err := s.deploy(ctx, "deploy-targets.log", parameters...); err != nil {
 		return "", err
 	}
@@ -69,42 +70,59 @@ func (s *session) deployTargets(ctx context.Context) (string, error) {
 	if err := s.allowRoles(ctx); err != nil {
 		return "", err
 	}
-	function := s.outputs["FunctionName"]
-	mappings, err := s.emulator.functions.ListEventSourceMappings(ctx, &lambda.ListEventSourceMappingsInput{FunctionName: &function})
-	if err != nil {
-		return "", fmt.Errorf("list the mappings: %w", err)
+	if err := s.checkMapping(ctx); err != nil {
+		return "", err
 	}
-	if n := len(mappings.EventSourceMappings); n != 1 {
-		return "", fmt.Errorf("%d mappings, want 1", n)
-	}
-	mapping := mappings.EventSourceMappings[0]
-	if aws.ToInt32(mapping.BatchSize) != 1 {
-		return "", fmt.Errorf("the mapping has batches of %d, want 1", aws.ToInt32(mapping.BatchSize))
-	}
-	if mapping.ScalingConfig == nil {
-		s.lacks("it ignores ScalingConfig of a template: the mapping has no maximum concurrency")
-	} else if got := aws.ToInt32(mapping.ScalingConfig.MaximumConcurrency); got != 2 {
-		return "", fmt.Errorf("the mapping has a maximum concurrency of %d, want 2", got)
+	// deploy has reserved one execution if the emulator has ignored the template's three.
+	function, three := s.outputs["FunctionName"], int32(3)
+	if _, err := s.emulator.functions.PutFunctionConcurrency(ctx, &lambda.PutFunctionConcurrencyInput{FunctionName: &function, ReservedConcurrentExecutions: &three}); err != nil {
+		return "", fmt.Errorf("reserve a concurrency of 3: %w", err)
 	}
 	return fmt.Sprintf("%d registries", len(list)), nil
 }
 
+// checkMapping checks the mapping of the queue. What the emulator keeps as text, the client
+// cannot read, so its number is set by the API.
+func (s *session) checkMapping(ctx context.Context) error {
+	stack, resource := stackName, "EventQueueMapping"
+	described, err := s.emulator.stacks.DescribeStackResource(ctx, &cloudformation.DescribeStackResourceInput{StackName: &stack, LogicalResourceId: &resource})
+	if err != nil {
+		return fmt.Errorf("find the mapping: %w", err)
+	}
+	s.lacks("it keeps MaximumConcurrency of a template as text: it was set by the API")
+	mapping, err := s.emulator.functions.UpdateEventSourceMapping(ctx, &lambda.UpdateEventSourceMappingInput{
+		UUID: described.StackResourceDetail.PhysicalResourceId, ScalingConfig: &lambdatypes.ScalingConfig{MaximumConcurrency: aws.Int32(2)},
+	})
+	if err != nil {
+		return fmt.Errorf("set the mapping's maximum concurrency: %w", err)
+	}
+	if n := aws.ToInt32(mapping.BatchSize); n != 1 {
+		return fmt.Errorf("the mapping has batches of %d, want 1", n)
+	}
+	return nil
+}
+
 // allowRoles takes from the function's role what the emulator does not know: the condition
-// that a role to assume is in the same organisation.
+// that a role to assume is in the same organisation. And it adds an action that AWS does not
+// know.
 func (s *session) allowRoles(ctx context.Context) error {
 	role := s.outputs["RoleArn"][strings.LastIndexByte(s.outputs["RoleArn"], '/')+1:]
 	taken := 0
 	err := s.changePolicies(ctx, role, func(document map[string]any) {
 		for _, statement := range document["Statement"].([]any) {
-			if fields := statement.(map[string]any); fields["Action"] == "sts:AssumeRole" && fields["Condition"] != nil {
+			switch fields := statement.(map[string]any); {
+			case fields["Action"] == "sts:AssumeRole" && fields["Condition"] != nil:
 				delete(fields, "Condition")
 				taken++
+			case fields["Action"] == "sqs:SendMessage":
+				fields["Action"] = []string{"sqs:SendMessage", "sqs:SendMessageBatch"}
 			}
 		}
 	})
 	if err == nil && taken != 1 {
 		err = fmt.Errorf("%d statements of the role allow sts:AssumeRole on a condition, want 1", taken)
 	}
+	s.lacks("it wants sqs:SendMessageBatch, which is no action of IAM: the function's role got it by the API")
 	s.lacks("it does not know aws:ResourceOrgID: that condition was taken from the function's role by the API")
 	return err
 }
@@ -142,6 +160,11 @@ func (s *session) deployMember(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the template of the role: %w", err)
 	}
+	s.lacks("it does not know AWS::Region in conditions: the template of the member role had the Region there")
+	text := strings.Replace(string(template), `[!Ref "AWS::Region", `, "["+s.registry.Region()+", ", 1)
+	s.lacks("aws:PrincipalArn has the session there, and not its role: the trust policy had a pattern of sessions")
+	session := "arn:aws:sts::" + s.registry.ID() + ":assumed-role/" + s.outputs["RoleArn"][strings.LastIndexByte(s.outputs["RoleArn"], '/')+1:] + "/*"
+	text = strings.Replace(text, `ArnEquals: { "aws:PrincipalArn": !Ref ExporterRoleArn }`, `ArnLike: { "aws:PrincipalArn": "`+session+`" }`, 1)
 	organisation, err := s.emulator.organisation(ctx)
 	if err != nil {
 		return "", err
@@ -157,7 +180,7 @@ func (s *session) deployMember(ctx context.Context) (string, error) {
 		parameters = append(parameters, types.Parameter{ParameterKey: &key, ParameterValue: &value})
 	}
 	if _, err := stacks.CreateStack(ctx, &cloudformation.CreateStackInput{
-		StackName: &name, TemplateBody: aws.String(string(template)), Parameters: parameters, Capabilities: []types.Capability{types.CapabilityCapabilityNamedIam},
+		StackName: &name, TemplateBody: &text, Parameters: parameters, Capabilities: []types.Capability{types.CapabilityCapabilityNamedIam},
 	}); err != nil {
 		return "", fmt.Errorf("make the role of the member account: %w", err)
 	}
@@ -187,7 +210,7 @@ func (s *session) plan(ctx context.Context) (string, error) {
 	}
 	series := 0
 	// The emulator takes the messages of a FIFO queue one after the other.
-	err = poll(ctx, 90*time.Second, 500*time.Millisecond, func() error {
+	err = poll(ctx, 2*time.Minute, 500*time.Millisecond, func() error {
 		if err := s.stores[0].Flush(ctx); err != nil {
 			return err
 		}
@@ -276,14 +299,17 @@ func (s *session) targetStates(ctx context.Context) (string, error) {
 	return strings.Join(sizes, ", ") + " bytes", nil
 }
 
-// lastLog returns the warnings and errors of the function's log as an error.
+// lastLog writes the function's log into a file, and returns the last warnings and errors in it.
 func (s *session) lastLog(ctx context.Context) error {
+	var all strings.Builder
 	var lines []error
 	err := s.log(ctx, func(message string) error {
-		if !strings.Contains(message, `"level":"INFO"`) && strings.Contains(message, `"level"`) {
-			lines = append(lines, fmt.Errorf("%.600s", message)) //nolint:err113 // a line of the log
+		all.WriteString(strings.TrimSpace(message) + "\n")
+		if strings.Contains(message, `"level":"ERROR"`) || strings.Contains(message, `"level":"WARN"`) {
+			lines = append(lines, fmt.Errorf("%.300s…%s", message, message[max(0, len(message)-300):])) //nolint:err113 // a line of the log
 		}
 		return nil
 	})
-	return errors.Join(err, errors.Join(lines[max(0, len(lines)-5):]...))
+	writeErr := os.WriteFile(filepath.Join(s.out, "function.log"), []byte(all.String()), 0o600)
+	return errors.Join(err, writeErr, errors.Join(lines[max(0, len(lines)-5):]...))
 }
