@@ -221,8 +221,8 @@ $(TOOLS) &: $(wildcard .ci/tools/go.*)
 # sam validate logs the whole template: shown only when it finds something.
 .PHONY: template
 template: export AWS_DEFAULT_REGION ?= us-east-1
-template: $(VENV) ## template.yaml: cfn-lint, sam validate, sam build
-	$(VENV)/bin/cfn-lint template.yaml
+template: $(VENV) ## template.yaml: cfn-lint, sam validate, sam build; cfn-lint of deploy
+	$(VENV)/bin/cfn-lint template.yaml deploy/*.yaml
 	$(VENV)/bin/sam validate --lint >$(OUT)/sam-validate.log 2>&1 || { cat $(OUT)/sam-validate.log; exit 1; }
 	VERSION='$(VERSION)' $(VENV)/bin/sam build --build-dir $(OUT)/aws-sam/build
 

@@ -75,6 +75,7 @@ var only = map[string]string{
 	"github.com/golang/snappy":                                       "pkg/remotewrite pkg/remotewritetest",
 	"github.com/caarlos0/env/v11":                                    "pkg/config",
 	"github.com/fxamacker/cbor/v2":                                   "pkg/inventory",
+	"go.yaml.in/yaml/v3":                                             "pkg/targets",
 }
 
 type goPackage struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,11 @@ import (
 // so many images.
 func typicalMonth(t *testing.T, images int, settings ...string) []cost.Forecast {
 	t.Helper()
+	return estimatorOf(t, settings...).Typical(images, images/inUseShare)
+}
+
+func estimatorOf(t *testing.T, settings ...string) *cost.Estimator {
+	t.Helper()
 	c, err := config.Load(settings, config.ToPrint)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +37,7 @@ func typicalMonth(t *testing.T, images int, settings ...string) []cost.Forecast 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.Typical(images, images/inUseShare)
+	return e
 }
 
 // costTable is what registries cost, for the README.
@@ -45,6 +51,28 @@ func costTable(t *testing.T) string {
 			cost.Dollars(two[0].Bill.Total()), cost.Dollars(five[0].Bill.Total()), cost.Dollars(two[1].Bill.Total()), cost.Dollars(two[0].Scraped.Total()))
 	}
 	return text.String()
+}
+
+// fleetCostTable is what many registries of one stack cost, for docs/organisation.md.
+func fleetCostTable(t *testing.T) string {
+	t.Helper()
+	var text strings.Builder
+	text.WriteString("| registries | tagged images in each | series | AMP, every 2 minutes | Lambda | S3 | SQS | CloudWatch | all | every 5 minutes |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, of := range [][2]int{{200, 100}, {200, 1_000}, {2_000, 100}, {2_000, 1_000}} {
+		series, two := fleetMonth(t, of[0], of[1])
+		_, five := fleetMonth(t, of[0], of[1], "SCHEDULE=5m")
+		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", quantity.Grouped(of[0]), quantity.Grouped(of[1]), quantity.Grouped(series),
+			cost.Dollars(two.Ingestion+two.Storage), cost.Dollars(two.Lambda), cost.Dollars(two.S3), cost.Dollars(two.SQS), cost.Dollars(two.Metrics+two.Logs), cost.Dollars(two.Total()), cost.Dollars(five.Total()))
+	}
+	return text.String()
+}
+
+// fleetMonth returns the series and the bill of so many registries of so many images each.
+func fleetMonth(t *testing.T, registries, images int, settings ...string) (int, cost.Bill) {
+	t.Helper()
+	e := estimatorOf(t, settings...)
+	one := e.Typical(images, images/inUseShare)[0]
+	return registries * one.Series, e.Prices.Bill(e.Together(slices.Repeat([]cost.Usage{one.Usage}, registries)), true)
 }
 
 // costExample is what -cost prints, which docs/cost.md shows.

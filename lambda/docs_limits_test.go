@@ -76,6 +76,14 @@ var limits = map[string][]limit{
 	"digests and references kept":       {{"pkg/inventory", "MaxRunning", ""}, {"pkg/inventory", "RunningKept", "h"}},
 	"a reference":                       {{"pkg/inventory", "maxReference", "bytes"}},
 	"`Retry-After`":                     {{"pkg/remotewrite", "DefaultMaxRetryAfter", "min"}},
+
+	"its state, an S3 list of targets, and the kept answer of the query": {{"pkg/state", "MaxObject", "MiB"}},
+	"messages in a batch":                           {{"pkg/fleet", "batchMessages", ""}, {"pkg/fleet", "batchBytes", "bytes"}},
+	"times that a message is sent that SQS refuses": {{"pkg/fleet", "maxSends", ""}},
+	"accounts asked for their Regions in a plan":    {{"pkg/fleet", "regionsAccounts", ""}, {"pkg/fleet", "accountTimeout", "s"}, {"pkg/fleet", "regionsKept", "h"}},
+	"body of a response of SQS or EC2":              {{"pkg/fleet", "maxResponse", "bytes"}},
+	"age of the kept answer of the query":           {{"pkg/fleet", "snapshotKept", "min"}},
+	"a name in it":                                  {{"pkg/fleet", "maxName", "bytes"}},
 }
 
 // Numbers in other columns or first cells that are limits, too.

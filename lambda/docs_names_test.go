@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
@@ -188,6 +188,9 @@ func testNames(t *testing.T) []string {
 func TestMarkdownTemplateNames(t *testing.T) {
 	t.Parallel()
 	names := templateNames(t, "Parameters")
+	for name := range memberRole(t, nil).parameters {
+		names[name] = true
+	}
 	for _, section := range []string{"Outputs", "Resources"} {
 		for name := range templateNames(t, section) {
 			names[name] = true

@@ -19,6 +19,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/fleet"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 	"github.com/aws-exporters/ecr-remote-write/pkg/podtest"
@@ -42,6 +43,7 @@ func TestDocs(t *testing.T) {
 		"../docs/queries.md":      {"pods": podtest.Table()},
 		"../docs/settings.md":     {"settings": settingsTable(t)},
 		"../docs/performance.md":  {"profiles": profileTable(t)},
+		"../docs/organisation.md": {"fleet": fleetCostTable(t)},
 		"../docs/permissions.md":  {"permissions": permissionsTable()},
 		"../docs/architecture.md": {"imports": importsPicture(t)},
 		"../docs/state-format.md": {"records": recordTables(t)},
@@ -173,10 +175,15 @@ func permissionsTable() string {
 	rows(ecr.TagPermissions, when("`REPOSITORY_TAGS` is set"))
 	rows(ecr.LifecyclePermissions, when("`LIFECYCLE_POLICIES` is `true`"))
 	rows(ecr.RegistryPermissions, when("`REGISTRY_DETAILS` is `true`"))
+	rows(fleet.MemberPermissions, when("`TARGETS` has `*` for the account's Regions"))
+	rows(fleet.Permissions, when("`TARGETS` is set"))
+	rows(state.ObjectPermissions, when("`TARGETS` is set, on `plan` and `running` beside `STATE_URL`; reading also on `s3://BUCKET/KEY` if that is `TARGETS`"))
 	rows(state.Permissions, when("`STATE_URL` is `s3://BUCKET/KEY`"))
 	rows(auth.Permissions, when("the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead"))
 	rows(running.Permissions, when("`IDLE_IMAGES` is `never`, and the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead"))
-	rows(auth.RolePermissions, when("`REMOTE_WRITE_ROLE_ARN` is set"))
+	rows(auth.RolePermissions, when("`REMOTE_WRITE_ROLE_ARN` is set, or `TARGETS` has a registry with a role"))
+	rows(fleet.Permissions, when("`TARGETS` is set"))
+	rows(fleet.MemberPermissions, when("`TARGETS` has an account with all Regions: the role in that account"))
 	rows(secret.Permissions, func(p awsapi.Permission) string {
 		scheme, _, _ := strings.Cut(p.Action, ":")
 		return "a setting refers to `" + scheme + ":`"

@@ -30,7 +30,7 @@ func TestUsage(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"no flag", nil, nil, 2, "", "ecr-remote-write: nothing to do: want -once, -dry-run, -event, -dump or -cost; see -help\n"},
+		{"no flag", nil, nil, 2, "", "ecr-remote-write: nothing to do: want -once, -dry-run, -event, -dump, -cost or -targets; see -help\n"},
 		{"version", []string{"-version"}, nil, 0, "ecr-remote-write ", ""},
 		{"unknown flag", []string{"-onec"}, nil, 2, "", "ecr-remote-write: flag provided but not defined: -onec; see -help\n"},
 		{"argument", []string{"-once", "now"}, nil, 2, "", `unexpected argument "now"`},

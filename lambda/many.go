@@ -78,13 +78,13 @@ func (m *many) handle(ctx context.Context, e event) (any, error) {
 	return response, nil
 }
 
-// latest is how far from the clock the time of the schedule's event may be.
+// latest is how old the schedule's event may be.
 const latest = time.Hour
 
 // planned returns the moment to plan for: that of the schedule's event, so that an event that is
 // delivered twice sends no message twice.
 func planned(at, now time.Time) time.Time {
-	if at.IsZero() || now.Sub(at).Abs() > latest {
+	if at.IsZero() || at.After(now.Add(time.Minute)) || now.Sub(at) > latest {
 		return now
 	}
 	return at
@@ -167,7 +167,7 @@ func (m *many) exporterOf(target *targets.Target, log *slog.Logger) (*exporter.E
 
 // configOf returns the configuration of a registry.
 func (m *many) configOf(target *targets.Target) (*config.Config, error) {
-	// Families that lack the label, such as aws_ecr_exporter_state_available, must not collide.
+	// A family's own label wins: registry_id is for those that have none.
 	labels := map[string]string{"registry_id": target.Account}
 	maps.Copy(labels, target.Labels)
 	if target.RegionLabel {

@@ -21,7 +21,7 @@ func queueLimitsOf(t *testing.T) queueLimits {
 		t.Fatal(err)
 	}
 	number := func(name string) int {
-		found := regexp.MustCompile(`(?m)^ +` + name + `: (\d+)`).FindSubmatch(text)
+		found := regexp.MustCompile(`(?m)^ +` + name + `: (?:!If \[HasTargets, \d+, )?(\d+)`).FindSubmatch(text)
 		if found == nil {
 			t.Fatalf("template.yaml has no %s", name)
 		}

@@ -5,10 +5,11 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // stack is template.yaml with values for its parameters: what CloudFormation would
@@ -145,6 +146,13 @@ func (s *stack) function(node *yaml.Node) any {
 			items = append(items, item)
 		}
 		return items
+	case "!Select":
+		items := s.value(argument[1]).([]any)
+		index, err := strconv.Atoi(argument[0].Value)
+		if err != nil || index >= len(items) {
+			s.t.Fatalf("template.yaml, line %d: no item %s of %v", node.Line, argument[0].Value, items)
+		}
+		return items[index]
 	case "!FindInMap":
 		path := []string{"Mappings"}
 		for _, key := range argument {
@@ -345,8 +353,9 @@ var besides = []map[string]string{
 	with(toURL, map[string]string{"AlertTopic": "create", "StateKmsKeyArn": stateKey, "StateBucket": "NONE"}),
 	with(toURL, map[string]string{"StateKmsKeyArn": stateKey, "LogKmsKeyArn": someKey}),
 	with(toURL, map[string]string{"SubnetIds": "subnet-0a1b", "SecurityGroupIds": "sg-0a1b", "StateBucket": "mine", "StateKmsKeyArn": stateKey}),
+	with(toWorkspace, map[string]string{"Targets": "ssm:/targets", "SubnetIds": "subnet-0a1b", "SecurityGroupIds": "sg-0a1b", "ReservedConcurrentExecutions": "none"}),
 	with(toURL, map[string]string{"RolePath": "/", "PermissionsBoundaryArn": "arn:aws:iam::aws:policy/PowerUserAccess"}),
-	allParameters, allCreated,
+	allParameters, allCreated, organisation,
 }
 
 // allParameters and allCreated have together every parameter with a value other than the
@@ -371,21 +380,47 @@ var allCreated = with(allParameters, map[string]string{
 	"AlertRules": "ENABLED", "AlertTopic": "create", "AlertEmail": "me@example.com",
 })
 
+// organisation has the parameters of an organisation, and those that concern it.
+var organisation = with(toWorkspace, map[string]string{
+	"Targets": "s3://documents/ecr/targets.yaml", "TargetRole": "exporters/reader", "MaximumConcurrency": "100", "Settings": "TARGET_EXTERNAL_ID=some-id;REMOTE_WRITE_SAMPLES_PER_SECOND=70000",
+	"EventRules": "DISABLED", "AlertTopic": someTopic, "Dashboard": "ENABLED", "IdleImages": "never", "RepositoryTags": "team", "RegistryDetails": "true",
+})
+
 // everyStack calls a function for every combination of the parameters that change
 // what there is or what is permitted, and for those besides.
 func everyStack(t *testing.T, do func(*stack)) {
 	t.Helper()
+	one := combined(
+		[]map[string]string{toWorkspace, toAnother, toCreated, toURL, toProxy},
+		[]map[string]string{{}, {"EcrRegistryId": "777788889999"}, {"EcrRegistryId": pseudo["AWS::AccountId"]}},
+		exclusions, scanSources,
+		[]map[string]string{{}, {"StateBucket": "mine"}, {"StateBucket": "NONE"}},
+		[]map[string]string{{}, {"EventRules": "DISABLED"}},
+		[]map[string]string{{}, {"IdleImages": "never", "Settings": "QUERY_URL=https://host.example/api/v1/query?dedup=true"}},
+		details,
+	)
+	many := combined(
+		[]map[string]string{toWorkspace, toURL},
+		[]map[string]string{{"Targets": "111122223333:eu-west-1,222233334444:*"}, {"Targets": "s3://documents/targets.yaml"}, {"Targets": "ssm:/ecr/targets", "TargetRole": "reader"}},
+		exclusions, scanSources,
+		[]map[string]string{{}, {"StateBucket": "mine"}},
+		[]map[string]string{{}, {"EventRules": "DISABLED"}},
+		details,
+	)
+	forStacks(t, slices.Concat(one, many, besides), do)
+}
+
+// Choices that one registry and an organisation have.
+var (
+	exclusions  = []map[string]string{{}, {"PullTimeExclusion": "existing"}, {"PullTimeExclusion": "off"}}
+	scanSources = []map[string]string{{"ScanSource": ""}, {}, {"ScanSource": "findings"}, {"ScanSource": "inspector"}, {"ScanSource": "summary"}, {"ScanSource": "none"}}
+	details     = []map[string]string{{}, {"RepositoryTags": "team"}, {"RegistryDetails": "true"}}
+)
+
+// combined returns every combination of one of each choice.
+func combined(choices ...[]map[string]string) []map[string]string {
 	combinations := []map[string]string{{}}
-	for _, choice := range [][]map[string]string{
-		{toWorkspace, toAnother, toCreated, toURL, toProxy},
-		{{}, {"EcrRegistryId": "777788889999"}, {"EcrRegistryId": pseudo["AWS::AccountId"]}},
-		{{}, {"PullTimeExclusion": "existing"}, {"PullTimeExclusion": "off"}},
-		{{"ScanSource": ""}, {}, {"ScanSource": "findings"}, {"ScanSource": "inspector"}, {"ScanSource": "summary"}, {"ScanSource": "none"}},
-		{{}, {"StateBucket": "mine"}, {"StateBucket": "NONE"}},
-		{{}, {"EventRules": "DISABLED"}},
-		{{}, {"IdleImages": "never", "Settings": "QUERY_URL=https://host.example/api/v1/query?dedup=true"}},
-		{{}, {"RepositoryTags": "team"}, {"RegistryDetails": "true"}},
-	} {
+	for _, choice := range choices {
 		var further []map[string]string
 		for _, before := range combinations {
 			for _, more := range choice {
@@ -394,7 +429,7 @@ func everyStack(t *testing.T, do func(*stack)) {
 		}
 		combinations = further
 	}
-	forStacks(t, slices.Concat(combinations, besides), do)
+	return combinations
 }
 
 // forStacks calls a function for the stack of each set of parameters.

@@ -13,11 +13,11 @@ import (
 )
 
 // What a stack consists of: its resources, the function's environment, the role's
-// permissions and the outputs, with as few parameters as possible, with all, and with
-// all that it can create.
+// permissions and the outputs, with as few parameters as possible, with all, with all that
+// it can create, and for an organisation.
 func TestTemplateGolden(t *testing.T) {
 	t.Parallel()
-	for name, given := range map[string]map[string]string{"default": toWorkspace, "all": allParameters, "created": allCreated} {
+	for name, given := range map[string]map[string]string{"default": toWorkspace, "all": allParameters, "created": allCreated, "organisation": organisation} {
 		s := newStack(t, template(t), given)
 		if refused := s.refused(); len(refused) > 0 {
 			t.Fatalf("%s: the rules refuse it: %q", name, refused)
@@ -65,14 +65,15 @@ func TestTemplateGolden(t *testing.T) {
 	}
 }
 
-// The two sets of parameters have them all.
+// The three sets of parameters have them all.
 func TestTemplateAllParameters(t *testing.T) {
 	t.Parallel()
 	parameters := at(t, template(t), "Parameters")
 	for i := 0; i < len(parameters.Content); i += 2 {
 		name, byDefault := parameters.Content[i].Value, child(parameters.Content[i+1], "Default").Value
-		if cmp.Or(allParameters[name], byDefault) == byDefault && cmp.Or(allCreated[name], byDefault) == byDefault && name != "RemoteWriteRoleArn" && name != "RemoteWriteBearerToken" {
-			t.Errorf("%s has its default in both", name)
+		changed := slices.ContainsFunc([]map[string]string{allParameters, allCreated, organisation}, func(set map[string]string) bool { return cmp.Or(set[name], byDefault) != byDefault })
+		if !changed && name != "RemoteWriteRoleArn" && name != "RemoteWriteBearerToken" {
+			t.Errorf("%s has its default in all", name)
 		}
 	}
 }

@@ -10,17 +10,19 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecr"
+	"github.com/aws-exporters/ecr-remote-write/pkg/fleet"
 	"github.com/aws-exporters/ecr-remote-write/pkg/inspector"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/running"
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
+	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
 
 // template parses template.yaml; intrinsic functions are nodes with a tag.
@@ -63,12 +65,16 @@ func permissions(t *testing.T, policies any) []string {
 			if fields["Effect"] == "Deny" && policy.(map[string]any)["PolicyName"] == "network" {
 				continue // TestTemplateNetwork
 			}
-			if fields["Effect"] != "Allow" || fields["Condition"] != nil {
+			condition := ""
+			if fields["Condition"] != nil {
+				condition = " if " + strings.TrimPrefix(fmt.Sprint(fields["Condition"]), "map")
+			}
+			if fields["Effect"] != "Allow" || condition != "" && condition != inOrganisation {
 				t.Errorf("statement %v", fields)
 			}
 			for _, action := range list(fields["Action"]) {
 				for _, resource := range list(fields["Resource"]) {
-					all = append(all, action+" on "+resource)
+					all = append(all, action+" on "+resource+condition)
 				}
 			}
 		}
@@ -99,18 +105,23 @@ func scanPermissions(source refresh.ScanSource) (onECR, onInspector []awsapi.Per
 func declared(s *stack) []string {
 	set := func(name, byDefault string) string { return cmp.Or(s.parameters[name], byDefault) }
 	region, account := pseudo["AWS::Region"], pseudo["AWS::AccountId"]
+	regions, key := region, "stack/inventory" // of the registries, and where their state is
 	var all []string
 	add := func(action, resource string) { all = append(all, action+" on "+resource) }
 
 	add("logs:CreateLogStream", "<ExporterLogGroup.Arn>")
 	add("logs:PutLogEvents", "<ExporterLogGroup.Arn>")
+	if s.parameters["Targets"] != "" {
+		regions, key = "*", "stack/*/*/inventory"
+		all = append(all, declaredForTargets(s)...)
+	}
 	onECR, onInspector := scanPermissions(refresh.ScanSource(set("ScanSource", "auto")))
 	for _, p := range slices.Concat(ecr.Permissions, onECR, onInspector) {
-		add(p.Action, strings.NewReplacer("REGION", region, "ACCOUNT", set("EcrRegistryId", account)).Replace(p.Resource))
+		add(p.Action, strings.NewReplacer("REGION", regions, "ACCOUNT", set("EcrRegistryId", account)).Replace(p.Resource))
 	}
 	if readsIndexes(s) {
 		for _, p := range ecr.IndexPermissions {
-			add(p.Action, strings.NewReplacer("REGION", region, "ACCOUNT", account).Replace(p.Resource))
+			add(p.Action, strings.NewReplacer("REGION", regions, "ACCOUNT", account).Replace(p.Resource))
 		}
 	}
 	for parameter, permissions := range map[string][]awsapi.Permission{
@@ -120,7 +131,7 @@ func declared(s *stack) []string {
 			continue
 		}
 		for _, p := range permissions {
-			add(p.Action, strings.NewReplacer("REGION", region, "ACCOUNT", set("EcrRegistryId", account)).Replace(p.Resource))
+			add(p.Action, strings.NewReplacer("REGION", regions, "ACCOUNT", set("EcrRegistryId", account)).Replace(p.Resource))
 		}
 	}
 	if role := s.parameters["RemoteWriteRoleArn"]; role != "" {
@@ -139,7 +150,7 @@ func declared(s *stack) []string {
 	}
 	if bucket := bucketOf(s); bucket != "" {
 		for _, p := range state.Permissions {
-			add(p.Action, strings.NewReplacer("BUCKET", bucket, "KEY", "stack/inventory").Replace(p.Resource))
+			add(p.Action, strings.NewReplacer("BUCKET", bucket, "KEY", key).Replace(p.Resource))
 		}
 		if key := s.parameters["StateKmsKeyArn"]; key != "" {
 			// https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
@@ -161,7 +172,7 @@ func declared(s *stack) []string {
 	if key := s.parameters["SecretKmsKeyArn"]; key != "" {
 		add("kms:Decrypt", key) // Secrets Manager and Parameter Store use it on behalf of the function
 	}
-	if s.parameters["EventRules"] == "ENABLED" {
+	if hasQueue(s) {
 		// https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
 		for _, action := range []string{"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"} {
 			add(action, "<EventQueue.Arn>")
@@ -216,7 +227,7 @@ func TestTemplatePermissions(t *testing.T) {
 			seen[action] = true
 		}
 	})
-	for _, p := range slices.Concat(auth.Permissions, auth.RolePermissions, ecr.ScanPermissions, ecr.IndexPermissions, ecr.TagPermissions, ecr.LifecyclePermissions, ecr.RegistryPermissions, inspector.Permissions, running.Permissions, secret.Permissions) {
+	for _, p := range slices.Concat(fleet.Permissions, fleet.MemberPermissions, state.ObjectPermissions, auth.Permissions, auth.RolePermissions, ecr.ScanPermissions, ecr.IndexPermissions, ecr.TagPermissions, ecr.LifecyclePermissions, ecr.RegistryPermissions, inspector.Permissions, running.Permissions, secret.Permissions) {
 		if !seen[p.Action] {
 			t.Errorf("no combination needs %s", p.Action)
 		}
@@ -244,6 +255,8 @@ func TestTemplateRules(t *testing.T) {
 		{with(toWorkspace, map[string]string{"WorkspaceRegion": "us-east-1", "AlertRules": "ENABLED"}), "CloudFormation makes"},
 		{with(toURL, map[string]string{"AlertRules": "ENABLED"}), "AlertRules needs"},
 		{with(toURL, map[string]string{"AlertEmail": "me@example.com", "AlertTopic": someTopic}), "AlertEmail needs"},
+		{with(toWorkspace, map[string]string{"Targets": "111122223333:*", "EcrRegistryId": "222233334444"}), "Set Targets or"},
+		{with(toWorkspace, map[string]string{"Targets": "111122223333:*", "StateBucket": "NONE"}), "Targets needs"},
 		{with(toURL, map[string]string{"SubnetIds": "subnet-0a1b"}), "Set SubnetIds and"},
 		{with(toURL, map[string]string{"SecurityGroupIds": "sg-0a1b"}), "Set SubnetIds and"},
 	} {
@@ -263,7 +276,7 @@ func TestTemplateCombinations(t *testing.T) {
 		variables := dig(t, properties(resources, "ExporterFunction"), "Environment", "Variables").(map[string]any)
 		for name, value := range variables {
 			// CloudFormation makes up the name.
-			environ = append(environ, name+"="+strings.NewReplacer("<InventoryBucket>", "stack-inventorybucket-1abc", "<Workspace.WorkspaceId>", "ws-3").Replace(fmt.Sprint(value)))
+			environ = append(environ, name+"="+strings.NewReplacer("<InventoryBucket>", "stack-inventorybucket-1abc", "<Workspace.WorkspaceId>", "ws-3", "<EventQueue>", "https://sqs.eu-west-1.amazonaws.com/111122223333/queue.fifo").Replace(fmt.Sprint(value)))
 		}
 		c, err := config.Load(environ, config.ToSend)
 		if err != nil || len(c.Warnings) > 0 {
@@ -282,7 +295,7 @@ func TestTemplateCombinations(t *testing.T) {
 		for name, there := range map[string]bool{
 			"InventoryBucket": bucket == "<InventoryBucket>", "InventoryBucketPolicy": bucket == "<InventoryBucket>",
 			"ExporterPullTimeExclusion": readsIndexes(s) && s.parameters["PullTimeExclusion"] == "create",
-			"EventQueue":                s.parameters["EventRules"] == "ENABLED", "EventQueueMapping": s.parameters["EventRules"] == "ENABLED", "EcrEventRule": s.parameters["EventRules"] == "ENABLED",
+			"EventQueue":                hasQueue(s), "EventQueueMapping": hasQueue(s), "EcrEventRule": s.parameters["EventRules"] == "ENABLED",
 		} {
 			if _, got := resources[name]; got != there {
 				t.Errorf("%s exists: %v, want %v", name, got, there)
@@ -308,7 +321,7 @@ func TestTemplateEvents(t *testing.T) {
 		var want, got, rules []string
 		for _, k := range kinds {
 			result := k.detailType == "ECR Image Scan" || k.detailType == "Inspector2 Scan"
-			if k.source != "aws.events" && k.detailType != "ECR Referrer Action" && (!result || len(onECR) > 0) {
+			if k.source != "aws.events" && k.source != "ecr-remote-write" && k.detailType != "ECR Referrer Action" && (!result || len(onECR) > 0) {
 				want = append(want, k.source+" "+k.detailType)
 			}
 		}
@@ -328,7 +341,11 @@ func TestTemplateEvents(t *testing.T) {
 				t.Errorf("%s: pattern %v, want account %s", name, pattern, account)
 			}
 			target := dig(t, rule, "Targets").([]any)[0].(map[string]any)
-			if target["Arn"] != "<EventQueue.Arn>" || dig(t, target, "SqsParameters", "MessageGroupId") != "registry" {
+			group := "registry"
+			if s.parameters["Targets"] != "" {
+				group = (&targets.Target{Account: pseudo["AWS::AccountId"], Region: pseudo["AWS::Region"]}).String()
+			}
+			if target["Arn"] != "<EventQueue.Arn>" || dig(t, target, "SqsParameters", "MessageGroupId") != group {
 				t.Errorf("%s: target %v", name, target)
 			}
 		}
@@ -347,7 +364,13 @@ func TestTemplateEvents(t *testing.T) {
 // The times and counts of the queue fit together (see the comments in template.yaml).
 func TestTemplateQueue(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, template(t), nil)
+	for _, targets := range []string{"", "111122223333:*"} {
+		checkQueue(t, newStack(t, template(t), map[string]string{"Targets": targets}))
+	}
+}
+
+func checkQueue(t *testing.T, s *stack) {
+	t.Helper()
 	resources := s.present("Resources")
 	queue := properties(resources, "EventQueue")
 	number := func(fields map[string]any, keys ...string) int {

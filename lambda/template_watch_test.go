@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // Without being asked for, nothing watches and nothing is created for alerts.
@@ -38,6 +38,7 @@ var alarmsAbout = map[string]string{
 	"DurationAlarm":    "AWS/Lambda Duration <ExporterFunction>",
 	"ErrorsAlarm":      "AWS/Lambda Errors <ExporterFunction>",
 	"NoSuccessAlarm":   "AWS/Lambda Errors <ExporterFunction>",
+	"PlanAlarm":        "AWS/Lambda AsyncEventsDropped <ExporterFunction>",
 	"QueueAgeAlarm":    "AWS/SQS ApproximateAgeOfOldestMessage <EventQueue.QueueName>",
 	"ThrottlesAlarm":   "AWS/Lambda Throttles <ExporterFunction>",
 }
@@ -51,7 +52,7 @@ func TestTemplateAlarms(t *testing.T) {
 		alarms, want := map[string]string{}, map[string]string{}
 		topic := s.parameters["AlertTopic"]
 		for name, about := range alarmsAbout {
-			if topic != "" && (s.parameters["EventRules"] == "ENABLED" || !strings.Contains(about, "SQS")) {
+			if topic != "" && (hasQueue(s) || !strings.Contains(about, "SQS")) && (s.parameters["Targets"] != "" || name != "PlanAlarm") {
 				want[name] = about
 			}
 		}

@@ -1,6 +1,6 @@
 // Command release makes the files of a release: the program for Lambda in a zip for each
 // architecture, a list of what is in it (SBOM), the licences of that, a template that takes
-// the zip from a bucket, the mixin, and checksums of all, signed if a key is given.
+// the zip from a bucket, one for the accounts of an organisation, the mixin, and checksums of all, signed if a key is given.
 //
 // The same commit, version and Go release give the same bytes, wherever they are built.
 // That is tried each time: the program is built once more from a copy, without a cache.
@@ -162,7 +162,14 @@ func (r *release) template(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.write("_template.yaml", []byte(packaged))
+	if err := r.write("_template.yaml", []byte(packaged)); err != nil {
+		return err
+	}
+	member, err := r.file("deploy/member-role.yaml")
+	if err != nil {
+		return err
+	}
+	return r.write("_member-role.yaml", member)
 }
 
 func (r *release) mixin(context.Context) error {

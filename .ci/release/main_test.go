@@ -83,7 +83,7 @@ func TestRelease(t *testing.T) {
 	code := files + native()
 	want := []string{
 		"SHA256SUMS", "SHA256SUMS.sig", code + ".cdx.json", code + ".zip",
-		files + "LICENSES.txt", files + "mixin.zip", files + "template.yaml",
+		files + "LICENSES.txt", files + "member-role.yaml", files + "mixin.zip", files + "template.yaml",
 	}
 	slices.Sort(want)
 	if !slices.Equal(names, want) {

@@ -51,7 +51,7 @@ func TestFleetMoto(t *testing.T) {
 	planner := fleet.New(fleet.Options{
 		Source: func(context.Context) ([]byte, error) { return []byte("111122223333:*"), nil },
 		Parse: func(_ context.Context, text []byte) (*targets.Document, error) {
-			return targets.ParseList(string(text), targets.Defaults{Interval: time.Minute})
+			return targets.ParseList(string(text), targets.Defaults{Account: "111122223333", Partition: "aws", Role: "member", Interval: time.Minute})
 		},
 		Regions: func(ctx context.Context, _ targets.Target) ([]string, error) {
 			return fleet.EnabledRegions(ctx, cfg, limiter)

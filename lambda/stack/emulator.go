@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/localtest"
 )
@@ -46,6 +47,7 @@ type emulator struct {
 	logs      *cloudwatchlogs.Client
 	objects   *s3.Client
 	secrets   *secretsmanager.Client
+	tokens    *sts.Client
 }
 
 // startEmulator starts MiniStack and waits until it serves. Functions inherit its
@@ -63,7 +65,7 @@ func startEmulator(ctx context.Context, python, registry string, front *gateway)
 			"HOME=" + folder, "TMPDIR=" + folder,
 			"BIND_HOST=127.0.0.1", // the default is all interfaces
 			"MINISTACK_HOST=127.0.0.1", "GATEWAY_PORT=" + port,
-			"SERVICES=cloudformation,cloudwatch,ec2,events,iam,kms,lambda,logs,s3,secretsmanager,sns,sqs,sts",
+			"SERVICES=cloudformation,cloudwatch,ec2,events,iam,kms,lambda,logs,organizations,s3,secretsmanager,sns,sqs,sts",
 			"SFTP_ENABLED=0", "IOT_MTLS_ENABLED=0",
 			"MINISTACK_ACCOUNT_ID=" + localtest.Account, "MINISTACK_REGION=" + localtest.Region,
 			"AUTH=true", // enforces IAM policies
@@ -86,6 +88,7 @@ func startEmulator(ctx context.Context, python, registry string, front *gateway)
 	}
 	e.stacks, e.functions, e.queues = cloudformation.NewFromConfig(cfg), lambda.NewFromConfig(cfg), sqs.NewFromConfig(cfg)
 	e.roles, e.logs, e.secrets = iam.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg), secretsmanager.NewFromConfig(cfg)
+	e.tokens = sts.NewFromConfig(cfg)
 	e.objects = s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
 	return e, nil
 }

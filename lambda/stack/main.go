@@ -40,6 +40,7 @@ type options struct {
 	ministack, victoriaMetrics, out string
 	broken                          string
 	keep                            bool
+	organisation                    bool
 }
 
 var errUsage = errors.New("wrong usage")
@@ -54,6 +55,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.victoriaMetrics, "victoriametrics", ".build/victoria-metrics", "the built VictoriaMetrics, `FILE`")
 	flags.StringVar(&o.out, "out", ".build/stack", "where the built stack and the logs go, `FOLDER`")
 	flags.StringVar(&o.broken, "break", "", "what to break after the deployment, so that the checks have to fail: "+strings.Join(faults[1:], ", "))
+	flags.BoolVar(&o.organisation, "organisation", false, "check only a stack with several registries")
 	flags.BoolVar(&o.keep, "keep", false, "once everything but the deletion is checked, leave it running until Ctrl-C")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):

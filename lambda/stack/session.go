@@ -26,11 +26,12 @@ const (
 // session is one run of the program.
 type session struct {
 	options
-	begun    time.Time
-	registry *localtest.Registry
-	stores   [len(destinationNames)]*localtest.Store
-	gateway  *gateway
-	emulator *emulator
+	begun      time.Time
+	registry   *localtest.Registry
+	registries *registries // that one and more
+	stores     [len(destinationNames)]*localtest.Store
+	gateway    *gateway
+	emulator   *emulator
 	// parameters are the stack's for each destination, outputs those of the stack.
 	parameters [][]string
 	outputs    map[string]string
@@ -57,6 +58,9 @@ func (s *session) run(ctx context.Context) error {
 	var err error
 	if s.event, err = os.ReadFile(filepath.Join("events", "schedule-rule.json")); err != nil {
 		return fmt.Errorf("read the schedule's event: %w", err)
+	}
+	if s.organisation {
+		return s.do(ctx, append([]step{{"start ECR, VictoriaMetrics and MiniStack", s.start}}, s.organisationSteps()...))
 	}
 	steps := []step{
 		{"start ECR, VictoriaMetrics and MiniStack", s.start},
@@ -102,6 +106,9 @@ func (s *session) run(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.do(ctx, s.organisationSteps()); err != nil {
+		return err
+	}
 	s.summarize()
 	return nil
 }
@@ -143,6 +150,9 @@ func (s *session) start(ctx context.Context) (string, error) {
 	if s.registry, err = localtest.StartRegistry(time.Now(), repositories, taggedImages, 0); err != nil {
 		return "", err
 	}
+	if s.registries, err = listenRegistries(ctx, s.registry); err != nil {
+		return "", err
+	}
 	for i := range s.stores {
 		if s.stores[i], err = localtest.StartStore(ctx, s.victoriaMetrics, 0, "", localtest.StoreStart); err != nil {
 			return "", err
@@ -151,9 +161,10 @@ func (s *session) start(ctx context.Context) (string, error) {
 	if s.gateway, err = listenGateway(ctx); err != nil {
 		return "", err
 	}
-	if s.emulator, err = startEmulator(ctx, s.ministack, s.registry.Server.URL(), s.gateway); err != nil {
+	if s.emulator, err = startEmulator(ctx, s.ministack, s.registries.url, s.gateway); err != nil {
 		return "", err
 	}
+	s.registries.ask = s.emulator.tokens
 	if err := s.gateway.serve(s.emulator.url, s.stores[1].URL, s.stores[2].URL); err != nil {
 		return "", err
 	}
@@ -177,6 +188,9 @@ func (s *session) stop() error {
 		if store != nil {
 			errs = append(errs, store.Stop())
 		}
+	}
+	if s.registries != nil {
+		errs = append(errs, s.registries.stop())
 	}
 	if s.registry != nil {
 		s.registry.Server.Close()
@@ -210,5 +224,6 @@ var limits = []string{
 	"it refuses AWS::ECR::PullTimeUpdateExclusion (Unsupported resource type) and the stack with it:\nPullTimeExclusion was existing",
 	"there is no AMP: a proxy stood in for the workspace, and checked only who signs for what. It\nrefuses AWS::APS::Workspace and AWS::APS::RuleGroupsNamespace: WorkspaceId was not create, and\nAlertRules was DISABLED",
 	"alarms were created, not raised; X-Ray got nothing, and no key encrypted anything",
+	"it takes the messages of a FIFO queue one after the other, whatever their groups and\nMaximumConcurrency are: registries did not run side by side",
 	"functions run as processes, whatever Architectures and MemorySize are",
 }

@@ -119,6 +119,10 @@ const (
 	longestLoad = 20 * time.Second
 )
 
+// succeededKept is how old the stored time of the last success may be of one of many registries,
+// whose runs are made by ever other environments. The others have it in memory.
+const succeededKept = time.Hour
+
 // Run makes one run within ctx's deadline, if it has one: it refreshes what is due and
 // pushes every series. Whatever fails, the later steps are still made; the error joins
 // what failed, and is not nil if anything due was lost.
@@ -232,7 +236,14 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	})
 
 	if !run.partial && len(steps.errs) == 0 && steps.failed["refresh"] == "" {
+		kept := registry.SucceededAt.Time()
 		registry.SucceededAt = inventory.TimeOf(steps.at)
+		if e.Account != "" && steps.at.Sub(kept) >= succeededKept {
+			registry.Unsaved.Any = true
+			if err := e.save(ctx, registry, false, steps.at); err != nil {
+				e.degraded(ctx)(err)
+			}
+		}
 	}
 	e.pushRunMetrics(ctx, registry, run, &steps)
 	summary := steps.summary(registry)

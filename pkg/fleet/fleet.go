@@ -144,7 +144,10 @@ func (p *Planner) Plan(ctx context.Context, at time.Time) (Summary, error) {
 		document, s.Valid, err = p.document(ctx, now)
 		return err
 	})
-	all := document.Expand(p.regions())
+	all, _, err := document.Expand(p.regions())
+	if err != nil {
+		errs = append(errs, err)
+	}
 	active, starting := p.begun(all, now)
 	s.Targets, s.Starting = len(active), starting
 
@@ -161,7 +164,7 @@ func (p *Planner) Plan(ctx context.Context, at time.Time) (Summary, error) {
 	})
 	step(askTimeout, func(ctx context.Context) error { return p.ask(ctx, all, s.Slot) })
 	step(regionsTimeout, func(ctx context.Context) error {
-		p.askRegions(ctx, document.Everywhere(), now)
+		p.askRegions(ctx, document.Unexpanded(), now)
 		return nil
 	})
 	step(saveTimeout, p.save)

@@ -4,14 +4,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/aws-exporters/ecr-remote-write/pkg/fleet"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
+	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
 
@@ -189,7 +196,7 @@ func TestLastGoodList(t *testing.T) {
 			t.Errorf("the list counts as valid")
 		}
 		lines(3, "the same fault for 150 minutes")
-		w.list = "faulty too"
+		w.list = "faulty,too"
 		w.plan()
 		w.plan()
 		lines(1, "another fault")
@@ -223,14 +230,24 @@ func TestRegions(t *testing.T) {
 			}
 			w.asked = nil
 		}
-		for range 55 {
+		for range 50 {
 			w.restart(fleet.Options{})
 			w.plan()
 		}
 		if len(w.asked) > 0 || w.kept.writes != 3 {
 			t.Errorf("%d accounts were asked within the hour, and %d writes", len(w.asked), w.kept.writes)
 		}
-		w.regionsErr = errPlanted
+		// What is known outlasts a minute in which no list can be read.
+		w.parseErr = errPlanted
+		if s, err := w.minute(); s.Targets != 0 || !errors.Is(err, errPlanted) {
+			t.Errorf("without any list: %+v, %v", s, err)
+		}
+		w.parseErr = nil
+		w.log.Reset()
+		if s := w.plan(); s.Targets != 100 {
+			t.Errorf("%d targets afterwards", s.Targets)
+		}
+		w.regionsErr, w.asked = errPlanted, nil
 		for range 10 {
 			if s := w.plan(); s.Targets != 100 {
 				t.Errorf("%d targets while no account answers", s.Targets)
@@ -254,7 +271,7 @@ func TestWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		for minute, waiting := range strings.Split("9 9 9 9 0 9 9 9 9 9 9 9 9 9 9 0", " ") {
+		for minute, waiting := range strings.Split("9 9 9 9 0 9 9 9 9 0 9 9 9 9 9 9 9 9 9 9 0", " ") {
 			w.queue.waiting = waiting
 			w.restart(fleet.Options{})
 			if s := w.plan(); fmt.Sprint(s.Waiting) != waiting || fmt.Sprint(w.series("aws_ecr_exporter_targets_waiting")) != waiting {
@@ -307,4 +324,69 @@ func TestQueueHangs(t *testing.T) {
 			t.Errorf("after %s: %+v, %v", time.Since(begun), s, err)
 		}
 	})
+}
+
+// Find and Targets in an environment that has planned nothing: a worker's, and a laptop.
+func TestFind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.list, w.regions = "111122223333:*,222233334444:eu-west-1", []string{"eu-west-1", "us-east-1"}
+		find := func(account, region string, want bool) {
+			t.Helper()
+			target, found, err := w.Find(t.Context(), account, region)
+			if err != nil || found != want || found && target.String() != account+"/"+region {
+				t.Errorf("found %v: %v, %v, want %v", &target, found, err, want)
+			}
+		}
+		find("222233334444", "eu-west-1", false)
+		if all, err := w.Targets(t.Context()); len(all) != 3 || err != nil || w.kept.writes != 0 {
+			t.Errorf("%v, %v, written %d times", all, err, w.kept.writes)
+		}
+		w.plan()
+		w.restart(fleet.Options{})
+		find("111122223333", "us-east-1", true)
+		find("222233334444", "eu-north-1", false)
+		// A change that another environment has planned.
+		w.list = "333344445555:eu-west-1"
+		worker := w.Planner
+		w.restart(fleet.Options{})
+		w.plan()
+		w.Planner = worker
+		find("333344445555", "eu-west-1", true)
+		find("111122223333", "us-east-1", false)
+		w.kept.refused = errPlanted
+		find("333344445555", "eu-west-1", true)
+		w.restart(fleet.Options{})
+		if _, _, err := w.Find(t.Context(), "333344445555", "eu-west-1"); !errors.Is(err, errPlanted) {
+			t.Errorf("a state that cannot be read: %v", err)
+		}
+	})
+}
+
+// A source is read each time: it may have changed.
+func TestSources(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "targets.yaml")
+	reference, err := secret.Parse("file:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, source := range map[string]fleet.Source{
+		"object":    fleet.FromObject(state.NewFileObject(path)),
+		"reference": fleet.FromReference(aws.Config{}, reference, slog.New(slog.DiscardHandler)),
+	} {
+		_ = os.Remove(path)
+		if text, err := source(t.Context()); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s without a file: %q, %v", name, text, err)
+		}
+		for _, want := range []string{"first", "second"} {
+			if err := os.WriteFile(path, []byte(want), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if text, err := source(t.Context()); string(text) != want || err != nil {
+				t.Errorf("%s: %q, %v, want %q", name, text, err, want)
+			}
+		}
+	}
 }

@@ -7,13 +7,12 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
 
-// Find returns the target that is an account's registry in a Region, as the last plan had it: what
-// an event is about need not be known to the minute.
+// Find returns the target that is an account's registry in a Region, as the last plan had it:
+// as the registry's planned work has it. If that cannot be read, it is the one in memory.
 func (p *Planner) Find(ctx context.Context, account, region string) (target targets.Target, found bool, err error) {
-	if p.plan.Document == "" {
-		if err := p.load(ctx); err != nil {
-			return target, false, err
-		}
+	err = p.load(ctx)
+	if p.plan.Document == "" && err != nil {
+		return target, false, err
 	}
 	if p.plan.Document == "" {
 		return target, false, nil // the next plan reads it
@@ -22,12 +21,8 @@ func (p *Planner) Find(ctx context.Context, account, region string) (target targ
 	if err != nil {
 		return target, false, err
 	}
-	for _, target := range document.Expand(p.regions()) {
-		if target.Account == account && target.Region == region {
-			return target, true, nil
-		}
-	}
-	return target, false, nil
+	target, found = document.Find(account, region)
+	return target, found, nil
 }
 
 // Targets returns the targets as they are listed now, with the enabled Regions of accounts that
@@ -44,8 +39,10 @@ func (p *Planner) Targets(ctx context.Context) ([]targets.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	for everywhere, asked := document.Everywhere(), 0; asked < len(everywhere); asked += regionsAccounts {
-		p.askRegions(ctx, everywhere, time.Now())
+	everywhere, now := document.Unexpanded(), time.Now()
+	for asked := 0; asked < len(everywhere); asked += regionsAccounts {
+		p.askRegions(ctx, everywhere, now)
 	}
-	return document.Expand(p.regions()), nil
+	all, _, err := document.Expand(p.regions()) // askRegions has logged which are not known
+	return all, err
 }

@@ -137,6 +137,7 @@ type world struct {
 	// list is what the source has; sourceErr is why it cannot be read.
 	list      string
 	sourceErr error
+	parseErr  error // other than faults
 	// regions are those of any account; asked are the accounts that were asked.
 	regions    []string
 	regionsErr error
@@ -167,7 +168,10 @@ func (w *world) restart(o fleet.Options) {
 	}
 	o.Source = func(context.Context) ([]byte, error) { return []byte(w.list), w.sourceErr }
 	o.Parse = func(_ context.Context, text []byte) (*targets.Document, error) {
-		return targets.ParseList(string(text), targets.Defaults{Interval: interval})
+		if w.parseErr != nil {
+			return nil, w.parseErr
+		}
+		return targets.ParseList(string(text), targets.Defaults{Account: "111122223333", Partition: "aws", Role: "member", Interval: interval})
 	}
 	o.Regions = func(_ context.Context, account targets.Target) ([]string, error) {
 		w.asked = append(w.asked, account.Account)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -65,14 +66,17 @@ func (p *Planner) save(ctx context.Context) error {
 // cannot be read or has faults, it is the last one that had none.
 func (p *Planner) document(ctx context.Context, now time.Time) (*targets.Document, bool, error) {
 	text, err := p.Source(ctx)
-	what := "read" // errors of a request differ each time
 	var document *targets.Document
 	if err == nil {
-		if document, err = p.Parse(ctx, text); err == nil {
-			p.plan.Document, p.plan.Fault, p.plan.FaultAt = string(text), "", time.Time{}
-			return document, true, nil
-		}
-		what = err.Error()
+		document, err = p.Parse(ctx, text)
+	}
+	if err == nil {
+		p.plan.Document, p.plan.Fault, p.plan.FaultAt = string(text), "", time.Time{}
+		return document, true, nil
+	}
+	what := "read" // errors of a request differ each time
+	if faults := (targets.Faults)(nil); errors.As(err, &faults) {
+		what = faults.Error()
 	}
 	last := p.plan.Document
 	if last == "" {

@@ -63,6 +63,9 @@ type regionsOf struct {
 // askRegions asks which Regions are enabled in accounts that are listed with all of them, for
 // the next plans. A failure keeps what was known.
 func (p *Planner) askRegions(ctx context.Context, accounts []targets.Target, now time.Time) {
+	if len(accounts) == 0 {
+		return // perhaps since the list cannot be read: what is known is kept
+	}
 	known := map[string]regionsOf{}
 	for i := range accounts {
 		known[accounts[i].Account] = p.plan.Regions[accounts[i].Account]

@@ -8,171 +8,121 @@ import (
 	"time"
 )
 
-// Defaults are what a target has that does not say otherwise.
+// Defaults hold for a target whose document says nothing else.
 type Defaults struct {
-	// Account and Partition are those of the function's own credentials, Region its Region.
+	// Account, Partition (such as aws-cn) and Region are the function's own.
 	Account, Partition, Region string
-	// Role is the name of the role in other accounts, or its ARN with ACCOUNT in place of the
-	// account, and ExternalID what its trust policy demands.
+	// Role, as RoleARN takes it, is assumed in other accounts, with ExternalID unless empty.
 	Role, ExternalID string
 	// Interval is how often a registry is pushed, in whole minutes.
 	Interval time.Duration
 }
 
-// Everywhere stands for all Regions that are enabled in an account.
-const Everywhere = "*"
-
-// Document is a list of targets. A target in all Regions has the Region Everywhere.
-type Document struct{ entries []Target }
-
-// Limits of a document.
-const (
-	maxBytes   = 4 << 20
-	maxTargets = 20_000
-)
-
-// Fault is one thing that is wrong in a document.
-type Fault struct {
-	Line  int    // from 1; 0 if it is none of a line
-	Field string // such as targets[3].regions[0]
-	Rule  string
+// Document is a list of targets, of which some may stand for all Regions of an account.
+type Document struct {
+	// listed are sorted by account and Region, which may be AllRegions.
+	listed []Target
 }
 
-// String returns line, field and rule.
-func (f Fault) String() string {
-	text := f.Rule
-	if f.Field != "" {
-		text = f.Field + ": want " + f.Rule
-	}
-	if f.Line > 0 {
-		text = fmt.Sprintf("line %d: %s", f.Line, text)
-	}
-	return text
+func compare(a, b Target) int {
+	return cmp.Or(strings.Compare(a.Account, b.Account), strings.Compare(a.Region, b.Region))
 }
 
-// Faults are all that is wrong, in the order of their lines.
-type Faults []Fault
-
-// shownFaults is how many of them are in the text.
-const shownFaults = 50
-
-// Error lists the faults, one a line if there are several.
-func (f Faults) Error() string {
-	if len(f) == 1 {
-		return "the list of targets has a fault: " + f[0].String()
-	}
-	text := fmt.Sprintf("the list of targets has %d faults:", len(f))
-	for i, fault := range f {
-		if i == shownFaults {
-			return text + fmt.Sprintf("\n  and %d more", len(f)-i)
-		}
-		text += "\n  " + fault.String()
-	}
-	return text
+// Unexpanded returns the targets that stand for all Regions of their accounts: their Region
+// is AllRegions. Each account has one at most.
+func (d *Document) Unexpanded() []Target {
+	return slices.DeleteFunc(slices.Clone(d.listed), func(t Target) bool { return t.Region != AllRegions })
 }
 
-// ParseList reads ACCOUNT:REGION pairs separated by commas, with * for all Regions. The error has
-// the type Faults.
-func ParseList(text string, d Defaults) (*Document, error) {
-	p := parser{defaults: d}
-	for i, pair := range strings.Split(text, ",") {
-		account, region, _ := strings.Cut(strings.TrimSpace(pair), ":")
-		field := fmt.Sprintf("pair %d", i+1)
-		if !accountPattern.MatchString(account) || region != Everywhere && !regionPattern.MatchString(region) {
-			p.fault(0, field, "ACCOUNT:REGION, with an account of twelve digits and an AWS Region or *, instead of %.100q", pair)
+// Expand returns all targets, sorted by account and Region. regions has the enabled Regions of
+// the accounts of Unexpanded. An account without any has no targets and is in unknown.
+// Targets share their maps, which must not be changed.
+func (d *Document) Expand(regions map[string][]string) (all []Target, unknown []string, err error) {
+	for _, t := range d.listed {
+		if t.Region != AllRegions {
+			all = append(all, t)
 			continue
 		}
-		p.add(0, field, Target{Account: account, Region: region, Interval: d.Interval, ExternalID: d.ExternalID, Role: p.role(account, "")})
-	}
-	return p.done()
-}
-
-// add adds a target, each registry once.
-func (p *parser) add(line int, field string, t Target) {
-	if p.seen == nil {
-		p.seen = map[string]bool{}
-	}
-	if p.seen[t.String()] {
-		p.fault(line, field, "each registry once, and %s is there before", &t)
-		return
-	}
-	p.seen[t.String()] = true
-	if t.Role == "" {
-		t.ExternalID = ""
-	}
-	p.document.entries = append(p.document.entries, t)
-}
-
-func (p *parser) fault(line int, field, format string, args ...any) {
-	p.faults = append(p.faults, Fault{line, field, fmt.Sprintf(format, args...)})
-}
-
-func (p *parser) done() (*Document, error) {
-	if len(p.faults) == 0 && len(p.document.entries) == 0 {
-		p.fault(0, "targets", "at least one")
-	}
-	if len(p.document.entries) > maxTargets {
-		p.fault(0, "targets", "at most %d", maxTargets)
-	}
-	if len(p.faults) > 0 {
-		slices.SortStableFunc(p.faults, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
-		return nil, p.faults
-	}
-	return &p.document, nil
-}
-
-// role returns the ARN of the role to read an account's registries with: that of a name or
-// pattern, else the default one; none for the function's own account without one of its own.
-func (p *parser) role(account, role string) string {
-	if role == "" && account == p.defaults.Account {
-		return ""
-	}
-	role = cmp.Or(role, p.defaults.Role)
-	if strings.HasPrefix(role, "arn:") {
-		return strings.Replace(role, "ACCOUNT", account, 1)
-	}
-	return fmt.Sprintf("arn:%s:iam::%s:role/%s", p.defaults.Partition, account, strings.TrimPrefix(role, "/"))
-}
-
-// Everywhere returns one target, without a Region, for each account whose enabled Regions are
-// needed to expand the document.
-func (d *Document) Everywhere() (accounts []Target) {
-	for _, t := range d.entries {
-		if t.Region == Everywhere {
-			accounts = append(accounts, t)
+		enabled := slices.Compact(slices.Sorted(slices.Values(regions[t.Account])))
+		if len(enabled) == 0 {
+			unknown = append(unknown, t.Account)
+		}
+		for _, t.Region = range enabled {
+			all = append(all, t)
 		}
 	}
-	return accounts
+	if len(all) > maxTargets {
+		return nil, nil, fmt.Errorf("expanding the Regions of all accounts: %d targets, at most %d are supported", len(all), maxTargets)
+	}
+	return all, unknown, nil
 }
 
-// Expand returns the targets by account and Region, given the Regions that are enabled in the
-// accounts that Everywhere returns. An account whose Regions are not known has no target for
-// these. A registry that is also listed by its Region is as it says there.
-func (d *Document) Expand(regions map[string][]string) []Target {
-	all := map[string]Target{}
-	for _, t := range d.entries {
-		if t.Region == Everywhere {
-			for _, t.Region = range regions[t.Account] {
-				all[t.String()] = t
-			}
+// Find returns the target of an account and Region, if it is listed.
+func (d *Document) Find(account, region string) (Target, bool) {
+	for _, place := range []string{region, AllRegions} {
+		i, found := slices.BinarySearchFunc(d.listed, Target{Account: account, Region: place}, compare)
+		if found && regionName.MatchString(region) {
+			t := d.listed[i]
+			t.Region = region
+			return t, true
 		}
 	}
-	for _, t := range d.entries {
-		if t.Region != Everywhere {
-			all[t.String()] = t
+	return Target{}, false
+}
+
+// ParseList reads targets of the form ACCOUNT:REGION,ACCOUNT:*, each with the defaults. The
+// error is of the type Faults, with every fault.
+func ParseList(text string, d Defaults) (*Document, error) {
+	r := newReader(d, nil)
+	number := 0
+	for pair := range strings.SplitSeq(text, ",") {
+		number++
+		s := r.base.under(0, fmt.Sprintf("target %d", number))
+		account, region, _ := strings.Cut(strings.TrimSpace(pair), ":")
+		if !accountID.MatchString(account) || region != AllRegions && !regionName.MatchString(region) {
+			r.fault(s.at[""], "want ACCOUNT:REGION or ACCOUNT:*, with twelve digits and the name of an AWS Region")
+			continue
 		}
+		s.Account, s.regions, s.at["regions"] = account, []string{region}, s.at[""]
+		r.target(&s)
 	}
-	list, several, last := make([]Target, 0, len(all)), false, ""
-	for _, t := range all {
-		list = append(list, t)
+	return r.document()
+}
+
+// add adds a target, unless it is listed already or one too many.
+func (r *reader) add(at position, t Target) {
+	given := r.regions[t.Account]
+	switch {
+	case slices.Contains(given, t.Region):
+		r.fault(at, "%s is listed twice", &t)
+	case slices.Contains(given, AllRegions) || t.Region == AllRegions && len(given) > 0:
+		r.fault(at, `account %s has other Regions besides "*", which has all`, t.Account)
+	case len(given) == maxRegions || given == nil && len(r.regions) == maxAccounts || len(r.listed) == maxTargets:
+		r.fault(at, "want at most %d accounts, %d Regions for each, and %d targets in all", maxAccounts, maxRegions, maxTargets)
+	default:
+		r.regions[t.Account] = append(given, t.Region)
+		r.listed = append(r.listed, t)
+		// An account with all Regions counts as one with several, however many are enabled
+		// today: labels must not change behind an unchanged document.
+		r.several = r.several || len(given) > 0 || t.Region == AllRegions
 	}
-	slices.SortFunc(list, func(a, b Target) int { return cmp.Compare(a.String(), b.String()) })
-	for _, t := range list {
-		several = several || t.Account == last
-		last = t.Account
+}
+
+// document returns what was read, or all faults.
+func (r *reader) document() (*Document, error) {
+	if len(r.faults) > 0 {
+		var all Faults
+		for fault := range r.faults {
+			all = append(all, fault)
+		}
+		slices.SortFunc(all, func(a, b Fault) int {
+			return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Field, b.Field), strings.Compare(a.Rule, b.Rule))
+		})
+		return nil, all
 	}
-	for i := range list {
-		list[i].RegionLabel = several
+	for i := range r.listed {
+		r.listed[i].RegionLabel = r.several
 	}
-	return list
+	slices.SortFunc(r.listed, compare)
+	return &Document{r.listed}, nil
 }

@@ -2,244 +2,243 @@ package targets
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"regexp"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
-var (
-	accountPattern    = regexp.MustCompile(`^\d{12}$`)
-	regionPattern     = regexp.MustCompile(`^[a-z]{2}(?:-[a-z]+)+-\d$`)
-	rolePattern       = regexp.MustCompile(`^(?:arn:aws[a-z-]*:iam::(?:\d{12}|ACCOUNT):role/)?/?(?:[!-~]+/)?[A-Za-z0-9_+=,.@-]{1,64}$`)
-	externalIDPattern = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]{2,1000}$`)
-	labelPattern      = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
-)
-
-const maxLabelValue = 2048 // bytes
-
-// parser collects the targets and the faults of a list.
-type parser struct {
-	defaults Defaults
-	check    func(settings map[string]string) map[string]string
-	document Document
-	seen     map[string]bool
-	faults   Faults
-	checked  map[string]map[string]string // what check said, by the settings
+// spec is a target as it is written: for each of its Regions, and with a role that may be a
+// pattern.
+type spec struct {
+	Target
+	regions []string
+	// at is where each field stands, by its name such as labels.env; the target itself is at "".
+	at map[string]position
 }
 
-// entry is what a document says of one target, or of all.
-type entry struct {
-	account, name    string
-	role, externalID string
-	regions          []string
-	interval         time.Duration
-	labels, settings map[string]string
+type position struct {
+	line  int
+	field string
 }
 
-// ParseDocument reads a YAML document (docs/targets.md). check returns what is wrong with the
-// settings of a target: the rule that each breaks by name. The error has the type Faults, with
-// all of them.
+// under returns a copy for another place, where fields can be replaced.
+func (s spec) under(line int, field string) spec {
+	s.at, s.Labels, s.Settings = maps.Clone(s.at), maps.Clone(s.Labels), maps.Clone(s.Settings)
+	s.at[""] = position{line, field}
+	return s
+}
+
+// where returns the position of a field, or for one that is missing where it should be.
+func (s *spec) where(field string) position {
+	if at, ok := s.at[field]; ok {
+		return at
+	}
+	at := s.at[""]
+	return position{at.line, strings.TrimSuffix(at.field+"."+shown(field), ".")}
+}
+
+// reader collects targets and faults.
+type reader struct {
+	Defaults
+	base    spec // what holds for all targets
+	check   func(settings map[string]string) map[string]string
+	checked map[string]map[string]string // what check returned, by the settings as JSON
+	faults  map[Fault]bool
+	listed  []Target
+	regions map[string][]string // those listed of each account
+	several bool                // an account has several Regions
+}
+
+func newReader(d Defaults, check func(map[string]string) map[string]string) *reader {
+	base := spec{regions: []string{d.Region}, Target: Target{Role: d.Role, ExternalID: d.ExternalID, Interval: d.Interval, Labels: map[string]string{}, Settings: map[string]string{}}}
+	base.at = map[string]position{"role": {field: "TARGET_ROLE"}, "external_id": {field: "TARGET_EXTERNAL_ID"}, "interval": {field: "the default interval"}}
+	return &reader{Defaults: d, base: base, check: check, checked: map[string]map[string]string{}, faults: map[Fault]bool{}, regions: map[string][]string{}}
+}
+
+func (r *reader) fault(at position, format string, args ...any) {
+	r.faults[Fault{at.line, at.field, fmt.Sprintf(format, args...)}] = true
+}
+
+// ParseDocument reads a document of YAML: see docs/targets.md. check returns the rule of each
+// of a target's settings that is refused, by name; it is called once for equal settings. The
+// error is of the type Faults, with every fault.
 func ParseDocument(text []byte, d Defaults, check func(settings map[string]string) map[string]string) (*Document, error) {
-	p := parser{defaults: d, check: check, checked: map[string]map[string]string{}}
-	if len(text) > maxBytes {
-		p.fault(0, "", "a document of at most %d MiB", maxBytes>>20)
-		return p.done()
-	}
-	var root yaml.Node
+	r := newReader(d, check)
+	var node, second yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	err := decoder.Decode(&root)
-	if err == nil && decoder.Decode(&yaml.Node{}) != io.EOF { //nolint:errorlint // Decode returns it as it is
-		p.fault(0, "", "one YAML document")
+	if len(text) > maxBytes {
+		r.fault(position{}, "want at most %d bytes", maxBytes)
+	} else if err := decoder.Decode(&node); err != nil && !errors.Is(err, io.EOF) {
+		r.fault(position{}, "not YAML: %.200s", strings.TrimPrefix(err.Error(), "yaml: "))
+	} else if err != nil || len(node.Content) != 1 || node.Content[0].ShortTag() == "!!null" {
+		r.fault(position{}, "the document is empty, want targets")
+	} else if !errors.Is(decoder.Decode(&second), io.EOF) {
+		r.fault(position{}, "want one document, and nothing after it")
+	} else {
+		r.root(node.Content[0])
 	}
-	switch {
-	case err == io.EOF: //nolint:errorlint // as above
-	case err != nil:
-		p.fault(0, "", "the document is no YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
-		return p.done()
-	default:
-		p.root(root.Content[0])
-	}
-	return p.done()
+	return r.document()
 }
 
-func (p *parser) root(node *yaml.Node) {
-	fallback := entry{interval: p.defaults.Interval, externalID: p.defaults.ExternalID}
-	var list *yaml.Node
-	p.fields(node, "", map[string]func(*yaml.Node, string){
-		"defaults": func(node *yaml.Node, at string) { fallback = p.entry(node, at, fallback, false) },
-		"targets":  func(node *yaml.Node, _ string) { list = node },
+func (r *reader) root(node *yaml.Node) {
+	var targets *yaml.Node
+	isMapping := r.fields(node, position{node.Line, ""}, maxFields, func(name string, value *yaml.Node, at position) {
+		switch name {
+		case "defaults": // before or after the targets
+			r.spec(value, at, &r.base, "regions role external_id interval labels settings")
+		case "targets":
+			targets = value
+		default:
+			r.fault(at, "not a field, want defaults or targets")
+		}
 	})
-	if list == nil {
+	if targets == nil {
+		if isMapping {
+			r.fault(position{node.Line, "targets"}, "want at least one")
+		}
 		return
 	}
-	if list.Kind != yaml.SequenceNode {
-		p.fault(list.Line, "targets", "a list")
-		return
+	for i, item := range r.items(targets, position{targets.Line, "targets"}, maxTargets) {
+		s := r.base.under(item.Line, fmt.Sprintf("targets[%d]", i))
+		if r.spec(item, s.at[""], &s, "account name regions role external_id interval labels settings") {
+			r.target(&s)
+		}
 	}
-	for i, item := range list.Content {
-		at := fmt.Sprintf("targets[%d]", i)
-		before := len(p.faults)
-		e := p.entry(item, at, fallback, true)
-		if len(p.faults) > before {
-			continue
+}
+
+// spec reads the fields of a target, or of the defaults, in place of what s has.
+func (r *reader) spec(node *yaml.Node, at position, s *spec, allowed string) bool {
+	return r.fields(node, at, maxFields, func(name string, value *yaml.Node, at position) {
+		if !strings.Contains(" "+allowed+" ", " "+name+" ") {
+			r.fault(at, "not a field, want one of %s", allowed)
+			return
 		}
-		if e.account == "" {
-			p.fault(item.Line, at+".account", "an AWS account, twelve digits in quotes")
-			continue
-		}
-		if len(e.regions) == 0 {
-			p.fault(item.Line, at+".regions", "at least one AWS Region, or \"*\" for all that are enabled; there are no default ones")
-			continue
-		}
-		for _, region := range e.regions {
-			if len(p.document.entries) > maxTargets {
-				return
+		s.at[name] = at
+		switch name {
+		case "account":
+			s.Account = scalar(value)
+		case "name":
+			s.Name = scalar(value)
+		case "regions":
+			s.regions = nil
+			for i, item := range r.items(value, at, maxRegions) {
+				region := scalar(item)
+				if region != AllRegions && !regionName.MatchString(region) {
+					r.fault(position{item.Line, fmt.Sprintf("%s[%d]", at.field, i)}, `want the name of an AWS Region, or "*"`)
+					continue
+				}
+				s.regions = append(s.regions, region)
 			}
-			p.add(item.Line, at, Target{
-				Account: e.account, Region: region, Name: e.name, Role: p.role(e.account, e.role), ExternalID: e.externalID,
-				Interval: e.interval, Labels: e.labels, Settings: e.settings,
+		case "role":
+			s.Role = scalar(value)
+		case "external_id":
+			s.ExternalID = scalar(value)
+		case "interval":
+			s.Interval, _ = time.ParseDuration(strings.Replace(scalar(value), "1d", "24h", 1)) // 0 for what is none breaks the rule
+		default:
+			pairs, limit := s.Labels, maxLabels
+			if name == "settings" {
+				pairs, limit = s.Settings, maxSettings
+			}
+			r.fields(value, at, limit, func(key string, value *yaml.Node, at position) {
+				pairs[key], s.at[name+"."+key] = scalar(value), at
 			})
 		}
-	}
-}
-
-// entry reads a target, or the defaults of all.
-func (p *parser) entry(node *yaml.Node, at string, fallback entry, target bool) entry {
-	e := fallback
-	e.labels, e.settings = maps.Clone(fallback.labels), maps.Clone(fallback.settings)
-	fields := map[string]func(*yaml.Node, string){
-		"role": func(n *yaml.Node, at string) {
-			e.role = p.text(n, at, rolePattern, "the name of an IAM role, or its ARN with ACCOUNT in place of the account")
-		},
-		"external_id": func(n *yaml.Node, at string) {
-			e.externalID = p.text(n, at, externalIDPattern, "2 to 1000 letters, digits and _+=,.@:/-")
-		},
-		"regions":  func(n *yaml.Node, at string) { e.regions = p.regions(n, at) },
-		"interval": func(n *yaml.Node, at string) { e.interval = p.interval(n, at) },
-		"labels":   func(n *yaml.Node, at string) { e.labels = p.labels(n, at, e.labels) },
-		"settings": func(n *yaml.Node, at string) { e.settings = p.settings(n, at, e.settings) },
-	}
-	if target {
-		fields["account"] = func(n *yaml.Node, at string) {
-			e.account = p.text(n, at, accountPattern, "an AWS account, twelve digits in quotes")
-		}
-		fields["name"] = func(n *yaml.Node, at string) {
-			e.name = p.scalar(n, at, func(v string) bool { return len(v) <= 256 }, "text of at most 256 bytes")
-		}
-	}
-	p.fields(node, at, fields)
-	return e
-}
-
-// fields reads the fields of a mapping, each once.
-func (p *parser) fields(node *yaml.Node, at string, read map[string]func(node *yaml.Node, at string)) {
-	names := strings.Join(slices.Sorted(maps.Keys(read)), ", ")
-	p.pairs(node, at, "fields, of "+names, func(key *yaml.Node, field string, value *yaml.Node) {
-		if one := read[key.Value]; one != nil {
-			one(value, field)
-		} else {
-			p.fault(key.Line, field, "one of %s", names)
-		}
 	})
 }
 
-// pairs calls read with the pairs of a mapping. Aliases are not followed: nothing needs them, and
-// a few bytes of them stand for a document of gigabytes.
-func (p *parser) pairs(node *yaml.Node, at, rule string, read func(key *yaml.Node, field string, value *yaml.Node)) {
-	if node.Kind != yaml.MappingNode {
-		p.fault(node.Line, at, "%s", rule)
+// target checks a target and adds it for each of its Regions.
+func (r *reader) target(s *spec) {
+	own := strings.HasPrefix(s.at["role"].field, s.at[""].field+".") // not that of the defaults
+	var err error
+	if s.Account == r.Account && !own {
+		s.Role, s.ExternalID = "", ""
+	} else if s.Role, err = RoleARN(s.Role, s.Account, r.Partition); err != nil {
+		r.fault(s.where("role"), "want %v", err)
+	}
+	s.check(func(field, want string) { r.fault(s.where(field), "want %s", want) })
+	for name, rule := range r.refused(s.Settings) {
+		r.fault(s.where("settings."+name), "%s", rule)
+	}
+	if !accountID.MatchString(s.Account) {
 		return
 	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		key, value := node.Content[i], node.Content[i+1]
-		field := strings.TrimPrefix(at+"."+shortened(key.Value), ".")
-		switch {
-		case key.Kind != yaml.ScalarNode:
-			p.fault(key.Line, at, "%s", rule)
-		case seen[key.Value]:
-			p.fault(key.Line, field, "each field once")
-		default:
-			seen[key.Value] = true
-			read(key, field, value)
-		}
+	for _, s.Region = range s.regions {
+		r.add(s.where("regions"), s.Target)
 	}
 }
 
-// shortened is a name as it is shown in a fault.
-func shortened(name string) string { return fmt.Sprintf("%.64s", name) }
+// refused returns the rule of each setting that is refused.
+func (r *reader) refused(settings map[string]string) map[string]string {
+	if r.check == nil || len(settings) == 0 {
+		return nil
+	}
+	key, _ := json.Marshal(settings) // sorted by name; a map of texts has no error
+	if _, known := r.checked[string(key)]; !known {
+		r.checked[string(key)] = r.check(maps.Clone(settings))
+	}
+	return r.checked[string(key)]
+}
 
-func (p *parser) scalar(node *yaml.Node, at string, valid func(string) bool, rule string) string {
-	if node.Kind != yaml.ScalarNode || node.Tag == "!!null" || !utf8.ValidString(node.Value) || !valid(node.Value) {
-		p.fault(node.Line, at, "%s", rule)
-		return ""
+// fields visits the fields of a mapping, each name once. It reports whether the node is one.
+func (r *reader) fields(node *yaml.Node, at position, limit int, visit func(name string, value *yaml.Node, at position)) bool {
+	if node = resolve(node); node.Kind != yaml.MappingNode || len(node.Content) > 2*limit {
+		r.fault(at, "want at most %d fields, as name: value", limit)
+		return false
+	}
+	given := map[string]bool{}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key := resolve(node.Content[i])
+		inner := position{key.Line, strings.TrimPrefix(at.field+"."+shown(key.Value), ".")}
+		if key.Kind != yaml.ScalarNode {
+			r.fault(inner, "want a word as a field's name")
+		} else if given[key.Value] {
+			r.fault(inner, "is given twice")
+		} else {
+			given[key.Value] = true
+			visit(key.Value, node.Content[i+1], inner)
+		}
+	}
+	return true
+}
+
+// items returns the items of a list, of which there is at least one.
+func (r *reader) items(node *yaml.Node, at position, limit int) []*yaml.Node {
+	if node = resolve(node); node.Kind != yaml.SequenceNode || len(node.Content) == 0 || len(node.Content) > limit {
+		r.fault(at, "want a list of 1 to %d", limit)
+		return nil
+	}
+	return node.Content
+}
+
+// scalar returns a text, number or Boolean as it is written; for anything else what breaks
+// every rule, since it is not UTF-8.
+func scalar(node *yaml.Node) string {
+	node = resolve(node)
+	if tag := node.ShortTag(); node.Kind != yaml.ScalarNode || tag == "!!null" || tag == "!!binary" {
+		return "\xff"
 	}
 	return node.Value
 }
 
-func (p *parser) text(node *yaml.Node, at string, pattern *regexp.Regexp, rule string) string {
-	return p.scalar(node, at, pattern.MatchString, rule)
+// resolve returns what an alias stands for. What is read of a document has a fixed depth and
+// bounded lists, so that aliases cannot multiply it.
+func resolve(node *yaml.Node) *yaml.Node {
+	if node.Kind == yaml.AliasNode {
+		return node.Alias
+	}
+	return node
 }
 
-func (p *parser) regions(node *yaml.Node, at string) (regions []string) {
-	if node.Kind != yaml.SequenceNode || len(node.Content) == 0 || len(node.Content) > 64 {
-		p.fault(node.Line, at, "a list of 1 to 64 AWS Regions, or [\"*\"] for all that are enabled")
-		return nil
-	}
-	for i, item := range node.Content {
-		regions = append(regions, p.scalar(item, fmt.Sprintf("%s[%d]", at, i), func(v string) bool { return v == Everywhere || regionPattern.MatchString(v) }, "an AWS Region, or \"*\" for all that are enabled"))
-	}
-	return regions
-}
-
-func (p *parser) interval(node *yaml.Node, at string) (interval time.Duration) {
-	p.scalar(node, at, func(v string) bool {
-		var err error
-		interval, err = time.ParseDuration(v)
-		return err == nil && interval >= time.Minute && interval <= 24*time.Hour && interval%time.Minute == 0
-	}, "whole minutes from 1m to 24h, as a Go duration")
-	return interval
-}
-
-func (p *parser) labels(node *yaml.Node, at string, labels map[string]string) map[string]string {
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	p.pairs(node, at, "labels", func(key *yaml.Node, field string, value *yaml.Node) {
-		if !labelPattern.MatchString(key.Value) || strings.HasPrefix(key.Value, "__") || key.Value == "region" {
-			p.fault(key.Line, field, "a name that matches [a-zA-Z_][a-zA-Z0-9_]*, does not begin with __ and is not region")
-			return
-		}
-		labels[key.Value] = p.scalar(value, field, func(v string) bool { return v != "" && len(v) <= maxLabelValue }, "text of 1 to 2048 bytes")
-	})
-	return labels
-}
-
-// settings reads settings, and has them checked together with the defaults'.
-func (p *parser) settings(node *yaml.Node, at string, settings map[string]string) map[string]string {
-	if settings == nil {
-		settings = map[string]string{}
-	}
-	lines := map[string]int{}
-	p.pairs(node, at, "settings", func(key *yaml.Node, field string, value *yaml.Node) {
-		lines[key.Value] = key.Line
-		settings[key.Value] = p.scalar(value, field, func(v string) bool { return len(v) <= 2048 }, "text, a number, or true or false")
-	})
-	key := fmt.Sprint(settings)
-	if _, known := p.checked[key]; !known {
-		p.checked[key] = p.check(settings)
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.checked[key])) {
-		if line, here := lines[name]; here || name == "" {
-			p.fault(max(line, node.Line), strings.TrimSuffix(at+"."+shortened(name), "."), "%s", p.checked[key][name])
-		}
-	}
-	return settings
+// shown is a field's name as a fault shows it, on one line.
+func shown(name string) string {
+	quoted := strconv.QuoteToASCII(name[:min(len(name), 64)])
+	return quoted[1 : len(quoted)-1]
 }
