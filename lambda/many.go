@@ -78,13 +78,13 @@ func (m *many) handle(ctx context.Context, e event) (any, error) {
 	return response, nil
 }
 
-// latest is how old the schedule's event may be.
+// latest is how far from the clock the time of the schedule's event may be.
 const latest = time.Hour
 
 // planned returns the moment to plan for: that of the schedule's event, so that an event that is
 // delivered twice sends no message twice.
 func planned(at, now time.Time) time.Time {
-	if at.IsZero() || at.After(now.Add(time.Minute)) || now.Sub(at) > latest {
+	if at.IsZero() || now.Sub(at).Abs() > latest {
 		return now
 	}
 	return at
