@@ -40,7 +40,12 @@ func (q *groupQueue) serve(operation string, body []byte) *http.Response {
 	w := httptest.NewRecorder()
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	var in struct {
-		Entries []struct{ Id, MessageBody, MessageGroupId, MessageDeduplicationId string }
+		Entries []struct {
+			ID      string `json:"Id"`
+			Body    string `json:"MessageBody"`
+			Group   string `json:"MessageGroupId"`
+			Deduped string `json:"MessageDeduplicationId"`
+		}
 	}
 	must(json.Unmarshal(body, &in))
 	switch operation {
@@ -49,13 +54,13 @@ func (q *groupQueue) serve(operation string, body []byte) *http.Response {
 	case "SendMessageBatch":
 		var out []string
 		for _, entry := range in.Entries {
-			if at, again := q.known[entry.MessageDeduplicationId]; !again || time.Since(at) >= 5*time.Minute {
-				q.known[entry.MessageDeduplicationId] = time.Now()
+			if at, again := q.known[entry.Deduped]; !again || time.Since(at) >= 5*time.Minute {
+				q.known[entry.Deduped] = time.Now()
 				q.sent++
-				q.messages = append(q.messages, &groupMessage{id: fmt.Sprint("message-", q.sent), body: entry.MessageBody, group: entry.MessageGroupId, sent: time.Now()})
+				q.messages = append(q.messages, &groupMessage{id: fmt.Sprint("message-", q.sent), body: entry.Body, group: entry.Group, sent: time.Now()})
 			}
-			sum := md5.Sum([]byte(entry.MessageBody))
-			out = append(out, fmt.Sprintf(`{"Id":%q,"MessageId":%q,"MD5OfMessageBody":%q}`, entry.Id, entry.Id, hex.EncodeToString(sum[:])))
+			sum := md5.Sum([]byte(entry.Body))
+			out = append(out, fmt.Sprintf(`{"Id":%q,"MessageId":%q,"MD5OfMessageBody":%q}`, entry.ID, entry.ID, hex.EncodeToString(sum[:])))
 		}
 		fmt.Fprintf(w, `{"Successful":[%s],"Failed":[]}`, strings.Join(out, ","))
 		q.notify()

@@ -80,7 +80,6 @@ type organisationWorld struct {
 	running map[string]bool    // registries that have a run
 	runs    int                // of workers
 	crashes int
-	skipped int // messages of a slot that is over
 	counts  map[string]int
 	// The faults: until when the endpoint, and ECR in a Region, do not respond.
 	endpointDown, regionDown bool
@@ -119,10 +118,9 @@ func newOrganisationWorld(t *testing.T, accounts, images int) *organisationWorld
 
 // organisationEnvironment is an execution environment.
 type organisationEnvironment struct {
-	w      *organisationWorld
-	region string // of the target that is worked on
-	left   int    // requests until it is killed; negative for never
-	dead   bool
+	w    *organisationWorld
+	left int // requests until it is killed; negative for never
+	dead bool
 }
 
 // RoundTrip carries a request of an environment.

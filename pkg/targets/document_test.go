@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
@@ -198,14 +199,7 @@ func TestParseDocumentVariants(t *testing.T) {
 			continue
 		}
 		got, _ := d.Find(want.Account, want.Region)
-		if len(want.Labels)+len(want.Settings) == 0 {
-			got.Labels, got.Settings = nil, nil
-		} else if want.Labels == nil {
-			got.Labels = nil
-		} else {
-			got.Settings = nil
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", text, diff)
 		}
 	}

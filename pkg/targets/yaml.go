@@ -75,13 +75,16 @@ func ParseDocument(text []byte, d Defaults, check func(settings map[string]strin
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	if len(text) > maxBytes {
 		r.fault(position{}, "want at most %d bytes", maxBytes)
-	} else if err := decoder.Decode(&node); err != nil && !errors.Is(err, io.EOF) {
+		return r.document()
+	}
+	switch err := decoder.Decode(&node); {
+	case err != nil && !errors.Is(err, io.EOF):
 		r.fault(position{}, "not YAML: %.200s", strings.TrimPrefix(err.Error(), "yaml: "))
-	} else if err != nil || len(node.Content) != 1 || node.Content[0].ShortTag() == "!!null" {
+	case err != nil || len(node.Content) != 1 || node.Content[0].ShortTag() == "!!null":
 		r.fault(position{}, "the document is empty, want targets")
-	} else if !errors.Is(decoder.Decode(&second), io.EOF) {
+	case !errors.Is(decoder.Decode(&second), io.EOF):
 		r.fault(position{}, "want one document, and nothing after it")
-	} else {
+	default:
 		r.root(node.Content[0])
 	}
 	return r.document()
@@ -197,11 +200,12 @@ func (r *reader) fields(node *yaml.Node, at position, limit int, visit func(name
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key := resolve(node.Content[i])
 		inner := position{key.Line, strings.TrimPrefix(at.field+"."+shown(key.Value), ".")}
-		if key.Kind != yaml.ScalarNode {
+		switch {
+		case key.Kind != yaml.ScalarNode:
 			r.fault(inner, "want a word as a field's name")
-		} else if given[key.Value] {
+		case given[key.Value]:
 			r.fault(inner, "is given twice")
-		} else {
+		default:
 			given[key.Value] = true
 			visit(key.Value, node.Content[i+1], inner)
 		}
