@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -201,7 +202,10 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 		return nil, err
 	}
 	export.Account = target.Account
-	if role != nil {
+	switch {
+	case role != nil && m.several:
+		export.Reach = role.assume
+	case role != nil:
 		export.Reach = role.reach
 	}
 	return export, nil
@@ -210,6 +214,7 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 // roles are the credentials of the roles that registries are read with.
 type roles struct {
 	own   aws.Config // that assumes them
+	mu    sync.Mutex // outside Lambda several registries are read at once
 	known map[[2]string]*role
 }
 
@@ -224,6 +229,8 @@ type role struct {
 // of returns a role by its ARN and the external id.
 func (r *roles) of(arn, externalID string) *role {
 	key := [2]string{arn, externalID}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.known[key] == nil {
 		if r.known == nil {
 			r.known = map[[2]string]*role{}
@@ -239,16 +246,24 @@ const (
 	longestRetry = 30 * time.Minute
 )
 
-// reach returns an error if the role cannot be assumed.
-func (r *role) reach(ctx context.Context, _ *inventory.Registry, at time.Time) error {
+// reach returns an error if the role cannot be assumed. It is not tried each time.
+func (r *role) reach(ctx context.Context, registry *inventory.Registry, at time.Time) error {
 	if at.Before(r.retryAt) {
 		return exporter.ErrWaits
 	}
-	if _, err := r.credentials.Retrieve(ctx); err != nil {
+	if err := r.assume(ctx, registry, at); err != nil {
 		r.retryAt = at.Add(min(firstRetry<<min(r.refusals, 10), longestRetry))
 		r.refusals++
-		return fmt.Errorf("assuming the role of the registry: %w", err)
+		return err
 	}
 	r.refusals = 0
+	return nil
+}
+
+// assume is reach for several registries at once, each of which is read once.
+func (r *role) assume(ctx context.Context, _ *inventory.Registry, _ time.Time) error {
+	if _, err := r.credentials.Retrieve(ctx); err != nil {
+		return fmt.Errorf("assuming the role of the registry: %w", err)
+	}
 	return nil
 }
