@@ -378,6 +378,22 @@ func (w *organisation) crashDuringPush(m *member, n int) (happened func() bool) 
 	}
 }
 
+// event pushes an image into the function's own registry and sends its event as the rule of the
+// template does, to the group of that registry. Its series are there without a slot.
+func (w *organisation) event(t *testing.T) {
+	t.Helper()
+	own := w.members[0].registry
+	name := own.Repositories()[0].Name
+	addImage(t, own, name, 12_345)
+	digest := ecrtest.Digest(name + ":v12345")
+	w.queue.send(t, own.ID()+"/"+own.Region(), string(own.PushEvent(name, digest, "v12345", time.Now())))
+	w.await(t, "an event", w.shape.timeout, func() bool { return w.drained(t) })
+	got, err := w.prometheus.Instant(t.Context(), fmt.Sprintf("%s{digest=%q,registry_id=%q,region=%q}", contracttest.ImageSize, digest, own.ID(), own.Region()), time.Now())
+	if err != nil || len(got) != 1 {
+		t.Errorf("after the event of an image: %v, %v", got, err)
+	}
+}
+
 // find returns the members of which is is true.
 func (w *organisation) find(is func(*member) bool) []*member {
 	return slices.DeleteFunc(slices.Clone(w.members), func(m *member) bool { return !is(m) })
