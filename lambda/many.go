@@ -79,13 +79,13 @@ func (m *many) handle(ctx context.Context, e event) (any, error) {
 	return response, nil
 }
 
-// latest is how old the schedule's event may be.
+// latest is how far from the clock the time of the schedule's event may be.
 const latest = time.Hour
 
 // planned returns the moment to plan for: that of the schedule's event, so that an event that is
 // delivered twice sends no message twice.
 func planned(at, now time.Time) time.Time {
-	if at.IsZero() || at.After(now.Add(time.Minute)) || now.Sub(at) > latest {
+	if at.IsZero() || now.Sub(at).Abs() > latest {
 		return now
 	}
 	return at
@@ -203,10 +203,9 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 	}
 	export.Account = target.Account
 	switch {
-	case role == nil:
-	case m.laptop != nil: // each registry says what is wrong
+	case role != nil && m.several:
 		export.Reach = role.assume
-	default:
+	case role != nil:
 		export.Reach = role.reach
 	}
 	return export, nil
@@ -215,7 +214,7 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 // roles are the credentials of the roles that registries are read with.
 type roles struct {
 	own   aws.Config // that assumes them
-	mu    sync.Mutex
+	mu    sync.Mutex // outside Lambda several registries are read at once
 	known map[[2]string]*role
 }
 
@@ -229,9 +228,9 @@ type role struct {
 
 // of returns a role by its ARN and the external id.
 func (r *roles) of(arn, externalID string) *role {
+	key := [2]string{arn, externalID}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := [2]string{arn, externalID}
 	if r.known[key] == nil {
 		if r.known == nil {
 			r.known = map[[2]string]*role{}
@@ -247,14 +246,12 @@ const (
 	longestRetry = 30 * time.Minute
 )
 
-// reach returns an error if the role cannot be assumed, and exporter.ErrWaits if that is so and
-// it is not tried again yet.
+// reach returns an error if the role cannot be assumed. It is not tried each time.
 func (r *role) reach(ctx context.Context, registry *inventory.Registry, at time.Time) error {
 	if at.Before(r.retryAt) {
 		return exporter.ErrWaits
 	}
-	err := r.assume(ctx, registry, at)
-	if err != nil {
+	if err := r.assume(ctx, registry, at); err != nil {
 		r.retryAt = at.Add(min(firstRetry<<min(r.refusals, 10), longestRetry))
 		r.refusals++
 		return err
@@ -263,7 +260,7 @@ func (r *role) reach(ctx context.Context, registry *inventory.Registry, at time.
 	return nil
 }
 
-// assume returns an error if the role cannot be assumed.
+// assume is reach for several registries at once, each of which is read once.
 func (r *role) assume(ctx context.Context, _ *inventory.Registry, _ time.Time) error {
 	if _, err := r.credentials.Retrieve(ctx); err != nil {
 		return fmt.Errorf("assuming the role of the registry: %w", err)

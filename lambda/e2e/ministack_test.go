@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -152,6 +153,17 @@ func (m *ministack) queue(t *testing.T, name string, visibility time.Duration, r
 		"RedrivePolicy":     fmt.Sprintf(`{"deadLetterTargetArn":%q,"maxReceiveCount":%d}`, attributes.Attributes["QueueArn"], receives),
 	})
 	return q
+}
+
+// send sends a message of a group.
+func (q *queue) send(t *testing.T, group, body string) {
+	t.Helper()
+	_, err := q.client.SendMessage(t.Context(), &sqs.SendMessageInput{
+		QueueUrl: &q.url, MessageBody: &body, MessageGroupId: &group, MessageDeduplicationId: aws.String(rand.Text()),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // receive waits a second for a message, as a poller of an event source mapping does. It is nil

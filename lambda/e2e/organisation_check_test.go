@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"regexp"
 	"slices"
@@ -102,7 +103,47 @@ func (w *organisation) check(t *testing.T, since time.Time) {
 		}
 		t.Errorf("receiver: %s", fault)
 	}
-	t.Logf("%d series of %d registries are right", series, len(w.members))
+	t.Logf("%d series of %d registries are right, %s after the start", series, len(w.members), time.Since(w.began).Round(time.Millisecond))
+}
+
+// slot is the minute that a delivery's message was planned for.
+func (d *delivery) slot(t *testing.T) time.Time {
+	t.Helper()
+	var message struct{ Time time.Time }
+	if err := json.Unmarshal([]byte(d.message), &message); err != nil {
+		t.Fatal(err)
+	}
+	return message.Time
+}
+
+// checkMadeUp checks that the registry whose environment was killed was pushed again for the
+// next slot but one at the latest. With leftOut the message came back after its slot, and nothing
+// was done for it.
+func (w *organisation) checkMadeUp(t *testing.T, spans map[*delivery]*span, leftOut bool) {
+	t.Helper()
+	deliveries := w.mapping.deliveries()
+	killed := slices.IndexFunc(deliveries, func(d *delivery) bool { return d.killed })
+	if killed < 0 {
+		t.Fatal("no environment was killed")
+	}
+	of := deliveries[killed]
+	for _, d := range deliveries[killed+1:] {
+		if d.group != of.group {
+			continue
+		}
+		done := !spans[d].begin.IsZero()
+		if d.receives > 1 && done == leftOut {
+			t.Errorf("the message of %s came back after %s; left out: %v", d.group, d.begin.Sub(of.begin), !done)
+		}
+		if !done {
+			continue
+		}
+		if later := d.slot(t).Sub(of.slot(t)); later > 2*w.shape.interval {
+			t.Errorf("the killed slot of %s is made up for %s later", d.group, later)
+		}
+		return
+	}
+	t.Errorf("%s was not pushed again", of.group)
 }
 
 // runFigures are what deliveries and requests amount to.
@@ -137,7 +178,7 @@ func (s *span) extend(begin, end time.Time) {
 // checkRuns checks that each request of an environment is about the registry of the message that
 // it has, and that the requests of two runs of a registry do not overlap, by the clocks of the
 // simulated AWS and of the receiver.
-func (w *organisation) checkRuns(t *testing.T) runFigures {
+func (w *organisation) checkRuns(t *testing.T) (runFigures, map[*delivery]*span) {
 	t.Helper()
 	deliveries := w.mapping.deliveries()
 	figures := runFigures{deliveries: len(deliveries), environments: w.mapping.started}
@@ -218,5 +259,5 @@ func (w *organisation) checkRuns(t *testing.T) runFigures {
 			}
 		}
 	}
-	return figures
+	return figures, spans
 }
