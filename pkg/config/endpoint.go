@@ -2,13 +2,11 @@ package config
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
 	"regexp"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/service/sts"
-
+	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
@@ -29,25 +27,14 @@ func ampRegion(host string) (region Region, ok bool) {
 	}
 	switch region, domain := match[3], match[4]; {
 	case match[1] != "":
-		ok = domain == "vpce."+domainOf(region, false)
+		ok = domain == "vpce."+auth.EndpointDomain(region, false)
 	default:
-		ok = domain == domainOf(region, false) || domain == domainOf(region, true)
+		ok = domain == auth.EndpointDomain(region, false) || domain == auth.EndpointDomain(region, true)
 	}
 	if !ok {
 		return "", false
 	}
 	return Region(match[3]), true
-}
-
-// domainOf returns the domain of a Region's endpoints, plain or dual-stack, such as
-// amazonaws.com and api.aws. It is what the SDK's partition data say, which has no interface
-// but the endpoint of a service.
-func domainOf(region string, dualStack bool) string {
-	endpoint, err := sts.NewDefaultEndpointResolverV2().ResolveEndpoint(context.Background(), sts.EndpointParameters{Region: &region, UseDualStack: &dualStack})
-	if err != nil {
-		return ""
-	}
-	return strings.TrimPrefix(endpoint.URI.Hostname(), "sts."+region+".")
 }
 
 // AMP reports whether the endpoint is a workspace of Amazon Managed Service for Prometheus.
