@@ -1,5 +1,5 @@
 """Prints what is in which Region, by the data of botocore and cfn-lint, as a table."""
-import gzip, importlib.metadata, json, os
+import gzip, importlib.metadata, json, os, textwrap
 
 import botocore, cfnlint
 
@@ -104,5 +104,6 @@ for what, has, source in rows:
     print("| " + " | ".join([what] + [cell(r, has) for r in columns.values()] + [source]) + " |")
 print()
 version = json.load(open(os.path.join(os.path.dirname(schemas), "version.json")))["schema_date"][:10]
-print("E is the endpoint data of botocore %s, T the types of CloudFormation in cfn-lint %s, of %s." % (botocore.__version__, importlib.metadata.version("cfn-lint"), version))
-print("Opt-in Regions are %s;\nthe other commercial ones are enabled in every account." % ", ".join("`%s`" % r for r in sorted(columns["opt-in"])))
+prose = "E is the endpoint data of botocore %s, T the types of CloudFormation in cfn-lint %s, of %s. Opt-in Regions are %s; the others are enabled in every account." % (
+    botocore.__version__, importlib.metadata.version("cfn-lint"), version, ", ".join("`%s`" % r for r in sorted(columns["opt-in"])))
+print(textwrap.fill(prose, 118, break_long_words=False, break_on_hyphens=False))
