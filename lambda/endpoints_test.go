@@ -104,7 +104,7 @@ func hostsOf(t *testing.T, region string, settings ...string) map[string]string 
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = transport.RoundTrip(request) //nolint:bodyclose // there is no response
+			_, err = transport.RoundTrip(request)
 			return err
 		},
 	} {
