@@ -222,7 +222,7 @@ $(TOOLS) &: $(wildcard .ci/tools/go.*)
 .PHONY: template
 template: export AWS_DEFAULT_REGION ?= us-east-1
 template: $(VENV) ## template.yaml: cfn-lint, sam validate, sam build; cfn-lint of deploy
-	$(VENV)/bin/cfn-lint template.yaml deploy/*.yaml
+	$(VENV)/bin/cfn-lint template.yaml deploy/*.yaml --regions us-east-1 ap-southeast-5 us-gov-west-1 cn-north-1 cn-northwest-1
 	$(VENV)/bin/sam validate --lint >$(OUT)/sam-validate.log 2>&1 || { cat $(OUT)/sam-validate.log; exit 1; }
 	VERSION='$(VERSION)' $(VENV)/bin/sam build --build-dir $(OUT)/aws-sam/build
 

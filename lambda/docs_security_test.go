@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// docs/security.md explains each rule of gosec that .golangci.yml excludes, once.
+// docs/SECURITY.md explains each rule of gosec that .golangci.yml excludes, once.
 func TestMarkdownGosec(t *testing.T) {
 	t.Parallel()
 	rules := func(file, pattern string) []string {
@@ -16,7 +16,7 @@ func TestMarkdownGosec(t *testing.T) {
 		}
 		return found
 	}
-	excluded, explained := rules("../.golangci.yml", `(?m)^ +- (G\d+)\b`), rules("../docs/security.md", `(?m)^\| (G\d+) \|`)
+	excluded, explained := rules("../.golangci.yml", `(?m)^ +- (G\d+)\b`), rules("../docs/SECURITY.md", `(?m)^\| (G\d+) \|`)
 	if len(excluded) == 0 || !slices.Equal(excluded, explained) {
 		t.Errorf("excluded are %q, and explained %q", excluded, explained)
 	}

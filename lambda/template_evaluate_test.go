@@ -18,6 +18,7 @@ type stack struct {
 	t          *testing.T
 	root       *yaml.Node
 	parameters map[string]string
+	pseudo     map[string]string
 	conditions map[string]bool // those that are evaluated
 }
 
@@ -29,7 +30,7 @@ var pseudo = map[string]string{
 // newStack has the parameters' defaults where none are given.
 func newStack(t *testing.T, root *yaml.Node, given map[string]string) *stack {
 	t.Helper()
-	s := &stack{t: t, root: root, parameters: map[string]string{}, conditions: map[string]bool{}}
+	s := &stack{t: t, root: root, pseudo: pseudo, parameters: map[string]string{}, conditions: map[string]bool{}}
 	parameters := at(t, root, "Parameters")
 	for i := 0; i < len(parameters.Content); i += 2 {
 		if value := child(parameters.Content[i+1], "Default"); value != nil {
@@ -203,7 +204,7 @@ func (s *stack) condition(name string) bool {
 // reference is a parameter's value, or stands for a resource or an attribute of it. A
 // resource that is not there under these parameters is a fault.
 func (s *stack) reference(name string) string {
-	if value, ok := pseudo[name]; ok {
+	if value, ok := s.pseudo[name]; ok {
 		return value
 	}
 	if value, ok := s.parameters[name]; ok {

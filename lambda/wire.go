@@ -210,11 +210,19 @@ func (w *connections) registry(c *config.Config, awsCfg aws.Config) (*exporter.E
 
 // awsConfig loads the AWS configuration of the environment.
 func awsConfig(ctx context.Context, c *config.Config, log *slog.Logger) (aws.Config, error) {
-	awsCfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithLogger(sdkLogger(log)), awsconfig.WithHTTPClient(
+	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(sdkLogger(log))}
+	// They may come from SETTINGS, which the SDK does not read.
+	if c.UseFIPSEndpoint {
+		options = append(options, awsconfig.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
+	}
+	if c.UseDualStackEndpoint {
+		options = append(options, awsconfig.WithUseDualStackEndpoint(aws.DualStackEndpointStateEnabled))
+	}
+	awsCfg, err := awsconfig.LoadDefaultConfig(ctx, append(options, awsconfig.WithHTTPClient(
 		awshttp.NewBuildableClient().WithTimeout(awsTimeout).WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConnsPerHost = c.ECRConcurrency
 			t.MaxResponseHeaderBytes = maxResponseHeader
-		})))
+		})))...)
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("loading the AWS configuration: %w", err)
 	}

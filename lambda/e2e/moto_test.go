@@ -180,20 +180,26 @@ var motoAddress = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
 // Moto the test is skipped, but not in CI, where it has to be installed.
 func startMoto(t *testing.T) string {
 	t.Helper()
-	path, err := exec.LookPath("moto_server")
+	path := venvProgram(t, "moto_server")
+	return startServer(t, exec.Command(path, "-H", "127.0.0.1", "-p", "0"), motoAddress)
+}
+
+// venvProgram returns the path of a program that the CI script installs. Without it the test is
+// skipped, but not in CI.
+func venvProgram(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
 	if err != nil {
-		// Where the CI script installs it.
-		path, err = exec.LookPath(filepath.Join("..", "..", ".build", "venv", "bin", "moto_server"))
+		path, err = exec.LookPath(filepath.Join("..", "..", ".build", "venv", "bin", name))
 	}
 	if err != nil {
-		const missing = "no moto_server in PATH or .build/venv/bin: pip install 'moto[server]'"
+		missing := "no " + name + " in PATH or .build/venv/bin: pip install -r .ci/requirements.txt"
 		if os.Getenv("CI") != "" {
 			t.Fatal(missing)
 		}
 		t.Skip(missing)
 	}
-
-	return startServer(t, exec.Command(path, "-H", "127.0.0.1", "-p", "0"), motoAddress)
+	return path
 }
 
 // startServer starts a server until the test ends, and returns the address that it logs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -16,6 +17,9 @@ var (
 	ErrGone = errors.New("repository does not exist")
 	// ErrDenied means that IAM or a resource policy refused the call.
 	ErrDenied = errors.New("permission denied")
+	// ErrNoEndpoint means that the endpoint's name does not exist: the service, or the kind of
+	// endpoint that is asked for (FIPS, dual-stack), is not in the Region.
+	ErrNoEndpoint = errors.New("no such endpoint")
 	// ErrInvalidToken means that a page token is no longer accepted: the listing has
 	// to start over.
 	ErrInvalidToken = errors.New("page token no longer valid")
@@ -64,6 +68,9 @@ func kindOf(err error) error {
 		case "RepositoryNotFoundException":
 			return ErrGone
 		}
+	}
+	if dns := (*net.DNSError)(nil); errors.As(err, &dns) && dns.IsNotFound {
+		return ErrNoEndpoint
 	}
 	if statusOf(err) == http.StatusForbidden {
 		return ErrDenied

@@ -58,6 +58,10 @@ type Config struct {
 	RemoteWriteMaxSeries int `env:"REMOTE_WRITE_MAX_SERIES" envDefault:"5000" rule:"a whole number from 1 to 1000000" min:"1" max:"1000000"`
 	// The number of concurrent requests. Each uses up to twice `REMOTE_WRITE_MAX_BYTES` of memory.
 	RemoteWriteConcurrency int `env:"REMOTE_WRITE_CONCURRENCY" envDefault:"4" rule:"a whole number from 1 to 64" min:"1" max:"64"`
+	// Whether AWS is called through its FIPS endpoints. Not every Region and service has one: see [Regions](regions.md). `REMOTE_WRITE_URL` is used as it is.
+	UseFIPSEndpoint bool `env:"AWS_USE_FIPS_ENDPOINT" envDefault:"false" rule:"true or false"`
+	// Whether AWS is called through its dual-stack endpoints, which take IPv6 too. For these the same holds.
+	UseDualStackEndpoint bool `env:"AWS_USE_DUALSTACK_ENDPOINT" envDefault:"false" rule:"true or false"`
 	// How long data from ECR stays fresh, in seconds (as in the Python exporter) or as a Go duration.
 	CacheRefreshInterval Duration `env:"CACHE_REFRESH_INTERVAL" target:"yes" envDefault:"1800" rule:"from 1s to 168h, as 7d, as a Go duration or in seconds" min:"1s" max:"168h"`
 	// How often the function is invoked. It changes nothing but the [forecast of the cost](cost.md).

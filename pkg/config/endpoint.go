@@ -6,24 +6,35 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
-// ampHost matches the endpoints of Amazon Managed Service for Prometheus: plain, FIPS,
-// dual-stack, China, and VPC endpoints' own names, which may contain an Availability Zone.
+// ampHost matches what the hosts of Amazon Managed Service for Prometheus have in common:
+// plain, FIPS, dual-stack, and VPC endpoints' own names, which may contain an Availability
+// Zone. The groups are the Region, and the domain behind it.
 //
 // See https://docs.aws.amazon.com/general/latest/gr/prometheus-service.html and
 // https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html.
-var ampHost = regexp.MustCompile(`^(?:aps-workspaces(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.(?:amazonaws\.com(?:\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn)|` +
-	`vpce-[a-z0-9-]+\.aps-workspaces(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.vpce\.amazonaws\.com(?:\.cn)?)$`)
+var ampHost = regexp.MustCompile(`^(vpce-[a-z0-9-]+\.)?aps-workspaces(-fips)?\.([a-z]+(?:-[a-z]+)+-\d)\.(.+)$`)
 
-// ampRegion returns the Region of an AMP host; ok is false for any other host.
+// ampRegion returns the Region of an AMP host; ok is false for any other host, such as one
+// whose domain is not that of the Region's partition.
 func ampRegion(host string) (region Region, ok bool) {
 	match := ampHost.FindStringSubmatch(strings.TrimSuffix(strings.ToLower(host), "."))
 	if match == nil {
 		return "", false
 	}
-	return Region(match[1] + match[2]), true
+	switch region, domain := match[3], match[4]; {
+	case match[1] != "":
+		ok = domain == "vpce."+auth.EndpointDomain(region, false)
+	default:
+		ok = domain == auth.EndpointDomain(region, false) || domain == auth.EndpointDomain(region, true)
+	}
+	if !ok {
+		return "", false
+	}
+	return Region(match[3]), true
 }
 
 // AMP reports whether the endpoint is a workspace of Amazon Managed Service for Prometheus.
@@ -41,6 +52,9 @@ func (c *Config) resolve(vars map[string]string, use Use, faults *Faults) {
 	if amp {
 		c.RemoteWriteProtocol = cmp.Or(c.RemoteWriteProtocol, remotewrite.V1)
 		c.RemoteWriteRegion = cmp.Or(c.RemoteWriteRegion, region)
+		if c.UseFIPSEndpoint && !strings.Contains(strings.ToLower(c.RemoteWriteURL.Hostname()), "aps-workspaces-fips.") {
+			c.Warnings = append(c.Warnings, "AWS_USE_FIPS_ENDPOINT is set, and the host of REMOTE_WRITE_URL is none of FIPS: docs/regions.md says where AMP has one")
+		}
 	}
 	c.RemoteWriteProtocol = cmp.Or(c.RemoteWriteProtocol, remotewrite.Auto)
 	c.resolveAuth(vars, amp, faults)

@@ -42,6 +42,12 @@ func TestAMPHosts(t *testing.T) {
 		{host: "aps-workspaces.cn-northwest-1.api.amazonwebservices.com.cn", wantAuth: auth.SigV4, wantRegion: "cn-northwest-1"},
 		{host: "aps-workspaces.eu-west-1.amazonaws.com", region: "us-east-1", wantAuth: auth.SigV4, wantRegion: "us-east-1"},
 		{host: "aps-workspaces.eu-west-1.amazonaws.com", auth: "none", wantAuth: auth.None, wantRegion: "eu-west-1"},
+		{host: "aps-workspaces.us-iso-east-1.c2s.ic.gov", wantAuth: auth.SigV4, wantRegion: "us-iso-east-1"},
+		{host: "aps-workspaces.eusc-de-east-1.amazonaws.eu", wantAuth: auth.SigV4, wantRegion: "eusc-de-east-1"},
+		{host: "aps-workspaces.eusc-de-east-1.amazonaws.com", wantAuth: auth.None},
+		{host: "aps-workspaces.eu-west-1.amazonaws.com.cn", wantAuth: auth.None},
+		{host: "aps-workspaces.cn-north-1.api.aws", wantAuth: auth.None},
+		{host: "vpce-0a1-b2.aps-workspaces.eu-west-1.amazonaws.com", wantAuth: auth.None},
 		{host: "proxy.example", auth: "sigv4", wantAuth: auth.SigV4},
 		{host: "aps-workspaces.eu-west-1.amazonaws.com.example", wantAuth: auth.None},
 		{host: "notaps-workspaces.eu-west-1.amazonaws.com", wantAuth: auth.None},
@@ -209,6 +215,27 @@ func TestAuthWithoutEndpoint(t *testing.T) {
 	}
 	if _, err := config.Load([]string{"REMOTE_WRITE_AUTH=none", "REMOTE_WRITE_PASSWORD=pw"}, config.ToPrint); err == nil {
 		t.Error("a password with none is no fault")
+	}
+}
+
+// With FIPS asked for, an AMP host that is none of FIPS is no fault, since most Regions have no
+// other.
+func TestWarnsOfHostWithoutFIPS(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		host, fips string
+		want       bool
+	}{
+		{"aps-workspaces.us-east-1.amazonaws.com", "true", true},
+		{"aps-workspaces.us-east-1.amazonaws.com", "false", false},
+		{"aps-workspaces-fips.us-east-1.amazonaws.com", "true", false},
+		{"vpce-0a1-b2.aps-workspaces-fips.us-east-1.vpce.amazonaws.com", "true", false},
+		{"proxy.example", "true", false},
+	} {
+		loaded := load(t, "REMOTE_WRITE_URL=https://"+c.host+"/api", "SETTINGS=AWS_USE_FIPS_ENDPOINT="+c.fips)
+		if got := slices.ContainsFunc(loaded.Warnings, func(w string) bool { return strings.HasPrefix(w, "AWS_USE_FIPS_ENDPOINT is set") }); got != c.want {
+			t.Errorf("%+v: warnings %q", c, loaded.Warnings)
+		}
 	}
 }
 

@@ -24,9 +24,9 @@ type ExternalID string
 
 var (
 	parseAccountID = matching[AccountID](`^\d{12}$`)
-	parseRegion    = matching[Region](`^[a-z]{2}(?:-[a-z]+)+-\d$`)
+	parseRegion    = matching[Region](`^[a-z]+(?:-[a-z]+)+-\d$`)
 	// With a path and a name: https://docs.aws.amazon.com/IAM/latest/APIReference/API_Role.html.
-	parseRoleARN = matching[RoleARN](`^arn:aws(?:-cn|-us-gov)?:iam::\d{12}:role/(?:([[:graph:]]+)/)?([A-Za-z0-9_+=,.@-]+)$`, 510, 64)
+	parseRoleARN = matching[RoleARN](`^arn:aws(?:-[a-z]+)*:iam::\d{12}:role/(?:([[:graph:]]+)/)?([A-Za-z0-9_+=,.@-]+)$`, 510, 64)
 	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 	parseExternalID = matching[ExternalID](`^([A-Za-z0-9_+=,.@:/-][A-Za-z0-9_+=,.@:/-]+)$`, 1224)
 )

@@ -2,6 +2,7 @@ package refresh_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -288,6 +289,21 @@ func TestIndexFaults(t *testing.T) {
 			}
 		})
 	}
+	bubble(t, "ECR does not know exclusions in the Region: no index is read, with one warning", func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.index("repo-0", "v1", "amd64")
+		w.server.Fail(ecrtest.Match{Operation: exclusions}, ecrtest.Always, ecrtest.Fault{Status: http.StatusBadRequest, Code: "UnknownOperationException"})
+		w.scanning(refresh.ScanFindings)
+		for range 10 {
+			if result := w.run(0); result.Err != nil || result.Indexes.Off != inventory.IndexesUnknown || result.Indexes.Left != 0 {
+				t.Errorf("%+v", result)
+			}
+			time.Sleep(2 * time.Minute)
+		}
+		if calls := w.server.Calls(); calls[manifests] != 0 || calls[exclusions] > 10 || strings.Count(w.log.String(), notRead) != 1 {
+			t.Errorf("calls %v, log:\n%s", calls, &w.log)
+		}
+	})
 	bubble(t, "one repository is denied: the others are read", func(t *testing.T) {
 		w := newWorld(t, 9, 0)
 		w.movesNoPullTime()

@@ -60,7 +60,7 @@ func (r *Refresher) readInspector(ctx context.Context, registry *inventory.Regis
 		result.Scans.Listed = true
 	case outOfTime(ctx, err):
 		r.scans.lists = lists // for the next run to continue
-	case errors.Is(err, awsapi.ErrDenied):
+	case errors.Is(err, awsapi.ErrDenied), errors.Is(err, awsapi.ErrNoEndpoint):
 		forgetListed(registry)
 		r.fallBack(ctx, registry, inventory.ScansFromInspector, inventory.ScansFromFindings, err)
 	default:

@@ -86,8 +86,14 @@ func (r *Refresher) readScanType(ctx context.Context, registry *inventory.Regist
 	return scanType, err
 }
 
-// fallBack uses a source that needs fewer permissions until setScanSource is called again.
+// fallBack uses a source that needs fewer permissions, or one service less, until
+// setScanSource is called again.
 func (r *Refresher) fallBack(ctx context.Context, registry *inventory.Registry, from, to string, cause error) {
 	registry.ScanSource = to
-	r.options.Logger.WarnContext(ctx, "missing permission: using scan source "+to+" instead of "+from, slog.Any("error", cause))
+	instead := to + " instead of " + from
+	if errors.Is(cause, awsapi.ErrNoEndpoint) {
+		r.options.Logger.WarnContext(ctx, "no endpoint in this Region: using scan source "+instead, slog.Any("error", cause))
+		return
+	}
+	r.options.Logger.WarnContext(ctx, "missing permission: using scan source "+instead, slog.Any("error", cause))
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +28,11 @@ const (
 	coverage     = "ListCoverage"
 	aggregations = "ListFindingAggregations"
 )
+
+// clientFunc is an HTTP client.
+type clientFunc func(*http.Request) (*http.Response, error)
+
+func (f clientFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
 
 // scanning makes the refresher read scans, ten a second.
 func (w *world) scanning(source refresh.ScanSource, change ...func(*refresh.ScanOptions)) {
@@ -390,6 +397,27 @@ func TestScanFaults(t *testing.T) {
 		}
 		if n := strings.Count(w.log.String(), "missing permission: using scan source findings instead of inspector"); n != 1 {
 			t.Errorf("%d warnings:\n%s", n, &w.log)
+		}
+	})
+	bubble(t, "Inspector is not in the Region: findings, and one attempt a refresh", func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		asked := 0
+		w.scanning(refresh.ScanInspector, func(o *refresh.ScanOptions) {
+			o.Inspector = inspector.New(aws.Config{
+				Region: "ap-southeast-6", Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "planted-secret-key", ""),
+				HTTPClient: clientFunc(func(r *http.Request) (*http.Response, error) {
+					asked++
+					return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: r.URL.Host, IsNotFound: true}}
+				}),
+			}, awsapi.NewLimiter(10))
+		})
+		for range 2 {
+			if result := w.run(0); result.Err != nil || w.known.ScanSource != inventory.ScansFromFindings || w.known.ScansPending != 0 {
+				t.Errorf("%+v, source %s", result, w.known.ScanSource)
+			}
+		}
+		if n := strings.Count(w.log.String(), "no endpoint in this Region: using scan source findings instead of inspector"); n != 1 || asked != 1 {
+			t.Errorf("%d warnings, %d attempts:\n%s", n, asked, &w.log)
 		}
 	})
 	for _, source := range []refresh.ScanSource{refresh.ScanNone, refresh.ScanSummary} {
