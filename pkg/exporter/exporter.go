@@ -216,6 +216,7 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	if !run.partial && len(steps.errs) == 0 {
 		registry.SucceededAt = inventory.TimeOf(steps.at)
 	}
+	steps.lags = lags(registry, &steps, options.Only)
 	e.pushRunMetrics(ctx, registry, run, &steps)
 	summary := steps.summary(registry)
 	return summary, errors.Join(steps.errs...)
