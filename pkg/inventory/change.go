@@ -52,6 +52,7 @@ func (r *Registry) replaceRepository(repository *Repository) {
 	if old == nil || !old.sameIdentity(repository) && !old.listedSince(repository) {
 		r.found(repository.Name, Found{Since: r.ListedAt})
 		if r.Unsaved.noteImages(repository); old != nil {
+			r.foundDeleted(old)
 			r.keepAll(old)
 		}
 		return
@@ -107,9 +108,7 @@ func (r *Registry) Remove(name string) {
 // removed records that a repository was deleted.
 func (r *Registry) removed(old *Repository, at Time) {
 	r.Removed = append(r.Removed, Removal{old.Name, old.CreatedAt, at})
-	if old.Shown {
-		r.found(old.Name, Found{Deleted: max(r.ListedAt, old.ReadAt, old.ImagesReadAt)})
-	}
+	r.foundDeleted(old)
 	r.Unsaved.note(old.Name)
 	r.keepAll(old)
 }

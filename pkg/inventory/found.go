@@ -60,12 +60,23 @@ func (r *Registry) foundImage(name string, image *Image, since Time) {
 	r.foundScan(name, image.Scan, nil, since)
 }
 
+// foundDeleted notes that a repository is gone, or another one has its name.
+func (r *Registry) foundDeleted(old *Repository) {
+	if old.Shown {
+		r.found(old.Name, Found{Deleted: max(r.ListedAt, old.ReadAt, old.ImagesReadAt)})
+	}
+}
+
+// sameScan is within which two times of completion are those of one scan: an event has another one
+// than the API.
+const sameScan = Time(time.Minute / time.Millisecond)
+
 // foundScan notes the result of a scan, if it was completed since the one before was read; if none
 // was, since the listing before.
 func (r *Registry) foundScan(name string, now, before *Scan, since Time) {
 	completed := Time(0)
 	if before != nil {
-		completed, since = before.CompletedAt, cmp.Or(before.AskedAt, since)
+		completed, since = before.CompletedAt+sameScan, cmp.Or(before.AskedAt, since)
 	}
 	if now != nil && now.CompletedAt > completed && !since.IsZero() && now.CompletedAt+precision > since {
 		r.found(name, Found{Scanned: now.CompletedAt})

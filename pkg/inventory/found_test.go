@@ -16,7 +16,7 @@ func TestFound(t *testing.T) {
 	scan := func(completed, asked inventory.Time) *inventory.Scan {
 		return &inventory.Scan{CompletedAt: completed, AskedAt: asked}
 	}
-	known := image(1, at-9000, scan(at-8000, at-500))
+	known := image(1, at-90_000, scan(at-80_000, at-500))
 	for name, c := range map[string]struct {
 		first  bool // the repository was never listed
 		change func(r *inventory.Registry, app *inventory.Repository)
@@ -57,17 +57,25 @@ func TestFound(t *testing.T) {
 		"a repository deleted": {false, func(r *inventory.Registry, _ *inventory.Repository) {
 			r.SetRepositories([]*inventory.Repository{{Name: "other", CreatedAt: 1}}, at+9000)
 		}, inventory.Found{Deleted: at}},
+		"a repository made anew": {false, func(r *inventory.Registry, _ *inventory.Repository) {
+			r.SetRepository(&inventory.Repository{Name: "app", CreatedAt: at + 3000})
+		}, inventory.Found{Deleted: at}},
 		"a new result": {false, func(r *inventory.Registry, app *inventory.Repository) {
 			r.SetScan(app, app.FindImage(known.Digest), scan(at+2000, at+3000))
 		}, inventory.Found{Scanned: at + 2000}},
 		"the same result, read again": {false, func(r *inventory.Registry, app *inventory.Repository) {
-			r.SetScan(app, app.FindImage(known.Digest), scan(at-8000, at+3000))
+			r.SetScan(app, app.FindImage(known.Digest), scan(at-80_000, at+3000))
+		}, inventory.Found{}},
+		"the same result with the time of another source": {false, func(r *inventory.Registry, app *inventory.Repository) {
+			r.SetScan(app, app.FindImage(known.Digest), scan(at+2000, at+2000))
+			r.TakeFound(nil)
+			r.SetScan(app, app.FindImage(known.Digest), scan(at+2900, at+86_400_000))
 		}, inventory.Found{}},
 		"a result that the reading before should have had": {false, func(r *inventory.Registry, app *inventory.Repository) {
 			r.SetScan(app, app.FindImage(known.Digest), scan(at-7000, at+3000))
 		}, inventory.Found{}},
 		"a new result in a listing": {false, func(r *inventory.Registry, app *inventory.Repository) {
-			r.SetImages(app, []inventory.Image{image(1, at-9000, scan(at+2000, 0))}, at+9000)
+			r.SetImages(app, []inventory.Image{image(1, at-90_000, scan(at+2000, 0))}, at+9000)
 		}, inventory.Found{Scanned: at + 2000}},
 		"the first result of a new image": {false, func(r *inventory.Registry, app *inventory.Repository) {
 			r.SetImages(app, []inventory.Image{known, image(2, at+5000, nil)}, at+9000)
