@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -178,9 +177,6 @@ func (w *watch) oldest() time.Time {
 	}
 	return oldest
 }
-
-// sorted returns the delays of a kind in order.
-func (w *watch) sorted(d delay) []time.Duration { return slices.Sorted(slices.Values(w.measured[d])) }
 
 // quantile is the least of the sorted delays that a share of them does not exceed.
 func quantile(sorted []time.Duration, share float64) time.Duration {
