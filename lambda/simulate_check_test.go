@@ -101,6 +101,7 @@ func (s *simulation) observe() {
 			s.truth[key] = now
 		}
 	}
+	s.watch.expect(expected)
 }
 
 // checkMarker checks that a marker does not end a series that was in the registry all the

@@ -60,6 +60,9 @@ type crash struct {
 // until a moment.
 func (s *simulation) serve(until time.Time) {
 	tick := s.begin
+	for tick.Before(time.Now()) {
+		tick = tick.Add(schedule)
+	}
 	for {
 		s.mu.Lock()
 		next, message := tick, s.queue.next()

@@ -321,6 +321,7 @@ func (s *simulation) respondAWS(req *request) (*http.Response, error) {
 		s.aws.Fail(match, 1, fault)
 	default:
 		if req.operation == "DescribeRepositories" {
+			s.watch.lists(req)
 			s.emptied = false
 		}
 		if req.operation == "DescribeImages" {

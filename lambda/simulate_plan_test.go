@@ -24,6 +24,7 @@ type plan struct {
 	unaware           bool
 	receiverMaxSeries int
 	enhanced, events  bool
+	reliable          bool // no event is lost
 	indexes           bool // what is pushed is an index of two images
 
 	windows []window

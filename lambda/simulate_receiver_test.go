@@ -129,6 +129,7 @@ func (s *simulation) poisoned() string {
 func (s *simulation) store(inv *invocation, series remotewritetest.Series) {
 	family := series.Labels["__name__"]
 	if runFamilies[family] {
+		s.watch.exports(inv, series)
 		return
 	}
 	key := series.String()
@@ -144,6 +145,7 @@ func (s *simulation) store(inv *invocation, series remotewritetest.Series) {
 	inv.stored[t] = sample.Timestamp
 	was := t.last == 0 || t.stale()
 	t.last, t.value = sample.Timestamp, sample.Value
+	s.watch.stored(inv, t)
 	if t.stale() {
 		s.checkMarker(inv, t)
 		return

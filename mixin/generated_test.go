@@ -68,7 +68,7 @@ func TestAlerts(t *testing.T) {
 	}
 	for _, name := range []string{
 		"CriticalImageVulnerability", "ImageNeverScanned", "ScanFailing", "RepositoryNearImageQuota", "NothingPulledFor90Days",
-		"EcrExporterSilent", "EcrDataOld", "SeriesRefused", "SeriesDropped",
+		"EcrExporterSilent", "EcrDataOld", "EcrChangesLate", "EcrEventsLate", "EcrScansOld", "SeriesRefused", "SeriesDropped",
 	} {
 		if !names[name] {
 			t.Errorf("there is no alert %s", name)

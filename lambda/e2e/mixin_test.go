@@ -29,6 +29,8 @@ var rightlyEmpty = map[string]string{
 	"alerts.yaml: RepositoryNearImageQuota":            "no repository is near the quota",
 	"alerts.yaml: EcrExporterSilent":                   "every run succeeds",
 	"alerts.yaml: EcrDataOld":                          "every listing is on time",
+	"alerts.yaml: EcrChangesLate":                      "every change is shown in time",
+	"alerts.yaml: EcrScansOld":                         "every result is read again in time",
 	"alerts.yaml: SeriesRefused":                       "Prometheus refuses nothing",
 	"alerts.yaml: SeriesDropped":                       "no label is too long",
 	"alerts.yaml: EcrExporterThrottled":                "nothing is throttled",

@@ -143,19 +143,24 @@ func (s *session) bucketExists(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// imageEvent makes the next change of an image, sends its event to the queue as EventBridge
-// does, and waits until a query shows the change.
+// imageEvent makes the next change of an image, and waits until a query shows it.
 func (s *session) imageEvent(ctx context.Context) (string, error) {
-	change, err := s.registry.Next(time.Now())
-	if err != nil {
-		return "", err
+	_, shown, took, err := s.change(ctx)
+	return fmt.Sprintf("%s after %.2f s", shown, took.Seconds()), err
+}
+
+// change makes the next change of an image, sends its event to the queue as EventBridge does,
+// and waits until a query shows the change. It returns what the query shows, and how long after
+// the change.
+func (s *session) change(ctx context.Context) (change localtest.Change, shown string, took time.Duration, err error) {
+	if change, err = s.registry.Next(time.Now()); err != nil {
+		return change, "", 0, err
 	}
 	url, body, group := s.outputs["EventQueueUrl"], string(change.Event), "registry"
 	sent := time.Now()
 	if _, err := s.emulator.queues.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &url, MessageBody: &body, MessageGroupId: &group}); err != nil {
-		return "", fmt.Errorf("send the event to the queue: %w", err)
+		return change, "", 0, fmt.Errorf("send the event to the queue: %w", err)
 	}
-	var shown string
 	if err := poll(ctx, visible, 20*time.Millisecond, func() error {
 		if err := s.stores[0].Flush(ctx); err != nil {
 			return err
@@ -167,9 +172,9 @@ func (s *session) imageEvent(ctx context.Context) (string, error) {
 		shown, err = change.Check(result)
 		return err
 	}); err != nil {
-		return "", fmt.Errorf("%s was %s, and a query does not show it after %s: %w; %s", change.Image, change.What, visible, err, s.whereEventsAre(ctx))
+		return change, "", 0, fmt.Errorf("%s was %s, and a query does not show it after %s: %w; %s", change.Image, change.What, visible, err, s.whereEventsAre(ctx))
 	}
-	return fmt.Sprintf("%s after %.2f s", shown, time.Since(sent).Seconds()), nil
+	return change, shown, time.Since(sent), nil
 }
 
 // queued returns the number of messages that wait in the queue, and of those in flight.

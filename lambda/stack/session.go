@@ -75,6 +75,7 @@ func (s *session) run(ctx context.Context) error {
 		step{"event: image pushed", s.imageEvent},
 		step{"event: image scanned", s.imageEvent},
 		step{"event: image deleted", s.imageEvent},
+		step{"the promises, with events", s.promises},
 		step{"a cold start resumes from S3", s.coldStart},
 	)
 	// Every change from one kind of destination to another.

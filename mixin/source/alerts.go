@@ -117,6 +117,29 @@ func exporterAlerts() []Rule {
 			"Some repository was not listed for three times CACHE_REFRESH_INTERVAL. Its images are shown as they were then."),
 			Case{run("oldest_record_age_seconds", "", "0+60x180"), "2h", registry},
 			Case{run("oldest_record_age_seconds", "", "0+60x80 0+60x80"), "2h", nil}),
+		with(alert("EcrChangesLate", "warning", "",
+			`max by (registry_id, change) (max_over_time(aws_ecr_exporter_lag_seconds{change=~"push|delete"}[1h]) > 3 * 1800
+  or max_over_time(aws_ecr_exporter_lag_seconds{change="scan"}[1h]) > 2 * 86400)`,
+			"Changes of the registry {{ $labels.registry_id }} were shown late: {{ $labels.change }}",
+			"In the last hour the series showed a push or deletion later than three times CACHE_REFRESH_INTERVAL, or a scan later than twice SCAN_REFRESH_INTERVAL."),
+			Case{append(run("lag_seconds", `, change="push"`, "5400x20 5401 _x20"), run("lag_seconds", `, change="scan"`, "86400x60")...), "40m", map[string]string{
+				"registry_id": "112233445566", "change": "push",
+			}},
+			// 90 minutes are late for a push, not for a scan; and nobody is told a day later.
+			Case{append(run("lag_seconds", `, change="push"`, "9000 5400x179"), run("lag_seconds", `, change="scan"`, "172800x180")...), "90m", nil}),
+		with(alert("EcrEventsLate", "warning", "1h",
+			`max by (registry_id) (quantile_over_time(0.5, aws_ecr_exporter_lag_seconds{change="push"}[6h])) > 300`,
+			"Events of the registry {{ $labels.registry_id }} are late or do not arrive",
+			"Half of the pushes of the last six hours were shown only after more than five minutes, as they are without events. The schedule has shown them."),
+			Case{run("lag_seconds", `, change="push"`, "900x10 2x9 _x180"), "90m", registry},
+			// One event was lost.
+			Case{run("lag_seconds", `, change="push"`, "2x10 1800 2x10 _x180"), "90m", nil}),
+		with(alert("EcrScansOld", "warning", "",
+			`max by (registry_id) (min_over_time(aws_ecr_exporter_scan_oldest_answer_age_seconds[10m])) > 2 * 86400`,
+			"Scan results of the registry {{ $labels.registry_id }} are old",
+			"Some scan result that is shown was not read again for twice SCAN_REFRESH_INTERVAL. Findings since then are not shown."),
+			Case{run("scan_oldest_answer_age_seconds", "", "172801x20"), "15m", registry},
+			Case{run("scan_oldest_answer_age_seconds", "", "172801x8 60 172801x8"), "15m", nil}),
 		with(alert("SeriesRefused", "warning", "10m",
 			`sum by (registry_id) (min_over_time(aws_ecr_exporter_series_unconfirmed[10m]) > 0
   or min_over_time(aws_ecr_exporter_series_refused[10m]) > 0

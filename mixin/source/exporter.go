@@ -92,6 +92,11 @@ func exporter() Dashboard {
 				Queries: one(ofRun("scan_oldest_answer_age_seconds", ""), registry),
 			},
 			{
+				Title: "Changes shown after", Kind: Graph, Unit: "s", None: "Nothing was pushed, scanned or deleted in the last hour, or no exporter has pushed.",
+				About:   "The longest time in an hour from a push, a scan or a deletion until the receiver had it: see docs/promises.md. Of a deletion it is the most that it can have been.",
+				Queries: one(`max by (registry_id, region, change) (max_over_time(aws_ecr_exporter_lag_seconds{`+ofRegistry+`}[1h]))`, "{{change}} "+registry),
+			},
+			{
 				Title: "Indexes whose platforms are not known", Kind: Graph, Unit: "short", None: "All platforms are known, or INDEX_SCANS is off.",
 				About:   "Multi-architecture images without scan results for that reason. The reason pending passes; others are in docs/scans-and-events.md.",
 				Queries: one(ofRun("indexes_unread", ", reason"), "{{reason}} "+registry),

@@ -245,6 +245,7 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 			}
 		}
 	}
+	steps.lags = lags(registry, &steps, options.Only)
 	e.pushRunMetrics(ctx, registry, run, &steps)
 	summary := steps.summary(registry)
 	return summary, errors.Join(steps.errs...)

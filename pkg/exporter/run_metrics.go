@@ -19,11 +19,19 @@ import (
 const keptForAnswer = 500 * time.Millisecond
 
 // pushRunMetrics pushes and publishes the metrics of the run itself, as its last step.
-// Runs for events have none: they are about a few repositories, and between two whole runs
-// their numbers would be noise.
+// Runs for events have only how late they showed changes: they are about a few repositories,
+// and between two whole runs their other numbers would be noise.
 func (e *Exporter) pushRunMetrics(ctx context.Context, registry *inventory.Registry, run run, steps *steps) {
 	steps.calls, steps.throttles = e.Calls.TakeCalls()
-	if run.print != nil || run.partial {
+	if run.print != nil || run.partial && len(steps.lags) == 0 {
+		return
+	}
+	if run.partial {
+		steps.try("report", func() error {
+			return e.report(ctx, metrics.Run{At: steps.at, RegistryID: registry.ID, Partial: true, Lags: steps.lags})
+		}, func(err error) {
+			e.Logger.WarnContext(ctx, "how late changes were shown could not be sent", slog.Any("error", err))
+		})
 		return
 	}
 	stats := e.stats(registry, steps)
@@ -39,12 +47,14 @@ func (e *Exporter) pushRunMetrics(ctx context.Context, registry *inventory.Regis
 	if len(e.Table.RunFamilies()) == 0 || steps.pushed.Accepted == 0 && steps.failed["push"] != "" {
 		return
 	}
-	steps.do("report", func() error {
-		pushing, cancel := before(ctx, keptForAnswer)
-		defer cancel()
-		_, err := e.Sender.Push(pushing, steps.at, e.Table.OfRun(stats), e.Table.RunFamilies())
-		return err
-	})
+	steps.do("report", func() error { return e.report(ctx, stats) })
+}
+
+func (e *Exporter) report(ctx context.Context, stats metrics.Run) error {
+	pushing, cancel := before(ctx, keptForAnswer)
+	defer cancel()
+	_, err := e.Sender.Push(pushing, stats.At, e.Table.OfRun(stats), e.Table.RunFamilies())
+	return err
 }
 
 // stats is what the run metrics show.
@@ -65,6 +75,7 @@ func (e *Exporter) stats(registry *inventory.Registry, steps *steps) metrics.Run
 		RefreshDuration: steps.took("refresh"),
 		PushDuration:    steps.took("push"),
 		OldestRecord:    registry.OldestRead().Time(),
+		Lags:            steps.lags,
 		Requests:        withZeros(steps.calls, known),
 		Throttles:       withZeros(steps.throttles, known),
 		UnreadIndexes:   unreadIndexes(steps.refreshed.Indexes),

@@ -71,6 +71,7 @@ type steps struct {
 	at        time.Time // the samples' timestamp
 	refreshed refresh.EventResult
 	pushed    metrics.Push
+	lags      map[string]int // how late the push showed changes, in seconds by kind
 	ramped    int            // images that the push leaves out for now, since it grows too much
 	calls     map[string]int // requests to AWS by operation
 	throttles map[string]int

@@ -50,7 +50,9 @@ func (r *Registry) SetRepository(repository *Repository) {
 func (r *Registry) replaceRepository(repository *Repository) {
 	old := r.Find(repository.Name)
 	if old == nil || !old.sameIdentity(repository) && !old.listedSince(repository) {
+		r.found(repository.Name, Found{Since: r.ListedAt})
 		if r.Unsaved.noteImages(repository); old != nil {
+			r.foundDeleted(old)
 			r.keepAll(old)
 		}
 		return
@@ -106,6 +108,7 @@ func (r *Registry) Remove(name string) {
 // removed records that a repository was deleted.
 func (r *Registry) removed(old *Repository, at Time) {
 	r.Removed = append(r.Removed, Removal{old.Name, old.CreatedAt, at})
+	r.foundDeleted(old)
 	r.Unsaved.note(old.Name)
 	r.keepAll(old)
 }
@@ -124,17 +127,24 @@ func (r *Registry) SetImages(repository *Repository, list []Image, at Time) {
 		}
 	}
 	list, rest := r.useful(list)
+	since := cmp.Or(repository.ImagesReadAt, r.Found[repository.Name].Since)
+	r.found(repository.Name, Found{Since: since})
 	for old, now := range pairs(repository.Images, list, compareDigest) {
 		switch {
 		case old == nil:
+			r.foundImage(repository.Name, now, since)
 			r.Unsaved.noteImage(repository.Name, now.Digest)
 		case now == nil:
+			if old.Shown && old.Tagged() {
+				r.found(repository.Name, Found{Deleted: since})
+			}
 			r.Unsaved.noteImage(repository.Name, old.Digest)
 			r.keepImage(imageUnit(repository, old), Unit{})
 		default:
 			if !replacesScan(now.Scan, old.Scan) {
 				now.Scan = old.Scan
 			}
+			r.foundScan(repository.Name, now.Scan, old.Scan, since)
 			now.Listed = old.Listed
 			if now.Mark = old.Mark; sameRecord(old, now) {
 				continue
@@ -196,6 +206,7 @@ func replacesScan(listed, known *Scan) bool {
 
 // SetScan replaces what is known about an image's scan.
 func (r *Registry) SetScan(repository *Repository, image *Image, scan *Scan) {
+	r.foundScan(repository.Name, scan, image.Scan, cmp.Or(r.Found[repository.Name].Since, repository.ImagesReadAt))
 	r.setResults(repository, image, scan, image.Index)
 }
 

@@ -87,6 +87,8 @@ type Registry struct {
 	Whole string `cbor:"14,keyasint,omitempty" json:"-"`
 	// Unsaved names what changed since the registry was stored as a whole.
 	Unsaved Unsaved `cbor:"-" json:"-"`
+	// Found are the changes of repositories that no push has shown yet, by name. It is not stored.
+	Found map[string]Found `cbor:"-" json:"-"`
 	// Ends reports whether a unit that was pushed has a series that the unit in its
 	// place does not have. pkg/metrics derives it from the family table. While it is
 	// nil the previous version of every changed record is kept, which costs memory

@@ -139,7 +139,7 @@ func TestSetRepositories(t *testing.T) {
 			{Name: "remade and listed", URI: "1/remade and listed", CreatedAt: 49, ImagesReadAt: 50, TriedAt: 60, Images: images},
 		},
 	}
-	registry.Unsaved = inventory.Unsaved{} // see TestChanges
+	registry.Unsaved, registry.Found = inventory.Unsaved{}, nil // see TestChanges and TestFound
 	if diff := cmp.Diff(want, registry); diff != "" {
 		t.Errorf("registry (-want +got):\n%s", diff)
 	}

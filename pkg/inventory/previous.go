@@ -183,7 +183,7 @@ func (r *Registry) addSent(sent *Registry) {
 func (r *Registry) own() *Registry {
 	own := *r
 	own.Repositories, own.Previous, own.Removed, own.Shapes, own.Sent = nil, nil, nil, nil, nil
-	own.Ends, own.Keeps = nil, nil
+	own.Ends, own.Keeps, own.Found = nil, nil, nil
 	own.Region, own.Whole, own.DueNames, own.Unsaved, own.Running, own.Peaks = "", "", nil, Unsaved{}, Running{}, Peaks{}
 	return &own
 }

@@ -22,6 +22,8 @@ type Family struct {
 	Unit string
 	// OptIn is set if the family is shown only if a setting includes it by name.
 	OptIn bool
+	// Partial is set if runs for events send it too.
+	Partial bool
 	// Alarm is set for the few run metrics that alarms in CloudWatch need, where each has a price.
 	Alarm bool
 	// Setting is the variable that a family needs to be shown, empty for none: AWS is asked

@@ -27,6 +27,12 @@ type Run struct {
 	// RegistryID is the AWS account of the registry; empty while unknown.
 	RegistryID string
 
+	// Partial is set for a run for events, which sends the families that are Partial only.
+	Partial bool
+	// Lags are the longest times, in whole seconds, that changes of the registry took to be
+	// shown, by the kind of change. A kind of which the run showed none is missing.
+	Lags map[string]int
+
 	// Requests counts the requests to AWS by operation, each attempt one, and
 	// Throttles those that AWS answered with a throttling error.
 	Requests, Throttles map[string]int
@@ -99,6 +105,12 @@ var runTable = []Family{
 			// What was listed in this very run is younger than its samples.
 			return max(0, s.run.At.Sub(s.run.OldestRecord).Seconds()), !s.run.OldestRecord.IsZero()
 		},
+	},
+	{
+		Name: "aws_ecr_exporter_lag_seconds", Help: "The longest time from a change in the registry until the receiver had it, of the changes that the last run showed first", Type: gauge,
+		Unit:    "whole seconds by change, see [promises](promises.md); none if there was no such change, so ask with `max_over_time`",
+		Partial: true, labels: keyLabel("change"),
+		counts: func(r *Run) map[string]int { return r.Lags },
 	},
 	{
 		Name: "aws_ecr_exporter_api_requests", Help: "Requests to AWS in the last run", Type: gauge,
@@ -225,6 +237,9 @@ func (t *Table) OfRun(run Run) iter.Seq[Series] {
 	return func(yield func(Series) bool) {
 		s := &subject{run: &run, shape: &t.shape}
 		for _, family := range t.run {
+			if run.Partial && !family.Partial {
+				continue
+			}
 			f := t.form(family)
 			emit := func(value float64) bool {
 				labels := slices.Clone(f.Labels)
