@@ -128,12 +128,15 @@ func exporterAlerts() []Rule {
 			// 90 minutes are late for a push, not for a scan; and nobody is told a day later.
 			Case{append(run("lag_seconds", `, change="push"`, "9000 5400x179"), run("lag_seconds", `, change="scan"`, "172800x180")...), "90m", nil}),
 		with(alert("EcrEventsLate", "warning", "1h",
-			`max by (registry_id) (quantile_over_time(0.5, aws_ecr_exporter_lag_seconds{change="push"}[6h])) > 300`,
+			// A registry without events was never faster.
+			`max by (registry_id) (quantile_over_time(0.5, aws_ecr_exporter_lag_seconds{change="push"}[6h])) > 300
+  and max by (registry_id) (quantile_over_time(0.5, aws_ecr_exporter_lag_seconds{change="push"}[1w] offset 6h)) <= 300`,
 			"Events of the registry {{ $labels.registry_id }} are late or do not arrive",
-			"Half of the pushes of the last six hours were shown only after more than five minutes, as they are without events. The schedule has shown them."),
-			Case{run("lag_seconds", `, change="push"`, "900x10 2x9 _x180"), "90m", registry},
-			// One event was lost.
-			Case{run("lag_seconds", `, change="push"`, "2x10 1800 2x10 _x180"), "90m", nil}),
+			"Half of the pushes of the last six hours were shown only after more than five minutes, unlike those of the week before. The schedule has shown them."),
+			Case{run("lag_seconds", `, change="push"`, "2x10 _x360 900x10 2x9 _x60"), "446m", registry},
+			// One event was lost, and of another registry there are none.
+			Case{append(run("lag_seconds", `, change="push"`, "2x10 _x360 2x10 1800 2x10 _x60"),
+				series("aws_ecr_exporter_lag_seconds", `region="eu-west-1", registry_id="222233334444", change="push"`, "900x10 _x360 900x10 _x80")...), "446m", nil}),
 		with(alert("EcrScansOld", "warning", "",
 			`max by (registry_id) (min_over_time(aws_ecr_exporter_scan_oldest_answer_age_seconds[10m])) > 2 * 86400`,
 			"Scan results of the registry {{ $labels.registry_id }} are old",
