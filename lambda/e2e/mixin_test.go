@@ -30,6 +30,7 @@ var rightlyEmpty = map[string]string{
 	"alerts.yaml: EcrExporterSilent":                   "every run succeeds",
 	"alerts.yaml: EcrDataOld":                          "every listing is on time",
 	"alerts.yaml: EcrChangesLate":                      "every change is shown in time",
+	"alerts.yaml: EcrEventsLate":                       "there are no events in that week, and so none that stop",
 	"alerts.yaml: EcrScansOld":                         "every result is read again in time",
 	"alerts.yaml: SeriesRefused":                       "Prometheus refuses nothing",
 	"alerts.yaml: SeriesDropped":                       "no label is too long",
