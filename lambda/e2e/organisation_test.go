@@ -438,8 +438,9 @@ func TestOrganisation(t *testing.T) {
 	}
 	w.check(t, at)
 
+	w.event(t)
 	figures, spans := w.checkRuns(t)
-	w.checkMadeUp(t, spans, false)
+	w.checkMadeUp(t, spans)
 	if figures.killed != 1 || figures.again != 1 || figures.atOnce < 2 {
 		t.Errorf("%+v: the test tests nothing", figures)
 	}

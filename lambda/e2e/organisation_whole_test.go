@@ -65,6 +65,6 @@ func TestWholeOrganisation(t *testing.T) {
 	w.await(t, "the last slot", w.shape.interval, drained)
 	w.check(t, minute(minutes-2))
 	figures, spans := w.checkRuns(t)
-	w.checkMadeUp(t, spans, true)
+	w.checkMadeUp(t, spans)
 	say("%+v", figures)
 }
