@@ -92,6 +92,7 @@ func (w *organisation) check(t *testing.T, since time.Time) {
 	if len(have) > 0 {
 		t.Errorf("series of registries that are no targets: %q", slices.Collect(maps.Keys(have)))
 	}
+	w.checkFleet(t)
 	if _, dead := w.queue.left(t); dead > 0 {
 		t.Errorf("%d messages are in the dead-letter queue", dead)
 	}
@@ -104,6 +105,24 @@ func (w *organisation) check(t *testing.T, since time.Time) {
 		t.Errorf("receiver: %s", fault)
 	}
 	t.Logf("%d series of %d registries are right, %s after the start", series, len(w.members), time.Since(w.began).Round(time.Millisecond))
+}
+
+// checkFleet checks what the planner pushes about all registries.
+func (w *organisation) checkFleet(t *testing.T) {
+	t.Helper()
+	all := float64(len(w.members))
+	for query, want := range map[string]float64{
+		`sum(aws_ecr_exporter_targets{state="active"})`:   all,
+		`sum(aws_ecr_exporter_targets{state="starting"})`: 0,
+		`min(aws_ecr_exporter_targets_valid)`:             1,
+		// Each registry's own series have the name of its account from the planner's.
+		`count(aws_ecr_exporter_target_up * on (registry_id, region) group_left (account_name) aws_ecr_exporter_target_info)`: all,
+	} {
+		got, err := w.prometheus.Instant(t.Context(), query, time.Now())
+		if err != nil || got["{}"] != want {
+			t.Errorf("%s is %v, want %v: %v", query, got, want, err)
+		}
+	}
 }
 
 // slot is the minute that a delivery's message was planned for.
