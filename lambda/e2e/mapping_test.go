@@ -30,6 +30,7 @@ type mapping struct {
 	running map[int]*delivery // by environment
 	done    []*delivery       // in the order of their ends
 	errs    []error
+	peak    int64 // the largest peak memory of an environment that has ended, in bytes
 }
 
 // delivery is an invocation with a message.
@@ -81,8 +82,11 @@ func (m *mapping) poll(ctx context.Context) error {
 		if environment == nil {
 			return nil
 		}
-		_, err := environment.Close()
+		exit, err := environment.Close()
 		environment = nil
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.peak = max(m.peak, exit.PeakRSS)
 		return err
 	}
 	for ctx.Err() == nil {
