@@ -69,6 +69,7 @@ func TestAlerts(t *testing.T) {
 	for _, name := range []string{
 		"CriticalImageVulnerability", "ImageNeverScanned", "ScanFailing", "RepositoryNearImageQuota", "NothingPulledFor90Days",
 		"EcrExporterSilent", "EcrDataOld", "EcrChangesLate", "EcrEventsLate", "EcrScansOld", "SeriesRefused", "SeriesDropped",
+		"EcrRegistryNotRead", "EcrRegistryNotRun", "EcrTargetsInvalid", "EcrTargetsWaiting", "EcrTargetRateExceeded",
 	} {
 		if !names[name] {
 			t.Errorf("there is no alert %s", name)

@@ -81,6 +81,9 @@ func addTests(files map[string]string) error {
 	for _, group := range source.Alerts() {
 		for _, rule := range group.Rules {
 			alerts.Tests = append(alerts.Tests, alertCase(rule, "fires", rule.Fires), alertCase(rule, "is silent", rule.Silent))
+			for _, c := range rule.More {
+				alerts.Tests = append(alerts.Tests, alertCase(rule, c.Name, c))
+			}
 		}
 	}
 	recordings := testFile{RuleFiles: []string{"../rules/recordings.yaml"}, EvaluationInterval: "1m"}

@@ -35,6 +35,11 @@ var rightlyEmpty = map[string]string{
 	"alerts.yaml: SeriesRefused":                       "Prometheus refuses nothing",
 	"alerts.yaml: SeriesDropped":                       "no label is too long",
 	"alerts.yaml: EcrExporterThrottled":                "nothing is throttled",
+	"alerts.yaml: EcrRegistryNotRead":                  oneRegistry,
+	"alerts.yaml: EcrRegistryNotRun":                   oneRegistry,
+	"alerts.yaml: EcrTargetsInvalid":                   oneRegistry,
+	"alerts.yaml: EcrTargetsWaiting":                   oneRegistry,
+	"alerts.yaml: EcrTargetRateExceeded":               oneRegistry,
 	"docs: in-use-unknown":                             "the store tells what runs",
 	// Of other settings, see checkOtherSettings.
 	"vulnerabilities.json: Running, as Inspector sees it":  inspectorOnly,
@@ -47,6 +52,7 @@ var rightlyEmpty = map[string]string{
 const (
 	inspectorOnly = "only enhanced scanning says where an image runs"
 	neverOnly     = "IDLE_IMAGES is push"
+	oneRegistry   = "TARGETS is empty"
 )
 
 // mixinQuery is a query of a panel, a rule, README or docs.

@@ -13,6 +13,8 @@ type Rule struct {
 	// Fires and Silent are the promtool tests of an alert: one that fires, one that must not.
 	Fires  Case `yaml:"-"`
 	Silent Case `yaml:"-"`
+	// More are further tests, which have names.
+	More []Case `yaml:"-"`
 }
 
 // Group is rules that are evaluated one after the other.
@@ -23,6 +25,8 @@ type Group struct {
 
 // Case is series in promtool's notation, a value each minute, and what a rule makes of them.
 type Case struct {
+	// Name says what is the case; empty for the first two of a rule.
+	Name  string
 	Input []Input
 	// At is when the rule is asked, such as 3h.
 	At string
@@ -54,11 +58,12 @@ func Recordings() []Group {
 	return []Group{{Name: "EcrRunningImages", Rules: rules}}
 }
 
-// Alerts are about images, then about the exporter.
+// Alerts are about images, then about the exporter, then about the registries of TARGETS.
 func Alerts() []Group {
 	return []Group{
 		{Name: "EcrImages", Rules: complete(imageAlerts())},
 		{Name: "EcrExporter", Rules: complete(exporterAlerts())},
+		{Name: "EcrOrganisation", Rules: complete(organisationAlerts())},
 	}
 }
 
