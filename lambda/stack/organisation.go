@@ -109,8 +109,9 @@ func (s *session) allowRoles(ctx context.Context) error {
 	role := s.outputs["RoleArn"][strings.LastIndexByte(s.outputs["RoleArn"], '/')+1:]
 	taken := 0
 	err := s.changePolicies(ctx, role, func(document map[string]any) {
-		for _, statement := range document["Statement"].([]any) {
-			switch fields := statement.(map[string]any); {
+		statements, _ := document["Statement"].([]any)
+		for _, statement := range statements {
+			switch fields, _ := statement.(map[string]any); {
 			case fields["Action"] == "sts:AssumeRole" && fields["Condition"] != nil:
 				delete(fields, "Condition")
 				taken++
@@ -256,7 +257,7 @@ func (s *session) compareTarget(ctx context.Context, registry *ecrtest.Registry)
 		all++
 	}
 	got := map[string]total{}
-	selector := fmt.Sprintf(`{__name__=~"%s",registry_id="%s",region="%s"}`, strings.Join(slices.Sorted(maps.Keys(want)), "|"), registry.ID(), registry.Region())
+	selector := fmt.Sprintf(`{__name__=~%q,registry_id=%q,region=%q}`, strings.Join(slices.Sorted(maps.Keys(want)), "|"), registry.ID(), registry.Region())
 	for _, aggregation := range []string{"count", "sum"} {
 		vector, err := s.stores[0].Query(ctx, aggregation+" by (__name__) ("+selector+")", now)
 		if err != nil {

@@ -116,7 +116,8 @@ func decodePolicy(text string) (map[string]any, error) {
 		return nil, err
 	}
 	var document map[string]any
-	return document, json.Unmarshal([]byte(plain), &document)
+	err = json.Unmarshal([]byte(plain), &document)
+	return document, err
 }
 
 // organisation returns the ID of the organisation that the emulator makes of the account when

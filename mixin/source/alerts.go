@@ -37,7 +37,7 @@ func testPod(running string) []Input {
 // ofTestRun are the labels of an alert about a run, and others.
 func ofTestRun(more ...string) map[string]string {
 	labels := map[string]string{"registry_id": "112233445566", "region": "eu-west-1"}
-	for i := 0; i < len(more); i += 2 {
+	for i := 0; i+1 < len(more); i += 2 {
 		labels[more[i]] = more[i+1]
 	}
 	return labels
