@@ -115,6 +115,14 @@ organisation: export PATH := $(CURDIR)/$(OUT)/ministack/bin:$(PATH)
 organisation: $(OUT)/ministack ## 200 registries of 50 accounts end to end, in 13 minutes: see docs/simulation.md
 	@E2E_ORGANISATION=1 go test -C lambda/e2e -run '^TestWholeOrganisation$$' -count 1 -timeout 1h -v .
 
+.PHONY: hour
+hour: ACCOUNTS = 500
+hour: TAGGED = 100
+hour: WORKERS = 50
+hour: ## an hour of an organisation with outages, in virtual time, see docs/simulation.md; ACCOUNTS=500 TAGGED=100 WORKERS=50
+	ORGANISATION_ACCOUNTS=$(ACCOUNTS) ORGANISATION_IMAGES=$(TAGGED) ORGANISATION_CONCURRENCY=$(WORKERS) \
+		go test ./lambda -run '^TestOrganisationHour$$' -count 1 -timeout 3h -v
+
 .PHONY: build
 build: $(OUT)/ecr-remote-write build-ExporterFunction ## the program for this machine, and for Lambda; GOARCH=arm64
 
