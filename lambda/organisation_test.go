@@ -118,9 +118,9 @@ func newOrganisationWorld(t *testing.T, accounts, images int) *organisationWorld
 
 // organisationEnvironment is an execution environment.
 type organisationEnvironment struct {
-	w      *organisationWorld
-	left   int    // requests until it is killed; negative for never
-	dead   bool
+	w    *organisationWorld
+	left int // requests until it is killed; negative for never
+	dead bool
 }
 
 // RoundTrip carries a request of an environment.
