@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
+	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
 
 const sampleDigest = "sha256:93e138b7daa421c3fa96332f8264fa61bf07dbb36d172d682b89e1090fe5e8ef"
@@ -42,6 +43,14 @@ func TestParseSamples(t *testing.T) {
 	want := map[string]event{
 		"scheduler.json":     {run: true},
 		"schedule-rule.json": {run: true, at: timeOf(t, "2026-11-20T09:12:00Z")},
+		"registry-due.json": {run: true, work: &targets.Work{
+			Target: targets.Target{
+				Account: "123456789012", Region: "eu-central-1", Name: "payments",
+				Role: "arn:aws:iam::123456789012:role/ecr-remote-write", ExternalID: "some-id", Interval: 2 * time.Minute,
+				Labels: map[string]string{"env": "prod"}, Settings: map[string]string{"REPOSITORIES_INCLUDE": "payments/.*"}, RegionLabel: true,
+			},
+			Slot: timeOf(t, "2026-11-20T09:12:00Z"), Rate: 17000,
+		}},
 		"image-push.json": {events: []refresh.Event{
 			{Repository: "payments/api", At: timeOf(t, "2026-11-20T09:14:33Z"), Images: true}}},
 		"image-delete.json": {events: []refresh.Event{

@@ -262,6 +262,8 @@ var unlimited = map[string]bool{
 	"aws_ecr_image_scan_status": true,
 	"aws_ecr_image_scan_completed_at_timestamp_seconds|aws_ecr_(untagged_)?image_scan_severity_count": true,
 	"aws_ecr_exporter_state_available": true, // has no registry_id
+	"aws_ecr_exporter_targets":         true, // nor have these
+	"aws_ecr_exporter_targets_waiting": true,
 }
 
 func checkSelector(t *testing.T, name string, s *parser.VectorSelector) {

@@ -46,6 +46,9 @@ var rightlyEmpty = map[string]string{
 	"vulnerabilities.json: Last seen running by Inspector": inspectorOnly,
 	"waste.json: Images without series, as they are idle":  neverOnly,
 	"exporter.json: What runs is known":                    neverOnly,
+	"exporter.json: Registries of TARGETS":                 oneRegistry,
+	"exporter.json: Longest without a success":             oneRegistry,
+	"exporter.json: Which registries are read":             oneRegistry,
 }
 
 // These queries find something with another setting.

@@ -35,10 +35,10 @@ func testPod(running string) []Input {
 }
 
 // ofTestRun are the labels of an alert about a run, and others.
-func ofTestRun(more ...string) map[string]string {
+func ofTestRun(more ...[2]string) map[string]string {
 	labels := map[string]string{"registry_id": "112233445566", "region": "eu-west-1"}
-	for i := 0; i+1 < len(more); i += 2 {
-		labels[more[i]] = more[i+1]
+	for _, label := range more {
+		labels[label[0]] = label[1]
 	}
 	return labels
 }
@@ -140,7 +140,7 @@ unless on (registry_id, region) (last_over_time(aws_ecr_exporter_target_info[1d]
   or max_over_time(aws_ecr_exporter_lag_seconds{change="scan"}[1h]) > 2 * 86400)`,
 			"Changes of the registry {{ $labels.registry_id }} in {{ $labels.region }} were shown late: {{ $labels.change }}",
 			"In the last hour the series showed a push or deletion later than three times CACHE_REFRESH_INTERVAL, or a scan later than twice SCAN_REFRESH_INTERVAL."),
-			Case{Input: append(run("lag_seconds", `, change="push"`, "5400x20 5401 _x20"), run("lag_seconds", `, change="scan"`, "86400x60")...), At: "40m", Labels: ofTestRun("change", "push")},
+			Case{Input: append(run("lag_seconds", `, change="push"`, "5400x20 5401 _x20"), run("lag_seconds", `, change="scan"`, "86400x60")...), At: "40m", Labels: ofTestRun([2]string{"change", "push"})},
 			// 90 minutes are late for a push, not for a scan; and nobody is told a day later.
 			Case{Input: append(run("lag_seconds", `, change="push"`, "9000 5400x179"), run("lag_seconds", `, change="scan"`, "172800x180")...), At: "90m"}),
 		with(alert("EcrEventsLate", "warning", "1h",
@@ -171,14 +171,14 @@ unless on (registry_id, region) (last_over_time(aws_ecr_exporter_target_info[1d]
 			`sum by (registry_id, region, reason) (min_over_time(aws_ecr_exporter_series_dropped[10m])) > 0`,
 			"Series of the registry {{ $labels.registry_id }} in {{ $labels.region }} are not sent: {{ $labels.reason }}",
 			"A receiver would refuse them. Every run drops them, so they are missing until the cause is mended."),
-			Case{Input: run("series_dropped", `, reason="label_value_too_long"`, "2x180"), At: "1h", Labels: ofTestRun("reason", "label_value_too_long")},
+			Case{Input: run("series_dropped", `, reason="label_value_too_long"`, "2x180"), At: "1h", Labels: ofTestRun([2]string{"reason", "label_value_too_long"})},
 			Case{Input: run("series_dropped", `, reason="label_value_too_long"`, everyOther), At: "1h"}),
 		with(alert("EcrExporterThrottled", "warning", "30m",
 			`sum by (registry_id, region, operation) (sum_over_time(aws_ecr_exporter_api_throttles[1h]))
   / sum by (registry_id, region, operation) (sum_over_time(aws_ecr_exporter_api_requests[1h])) > 0.2`,
 			"AWS throttles {{ $labels.operation }} of the registry {{ $labels.registry_id }} in {{ $labels.region }}",
 			"More than a fifth of the requests of an hour were throttled. The data gets older than it should."),
-			Case{Input: append(run("api_throttles", `, operation="DescribeImages"`, "30x180"), run("api_requests", `, operation="DescribeImages"`, "100x180")...), At: "2h", Labels: ofTestRun("operation", "DescribeImages")},
+			Case{Input: append(run("api_throttles", `, operation="DescribeImages"`, "30x180"), run("api_requests", `, operation="DescribeImages"`, "100x180")...), At: "2h", Labels: ofTestRun([2]string{"operation", "DescribeImages"})},
 			Case{Input: append(run("api_throttles", `, operation="DescribeImages"`, "5x180"), run("api_requests", `, operation="DescribeImages"`, "100x180")...), At: "2h"}),
 	}
 }

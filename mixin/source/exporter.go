@@ -9,6 +9,7 @@ func exporter() Dashboard {
 	const (
 		silent   = "No exporter has pushed in the last five minutes: see docs/troubleshooting.md."
 		registry = "{{registry_id}} {{region}}"
+		ofOne    = "TARGETS is empty: the function reads its own registry only."
 	)
 	return Dashboard{
 		File: "exporter", Title: "ECR / Exporter",
@@ -115,6 +116,25 @@ func exporter() Dashboard {
 				Title: "Versions", Kind: Table, Unit: "short", Hide: []string{"Value"}, None: silent,
 				About:   "The version that made the last run. Stacks of different versions: upgrade the older ones.",
 				Queries: one(`group by (registry_id, region, version, goversion) (aws_ecr_exporter_build_info{`+ofRegistry+`})`, ""),
+			},
+			{
+				Title: "Registries of TARGETS", Kind: Graph, Unit: "short", None: ofOne,
+				About: "Registries that are read, those that a later plan begins with, and those that wait for a worker, which should be 0.",
+				Queries: []Query{
+					{`sum by (state) (aws_ecr_exporter_targets{region=~"$region"})`, "{{state}}"},
+					{`sum(aws_ecr_exporter_targets_waiting{region=~"$region"})`, "waiting"},
+				},
+			},
+			{
+				Title: "Longest without a success", Kind: Rank, Unit: "s", None: ofOne,
+				About:   "Registries of TARGETS by the time since their last successful run. See EcrRegistryNotRead in docs/runbooks.md.",
+				Queries: one(`topk(10, time() - max by (registry_id, region) (last_over_time(aws_ecr_exporter_target_last_success_timestamp_seconds{`+ofRegistry+`}[1d])))`, registry),
+			},
+			{
+				Title: "Which registries are read", Kind: Table, Unit: "short", Value: "up", None: ofOne,
+				About: "Each registry of TARGETS: 1 if its last run could read all that was due. One without a run is not listed, see EcrRegistryNotRun.",
+				Queries: one(`max by (registry_id, region, account_name) (aws_ecr_exporter_target_info{`+ofRegistry+`})
+* on (registry_id, region) group_left () `+ofRun("target_up", ""), ""),
 			},
 		},
 	}

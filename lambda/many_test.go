@@ -1,0 +1,401 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
+)
+
+const (
+	workerHome   = "111122223333"
+	workerMember = "222233334444"
+	workerRole   = "arn:aws:iam::" + workerMember + ":role/" + organisationMember
+)
+
+// workers are one execution environment of the function, and what surrounds it, in virtual time
+// and without a network.
+type workers struct {
+	t        *testing.T
+	aws      *ecrtest.Organisation
+	s3       *objectStore
+	queue    *groupQueue
+	receiver *remotewritetest.Receiver
+	log      bytes.Buffer
+	f        *function
+	ctx      context.Context // of invocations
+}
+
+// inWorkers runs a test of an environment with settings. The organisation has one image in each
+// of three registries: the own one, and two of a member.
+func inWorkers(t *testing.T, o remotewritetest.Options, settings []string, test func(w *workers)) {
+	t.Helper()
+	isolate(t)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Now().Truncate(time.Hour).Add(time.Hour)))
+		w := &workers{
+			t: t, ctx: t.Context(), aws: ecrtest.NewOrganisation(workerHome, "eu-west-1"), s3: &objectStore{objects: map[string][]byte{}},
+			queue: newGroupQueue(visibility), receiver: remotewritetest.New(o),
+		}
+		w.aws.AddAccount(workerMember, "eu-west-1", "us-east-1")
+		w.aws.PutRole(workerMember, ecrtest.Role{Name: organisationMember})
+		for _, at := range [][2]string{{workerHome, "eu-west-1"}, {workerMember, "eu-west-1"}, {workerMember, "us-east-1"}} {
+			registry := ecrtest.NewRegistry(at[0], at[1])
+			for _, name := range []string{"app", "job"} {
+				must(registry.PutRepository(ecrtest.Repository{Name: name}))
+				must(registry.PutImage(name, ecrtest.Image{Digest: ecrtest.Digest(at[0] + at[1] + name), Tags: []string{"v1"}, PushedAt: time.Now()}))
+			}
+			w.aws.AddRegistry(registry)
+		}
+		key := w.aws.NewKey()
+		t.Setenv("AWS_ACCESS_KEY_ID", key.AccessKeyID)
+		t.Setenv("AWS_SECRET_ACCESS_KEY", key.SecretAccessKey)
+		t.Setenv("AWS_SESSION_TOKEN", key.SessionToken)
+		w.f = newFunctionOver(w, append([]string{
+			"REMOTE_WRITE_URL=https://" + hostReceiver + "/api/v1/write", "REMOTE_WRITE_AUTH=none", "CLOUDWATCH_METRICS=false", "SCAN_SOURCE=none",
+			"STATE_URL=s3://" + bucketName + "/stack/" + objectKey, "QUEUE_URL=https://" + hostQueue + "/111122223333/targets.fifo",
+			"TARGETS=" + workerHome + ":eu-west-1," + workerMember + ":*",
+		}, settings...), &w.log)
+		test(w)
+		for _, violation := range w.receiver.Violations() {
+			t.Error(violation)
+		}
+	})
+}
+
+// RoundTrip carries a request of the environment.
+func (w *workers) RoundTrip(r *http.Request) (*http.Response, error) {
+	req, err := readRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case isQueue(r):
+		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		return w.queue.serve(operation, req.body), nil
+	case req.service == serviceS3:
+		return w.s3.serve(r, req.body).Result(), nil
+	case req.service == serviceReceiver:
+		return answered(w.receiver, req)
+	}
+	return answered(w.aws, req)
+}
+
+// work is a message for a registry in the present slot.
+func (w *workers) work(account, region string, change ...func(*targets.Work)) string {
+	work := targets.Work{
+		Target: targets.Target{Account: account, Region: region, Interval: slotInterval, RegionLabel: true},
+		Slot:   time.Now().UTC().Truncate(time.Minute),
+	}
+	if account == workerMember {
+		work.Target.Role = workerRole
+	}
+	for _, f := range change {
+		f(&work)
+	}
+	body, _, _ := work.Message()
+	return body
+}
+
+// deliver has the mapping invoke the function with a message that was sent a while ago. It
+// returns what was logged, and fails if the message would be delivered again.
+func (w *workers) deliver(body string, ago time.Duration) []line {
+	w.t.Helper()
+	payload, err := json.Marshal(map[string]any{"Records": []any{map[string]any{
+		"messageId": "message", "eventSource": "aws:sqs", "body": body,
+		"attributes": map[string]string{"MessageGroupId": "group", "SentTimestamp": fmt.Sprint(time.Now().Add(-ago).UnixMilli())},
+	}}})
+	must(err)
+	answer, err := w.f.handle(w.ctx, payload)
+	response, ok := answer.(events.SQSEventResponse)
+	if err != nil || !ok || len(response.BatchItemFailures) > 0 {
+		w.t.Errorf("%.80s: %v, %v: want the message deleted", body, answer, err)
+	}
+	return logged(w.t, &w.log)
+}
+
+// plan has the schedule invoke the function.
+func (w *workers) plan() {
+	w.t.Helper()
+	if _, err := w.f.handle(w.t.Context(), []byte("{}")); err != nil {
+		w.t.Error(err)
+	}
+	w.log.Reset()
+}
+
+// calls are those of AWS since before.
+func (w *workers) calls(before map[string]int) map[string]int {
+	calls := w.aws.Calls()
+	for operation, n := range before {
+		if calls[operation] -= n; calls[operation] == 0 {
+			delete(calls, operation)
+		}
+	}
+	return calls
+}
+
+// pushed are the last samples of a family, by registry, of those that have one of this moment.
+func (w *workers) pushed(family string, at time.Time) map[string]float64 {
+	found := map[string]float64{}
+	for _, series := range w.receiver.Find(family) {
+		if series.Last().Timestamp >= at.UnixMilli() {
+			found[series.Labels["registry_id"]+"/"+series.Labels["region"]+" "+series.Labels["name"]] = series.Last().Value
+		}
+	}
+	return found
+}
+
+const imageFamily = "aws_ecr_image_pushed_at_timestamp_seconds"
+
+func has(lines []line, level, message string) bool {
+	for _, l := range lines {
+		if l.Level == level && strings.Contains(l.Message, message) {
+			return true
+		}
+	}
+	return false
+}
+
+// Work whose next slot has begun, and work that is none, is deleted and changes nothing.
+func TestWorkLeftOut(t *testing.T) {
+	inWorkers(t, remotewritetest.Options{}, nil, func(w *workers) {
+		for name, c := range map[string]struct{ body, level, message string }{
+			"late":        {w.work(workerHome, "eu-west-1", func(work *targets.Work) { work.Slot = work.Slot.Add(-slotInterval) }), "INFO", "the next slot has begun"},
+			"no role":     {strings.Replace(w.work(workerMember, "eu-west-1"), workerRole, "arn:aws:iam::999922223333:role/a", 1), "ERROR", "message dropped"},
+			"bad setting": {w.work(workerHome, "eu-west-1", func(work *targets.Work) { work.Target.Settings = map[string]string{"REPOSITORIES_INCLUDE": "("} }), "ERROR", "message dropped"},
+			"no JSON":     {"{", "ERROR", "message dropped"},
+			"unknown":     {`{"source":"a","detail-type":"b","account":"111122223333","region":"eu-west-1","time":"2026-12-01T00:00:00Z","detail":{}}`, "ERROR", "message dropped"},
+		} {
+			lines := w.deliver(c.body, 0)
+			if len(lines) != 1 || !has(lines, c.level, c.message) {
+				t.Errorf("%s: logged %+v", name, lines)
+			}
+		}
+		if calls, series := w.aws.Calls(), w.receiver.All(); len(calls) > 0 || len(series) > 0 || len(w.s3.objects) > 0 {
+			t.Errorf("%v were called, %d series pushed, %d objects written", calls, len(series), len(w.s3.objects))
+		}
+		late := w.work(workerHome, "eu-west-1")
+		time.Sleep(slotInterval - time.Second)
+		if lines := w.deliver(late, 0); !has(lines, "INFO", "run done") {
+			t.Errorf("a second before the next slot: %+v", lines)
+		}
+	})
+}
+
+// An event refreshes its repository alone. If it waited for an interval and the last whole push
+// is as old, all is pushed too.
+func TestWorkEvents(t *testing.T) {
+	inWorkers(t, remotewritetest.Options{}, nil, func(w *workers) {
+		w.plan()
+		home := ecrtest.NewRegistry(workerHome, "eu-west-1")
+		event := func(of *ecrtest.Registry) string {
+			return string(of.PushEvent("app", ecrtest.Digest(workerHome+"eu-west-1app"), "v1", time.Now()))
+		}
+		w.deliver(w.work(workerHome, "eu-west-1"), 0)
+		only := workerHome + "/eu-west-1 app"
+		for _, c := range []struct {
+			name       string
+			pause, ago time.Duration // since the last whole push, and in the queue
+			whole      bool
+		}{
+			{"at once", time.Minute, 0, false},
+			{"the last push is old", 5 * time.Minute, time.Minute, false},
+			{"both", 0, slotInterval, true},
+			{"it waited", time.Minute, slotInterval, false},
+			{"both, once more", time.Minute + time.Second, slotInterval, true},
+		} {
+			time.Sleep(c.pause)
+			at := time.Now()
+			lines := w.deliver(event(home), c.ago)
+			got := w.pushed(imageFamily, at)
+			if len(lines) != 1 || got[only] == 0 || (len(got) == 2) != c.whole || len(got) > 2 {
+				t.Errorf("%s: pushed %v, want all: %v; %d lines", c.name, got, c.whole, len(lines))
+			}
+		}
+		// It is not among TARGETS, or nothing is about any image.
+		time.Sleep(slotInterval)
+		before, at := w.aws.Calls(), time.Now()
+		for _, body := range []string{
+			event(ecrtest.NewRegistry(workerHome, "us-west-2")), event(ecrtest.NewRegistry("333333333333", "eu-west-1")),
+			strings.Replace(event(home), "SUCCESS", "FAILURE", 1),
+		} {
+			if lines := w.deliver(body, slotInterval); len(lines) != 1 || !has(lines, "INFO", "event needs no run") {
+				t.Errorf("logged %+v", lines)
+			}
+		}
+		if calls := w.calls(before); len(calls) > 0 || len(w.pushed(imageFamily, at)) > 0 {
+			t.Errorf("%v were called for nothing", calls)
+		}
+	})
+}
+
+// Registries that alternate in one environment keep their state, labels and settings apart. The
+// protocol is found out once, and memory has the inventory of the last one only.
+func TestWorkAlternates(t *testing.T) {
+	inWorkers(t, remotewritetest.Options{Protocols: []remotewritetest.Protocol{remotewritetest.V1}}, nil, func(w *workers) {
+		near := func(work *targets.Work) {
+			work.Target.Labels, work.Target.Settings = map[string]string{"env": "prod"}, map[string]string{"REPOSITORIES_EXCLUDE": "job"}
+		}
+		var before map[string]int
+		for round := range 3 {
+			if round == 1 {
+				before = w.aws.Calls()
+			}
+			at := time.Now()
+			for _, body := range []string{w.work(workerHome, "eu-west-1"), w.work(workerMember, "eu-west-1", near), w.work(workerMember, "us-east-1")} {
+				if lines := w.deliver(body, 0); !has(lines, "INFO", "run done") {
+					t.Errorf("round %d: %+v", round, lines)
+				}
+			}
+			pushedAt := float64(time.Now().Truncate(time.Hour).Unix())
+			want := map[string]float64{
+				workerHome + "/eu-west-1 app": pushedAt, workerHome + "/eu-west-1 job": pushedAt, workerMember + "/eu-west-1 app": pushedAt,
+				workerMember + "/us-east-1 app": pushedAt, workerMember + "/us-east-1 job": pushedAt,
+			}
+			if diff := cmp.Diff(want, w.pushed(imageFamily, at)); diff != "" {
+				t.Errorf("round %d (-want +got):\n%s", round, diff)
+			}
+			if m := w.f.many; m.target.String() != workerMember+"/us-east-1" || m.exporter.Registry().ID != workerMember {
+				t.Errorf("memory has %s", &m.target)
+			}
+			time.Sleep(slotInterval)
+		}
+		// All is known: the state was read again, and nothing from AWS.
+		if calls := w.calls(before); len(calls) > 0 {
+			t.Errorf("%v were called again", calls)
+		}
+		for _, series := range w.receiver.All() {
+			if got, want := series.Labels["env"] == "prod", series.Labels["registry_id"]+series.Labels["region"] == workerMember+"eu-west-1"; got != want {
+				t.Errorf("the label env of %s", series)
+			}
+		}
+		refused := 0
+		for _, request := range w.receiver.Requests() {
+			if request.Protocol != remotewritetest.V1 {
+				refused++
+			}
+		}
+		if refused != 1 {
+			t.Errorf("%d requests were of the other protocol, want 1", refused)
+		}
+		for _, of := range []string{workerHome + "/eu-west-1", workerMember + "/eu-west-1", workerMember + "/us-east-1"} {
+			if w.s3.objects["stack/"+of+"/"+objectKey] == nil {
+				t.Errorf("there is no state of %s: %v", of, maps.Keys(w.s3.objects))
+			}
+		}
+		if len(w.receiver.Find("aws_ecr_repository_exporter_up")) > 0 {
+			t.Error("a worker pushed what is the planner's")
+		}
+	})
+}
+
+// A role that cannot be assumed: nothing but STS is called, what is known is still pushed, one
+// line says so, and it is tried again less and less often.
+func TestWorkWithoutRole(t *testing.T) {
+	inWorkers(t, remotewritetest.Options{}, nil, func(w *workers) {
+		name := workerMember + "/us-east-1"
+		run := func() (lines []line, calls map[string]int, up float64, images int) {
+			before, at := w.aws.Calls(), time.Now()
+			lines = w.deliver(w.work(workerMember, "us-east-1"), 0)
+			return lines, w.calls(before), w.pushed("aws_ecr_exporter_target_up", at)[name+" "], len(w.pushed(imageFamily, at))
+		}
+		if _, _, up, images := run(); up != 1 || images != 2 {
+			t.Fatalf("with the role: up is %v, %d images", up, images)
+		}
+		w.aws.DeleteRole(workerMember, organisationMember)
+		w.f.many.roles = roles{own: w.f.many.aws} // as of another environment
+		w.f.many.exporter = nil
+		lost := time.Now().Add(slotInterval)
+		var tried []time.Duration
+		for time.Since(lost) < 2*time.Hour {
+			time.Sleep(slotInterval)
+			lines, calls, up, images := run()
+			if up != 0 || images != 2 {
+				t.Errorf("%s: up is %v, %d images", time.Since(lost), up, images)
+			}
+			asked, level := calls["AssumeRole"] > 0, "INFO"
+			if asked {
+				tried, level = append(tried, time.Since(lost)), "ERROR"
+			}
+			delete(calls, "AssumeRole")
+			if len(calls) > 0 || len(lines) != 1 || lines[0].Level != level {
+				t.Errorf("%s: %v were called, logged %+v", time.Since(lost), calls, lines)
+			}
+			if asked && !strings.Contains(string(lines[0].Summary), "assuming the role of the registry") {
+				t.Errorf("the line does not say why: %s", lines[0].Summary)
+			}
+		}
+		want := []time.Duration{0, 2 * time.Minute, 6 * time.Minute, 14 * time.Minute, 30 * time.Minute, 60 * time.Minute, 90 * time.Minute, 120 * time.Minute}
+		if diff := cmp.Diff(want, tried); diff != "" {
+			t.Errorf("tried (-want +got):\n%s", diff)
+		}
+		// Another registry is not delayed, and this one recovers.
+		w.aws.PutRole(workerMember, ecrtest.Role{Name: organisationMember})
+		for range 14 {
+			time.Sleep(slotInterval)
+			if _, calls, up, _ := run(); up != 0 || len(calls) > 0 {
+				t.Errorf("%s: up is %v, %v were called", time.Since(lost), up, calls)
+			}
+		}
+		time.Sleep(slotInterval)
+		if lines, calls, up, images := run(); up != 1 || images != 2 || calls["AssumeRole"] != 1 || calls["DescribeRepositories"] == 0 || !has(lines, "INFO", "run done") {
+			t.Errorf("with the role again: up is %v, %d images, %v were called", up, images, calls)
+		}
+		// After a success the waits begin anew, once the session has expired.
+		w.aws.DeleteRole(workerMember, organisationMember)
+		asked := 0
+		for range 40 {
+			time.Sleep(slotInterval)
+			before := w.aws.Calls()
+			run()
+			again := w.calls(before)["AssumeRole"] > 0
+			if asked == 1 && !again {
+				t.Error("after a success the first wait is not the shortest")
+			}
+			if again {
+				if asked++; asked == 2 {
+					break
+				}
+			}
+		}
+		if asked != 2 {
+			t.Errorf("the role was tried %d times in 80 minutes", asked)
+		}
+	})
+}
+
+// The rate of a message slows its two pushes, of the registry and of the run, each within the
+// first half of its time.
+func TestWorkRate(t *testing.T) {
+	inWorkers(t, remotewritetest.Options{}, []string{"REMOTE_WRITE_MAX_SERIES=5", "REMOTE_WRITE_CONCURRENCY=1"}, func(w *workers) {
+		for _, c := range []struct {
+			rate    float64
+			slow    bool
+			exceeds float64
+		}{{0, false, 0}, {1, true, 0}, {0.001, true, 1}, {0, false, 0}} {
+			at := time.Now()
+			ctx, cancel := context.WithTimeout(w.t.Context(), runTimeout)
+			w.ctx = ctx
+			w.deliver(w.work(workerHome, "eu-west-1", func(work *targets.Work) { work.Rate = c.rate }), 0)
+			cancel()
+			took := time.Since(at)
+			if exceeded := w.pushed("aws_ecr_exporter_target_rate_exceeded", at)[workerHome+"/eu-west-1 "]; (took >= 5*time.Second) != c.slow || took > runTimeout*3/4 || exceeded != c.exceeds {
+				t.Errorf("at %v samples a second: %s, exceeded is %v", c.rate, took, exceeded)
+			}
+			time.Sleep(time.Until(at.Add(slotInterval)))
+		}
+	})
+}
