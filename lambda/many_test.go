@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"strings"
@@ -37,6 +38,8 @@ type workers struct {
 	log      bytes.Buffer
 	f        *function
 	ctx      context.Context // of invocations
+	runs     string          // the image_id of what runs
+	asked    int             // how often the store was asked
 }
 
 // inWorkers runs a test of an environment with settings. The organisation has one image in each
@@ -88,6 +91,10 @@ func (w *workers) RoundTrip(r *http.Request) (*http.Response, error) {
 		return w.queue.serve(operation, req.body), nil
 	case req.service == serviceS3:
 		return w.s3.serve(r, req.body).Result(), nil
+	case r.URL.Path == queryPath:
+		w.asked++
+		body := fmt.Sprintf(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"image_id":%q},"value":[%d,"1"]}]}}`, w.runs, time.Now().Unix())
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 	case req.service == serviceReceiver:
 		return answered(w.receiver, req)
 	}
