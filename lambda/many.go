@@ -8,13 +8,10 @@ import (
 	"log/slog"
 	"maps"
 	"reflect"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
 	"github.com/aws-exporters/ecr-remote-write/pkg/config"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/fleet"
@@ -33,6 +30,7 @@ type many struct {
 	config  *config.Config
 	planner *fleet.Planner
 	roles   roles
+	regions regions
 	// identity is that of the function's own credentials; empty until it is needed.
 	identity struct{ account, partition string }
 
@@ -122,6 +120,9 @@ func (m *many) handleMessage(ctx context.Context, message *message) bool {
 		whole, failed = export.Run(ctx)
 		summary, err = &whole, errors.Join(err, failed)
 	}
+	if summary != nil {
+		m.note(target, summary)
+	}
 	report(ctx, log, summary, err)
 	return message.event.work != nil || summary == nil || summary.Errors["save"] == ""
 }
@@ -202,68 +203,15 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 		return nil, err
 	}
 	export.Account = target.Account
-	switch {
-	case role != nil && m.several:
-		export.Reach = role.assume
-	case role != nil:
-		export.Reach = role.reach
+	region := m.regions.of(target.Region)
+	export.Reach = func(ctx context.Context, _ *inventory.Registry, at time.Time) error {
+		switch {
+		case m.several: // each is read once
+			return role.assume(ctx)
+		case region.waits(at):
+			return exporter.ErrWaits
+		}
+		return role.reach(ctx, at)
 	}
 	return export, nil
-}
-
-// roles are the credentials of the roles that registries are read with.
-type roles struct {
-	own   aws.Config // that assumes them
-	mu    sync.Mutex // outside Lambda several registries are read at once
-	known map[[2]string]*role
-}
-
-// role is a role that registries of one account are read with.
-type role struct {
-	credentials *aws.CredentialsCache
-	// refusals is how often assuming it has failed in a row, and retryAt when it is due again.
-	refusals int
-	retryAt  time.Time
-}
-
-// of returns a role by its ARN and the external id.
-func (r *roles) of(arn, externalID string) *role {
-	key := [2]string{arn, externalID}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.known[key] == nil {
-		if r.known == nil {
-			r.known = map[[2]string]*role{}
-		}
-		r.known[key] = &role{credentials: auth.AssumeRole(r.own, arn, externalID)}
-	}
-	return r.known[key]
-}
-
-// How long a role that could not be assumed is left alone: for twice as long each time.
-const (
-	firstRetry   = 2 * time.Minute
-	longestRetry = 30 * time.Minute
-)
-
-// reach returns an error if the role cannot be assumed. It is not tried each time.
-func (r *role) reach(ctx context.Context, registry *inventory.Registry, at time.Time) error {
-	if at.Before(r.retryAt) {
-		return exporter.ErrWaits
-	}
-	if err := r.assume(ctx, registry, at); err != nil {
-		r.retryAt = at.Add(min(firstRetry<<min(r.refusals, 10), longestRetry))
-		r.refusals++
-		return err
-	}
-	r.refusals = 0
-	return nil
-}
-
-// assume is reach for several registries at once, each of which is read once.
-func (r *role) assume(ctx context.Context, _ *inventory.Registry, _ time.Time) error {
-	if _, err := r.credentials.Retrieve(ctx); err != nil {
-		return fmt.Errorf("assuming the role of the registry: %w", err)
-	}
-	return nil
 }

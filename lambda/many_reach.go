@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
+	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
+)
+
+// pause is how long something that failed is left alone: twice as long with each failure.
+type pause struct {
+	first, longest time.Duration
+	failures       int // in a row
+	until          time.Time
+}
+
+func (p *pause) waits(at time.Time) bool { return at.Before(p.until) }
+
+func (p *pause) failed(at time.Time) {
+	p.until = at.Add(min(p.first<<min(p.failures, 10), p.longest))
+	p.failures++
+}
+
+func (p *pause) ended() { p.failures, p.until = 0, time.Time{} }
+
+// roles are the credentials of the roles that registries are read with.
+type roles struct {
+	own   aws.Config // that assumes them
+	mu    sync.Mutex // outside Lambda several registries are read at once
+	known map[[2]string]*role
+}
+
+// role is a role that registries of one account are read with; nil is the function's own.
+type role struct {
+	credentials *aws.CredentialsCache
+	pause
+}
+
+// of returns a role by its ARN and the external id.
+func (r *roles) of(arn, externalID string) *role {
+	key := [2]string{arn, externalID}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known[key] == nil {
+		if r.known == nil {
+			r.known = map[[2]string]*role{}
+		}
+		r.known[key] = &role{auth.AssumeRole(r.own, arn, externalID), pause{first: 2 * time.Minute, longest: 30 * time.Minute}}
+	}
+	return r.known[key]
+}
+
+// reach returns an error if the role cannot be assumed. It is not tried each time.
+func (r *role) reach(ctx context.Context, at time.Time) error {
+	if r == nil {
+		return nil
+	}
+	if r.waits(at) {
+		return exporter.ErrWaits
+	}
+	if err := r.assume(ctx); err != nil {
+		r.failed(at)
+		return err
+	}
+	r.ended()
+	return nil
+}
+
+func (r *role) assume(ctx context.Context) error {
+	if r == nil {
+		return nil
+	}
+	if _, err := r.credentials.Retrieve(ctx); err != nil {
+		return fmt.Errorf("assuming the role of the registry: %w", err)
+	}
+	return nil
+}
+
+// regions are the Regions in which calls fail only after many retries. While AWS is down in one,
+// its registries would keep those of others waiting for their turns: most are pushed without
+// trying to read them.
+type regions struct {
+	mu    sync.Mutex // as of roles
+	known map[string]*awsRegion
+}
+
+type awsRegion struct {
+	pause
+	// registry is one of which nothing could be read, slowly.
+	registry string
+}
+
+// longestPause is no longer than two slots: so late is what changed in an outage after it.
+const longestPause = 4 * time.Minute
+
+// slowRefresh is how long a refresh takes at least that read nothing, if its calls were repeated.
+const slowRefresh = 5 * time.Second
+
+func (r *regions) of(name string) *awsRegion {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known[name] == nil {
+		if r.known == nil {
+			r.known = map[string]*awsRegion{}
+		}
+		r.known[name] = &awsRegion{pause: pause{first: time.Minute, longest: longestPause}}
+	}
+	return r.known[name]
+}
+
+// note notes how a run of a registry went, for the next runs in its Region: it takes two
+// registries of which nothing could be read to leave the others alone.
+func (m *many) note(target *targets.Target, summary *exporter.Summary) {
+	region, took := m.regions.of(target.Region), time.Duration(summary.Durations["refresh"]*float64(time.Second))
+	switch read := summary.Refreshed + summary.Gone + summary.Scans.Answered + summary.Indexes.Read; {
+	case len(summary.Calls) == 0:
+	case read > 0 || took < slowRefresh:
+		region.ended()
+		region.registry = ""
+	case region.failures > 0 || region.registry != "" && region.registry != target.String():
+		region.failed(summary.Timestamp.Add(took))
+	default:
+		region.registry = target.String()
+	}
+}
