@@ -257,7 +257,7 @@ func (w *organisationWorld) hour(t *testing.T, concurrency int) {
 		}
 	}
 	// All is read in the first minutes and due again after 30, in the outage of ECR.
-	const endpoint, ecr, outage = 8, 25, 15
+	const endpoint, ecr, outage = 14, 31, 15
 	for minute := range 60 {
 		time.Sleep(time.Until(w.begin.Add(time.Duration(minute) * time.Minute)))
 		w.mu.Lock()
