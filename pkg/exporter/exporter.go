@@ -43,8 +43,8 @@ type Options struct {
 	SaveInterval time.Duration
 
 	Refresher *refresh.Refresher
-	// Reach, if set, is called before each refresh that is not for events, and this is left out if it returns an error: then
-	// nothing can be read, such as without the registry's role. What is known is pushed.
+	// Reach, if set, is called before a refresh that is not for events. With an error nothing is
+	// read, since nothing could be, such as without the registry's role. What is known is pushed.
 	Reach func(ctx context.Context, registry *inventory.Registry, at time.Time) error
 	// Account, if set, is that of the registry, which is one of many of a deployment.
 	Account string
