@@ -248,7 +248,7 @@ func (w *organisationWorld) hour(t *testing.T, concurrency int) {
 			if time.Since(latestOf(p.at, w.crashed[name])) > time.Duration(slots)*slotInterval {
 				late++
 			}
-			if p.series() < calm[name] {
+			if p.series() < calm[name] && time.Since(w.crashed[name]) > time.Duration(slots)*slotInterval {
 				lost++
 			}
 		}

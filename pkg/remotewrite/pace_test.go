@@ -47,12 +47,35 @@ func TestRate(t *testing.T) {
 				if err != nil || push.Accepted != 1000 || requests != 10 {
 					t.Errorf("%d series accepted in %d requests: %v", push.Accepted, requests, err)
 				}
-				if push.Duration != test.took || push.RateExceeded != test.exceeded {
+				if push.Duration.Round(time.Millisecond) != test.took || push.RateExceeded != test.exceeded {
 					t.Errorf("took %s, want %s; rate exceeded: %t", push.Duration, test.took, push.RateExceeded)
 				}
 			})
 		})
 	}
+}
+
+// Pushes of one batch keep to the rate together.
+func TestRateOfPushes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sender, err := New(Options{
+			URL: &url.URL{Scheme: "http", Host: "receiver.invalid"},
+			Client: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody}, nil
+			})},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sender.SetRate(100)
+		begun := time.Now()
+		for n, took := range []time.Duration{0, 2 * time.Second, 4 * time.Second} {
+			if _, err := sender.Push(t.Context(), time.Now(), images(200), nil); err != nil || time.Since(begun).Round(time.Millisecond) != took {
+				t.Errorf("push %d ended after %s, want %s: %v", n, time.Since(begun), took, err)
+			}
+		}
+	})
 }
 
 type transport func(*http.Request) (*http.Response, error)

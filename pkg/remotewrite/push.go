@@ -16,7 +16,6 @@ type push struct {
 	sender *Sender
 	at     int64 // the timestamp of all samples, in milliseconds since 1970
 	ready  chan *batch
-	pace   pace
 }
 
 // Push sends every series with the timestamp at, and counts what became of each. No
@@ -43,11 +42,8 @@ func (s *Sender) Push(ctx context.Context, at time.Time, series iter.Seq[metrics
 		at:       at.UnixMilli(),
 		// Room for every batch there is, so that handing one over never blocks.
 		ready: make(chan *batch, cap(s.free)),
-		pace:  pace{rate: s.rate, begun: start},
 	}
-	if deadline, bounded := ctx.Deadline(); bounded {
-		p.pace.until = start.Add(deadline.Sub(start) / 2)
-	}
+	s.pace.begin(ctx)
 	p.splits.Store(int64(splitsPerWorker * s.workers))
 
 	var workers sync.WaitGroup
@@ -69,7 +65,7 @@ func (s *Sender) Push(ctx context.Context, at time.Time, series iter.Seq[metrics
 	p.account.log(ctx, s.log)
 	p.account.push.Protocol = string(s.Protocol())
 	p.account.push.Duration = time.Since(start)
-	p.account.push.RateExceeded = p.pace.exceeded
+	p.account.push.RateExceeded = s.pace.exceeded
 	return p.account.push, p.account.err()
 }
 
@@ -145,7 +141,7 @@ func (p *push) added(ctx context.Context, b *batch) *batch {
 // hand gives a batch to the workers. One that goes alone is sent here, since its
 // response decides how the next one is encoded.
 func (p *push) hand(ctx context.Context, b *batch) {
-	p.pace.wait(ctx, b.series)
+	p.sender.pace.wait(ctx, b.series)
 	if b.alone {
 		p.send(ctx, b)
 		return

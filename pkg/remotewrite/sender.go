@@ -127,7 +127,7 @@ type Sender struct {
 	workers   int
 	validator *wire.Validator
 	metadata  metadataSchedule
-	rate      float64 // see SetRate
+	pace      pace
 	// free holds the batches that are not in use: all of them between pushes.
 	free chan *batch
 }
