@@ -58,6 +58,10 @@ func TestFleetMoto(t *testing.T) {
 		},
 		Kept: state.NewFileObject(t.TempDir() + "/plan"), Queue: fleet.NewQueue(cfg, *created.QueueUrl, limiter), Table: table, Sender: sender,
 	})
+	// Moto takes seconds for its first answer, and a plan does not wait for long.
+	if _, err := fleet.EnabledRegions(t.Context(), cfg, limiter); err != nil {
+		t.Fatal(err)
+	}
 	slot := time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC)
 	plan := func() fleet.Summary {
 		t.Helper()
