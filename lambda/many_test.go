@@ -250,7 +250,7 @@ func TestWorkEvents(t *testing.T) {
 }
 
 // Registries that alternate in one environment keep their state, labels and settings apart. The
-// protocol is found out once, and memory has the inventory of the last one only.
+// protocol is found out once, and only the inventory of the last one stays in memory.
 func TestWorkAlternates(t *testing.T) {
 	inWorkers(t, remotewritetest.Options{Protocols: []remotewritetest.Protocol{remotewritetest.V1}}, nil, func(w *workers) {
 		near := func(work *targets.Work) {

@@ -194,7 +194,7 @@ func (s *simulation) mutate() {
 		s.logf("tagged %s:%s, now %.15s", name, tag, to.Digest)
 		must(s.registry.Tag(name, to.Digest, tag))
 		s.report(s.registry.PushEvent(name, to.Digest, tag, time.Now()), &change{repository: name, digest: to.Digest})
-	case p < 80 && s.reliable && len(image.Tags) == 0: // of which no series tells when it was scanned
+	case p < 80 && s.reliable && len(image.Tags) == 0: // an untagged image: no series has the time of its scan
 	case p < 80:
 		s.rescan(name, image.Digest)
 	case p < 85:
