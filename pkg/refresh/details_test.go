@@ -124,8 +124,9 @@ func TestDetails(t *testing.T) {
 			policies, _ := w.detailed()
 			known = append(known, policies)
 		}
-		// The lists take 30 s of the first run, and a second's worth of calls is saved up.
-		if calls := w.server.Calls()[policyCall]; known[0] < 70 || known[0] > 90 || known[1] < 200 || known[1] > 260 || known[3] != 300 || calls != 300 {
+		// The lists take 30 s of the first run, and a second's worth of calls is saved up. Two
+		// runs are cut short: a call that is on its way then is made again by the next.
+		if calls := w.server.Calls()[policyCall]; known[0] < 70 || known[0] > 90 || known[1] < 200 || known[1] > 260 || known[3] != 300 || calls < 300 || calls > 302 {
 			t.Errorf("%v policies in %d calls", known, calls)
 		}
 	})
