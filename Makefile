@@ -56,7 +56,7 @@ test: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 test: ## all tests, with the race detector
 	@echo "testing the packages, $(if $(RACE),with,without a C compiler and so without) the race detector: compiling takes minutes the first time"
 	@mkdir -p $(OUT); rm -f $(OUT)/test.failed; \
-	{ LOG_LEVEL=DEBUG go test $(RACE) -v ./... 2>&1 || touch $(OUT)/test.failed; } | tee $(OUT)/test.txt | awk "$$SUMMARY"; \
+	{ LOG_LEVEL=DEBUG go test $(RACE) -timeout 30m -v ./... 2>&1 || touch $(OUT)/test.failed; } | tee $(OUT)/test.txt | awk "$$SUMMARY"; \
 	for module in $(NESTED); do \
 		echo "testing $$module"; \
 		TEST_OUTPUT=$(CURDIR)/$(OUT)/test.txt go test -C $$module $(RACE) -count 1 -timeout 30m ./... || touch $(OUT)/test.failed; \
