@@ -15,8 +15,9 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
-// keptForAnswer is the time that the last push of a run leaves for returning its Summary.
-const keptForAnswer = 500 * time.Millisecond
+// keptForAnswer is the time that the last push of a run leaves for returning its Summary: enough
+// for a small function on a busy machine.
+const keptForAnswer = time.Second
 
 // pushRunMetrics pushes and publishes the metrics of the run itself, as its last step.
 // Runs for events have only how late they showed changes: they are about a few repositories,
