@@ -106,7 +106,11 @@ func settingsTable(t *testing.T) string {
 		if byDefault == "required" {
 			byDefault = "**required**"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s *Rule: %s.* |\n", variable, cmp.Or(byDefault, "none"), comments[field.Name], strings.ReplaceAll(field.Tag.Get("rule"), "|", `\|`))
+		rule := strings.ReplaceAll(field.Tag.Get("rule"), "|", `\|`)
+		if field.Tag.Get("target") != "" {
+			rule += ". Also in a target"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s *Rule: %s.* |\n", variable, cmp.Or(byDefault, "none"), comments[field.Name], rule)
 	}
 	return b.String()
 }
