@@ -75,7 +75,7 @@ export SUMMARY
 
 .PHONY: check
 check: SEEDS := 200
-check: $(VENV) $(OUT)/ministack test simulate lint vulnerabilities generated rules template ## what CI runs: test, 200 storms, lint, known vulnerabilities, generated files, rules, template
+check: $(VENV) $(OUT)/ministack test simulate lint vulnerabilities generated rules template ## most of what CI runs: test, 200 storms, lint, known vulnerabilities, generated files, rules, template
 
 # What failing seeds did is in .build/simulate.txt, and of a single seed also on the terminal.
 .PHONY: simulate

@@ -58,7 +58,7 @@ func fleetCostTable(t *testing.T) string {
 	t.Helper()
 	var text strings.Builder
 	text.WriteString("| registries | tagged images in each | series | AMP, every 2 minutes | Lambda | S3 | SQS | CloudWatch | all | every 5 minutes |\n|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, of := range [][2]int{{200, 100}, {200, 1_000}, {2_000, 100}, {2_000, 1_000}} {
+	for _, of := range [][2]int{{200, 100}, {200, 1_000}, {2_000, 100}, {2_000, 1_000}, {8_500, 0}} {
 		series, two := fleetMonth(t, of[0], of[1])
 		_, five := fleetMonth(t, of[0], of[1], "SCHEDULE=5m")
 		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", quantity.Grouped(of[0]), quantity.Grouped(of[1]), quantity.Grouped(series),

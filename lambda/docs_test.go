@@ -106,7 +106,11 @@ func settingsTable(t *testing.T) string {
 		if byDefault == "required" {
 			byDefault = "**required**"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s *Rule: %s.* |\n", variable, cmp.Or(byDefault, "none"), comments[field.Name], strings.ReplaceAll(field.Tag.Get("rule"), "|", `\|`))
+		rule := strings.ReplaceAll(field.Tag.Get("rule"), "|", `\|`)
+		if field.Tag.Get("target") != "" {
+			rule += ". Also in a target"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s *Rule: %s.* |\n", variable, cmp.Or(byDefault, "none"), comments[field.Name], rule)
 	}
 	return b.String()
 }
@@ -177,15 +181,19 @@ func permissionsTable() string {
 	rows(ecr.TagPermissions, when("`REPOSITORY_TAGS` is set"))
 	rows(ecr.LifecyclePermissions, when("`LIFECYCLE_POLICIES` is `true`"))
 	rows(ecr.RegistryPermissions, when("`REGISTRY_DETAILS` is `true`"))
-	rows(fleet.MemberPermissions, when("`TARGETS` has `*` for the account's Regions"))
+	rows(fleet.MemberPermissions, when("`TARGETS` has an account with `*`: the role in that account"))
 	rows(fleet.Permissions, when("`TARGETS` is set"))
-	rows(state.ObjectPermissions, when("`TARGETS` is set, on `plan` and `running` beside `STATE_URL`; reading also on `s3://BUCKET/KEY` if that is `TARGETS`"))
+	rows(state.ObjectPermissions, func(p awsapi.Permission) string {
+		needed := "`TARGETS` is set: on `plan` and `running` beside `STATE_URL`"
+		if p.Action == "s3:GetObject" {
+			needed += ", and on the document if `TARGETS` is `s3://BUCKET/KEY`"
+		}
+		return needed
+	})
 	rows(state.Permissions, when("`STATE_URL` is `s3://BUCKET/KEY`"))
 	rows(auth.Permissions, when("the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead"))
 	rows(running.Permissions, when("`IDLE_IMAGES` is `never`, and the endpoint is an AMP workspace; with `REMOTE_WRITE_ROLE_ARN` that role needs it instead"))
 	rows(auth.RolePermissions, when("`REMOTE_WRITE_ROLE_ARN` is set, or `TARGETS` has a registry with a role"))
-	rows(fleet.Permissions, when("`TARGETS` is set"))
-	rows(fleet.MemberPermissions, when("`TARGETS` has an account with all Regions: the role in that account"))
 	rows(secret.Permissions, func(p awsapi.Permission) string {
 		scheme, _, _ := strings.Cut(p.Action, ":")
 		return "a setting refers to `" + scheme + ":`"

@@ -64,7 +64,7 @@ type Config struct {
 	UseDualStackEndpoint bool `env:"AWS_USE_DUALSTACK_ENDPOINT" envDefault:"false" rule:"true or false"`
 	// How long data from ECR stays fresh, in seconds (as in the Python exporter) or as a Go duration.
 	CacheRefreshInterval Duration `env:"CACHE_REFRESH_INTERVAL" target:"yes" envDefault:"1800" rule:"from 1s to 168h, as 7d, as a Go duration or in seconds" min:"1s" max:"168h"`
-	// How often the function is invoked. It changes nothing but the [forecast of the cost](cost.md).
+	// How often the function is invoked, which only the [forecast of the cost](cost.md) needs to know. With `TARGETS`: how often a registry is pushed, in whole minutes.
 	Schedule Schedule `env:"SCHEDULE" envDefault:"rate(2 minutes)" rule:"rate(N minutes), hours or days as EventBridge writes it, or a duration; from 1s to 10000h" min:"1s" max:"10000h"`
 	// The AWS account of the registry.
 	ECRRegistryID AccountID `env:"ECR_REGISTRY_ID" rule:"an AWS account, twelve digits" note:"the function's account"`

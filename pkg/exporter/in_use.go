@@ -28,7 +28,7 @@ func (e *Exporter) ask(ctx context.Context, registry *inventory.Registry, steps 
 		registry.ForgetRunning(at)
 		return err
 	}, func(err error) {
-		e.Logger.WarnContext(ctx, "the store did not say which images run: those it named before, for a day, and all if it does not answer for a day, count as in use", slog.Any("error", err))
+		e.Logger.WarnContext(ctx, "the store did not say which images run: for a day those that it named last count as in use, then all images do", slog.Any("error", err))
 	})
 }
 

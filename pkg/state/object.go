@@ -14,14 +14,15 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 )
 
-// Object keeps a few bytes that are read and replaced as a whole. What was written last
-// counts: unlike a Store it merges nothing, so one writer at a time is meant.
+// Object is a small file, or an object in S3, that is read and replaced as a whole. The last
+// write wins: unlike a Store it merges nothing, so it is for one writer at a time.
 type Object interface {
 	// String returns its URL.
 	String() string
 	// Read returns the content; nil if the object does not exist. One above MaxObject is an
 	// error.
 	Read(ctx context.Context) ([]byte, error)
+	// Write replaces the content, or makes the object.
 	Write(ctx context.Context, content []byte) error
 }
 
@@ -90,8 +91,8 @@ func (o s3Object) replace(ctx context.Context, content []byte) error {
 	return err
 }
 
-// MemoryObject is an Object for as long as the process lives. The zero value does not exist
-// yet. It is not safe for concurrent use.
+// MemoryObject is an Object in memory, which lasts as long as the process. The zero value is
+// one that does not exist yet. It is not safe for concurrent use.
 type MemoryObject struct{ content []byte }
 
 // String says that it is in memory.

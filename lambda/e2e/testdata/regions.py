@@ -23,13 +23,14 @@ default = set("""
     eu-west-1 eu-west-2 eu-west-3 sa-east-1 us-east-1 us-east-2 us-west-1 us-west-2
 """.split())
 of = lambda *ids: [r for p in ids for r in partitions[p]["regions"]]
-columns = {
-    "default": [r for r in of("aws") if r in default],
-    "opt-in": [r for r in of("aws") if r not in default],
-    "GovCloud": of("aws-us-gov"),
-    "China": of("aws-cn"),
-    "Sovereign Cloud": of("aws-eusc"),
-    "isolated": of("aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"),
+isolated = ["aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"]
+columns = {  # by name and partitions
+    ("default", "`aws`"): [r for r in of("aws") if r in default],
+    ("opt-in", "`aws`"): [r for r in of("aws") if r not in default],
+    ("GovCloud", "`aws-us-gov`"): of("aws-us-gov"),
+    ("China", "`aws-cn`"): of("aws-cn"),
+    ("Sovereign Cloud", "`aws-eusc`"): of("aws-eusc"),
+    ("isolated", ", ".join("`%s`" % p for p in isolated)): of(*isolated),
 }
 assert default <= set(of("aws")), default
 
@@ -72,7 +73,7 @@ def cell(regions, has):
     return text + (" (unknown: " + ", ".join(unknown) + ")" if unknown else "")
 
 
-rest = ["lambda", "events", "sqs", "s3", "ssm", "secretsmanager", "sts", "kms", "sns", "monitoring", "logs", "xray", "servicequotas"]
+rest = ["lambda", "events", "sqs", "s3", "ssm", "secretsmanager", "sts", "kms", "sns", "monitoring", "logs", "xray", "servicequotas", "ec2"]
 types = [
     "AWS::Lambda::Function", "AWS::Lambda::EventInvokeConfig", "AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission",
     "AWS::Events::Rule", "AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::IAM::Role",
@@ -101,12 +102,18 @@ rows = [
     ("the other services", lambda r: all(endpoint(s)(r) for s in rest), "E " + ", ".join("`%s`" % s for s in rest)),
     ("the template's other types", resource(*types), "T %d types of [template.yaml](../template.yaml)" % len(types)),
 ]
-print("| what | " + " | ".join(columns) + " | source |")
+print("| what | " + " | ".join(name for name, _ in columns) + " | source of each cell |")
 print("|---|" + "---|" * len(columns) + "---|")
+print("| partition in the source | " + " | ".join(partition for _, partition in columns) + " | |")
 for what, has, source in rows:
     print("| " + " | ".join([what] + [cell(r, has) for r in columns.values()] + [source]) + " |")
 print()
 version = json.load(open(os.path.join(os.path.dirname(schemas), "version.json")))["schema_date"][:10]
-prose = "E is the endpoint data of botocore %s, T the types of CloudFormation in cfn-lint %s, of %s. Opt-in Regions are %s; the others are enabled in every account." % (
-    botocore.__version__, importlib.metadata.version("cfn-lint"), version, ", ".join("`%s`" % r for r in sorted(columns["opt-in"])))
-print(textwrap.fill(prose, 118, break_long_words=False, break_on_hyphens=False))
+def paragraph(text):
+    print(textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False))
+
+
+paragraph("So each cell has its source. E: the Regions of the column that `data/endpoints.json` of botocore %s has among the `endpoints` of the service in that partition, for FIPS and dual-stack with that variant. T: the Regions of the column of which cfn-lint %s, of %s, has the type in its schemas; *unknown* are those of which it has no schemas." % (
+    botocore.__version__, importlib.metadata.version("cfn-lint"), version))
+print()
+paragraph("Opt-in Regions are %s; the others of `aws` are enabled in every account." % ", ".join("`%s`" % r for r in sorted(columns["opt-in", "`aws`"])))
