@@ -102,7 +102,6 @@ func (m *many) printAll(ctx context.Context, o *options, stdout io.Writer) error
 		if err != nil {
 			return err
 		}
-		estimator.Schedule = target.Interval
 		var text bytes.Buffer
 		summary, err := export.Print(ctx, &text)
 		if !useful(&summary, err) {
@@ -211,7 +210,6 @@ func (m *many) readStored(ctx context.Context, o *options, target *targets.Targe
 	if err != nil {
 		return nil, cost.Forecast{}, err
 	}
-	e.Schedule = target.Interval
 	if e.Select, err = selects(c, time.Now()); err != nil {
 		return nil, cost.Forecast{}, err
 	}
