@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"reflect"
 	"time"
 
@@ -54,7 +53,7 @@ func newMany(ctx context.Context, c *config.Config, environ []string, use config
 
 // handle handles an invocation: it plans, or handles a batch of the queue.
 func (m *many) handle(ctx context.Context, e event) (any, error) {
-	if e.messages == nil && e.run {
+	if e.messages == nil && e.run && e.work == nil {
 		summary, err := m.planner.Plan(ctx, planned(e.at, time.Now()))
 		if err != nil {
 			m.log.ErrorContext(ctx, "planned with errors", slog.Any("plan", summary), slog.Any("error", err))
@@ -64,7 +63,7 @@ func (m *many) handle(ctx context.Context, e event) (any, error) {
 		return summary, nil
 	}
 	if e.messages == nil {
-		return nil, errors.New("an event comes through the queue where TARGETS is set")
+		return nil, errors.New("with TARGETS, events and planned work come through the queue")
 	}
 	response := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
 	again := map[string]bool{} // groups whose messages have to be delivered again, in their order
@@ -77,13 +76,13 @@ func (m *many) handle(ctx context.Context, e event) (any, error) {
 	return response, nil
 }
 
-// latest is how far from the clock the time of the schedule's event may be.
-const latest = time.Hour
+// maxDelay is how far from the clock the time of the schedule's event may be.
+const maxDelay = time.Hour
 
 // planned returns the moment to plan for: that of the schedule's event, so that an event that is
 // delivered twice sends no message twice.
 func planned(at, now time.Time) time.Time {
-	if at.IsZero() || now.Sub(at).Abs() > latest {
+	if at.IsZero() || now.Sub(at).Abs() > maxDelay {
 		return now
 	}
 	return at
@@ -121,7 +120,7 @@ func (m *many) handleMessage(ctx context.Context, message *message) bool {
 		summary, err = &whole, errors.Join(err, failed)
 	}
 	if summary != nil {
-		m.note(target, summary)
+		m.note(target, summary, err)
 	}
 	report(ctx, log, summary, err)
 	return message.event.work != nil || summary == nil || summary.Errors["save"] == ""
@@ -135,30 +134,37 @@ func (m *many) rate(work *targets.Work) float64 {
 	return m.config.RemoteWriteSamplesPerSecond / float64(m.config.TargetConcurrency)
 }
 
-// targetOf returns the registry that a message is about, nil if it is none of TARGETS.
+// targetOf returns the registry that a message is about, nil if it is none of TARGETS. Messages of
+// a group are handled one after the other, so the group has to be the registry: it has one run at
+// a time.
 func (m *many) targetOf(ctx context.Context, message *message) (*targets.Target, error) {
+	target := &targets.Target{}
 	switch e := message.event; {
 	case message.err != nil:
 		return nil, message.err
 	case e.work != nil:
-		return &e.work.Target, nil
+		target = &e.work.Target
 	case len(e.events) > 0:
-		target, found, err := m.planner.Find(ctx, e.events[0].Account, e.events[0].Region)
-		if err != nil || !found {
+		found, ok, err := m.planner.Find(ctx, e.events[0].Account, e.events[0].Region)
+		if err != nil || !ok {
 			return nil, err
 		}
-		return &target, nil
+		target = &found
+	default:
+		return nil, nil //nolint:nilnil // there is none
 	}
-	return nil, nil //nolint:nilnil // there is none
+	if message.group != target.String() {
+		return nil, fmt.Errorf("it is about the registry %s, and its message group is %.100q", target, message.group)
+	}
+	return target, nil
 }
 
-// exporterOf returns the exporter of a registry. That of another one is given up first: memory
-// has room for one inventory.
+// exporterOf returns the exporter of a registry in place of that of another one: memory has room
+// for one inventory.
 func (m *many) exporterOf(target *targets.Target, log *slog.Logger) (*exporter.Exporter, error) {
 	if m.exporter != nil && reflect.DeepEqual(m.target, *target) {
 		return m.exporter, nil
 	}
-	m.exporter = nil
 	export, err := m.newExporter(target, log)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the registry %s: %w", target, err)
@@ -169,13 +175,7 @@ func (m *many) exporterOf(target *targets.Target, log *slog.Logger) (*exporter.E
 
 // configOf returns the configuration of a registry.
 func (m *many) configOf(target *targets.Target) (*config.Config, error) {
-	// A family's own label wins: registry_id is for those that have none.
-	labels := map[string]string{"registry_id": target.Account}
-	maps.Copy(labels, target.Labels)
-	if target.RegionLabel {
-		labels["region"] = target.Region
-	}
-	return config.ForTarget(m.environ, m.use, target.Account, target.Region, target.Settings, labels)
+	return config.ForTarget(m.environ, m.use, target)
 }
 
 func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.Exporter, error) {
@@ -185,9 +185,8 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 	}
 	awsCfg := m.aws.Copy()
 	awsCfg.Region = target.Region
-	var role *role
-	if target.Role != "" {
-		role = m.roles.of(target.Role, target.ExternalID)
+	role := m.roles.of(target)
+	if role != nil {
 		awsCfg.Credentials = role.credentials
 	}
 	connected := *m.connections

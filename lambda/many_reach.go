@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
@@ -42,16 +44,19 @@ type role struct {
 	pause
 }
 
-// of returns a role by its ARN and the external id.
-func (r *roles) of(arn, externalID string) *role {
-	key := [2]string{arn, externalID}
+// of returns the role of a registry.
+func (r *roles) of(target *targets.Target) *role {
+	if target.Role == "" {
+		return nil
+	}
+	key := [2]string{target.Role, target.ExternalID}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.known[key] == nil {
 		if r.known == nil {
 			r.known = map[[2]string]*role{}
 		}
-		r.known[key] = &role{auth.AssumeRole(r.own, arn, externalID), pause{first: 2 * time.Minute, longest: 30 * time.Minute}}
+		r.known[key] = &role{auth.AssumeRole(r.own, target.Role, target.ExternalID), pause{first: 2 * time.Minute, longest: 30 * time.Minute}}
 	}
 	return r.known[key]
 }
@@ -80,6 +85,14 @@ func (r *role) assume(ctx context.Context) error {
 		return fmt.Errorf("assuming the role of the registry: %w", err)
 	}
 	return nil
+}
+
+// forget has the role assumed anew. A role that was deleted and made again has other sessions, and
+// AWS refuses those of before.
+func (r *role) forget() {
+	if r != nil {
+		r.credentials.Invalidate()
+	}
 }
 
 // regions are the Regions in which calls fail only after many retries. While AWS is down in one,
@@ -114,11 +127,15 @@ func (r *regions) of(name string) *awsRegion {
 	return r.known[name]
 }
 
-// note notes how a run of a registry went, for the next runs in its Region: it takes two
-// registries of which nothing could be read to leave the others alone.
-func (m *many) note(target *targets.Target, summary *exporter.Summary) {
+// note notes how a run of a registry went, for the next runs with its role and in its Region: it
+// takes two registries of which nothing could be read to leave the others alone.
+func (m *many) note(target *targets.Target, summary *exporter.Summary, err error) {
 	region, took := m.regions.of(target.Region), time.Duration(summary.Durations["refresh"]*float64(time.Second))
-	switch read := summary.Refreshed + summary.Gone + summary.Scans.Answered + summary.Indexes.Read; {
+	read := summary.Refreshed + summary.Gone + summary.Scans.Answered + summary.Indexes.Read
+	if errors.Is(err, awsapi.ErrCredentials) || errors.Is(err, awsapi.ErrDenied) && read == 0 {
+		m.roles.of(target).forget()
+	}
+	switch {
 	case len(summary.Calls) == 0:
 	case read > 0 || took < slowRefresh:
 		region.ended()

@@ -8,15 +8,18 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/fleet"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
@@ -36,10 +39,12 @@ type workers struct {
 	queue    *groupQueue
 	receiver *remotewritetest.Receiver
 	log      bytes.Buffer
+	environ  []string
 	f        *function
 	ctx      context.Context // of invocations
 	runs     string          // the image_id of what runs
 	asked    int             // how often the store was asked
+	request  func()          // if set, is called for each request
 }
 
 // inWorkers runs a test of an environment with settings. The organisation has one image in each
@@ -67,11 +72,12 @@ func inWorkers(t *testing.T, o remotewritetest.Options, settings []string, test 
 		t.Setenv("AWS_ACCESS_KEY_ID", key.AccessKeyID)
 		t.Setenv("AWS_SECRET_ACCESS_KEY", key.SecretAccessKey)
 		t.Setenv("AWS_SESSION_TOKEN", key.SessionToken)
-		w.f = newFunctionOver(w, append([]string{
+		w.environ = append([]string{
 			"REMOTE_WRITE_URL=https://" + hostReceiver + "/api/v1/write", "REMOTE_WRITE_AUTH=none", "CLOUDWATCH_METRICS=false", "SCAN_SOURCE=none",
 			"STATE_URL=s3://" + bucketName + "/stack/" + objectKey, "QUEUE_URL=https://" + hostQueue + "/111122223333/targets.fifo",
 			"TARGETS=" + workerHome + ":eu-west-1," + workerMember + ":*",
-		}, settings...), &w.log)
+		}, settings...)
+		w.restart()
 		test(w)
 		for _, violation := range w.receiver.Violations() {
 			t.Error(violation)
@@ -79,8 +85,17 @@ func inWorkers(t *testing.T, o remotewritetest.Options, settings []string, test 
 	})
 }
 
+// restart makes another environment, with further settings.
+func (w *workers) restart(settings ...string) {
+	w.environ = append(w.environ, settings...)
+	w.f = newFunctionOver(w, w.environ, &w.log)
+}
+
 // RoundTrip carries a request of the environment.
 func (w *workers) RoundTrip(r *http.Request) (*http.Response, error) {
+	if w.request != nil {
+		w.request()
+	}
 	req, err := readRequest(r)
 	if err != nil {
 		return nil, err
@@ -121,9 +136,17 @@ func (w *workers) work(account, region string, change ...func(*targets.Work)) st
 // returns what was logged, and fails if the message would be delivered again.
 func (w *workers) deliver(body string, ago time.Duration) []line {
 	w.t.Helper()
+	var about struct{ Account, Region string }
+	_ = json.Unmarshal([]byte(body), &about)
+	return w.deliverTo(about.Account+"/"+about.Region, body, ago)
+}
+
+// deliverTo is deliver with a message group other than the registry.
+func (w *workers) deliverTo(group, body string, ago time.Duration) []line {
+	w.t.Helper()
 	payload, err := json.Marshal(map[string]any{"Records": []any{map[string]any{
 		"messageId": "message", "eventSource": "aws:sqs", "body": body,
-		"attributes": map[string]string{"MessageGroupId": "group", "SentTimestamp": fmt.Sprint(time.Now().Add(-ago).UnixMilli())},
+		"attributes": map[string]string{"MessageGroupId": group, "SentTimestamp": fmt.Sprint(time.Now().Add(-ago).UnixMilli())},
 	}}})
 	must(err)
 	answer, err := w.f.handle(w.ctx, payload)
@@ -212,6 +235,7 @@ func TestWorkEvents(t *testing.T) {
 			return string(of.PushEvent("app", ecrtest.Digest(workerHome+"eu-west-1app"), "v1", time.Now()))
 		}
 		w.deliver(w.work(workerHome, "eu-west-1"), 0)
+		exporter := w.f.many.exporter
 		only := workerHome + "/eu-west-1 app"
 		for _, c := range []struct {
 			name       string
@@ -232,6 +256,9 @@ func TestWorkEvents(t *testing.T) {
 				t.Errorf("%s: pushed %v, want all: %v; %d lines", c.name, got, c.whole, len(lines))
 			}
 		}
+		if w.f.many.exporter != exporter {
+			t.Error("events and planned work have different exporters of a registry")
+		}
 		// It is not among TARGETS, or nothing is about any image.
 		time.Sleep(slotInterval)
 		before, at := w.aws.Calls(), time.Now()
@@ -242,6 +269,15 @@ func TestWorkEvents(t *testing.T) {
 			if lines := w.deliver(body, slotInterval); len(lines) != 1 || !has(lines, "INFO", "event needs no run") {
 				t.Errorf("logged %+v", lines)
 			}
+		}
+		// Its group is not the registry, so that another message of it may be handled meanwhile.
+		for _, body := range []string{event(home), w.work(workerHome, "eu-west-1")} {
+			if lines := w.deliverTo("registry", body, 0); len(lines) != 1 || !has(lines, "ERROR", "message dropped") {
+				t.Errorf("logged %+v", lines)
+			}
+		}
+		if _, err := w.f.handle(w.ctx, []byte(w.work(workerHome, "eu-west-1"))); err == nil {
+			t.Error("work that does not come through the queue is accepted")
 		}
 		if calls := w.calls(before); len(calls) > 0 || len(w.pushed(imageFamily, at)) > 0 {
 			t.Errorf("%v were called for nothing", calls)
@@ -380,6 +416,65 @@ func TestWorkWithoutRole(t *testing.T) {
 		}
 		if asked != 2 {
 			t.Errorf("the role was tried %d times in 80 minutes", asked)
+		}
+	})
+}
+
+// A role that was deleted and made again: AWS refuses the session that is known, and the next run
+// has a new one.
+func TestWorkWithNewRole(t *testing.T) {
+	inWorkers(t, remotewritetest.Options{}, []string{"CACHE_REFRESH_INTERVAL=1m"}, func(w *workers) {
+		for _, c := range []struct {
+			name  string
+			again bool
+			up    float64
+		}{{"first", false, 1}, {"with the old session", true, 0}, {"with a new one", false, 1}, {"with the same", false, 1}} {
+			if c.again {
+				w.aws.DeleteRole(workerMember, organisationMember)
+				w.aws.PutRole(workerMember, ecrtest.Role{Name: organisationMember})
+			}
+			before, at := w.aws.Calls(), time.Now()
+			w.deliver(w.work(workerMember, "us-east-1"), 0)
+			up, assumed := w.pushed("aws_ecr_exporter_target_up", at)[workerMember+"/us-east-1 "], w.calls(before)["AssumeRole"]
+			if want := map[string]int{"first": 1, "with a new one": 1}[c.name]; up != c.up || assumed != want {
+				w.t.Errorf("%s: up is %v, want %v; assumed %d times, want %d", c.name, up, c.up, assumed, want)
+			}
+			time.Sleep(slotInterval)
+		}
+	})
+}
+
+// Memory has room for one inventory: that of the registry before is given up by the time that
+// another one is loaded.
+func TestWorkKeepsOneInventory(t *testing.T) {
+	inWorkers(t, remotewritetest.Options{}, nil, func(w *workers) {
+		w.deliver(w.work(workerMember, "us-east-1"), 0)
+		before := weak.Make(w.f.many.exporter.Registry())
+		requests := 0
+		w.request = func() {
+			if requests++; requests == 1 {
+				runtime.GC()
+				if before.Value() != nil {
+					w.t.Error("the inventory of another registry is still in memory")
+				}
+			}
+		}
+		w.deliver(w.work(workerHome, "eu-west-1"), 0)
+		if requests == 0 {
+			w.t.Error("no request: the test tests nothing")
+		}
+	})
+}
+
+// A list with a fault, in a new deployment, leaves the list of the last one in use.
+func TestPlanKeepsAnEarlierList(t *testing.T) {
+	inWorkers(t, remotewritetest.Options{}, nil, func(w *workers) {
+		w.plan()
+		time.Sleep(time.Minute)
+		w.restart("TARGETS=" + workerHome + ":eu-west-1," + workerHome + ":eu-west-1")
+		response, err := w.f.handle(w.ctx, []byte("{}"))
+		if summary, ok := response.(fleet.Summary); !ok || summary.Targets != 3 || summary.Valid || err != nil {
+			w.t.Errorf("%+v, %v", response, err)
 		}
 	})
 }
