@@ -96,9 +96,11 @@ func New(options Options) *Planner {
 type Summary struct {
 	// Slot is the minute that was planned.
 	Slot time.Time `json:"slot"`
-	// Targets is the number of registries that are read, Starting of those that begin later.
+	// Targets is the number of registries that are read, Starting of those that begin later,
+	// Unknown of the accounts whose enabled Regions are not known.
 	Targets  int `json:"targets"`
 	Starting int `json:"starting"`
+	Unknown  int `json:"unknown,omitempty"`
 	// Due is the number of registries that were due, Sent of those that the queue has.
 	Due  int `json:"due"`
 	Sent int `json:"sent"`
@@ -144,12 +146,12 @@ func (p *Planner) Plan(ctx context.Context, at time.Time) (Summary, error) {
 		document, s.Valid, err = p.document(ctx, now)
 		return err
 	})
-	all, _, err := document.Expand(p.regions())
+	all, unknown, err := document.Expand(p.regions())
 	if err != nil {
 		errs = append(errs, err)
 	}
 	active, starting := p.begun(all, now)
-	s.Targets, s.Starting = len(active), starting
+	s.Targets, s.Starting, s.Unknown = len(active), starting, len(unknown)
 
 	step(sendTimeout, func(ctx context.Context) (err error) {
 		s.Waiting, err = p.Queue.Waiting(ctx)
@@ -169,7 +171,7 @@ func (p *Planner) Plan(ctx context.Context, at time.Time) (Summary, error) {
 	})
 	step(saveTimeout, p.save)
 	step(pushTimeout, func(ctx context.Context) (err error) {
-		fleet := metrics.Fleet{Starting: starting, Valid: s.Valid, Waiting: s.Waiting, Registries: make([]metrics.FleetRegistry, len(active))}
+		fleet := metrics.Fleet{Starting: starting, Unknown: s.Unknown, Valid: s.Valid, Waiting: s.Waiting, Registries: make([]metrics.FleetRegistry, len(active))}
 		for i, target := range active {
 			fleet.Registries[i] = metrics.FleetRegistry{ID: target.Account, Region: target.Region, AccountName: target.Name}
 		}
@@ -201,6 +203,6 @@ func (p *Planner) noteWaiting(ctx context.Context, waiting int) {
 	}
 	if p.plan.Waiting++; p.plan.Waiting == waitingPlans {
 		p.plan.Waiting = 0
-		p.Logger.WarnContext(ctx, "registries wait for workers: raise TARGET_CONCURRENCY, or the interval", slog.Int("plans", waitingPlans), slog.Int("waiting", waiting))
+		p.Logger.WarnContext(ctx, "registries wait for workers: raise MaximumConcurrency, or the interval", slog.Int("plans", waitingPlans), slog.Int("waiting", waiting))
 	}
 }
