@@ -92,6 +92,12 @@ func TestManyOnce(t *testing.T) {
 	t.Setenv("TARGETS", home+":eu-west-1,"+member+":eu-west-1,"+member+":us-east-1")
 	organisation.DeleteRole(member, "ecr-remote-write")
 	_, stderr = do(exitFailed, "-dry-run")
+	t.Setenv("TARGETS", "")
+	for _, args := range [][]string{{"-targets"}, {"-once", "-target", home + "/eu-west-1"}} {
+		if stdout, stderr := do(exitUsage, args...); stdout != "" || !strings.Contains(stderr, "TARGETS: required with") {
+			t.Errorf("%v without TARGETS: %.200s%s", args, stdout, stderr)
+		}
+	}
 	if !strings.Contains(stderr, "ecr-remote-write: 2 of 3 registries failed") || !strings.Contains(stderr, member+"/eu-west-1: ") {
 		t.Errorf("without the role: %s", stderr)
 	}
