@@ -138,7 +138,7 @@ func (m *many) rate(work *targets.Work) float64 {
 // a group are handled one after the other, so the group has to be the registry: it has one run at
 // a time.
 func (m *many) targetOf(ctx context.Context, message *message) (*targets.Target, error) {
-	target := &targets.Target{}
+	var target *targets.Target
 	switch e := message.event; {
 	case message.err != nil:
 		return nil, message.err
