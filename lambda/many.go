@@ -201,7 +201,6 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 	if err != nil {
 		return nil, err
 	}
-	export.Account = target.Account
 	region := m.regions.of(target.Region)
 	export.Reach = func(ctx context.Context, _ *inventory.Registry, at time.Time) error {
 		switch {

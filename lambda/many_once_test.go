@@ -67,7 +67,7 @@ func TestManyOnce(t *testing.T) {
 	const want = `REGISTRY                NAME  EVERY  ROLE                                             LAST SUCCESS          TAGGED IMAGES  A MONTH
 111122223333/eu-west-1        2m0s   the function's own                               never                                
 222233334444/eu-west-1        2m0s   arn:aws:iam::222233334444:role/ecr-remote-write  never                                
-222233334444/us-east-1        2m0s   arn:aws:iam::222233334444:role/ecr-remote-write  2026-12-01T03:00:00Z  1              $1.26
+222233334444/us-east-1        2m0s   arn:aws:iam::222233334444:role/ecr-remote-write  2026-12-01T03:00:00Z  1              $0.06
 `
 	if stdout != want {
 		t.Errorf("-targets\n%swant\n%s", stdout, want)

@@ -150,6 +150,8 @@ type Config struct {
 	Settings Settings `env:"SETTINGS" rule:"NAME=value pairs separated by ; or new lines"`
 	// Warnings are about settings that are accepted but probably wrong, such as a misspelt name.
 	Warnings []string `env:"-"`
+	// OneOfMany is set for one of TARGETS' registries (see ForTarget).
+	OneOfMany bool `env:"-"`
 }
 
 // CloudWatchMetrics says which run metrics become metrics of CloudWatch.

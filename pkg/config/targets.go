@@ -67,7 +67,7 @@ func ForTarget(environ []string, use Use, t *targets.Target) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Warnings = nil // which are about the function's own
+	c.OneOfMany, c.Warnings = true, nil // these are about the function's own
 	c.ECRRegistryID, c.Schedule = AccountID(t.Account), Schedule(t.Interval)
 	c.StateURL = c.StateURL.Beside(t.Account, t.Region, path.Base(c.StateURL.Key+c.StateURL.Path))
 	// A family's own label wins: registry_id is for those that have none.

@@ -122,10 +122,6 @@ const (
 	pushTimeout    = 15 * time.Second
 )
 
-// waitingPlans is the number of plans in a row with messages waiting after which the log says
-// so, and again after as many.
-const waitingPlans = 5
-
 // Plan sends the registries that are due in the minute of at, which is when the plan was
 // scheduled, however late it is made. Whatever fails, the later steps are still made; the
 // error joins what failed. Making the plan of a minute again sends nothing twice.
@@ -155,7 +151,6 @@ func (p *Planner) Plan(ctx context.Context, at time.Time) (Summary, error) {
 
 	step(sendTimeout, func(ctx context.Context) (err error) {
 		s.Waiting, err = p.Queue.Waiting(ctx)
-		p.noteWaiting(ctx, s.Waiting)
 		return err
 	})
 	step(sendTimeout, func(ctx context.Context) (err error) {
@@ -191,18 +186,4 @@ func (p *Planner) due(active []targets.Target, slot time.Time) []targets.Work {
 		}
 	}
 	return works
-}
-
-// noteWaiting logs that messages go on waiting: there are too few workers.
-func (p *Planner) noteWaiting(ctx context.Context, waiting int) {
-	if waiting == 0 {
-		p.plan.Waiting = 0
-	}
-	if waiting <= 0 {
-		return
-	}
-	if p.plan.Waiting++; p.plan.Waiting == waitingPlans {
-		p.plan.Waiting = 0
-		p.Logger.WarnContext(ctx, "registries wait for workers: raise MaximumConcurrency, or the interval", slog.Int("plans", waitingPlans), slog.Int("waiting", waiting))
-	}
 }
