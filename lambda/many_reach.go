@@ -95,9 +95,9 @@ func (r *role) forget() {
 	}
 }
 
-// regions are the Regions in which calls fail only after many retries. While AWS is down in one,
-// its registries would keep those of others waiting for their turns: most are pushed without
-// trying to read them.
+// regions are the Regions in which AWS may be down. There every call fails only after many retries,
+// and a registry that is read takes a turn from others for a minute: so most registries of such a
+// Region are pushed without trying to read them.
 type regions struct {
 	mu    sync.Mutex // as of roles
 	known map[string]*awsRegion
@@ -105,14 +105,15 @@ type regions struct {
 
 type awsRegion struct {
 	pause
-	// registry is one of which nothing could be read, slowly.
+	// registry is one of which a slow refresh read nothing.
 	registry string
 }
 
-// longestPause is no longer than two slots: so late is what changed in an outage after it.
+// longestPause is two slots: after an outage, what changed meanwhile is read within them.
 const longestPause = 4 * time.Minute
 
-// slowRefresh is how long a refresh takes at least that read nothing, if its calls were repeated.
+// slowRefresh is the least time of a refresh that read nothing because its calls failed again and
+// again. One whose calls are refused is faster.
 const slowRefresh = 5 * time.Second
 
 func (r *regions) of(name string) *awsRegion {
@@ -127,8 +128,8 @@ func (r *regions) of(name string) *awsRegion {
 	return r.known[name]
 }
 
-// note notes how a run of a registry went, for the next runs with its role and in its Region: it
-// takes two registries of which nothing could be read to leave the others alone.
+// note notes how a run of a registry went, for the next runs with its role and in its Region. The
+// Region is left alone once nothing could be read of two of its registries.
 func (m *many) note(target *targets.Target, summary *exporter.Summary, err error) {
 	region, took := m.regions.of(target.Region), time.Duration(summary.Durations["refresh"]*float64(time.Second))
 	read := summary.Refreshed + summary.Gone + summary.Scans.Answered + summary.Indexes.Read

@@ -43,8 +43,8 @@ type Options struct {
 	SaveInterval time.Duration
 
 	Refresher *refresh.Refresher
-	// Reach, if set, is called before a refresh that is not for events. With an error nothing is
-	// read, since nothing could be, such as without the registry's role. What is known is pushed.
+	// Reach, if set, is called before a refresh that is not for events. With an error, such as for
+	// a role that is missing, nothing is read, and what is known is pushed.
 	Reach func(ctx context.Context, registry *inventory.Registry, at time.Time) error
 	// Account, if set, is that of the registry, which is one of many of a deployment.
 	Account string
@@ -121,8 +121,8 @@ const (
 	longestLoad = 20 * time.Second
 )
 
-// succeededKept is how old the stored time of the last success may be of one of many registries,
-// whose runs are made by ever other environments. The others have it in memory.
+// succeededKept is how old the stored time of the last success may be for one of many registries,
+// whose next run may be another environment's. That of a single registry is in memory.
 const succeededKept = time.Hour
 
 // Run makes one run within ctx's deadline, if it has one: it refreshes what is due and

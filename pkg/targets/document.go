@@ -37,8 +37,9 @@ func (d *Document) Unexpanded() []Target {
 }
 
 // Expand returns all targets, sorted by account and Region. regions has the enabled Regions of
-// the accounts of Unexpanded. An account without any has no targets and is in unknown.
-// Targets share their maps, which must not be changed.
+// the accounts of Unexpanded. An account without any has no targets and is in unknown. If they are
+// too many, the error says so, and the first of them are returned. Targets share their maps, which
+// must not be changed.
 func (d *Document) Expand(regions map[string][]string) (all []Target, unknown []string, err error) {
 	for _, t := range d.listed {
 		if t.Region != AllRegions {
@@ -54,7 +55,7 @@ func (d *Document) Expand(regions map[string][]string) (all []Target, unknown []
 		}
 	}
 	if len(all) > maxTargets {
-		return nil, nil, fmt.Errorf("expanding the Regions of all accounts: %d targets, at most %d are supported", len(all), maxTargets)
+		return all[:maxTargets], unknown, fmt.Errorf("expanding the Regions of all accounts: %d targets, at most %d are supported", len(all), maxTargets)
 	}
 	return all, unknown, nil
 }
