@@ -134,29 +134,25 @@ func (m *many) rate(work *targets.Work) float64 {
 	return m.config.RemoteWriteSamplesPerSecond / float64(m.config.TargetConcurrency)
 }
 
-// targetOf returns the registry that a message is about, nil if it is none of TARGETS. Messages of
-// a group are handled one after the other, so the group has to be the registry: it has one run at
-// a time.
+// targetOf returns the registry that a message is about, nil if it is none of TARGETS. Its group has
+// to be the registry: only messages of one group are handled one after the other.
 func (m *many) targetOf(ctx context.Context, message *message) (*targets.Target, error) {
-	var target *targets.Target
 	switch e := message.event; {
 	case message.err != nil:
 		return nil, message.err
 	case e.work != nil:
-		target = &e.work.Target
-	case len(e.events) > 0:
-		found, ok, err := m.planner.Find(ctx, e.events[0].Account, e.events[0].Region)
-		if err != nil || !ok {
+		if target := &e.work.Target; message.group != target.String() {
+			return nil, fmt.Errorf("planned work on %s has the message group %.100q", target, message.group)
+		}
+		return &e.work.Target, nil
+	case len(e.events) > 0 && message.group == e.events[0].Account+"/"+e.events[0].Region:
+		target, found, err := m.planner.Find(ctx, e.events[0].Account, e.events[0].Region)
+		if err != nil || !found {
 			return nil, err
 		}
-		target = &found
-	default:
-		return nil, nil //nolint:nilnil // there is none
+		return &target, nil
 	}
-	if message.group != target.String() {
-		return nil, fmt.Errorf("it is about the registry %s, and its message group is %.100q", target, message.group)
-	}
-	return target, nil
+	return nil, nil //nolint:nilnil // there is none
 }
 
 // exporterOf returns the exporter of a registry in place of that of another one: memory has room
@@ -165,7 +161,7 @@ func (m *many) exporterOf(target *targets.Target, log *slog.Logger) (*exporter.E
 	if m.exporter != nil && reflect.DeepEqual(m.target, *target) {
 		return m.exporter, nil
 	}
-	export, err := m.newExporter(target, log)
+	export, _, err := m.newExporter(target, log)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the registry %s: %w", target, err)
 	}
@@ -178,10 +174,11 @@ func (m *many) configOf(target *targets.Target) (*config.Config, error) {
 	return config.ForTarget(m.environ, m.use, target)
 }
 
-func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.Exporter, error) {
+// newExporter makes the exporter of a registry from its configuration.
+func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.Exporter, *config.Config, error) {
 	c, err := m.configOf(target)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	awsCfg := m.aws.Copy()
 	awsCfg.Region = target.Region
@@ -194,12 +191,12 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 	if m.several { // a Sender makes one push at a time, and the progress is that of all
 		connected.laptop = nil
 		if connected.sender, err = newSender(c, awsCfg, m.secrets, connected.wiring); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	export, err := connected.registry(c, awsCfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	region := m.regions.of(target.Region)
 	export.Reach = func(ctx context.Context, _ *inventory.Registry, at time.Time) error {
@@ -211,5 +208,5 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 		}
 		return role.reach(ctx, at)
 	}
-	return export, nil
+	return export, c, nil
 }

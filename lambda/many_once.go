@@ -33,15 +33,9 @@ func (m *many) oneOf(ctx context.Context, name string) (*exporter.Exporter, *con
 		return nil, nil, err
 	}
 	for i := range all {
-		if all[i].String() != name {
-			continue
+		if all[i].String() == name {
+			return m.newExporter(&all[i], m.log)
 		}
-		c, err := m.configOf(&all[i])
-		if err != nil {
-			return nil, nil, err
-		}
-		export, err := m.newExporter(&all[i], m.log)
-		return export, c, err
 	}
 	return nil, nil, fmt.Errorf("%s is none of the %s of TARGETS: -targets lists them", name, quantity.Plural(len(all), "registry", "registries"))
 }
@@ -90,11 +84,7 @@ func (m *many) printAll(ctx context.Context, o *options, stdout io.Writer) error
 		return err
 	}
 	errs, err := m.each(ctx, "printing", all, func(_ int, target *targets.Target) error {
-		c, err := m.configOf(target)
-		if err != nil {
-			return err
-		}
-		export, err := m.newExporter(target, m.log)
+		export, c, err := m.newExporter(target, m.log)
 		if err != nil {
 			return err
 		}

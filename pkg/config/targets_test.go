@@ -38,7 +38,11 @@ func TestTargets(t *testing.T) {
 			t.Errorf("TARGETS=%s: %v, want a fault of %q", value, err, fault)
 		}
 	}
-	_, err := config.Load(slices.Concat(inLambda, []string{"TARGETS=111122223333:*", "ECR_REGISTRY_ID=111122223333"}), config.ToSend)
+	_, err := config.Load(append(inLambda, "TARGETS=111122223333:eu-west-1,222233334444:eu-west-1,33334444555:eu-west-1"), config.ToSend)
+	if !strings.Contains(errorText(err), ",33334444555:eu-west-1") {
+		t.Errorf("%v: want the list in it", err)
+	}
+	_, err = config.Load(slices.Concat(inLambda, []string{"TARGETS=111122223333:*", "ECR_REGISTRY_ID=111122223333"}), config.ToSend)
 	for _, want := range []string{"QUEUE_URL: required with TARGETS", "ECR_REGISTRY_ID"} {
 		if !strings.Contains(errorText(err), want) {
 			t.Errorf("%v, want %q", err, want)
