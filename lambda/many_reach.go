@@ -17,15 +17,22 @@ import (
 
 // pause is how long something that failed is left alone: twice as long with each failure.
 type pause struct {
-	first, longest time.Duration
-	failures       int // in a row
-	until          time.Time
+	failures int // in a row
+	until    time.Time
 }
+
+// The first pause, and the longest. After an outage of AWS, what changed meanwhile is read within
+// two slots; a role that is missing may take days.
+const (
+	firstPause   = time.Minute
+	longestPause = 4 * time.Minute
+	longestRole  = 30 * time.Minute
+)
 
 func (p *pause) waits(at time.Time) bool { return at.Before(p.until) }
 
-func (p *pause) failed(at time.Time) {
-	p.until = at.Add(min(p.first<<min(p.failures, 10), p.longest))
+func (p *pause) failed(at time.Time, first, longest time.Duration) {
+	p.until = at.Add(min(first<<min(p.failures, 10), longest))
 	p.failures++
 }
 
@@ -56,7 +63,7 @@ func (r *roles) of(target *targets.Target) *role {
 		if r.known == nil {
 			r.known = map[[2]string]*role{}
 		}
-		r.known[key] = &role{auth.AssumeRole(r.own, target.Role, target.ExternalID), pause{first: 2 * time.Minute, longest: 30 * time.Minute}}
+		r.known[key] = &role{auth.AssumeRole(r.own, target.Role, target.ExternalID), pause{}}
 	}
 	return r.known[key]
 }
@@ -70,7 +77,11 @@ func (r *role) reach(ctx context.Context, at time.Time) error {
 		return exporter.ErrWaits
 	}
 	if err := r.assume(ctx); err != nil {
-		r.failed(at)
+		longest := longestPause
+		if auth.RoleRefused(err) {
+			longest = longestRole
+		}
+		r.failed(at, 2*firstPause, longest)
 		return err
 	}
 	r.ended()
@@ -109,9 +120,6 @@ type awsRegion struct {
 	registry string
 }
 
-// longestPause is two slots: after an outage, what changed meanwhile is read within them.
-const longestPause = 4 * time.Minute
-
 // slowRefresh is the least time of a refresh that read nothing because its calls failed again and
 // again. One whose calls are refused is faster.
 const slowRefresh = 5 * time.Second
@@ -123,7 +131,7 @@ func (r *regions) of(name string) *awsRegion {
 		if r.known == nil {
 			r.known = map[string]*awsRegion{}
 		}
-		r.known[name] = &awsRegion{pause: pause{first: time.Minute, longest: longestPause}}
+		r.known[name] = &awsRegion{}
 	}
 	return r.known[name]
 }
@@ -142,7 +150,7 @@ func (m *many) note(target *targets.Target, summary *exporter.Summary, err error
 		region.ended()
 		region.registry = ""
 	case region.failures > 0 || region.registry != "" && region.registry != target.String():
-		region.failed(summary.Timestamp.Add(took))
+		region.failed(summary.Timestamp.Add(took), firstPause, longestPause)
 	default:
 		region.registry = target.String()
 	}
