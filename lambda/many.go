@@ -29,7 +29,7 @@ type many struct {
 	config  *config.Config
 	planner *fleet.Planner
 	roles   roles
-	regions regions
+	regions map[string]*awsRegion
 	// identity is that of the function's own credentials; empty until it is needed.
 	identity struct{ account, partition string }
 
@@ -46,7 +46,7 @@ func newMany(ctx context.Context, c *config.Config, environ []string, use config
 	if err != nil {
 		return nil, err
 	}
-	m := &many{connections: connected, environ: environ, use: use, config: c, roles: roles{own: connected.aws}}
+	m := &many{connections: connected, environ: environ, use: use, config: c, roles: roles{own: connected.aws}, regions: map[string]*awsRegion{}}
 	m.planner, err = m.newPlanner()
 	return m, err
 }
@@ -198,12 +198,11 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 	if err != nil {
 		return nil, nil, err
 	}
-	region := m.regions.of(target.Region)
 	export.Reach = func(ctx context.Context, _ *inventory.Registry, at time.Time) error {
 		switch {
 		case m.several: // each is read once
 			return role.assume(ctx)
-		case region.waits(at):
+		case m.regionOf(target).waits(at):
 			return exporter.ErrWaits
 		}
 		return role.reach(ctx, at)

@@ -106,14 +106,9 @@ func (r *role) forget() {
 	}
 }
 
-// regions are the Regions in which AWS may be down. There every call fails only after many retries,
+// awsRegion is a Region in which AWS may be down. There every call fails only after many retries,
 // and a registry that is read takes a turn from others for a minute: so most registries of such a
 // Region are pushed without trying to read them.
-type regions struct {
-	mu    sync.Mutex // as of roles
-	known map[string]*awsRegion
-}
-
 type awsRegion struct {
 	pause
 	// registry is one of which a slow refresh read nothing.
@@ -124,22 +119,17 @@ type awsRegion struct {
 // again. One whose calls are refused is faster.
 const slowRefresh = 5 * time.Second
 
-func (r *regions) of(name string) *awsRegion {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.known[name] == nil {
-		if r.known == nil {
-			r.known = map[string]*awsRegion{}
-		}
-		r.known[name] = &awsRegion{}
+func (m *many) regionOf(target *targets.Target) *awsRegion {
+	if m.regions[target.Region] == nil {
+		m.regions[target.Region] = &awsRegion{}
 	}
-	return r.known[name]
+	return m.regions[target.Region]
 }
 
 // note notes how a run of a registry went, for the next runs with its role and in its Region. The
 // Region is left alone once nothing could be read of two of its registries.
 func (m *many) note(target *targets.Target, summary *exporter.Summary, err error) {
-	region, took := m.regions.of(target.Region), time.Duration(summary.Durations["refresh"]*float64(time.Second))
+	region, took := m.regionOf(target), time.Duration(summary.Durations["refresh"]*float64(time.Second))
 	read := summary.Refreshed + summary.Gone + summary.Scans.Answered + summary.Indexes.Read
 	if errors.Is(err, awsapi.ErrCredentials) || errors.Is(err, awsapi.ErrDenied) && read == 0 {
 		m.roles.of(target).forget()
