@@ -380,26 +380,3 @@ func TestPlanKeepsAnEarlierList(t *testing.T) {
 		}
 	})
 }
-
-// The rate of a message slows its two pushes, of the registry and of the run, each within the
-// first half of its time.
-func TestWorkRate(t *testing.T) {
-	inWorkers(t, remotewritetest.Options{}, []string{"REMOTE_WRITE_MAX_SERIES=5", "REMOTE_WRITE_CONCURRENCY=1"}, func(w *workers) {
-		for _, c := range []struct {
-			rate    float64
-			slow    bool
-			exceeds float64
-		}{{0, false, 0}, {1, true, 0}, {0.001, true, 1}, {0, false, 0}} {
-			at := time.Now()
-			ctx, cancel := context.WithTimeout(w.t.Context(), runTimeout)
-			w.ctx = ctx
-			w.deliver(w.work(workerHome, "eu-west-1", func(work *targets.Work) { work.Rate = c.rate }), 0)
-			cancel()
-			took := time.Since(at)
-			if exceeded := w.pushed("aws_ecr_exporter_target_rate_exceeded", at)[workerHome+"/eu-west-1 "]; (took >= 5*time.Second) != c.slow || took > runTimeout*3/4 || exceeded != c.exceeds {
-				t.Errorf("at %v samples a second: %s, exceeded is %v", c.rate, took, exceeded)
-			}
-			time.Sleep(time.Until(at.Add(slotInterval)))
-		}
-	})
-}
