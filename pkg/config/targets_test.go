@@ -50,6 +50,19 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// The role is one in any account, since it is assumed in all of them.
+func TestTargetRole(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]bool{
+		"ecr-remote-write": true, "path/x": true, "arn:aws-eusc:iam::ACCOUNT:role/path/x": true,
+		"/path/x": false, "arn:aws:iam::111122223333:role/x": false, "arn:evil:iam::ACCOUNT:role/x": false, "a b": false,
+	} {
+		if _, err := config.Load([]string{plainURL, "TARGET_ROLE=" + value}, config.ToSend); (err == nil) != want {
+			t.Errorf("TARGET_ROLE=%s: %v", value, err)
+		}
+	}
+}
+
 func errorText(err error) string {
 	if err == nil {
 		return ""
