@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"lambda/local":        {"pkg/lambdatest", "pkg/localtest", "pkg/quantity"},
 	"pkg/auth":            {"pkg/awsapi"},
 	"pkg/awsapi":          {},
-	"pkg/config":          {"pkg/auth", "pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret"}, // the owners of its types
+	"pkg/config":          {"pkg/auth", "pkg/awsapi", "pkg/inventory", "pkg/metrics", "pkg/refresh", "pkg/remotewrite", "pkg/secret", "pkg/targets"}, // the owners of its types
 	"pkg/contracttest":    {"pkg/ecrtest"},
 	"pkg/cost":            {"pkg/inventory", "pkg/metrics", "pkg/quantity"},
 	"pkg/ecr":             {"pkg/awsapi", "pkg/inventory"},
@@ -51,7 +51,7 @@ var arrows = map[string][]string{
 	"pkg/secret":          {"pkg/awsapi"},
 	"pkg/selection":       {"pkg/inventory"},
 	"pkg/state":           {"pkg/awsapi", "pkg/inventory"},
-	"pkg/targets":         {},
+	"pkg/targets":         {"pkg/awsapi", "pkg/metrics"},
 
 	"pkg/remotewrite/internal/wire": {"pkg/metrics"},
 }

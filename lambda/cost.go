@@ -45,7 +45,7 @@ func newEstimator(c *config.Config, table *metrics.Table, file string) (*cost.Es
 	return &cost.Estimator{
 		Prices: prices, Table: table, Schedule: c.Schedule.Interval(), Refresh: time.Duration(c.CacheRefreshInterval), Memory: memory,
 		Calls: c.ECRRequestsPerSecond, Scans: c.ScanRequestsPerSecond, Metrics: customMetrics(c.CloudWatchMetrics, table),
-		AMP: unset || c.RemoteWriteAuth == auth.SigV4, S3: unset || c.StateURL.Bucket != "",
+		OneOfMany: c.OneOfMany, AMP: unset || c.RemoteWriteAuth == auth.SigV4, S3: unset || c.StateURL.Bucket != "",
 	}, nil
 }
 

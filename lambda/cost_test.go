@@ -71,6 +71,7 @@ func fleetCostTable(t *testing.T) string {
 func fleetMonth(t *testing.T, registries, images int, settings ...string) (int, cost.Bill) {
 	t.Helper()
 	e := estimatorOf(t, settings...)
+	e.OneOfMany = true
 	one := e.Typical(images, images/inUseShare)[0]
 	return registries * one.Series, e.Prices.Bill(e.Together(slices.Repeat([]cost.Usage{one.Usage}, registries)), true)
 }

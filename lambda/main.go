@@ -130,8 +130,8 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		usage = "-once pushes and -dry-run does not: use only one of them"
 	case o.dryRun && o.event != "":
 		usage = "-dry-run prints the whole registry: use it without -event"
-	case o.dump && (o.once || o.dryRun || o.event != ""):
-		usage = "-dump makes no run: use it without -once, -dry-run and -event"
+	case o.dump && (o.once || o.dryRun || o.event != "" || o.target != ""):
+		usage = "-dump makes no run: use it without -once, -dry-run, -event and -target"
 	case o.cost && (o.once || o.dryRun || o.dump || o.event != ""):
 		usage = "-cost prints nothing else: use it without -once, -dry-run, -dump and -event"
 	case !o.cost && (o.given["images"] || o.given["in-use"] || o.brief) || o.prices != "" && !o.cost && !o.dryRun:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"reflect"
 	"time"
 
@@ -30,7 +29,7 @@ type many struct {
 	config  *config.Config
 	planner *fleet.Planner
 	roles   roles
-	regions regions
+	regions map[string]*awsRegion
 	// identity is that of the function's own credentials; empty until it is needed.
 	identity struct{ account, partition string }
 
@@ -47,14 +46,14 @@ func newMany(ctx context.Context, c *config.Config, environ []string, use config
 	if err != nil {
 		return nil, err
 	}
-	m := &many{connections: connected, environ: environ, use: use, config: c, roles: roles{own: connected.aws}}
+	m := &many{connections: connected, environ: environ, use: use, config: c, roles: roles{own: connected.aws}, regions: map[string]*awsRegion{}}
 	m.planner, err = m.newPlanner()
 	return m, err
 }
 
 // handle handles an invocation: it plans, or handles a batch of the queue.
 func (m *many) handle(ctx context.Context, e event) (any, error) {
-	if e.messages == nil && e.run {
+	if e.messages == nil && e.run && e.work == nil {
 		summary, err := m.planner.Plan(ctx, planned(e.at, time.Now()))
 		if err != nil {
 			m.log.ErrorContext(ctx, "planned with errors", slog.Any("plan", summary), slog.Any("error", err))
@@ -64,7 +63,7 @@ func (m *many) handle(ctx context.Context, e event) (any, error) {
 		return summary, nil
 	}
 	if e.messages == nil {
-		return nil, errors.New("an event comes through the queue where TARGETS is set")
+		return nil, errors.New("with TARGETS, events and planned work come through the queue")
 	}
 	response := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
 	again := map[string]bool{} // groups whose messages have to be delivered again, in their order
@@ -77,13 +76,13 @@ func (m *many) handle(ctx context.Context, e event) (any, error) {
 	return response, nil
 }
 
-// latest is how far from the clock the time of the schedule's event may be.
-const latest = time.Hour
+// maxDelay is how far from the clock the time of the schedule's event may be.
+const maxDelay = time.Hour
 
 // planned returns the moment to plan for: that of the schedule's event, so that an event that is
 // delivered twice sends no message twice.
 func planned(at, now time.Time) time.Time {
-	if at.IsZero() || now.Sub(at).Abs() > latest {
+	if at.IsZero() || now.Sub(at).Abs() > maxDelay {
 		return now
 	}
 	return at
@@ -121,7 +120,7 @@ func (m *many) handleMessage(ctx context.Context, message *message) bool {
 		summary, err = &whole, errors.Join(err, failed)
 	}
 	if summary != nil {
-		m.note(target, summary)
+		m.note(target, summary, err)
 	}
 	report(ctx, log, summary, err)
 	return message.event.work != nil || summary == nil || summary.Errors["save"] == ""
@@ -135,14 +134,18 @@ func (m *many) rate(work *targets.Work) float64 {
 	return m.config.RemoteWriteSamplesPerSecond / float64(m.config.TargetConcurrency)
 }
 
-// targetOf returns the registry that a message is about, nil if it is none of TARGETS.
+// targetOf returns the registry that a message is about, nil if it is none of TARGETS. Its group has
+// to be the registry: only messages of one group are handled one after the other.
 func (m *many) targetOf(ctx context.Context, message *message) (*targets.Target, error) {
 	switch e := message.event; {
 	case message.err != nil:
 		return nil, message.err
 	case e.work != nil:
+		if target := &e.work.Target; message.group != target.String() {
+			return nil, fmt.Errorf("planned work on %s has the message group %.100q", target, message.group)
+		}
 		return &e.work.Target, nil
-	case len(e.events) > 0:
+	case len(e.events) > 0 && message.group == e.events[0].Account+"/"+e.events[0].Region:
 		target, found, err := m.planner.Find(ctx, e.events[0].Account, e.events[0].Region)
 		if err != nil || !found {
 			return nil, err
@@ -152,14 +155,13 @@ func (m *many) targetOf(ctx context.Context, message *message) (*targets.Target,
 	return nil, nil //nolint:nilnil // there is none
 }
 
-// exporterOf returns the exporter of a registry. That of another one is given up first: memory
-// has room for one inventory.
+// exporterOf returns the exporter of a registry in place of that of another one: memory has room
+// for one inventory.
 func (m *many) exporterOf(target *targets.Target, log *slog.Logger) (*exporter.Exporter, error) {
 	if m.exporter != nil && reflect.DeepEqual(m.target, *target) {
 		return m.exporter, nil
 	}
-	m.exporter = nil
-	export, err := m.newExporter(target, log)
+	export, _, err := m.newExporter(target, log)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the registry %s: %w", target, err)
 	}
@@ -169,25 +171,19 @@ func (m *many) exporterOf(target *targets.Target, log *slog.Logger) (*exporter.E
 
 // configOf returns the configuration of a registry.
 func (m *many) configOf(target *targets.Target) (*config.Config, error) {
-	// A family's own label wins: registry_id is for those that have none.
-	labels := map[string]string{"registry_id": target.Account}
-	maps.Copy(labels, target.Labels)
-	if target.RegionLabel {
-		labels["region"] = target.Region
-	}
-	return config.ForTarget(m.environ, m.use, target.Account, target.Region, target.Settings, labels)
+	return config.ForTarget(m.environ, m.use, target)
 }
 
-func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.Exporter, error) {
+// newExporter makes the exporter of a registry from its configuration.
+func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.Exporter, *config.Config, error) {
 	c, err := m.configOf(target)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	awsCfg := m.aws.Copy()
 	awsCfg.Region = target.Region
-	var role *role
-	if target.Role != "" {
-		role = m.roles.of(target.Role, target.ExternalID)
+	role := m.roles.of(target)
+	if role != nil {
 		awsCfg.Credentials = role.credentials
 	}
 	connected := *m.connections
@@ -195,23 +191,21 @@ func (m *many) newExporter(target *targets.Target, log *slog.Logger) (*exporter.
 	if m.several { // a Sender makes one push at a time, and the progress is that of all
 		connected.laptop = nil
 		if connected.sender, err = newSender(c, awsCfg, m.secrets, connected.wiring); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	export, err := connected.registry(c, awsCfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	export.Account = target.Account
-	region := m.regions.of(target.Region)
 	export.Reach = func(ctx context.Context, _ *inventory.Registry, at time.Time) error {
 		switch {
 		case m.several: // each is read once
 			return role.assume(ctx)
-		case region.waits(at):
+		case m.regionOf(target).waits(at):
 			return exporter.ErrWaits
 		}
 		return role.reach(ctx, at)
 	}
-	return export, nil
+	return export, c, nil
 }

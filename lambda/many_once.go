@@ -33,15 +33,9 @@ func (m *many) oneOf(ctx context.Context, name string) (*exporter.Exporter, *con
 		return nil, nil, err
 	}
 	for i := range all {
-		if all[i].String() != name {
-			continue
+		if all[i].String() == name {
+			return m.newExporter(&all[i], m.log)
 		}
-		c, err := m.configOf(&all[i])
-		if err != nil {
-			return nil, nil, err
-		}
-		export, err := m.newExporter(&all[i], m.log)
-		return export, c, err
 	}
 	return nil, nil, fmt.Errorf("%s is none of the %s of TARGETS: -targets lists them", name, quantity.Plural(len(all), "registry", "registries"))
 }
@@ -90,11 +84,7 @@ func (m *many) printAll(ctx context.Context, o *options, stdout io.Writer) error
 		return err
 	}
 	errs, err := m.each(ctx, "printing", all, func(_ int, target *targets.Target) error {
-		c, err := m.configOf(target)
-		if err != nil {
-			return err
-		}
-		export, err := m.newExporter(target, m.log)
+		export, c, err := m.newExporter(target, m.log)
 		if err != nil {
 			return err
 		}
@@ -102,7 +92,6 @@ func (m *many) printAll(ctx context.Context, o *options, stdout io.Writer) error
 		if err != nil {
 			return err
 		}
-		estimator.Schedule = target.Interval
 		var text bytes.Buffer
 		summary, err := export.Print(ctx, &text)
 		if !useful(&summary, err) {
@@ -211,7 +200,6 @@ func (m *many) readStored(ctx context.Context, o *options, target *targets.Targe
 	if err != nil {
 		return nil, cost.Forecast{}, err
 	}
-	e.Schedule = target.Interval
 	if e.Select, err = selects(c, time.Now()); err != nil {
 		return nil, cost.Forecast{}, err
 	}

@@ -67,7 +67,7 @@ func TestManyOnce(t *testing.T) {
 	const want = `REGISTRY                NAME  EVERY  ROLE                                             LAST SUCCESS          TAGGED IMAGES  A MONTH
 111122223333/eu-west-1        2m0s   the function's own                               never                                
 222233334444/eu-west-1        2m0s   arn:aws:iam::222233334444:role/ecr-remote-write  never                                
-222233334444/us-east-1        2m0s   arn:aws:iam::222233334444:role/ecr-remote-write  2026-12-01T03:00:00Z  1              $1.26
+222233334444/us-east-1        2m0s   arn:aws:iam::222233334444:role/ecr-remote-write  2026-12-01T03:00:00Z  1              $0.06
 `
 	if stdout != want {
 		t.Errorf("-targets\n%swant\n%s", stdout, want)
@@ -92,6 +92,12 @@ func TestManyOnce(t *testing.T) {
 	t.Setenv("TARGETS", home+":eu-west-1,"+member+":eu-west-1,"+member+":us-east-1")
 	organisation.DeleteRole(member, "ecr-remote-write")
 	_, stderr = do(exitFailed, "-dry-run")
+	t.Setenv("TARGETS", "")
+	for _, args := range [][]string{{"-targets"}, {"-once", "-target", home + "/eu-west-1"}} {
+		if stdout, stderr := do(exitUsage, args...); stdout != "" || !strings.Contains(stderr, "TARGETS: required with") {
+			t.Errorf("%v without TARGETS: %.200s%s", args, stdout, stderr)
+		}
+	}
 	if !strings.Contains(stderr, "ecr-remote-write: 2 of 3 registries failed") || !strings.Contains(stderr, member+"/eu-west-1: ") {
 		t.Errorf("without the role: %s", stderr)
 	}

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
@@ -45,15 +42,19 @@ func (m *many) newPlanner() (*fleet.Planner, error) {
 		Logger:           m.log,
 	}
 	options.Regions = func(ctx context.Context, account targets.Target) ([]string, error) {
-		awsCfg := m.aws.Copy()
-		if account.Role != "" {
-			awsCfg.Credentials = m.roles.of(account.Role, account.ExternalID).credentials
+		awsCfg, role := m.aws.Copy(), m.roles.of(&account)
+		if role != nil {
+			awsCfg.Credentials = role.credentials
 		}
-		return fleet.EnabledRegions(ctx, awsCfg, limiter)
+		regions, err := fleet.EnabledRegions(ctx, awsCfg, limiter)
+		if err != nil {
+			role.forget()
+		}
+		return regions, err
 	}
 	if at, ok := c.Targets.Object(); ok {
 		options.Source = fleet.FromObject(state.NewS3Object(m.stored, at.Bucket, at.Key))
-	} else if _, ok := c.Targets.Parameter(); ok {
+	} else if c.Targets.IsParameter() {
 		from, err := secret.Parse(string(c.Targets))
 		if err != nil {
 			return nil, fmt.Errorf("TARGETS: %w", err)
@@ -93,7 +94,7 @@ func (m *many) parse(ctx context.Context, text []byte) (*targets.Document, error
 		Role: string(m.config.TargetRole), ExternalID: string(m.config.TargetExternalID),
 		Interval: max(time.Minute, m.config.Schedule.Interval().Truncate(time.Minute)),
 	}
-	if string(text) == string(m.config.Targets) {
+	if targets.IsList(string(text)) { // perhaps an earlier one, which is kept
 		return targets.ParseList(string(text), defaults)
 	}
 	return targets.ParseDocument(text, defaults, m.check)
@@ -102,16 +103,7 @@ func (m *many) parse(ctx context.Context, text []byte) (*targets.Document, error
 // check returns what is wrong with the settings of a registry, by name.
 func (m *many) check(settings map[string]string) map[string]string {
 	wrong := map[string]string{}
-	known := config.TargetSettings()
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		if !slices.Contains(known, name) {
-			wrong[name] = "is no setting that a registry can have of its own: these are " + strings.Join(known, ", ")
-		}
-	}
-	if len(wrong) > 0 {
-		return wrong
-	}
-	_, err := config.ForTarget(m.environ, m.use, m.identity.account, m.aws.Region, settings, nil)
+	_, err := m.configOf(&targets.Target{Account: m.identity.account, Region: m.aws.Region, Settings: settings})
 	faults, ok := err.(config.Faults) //nolint:errorlint // as documented
 	if err != nil && !ok {
 		wrong[""] = err.Error()

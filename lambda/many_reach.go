@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -9,21 +10,29 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/exporter"
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
 
 // pause is how long something that failed is left alone: twice as long with each failure.
 type pause struct {
-	first, longest time.Duration
-	failures       int // in a row
-	until          time.Time
+	failures int // in a row
+	until    time.Time
 }
+
+// The first pause, and the longest. After an outage of AWS, what changed meanwhile is read within
+// two slots; a role that is missing may take days.
+const (
+	firstPause   = time.Minute
+	longestPause = 4 * time.Minute
+	longestRole  = 30 * time.Minute
+)
 
 func (p *pause) waits(at time.Time) bool { return at.Before(p.until) }
 
-func (p *pause) failed(at time.Time) {
-	p.until = at.Add(min(p.first<<min(p.failures, 10), p.longest))
+func (p *pause) failed(at time.Time, first, longest time.Duration) {
+	p.until = at.Add(min(first<<min(p.failures, 10), longest))
 	p.failures++
 }
 
@@ -42,16 +51,19 @@ type role struct {
 	pause
 }
 
-// of returns a role by its ARN and the external id.
-func (r *roles) of(arn, externalID string) *role {
-	key := [2]string{arn, externalID}
+// of returns the role of a registry.
+func (r *roles) of(target *targets.Target) *role {
+	if target.Role == "" {
+		return nil
+	}
+	key := [2]string{target.Role, target.ExternalID}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.known[key] == nil {
 		if r.known == nil {
 			r.known = map[[2]string]*role{}
 		}
-		r.known[key] = &role{auth.AssumeRole(r.own, arn, externalID), pause{first: 2 * time.Minute, longest: 30 * time.Minute}}
+		r.known[key] = &role{auth.AssumeRole(r.own, target.Role, target.ExternalID), pause{}}
 	}
 	return r.known[key]
 }
@@ -65,7 +77,11 @@ func (r *role) reach(ctx context.Context, at time.Time) error {
 		return exporter.ErrWaits
 	}
 	if err := r.assume(ctx); err != nil {
-		r.failed(at)
+		longest := longestPause
+		if auth.RoleRefused(err) {
+			longest = longestRole
+		}
+		r.failed(at, 2*firstPause, longest)
 		return err
 	}
 	r.ended()
@@ -82,49 +98,49 @@ func (r *role) assume(ctx context.Context) error {
 	return nil
 }
 
-// regions are the Regions in which calls fail only after many retries. While AWS is down in one,
-// its registries would keep those of others waiting for their turns: most are pushed without
-// trying to read them.
-type regions struct {
-	mu    sync.Mutex // as of roles
-	known map[string]*awsRegion
+// forget has the role assumed anew. A role that was deleted and made again has other sessions, and
+// AWS refuses those of before.
+func (r *role) forget() {
+	if r != nil {
+		r.credentials.Invalidate()
+	}
 }
 
+// awsRegion is a Region in which AWS may be down. There every call fails only after many retries,
+// and a registry that is read takes a turn from others for a minute: so most registries of such a
+// Region are pushed without trying to read them.
 type awsRegion struct {
 	pause
-	// registry is one of which nothing could be read, slowly.
+	// registry is one of which a slow refresh read nothing.
 	registry string
 }
 
-// longestPause is no longer than two slots: so late is what changed in an outage after it.
-const longestPause = 4 * time.Minute
-
-// slowRefresh is how long a refresh takes at least that read nothing, if its calls were repeated.
+// slowRefresh is the least time of a refresh that read nothing because its calls failed again and
+// again. One whose calls are refused is faster.
 const slowRefresh = 5 * time.Second
 
-func (r *regions) of(name string) *awsRegion {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.known[name] == nil {
-		if r.known == nil {
-			r.known = map[string]*awsRegion{}
-		}
-		r.known[name] = &awsRegion{pause: pause{first: time.Minute, longest: longestPause}}
+func (m *many) regionOf(target *targets.Target) *awsRegion {
+	if m.regions[target.Region] == nil {
+		m.regions[target.Region] = &awsRegion{}
 	}
-	return r.known[name]
+	return m.regions[target.Region]
 }
 
-// note notes how a run of a registry went, for the next runs in its Region: it takes two
-// registries of which nothing could be read to leave the others alone.
-func (m *many) note(target *targets.Target, summary *exporter.Summary) {
-	region, took := m.regions.of(target.Region), time.Duration(summary.Durations["refresh"]*float64(time.Second))
-	switch read := summary.Refreshed + summary.Gone + summary.Scans.Answered + summary.Indexes.Read; {
+// note notes how a run of a registry went, for the next runs with its role and in its Region. The
+// Region is left alone once nothing could be read of two of its registries.
+func (m *many) note(target *targets.Target, summary *exporter.Summary, err error) {
+	region, took := m.regionOf(target), time.Duration(summary.Durations["refresh"]*float64(time.Second))
+	read := summary.Refreshed + summary.Gone + summary.Scans.Answered + summary.Indexes.Read
+	if errors.Is(err, awsapi.ErrCredentials) || errors.Is(err, awsapi.ErrDenied) && read == 0 {
+		m.roles.of(target).forget()
+	}
+	switch {
 	case len(summary.Calls) == 0:
 	case read > 0 || took < slowRefresh:
 		region.ended()
 		region.registry = ""
 	case region.failures > 0 || region.registry != "" && region.registry != target.String():
-		region.failed(summary.Timestamp.Add(took))
+		region.failed(summary.Timestamp.Add(took), firstPause, longestPause)
 	default:
 		region.registry = target.String()
 	}

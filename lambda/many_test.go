@@ -8,15 +8,18 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/ecrtest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/fleet"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
@@ -36,10 +39,12 @@ type workers struct {
 	queue    *groupQueue
 	receiver *remotewritetest.Receiver
 	log      bytes.Buffer
+	environ  []string
 	f        *function
 	ctx      context.Context // of invocations
 	runs     string          // the image_id of what runs
 	asked    int             // how often the store was asked
+	request  func()          // if set, is called for each request
 }
 
 // inWorkers runs a test of an environment with settings. The organisation has one image in each
@@ -67,11 +72,12 @@ func inWorkers(t *testing.T, o remotewritetest.Options, settings []string, test 
 		t.Setenv("AWS_ACCESS_KEY_ID", key.AccessKeyID)
 		t.Setenv("AWS_SECRET_ACCESS_KEY", key.SecretAccessKey)
 		t.Setenv("AWS_SESSION_TOKEN", key.SessionToken)
-		w.f = newFunctionOver(w, append([]string{
+		w.environ = append([]string{
 			"REMOTE_WRITE_URL=https://" + hostReceiver + "/api/v1/write", "REMOTE_WRITE_AUTH=none", "CLOUDWATCH_METRICS=false", "SCAN_SOURCE=none",
 			"STATE_URL=s3://" + bucketName + "/stack/" + objectKey, "QUEUE_URL=https://" + hostQueue + "/111122223333/targets.fifo",
 			"TARGETS=" + workerHome + ":eu-west-1," + workerMember + ":*",
-		}, settings...), &w.log)
+		}, settings...)
+		w.restart()
 		test(w)
 		for _, violation := range w.receiver.Violations() {
 			t.Error(violation)
@@ -79,8 +85,17 @@ func inWorkers(t *testing.T, o remotewritetest.Options, settings []string, test 
 	})
 }
 
+// restart makes another environment, with further settings.
+func (w *workers) restart(settings ...string) {
+	w.environ = append(w.environ, settings...)
+	w.f = newFunctionOver(w, w.environ, &w.log)
+}
+
 // RoundTrip carries a request of the environment.
 func (w *workers) RoundTrip(r *http.Request) (*http.Response, error) {
+	if w.request != nil {
+		w.request()
+	}
 	req, err := readRequest(r)
 	if err != nil {
 		return nil, err
@@ -121,9 +136,17 @@ func (w *workers) work(account, region string, change ...func(*targets.Work)) st
 // returns what was logged, and fails if the message would be delivered again.
 func (w *workers) deliver(body string, ago time.Duration) []line {
 	w.t.Helper()
+	var about struct{ Account, Region string }
+	_ = json.Unmarshal([]byte(body), &about)
+	return w.deliverTo(about.Account+"/"+about.Region, body, ago)
+}
+
+// deliverTo is deliver with a message group other than the registry.
+func (w *workers) deliverTo(group, body string, ago time.Duration) []line {
+	w.t.Helper()
 	payload, err := json.Marshal(map[string]any{"Records": []any{map[string]any{
 		"messageId": "message", "eventSource": "aws:sqs", "body": body,
-		"attributes": map[string]string{"MessageGroupId": "group", "SentTimestamp": fmt.Sprint(time.Now().Add(-ago).UnixMilli())},
+		"attributes": map[string]string{"MessageGroupId": group, "SentTimestamp": fmt.Sprint(time.Now().Add(-ago).UnixMilli())},
 	}}})
 	must(err)
 	answer, err := w.f.handle(w.ctx, payload)
@@ -212,6 +235,7 @@ func TestWorkEvents(t *testing.T) {
 			return string(of.PushEvent("app", ecrtest.Digest(workerHome+"eu-west-1app"), "v1", time.Now()))
 		}
 		w.deliver(w.work(workerHome, "eu-west-1"), 0)
+		exporter := w.f.many.exporter
 		only := workerHome + "/eu-west-1 app"
 		for _, c := range []struct {
 			name       string
@@ -232,6 +256,9 @@ func TestWorkEvents(t *testing.T) {
 				t.Errorf("%s: pushed %v, want all: %v; %d lines", c.name, got, c.whole, len(lines))
 			}
 		}
+		if w.f.many.exporter != exporter {
+			t.Error("events and planned work have different exporters of a registry")
+		}
 		// It is not among TARGETS, or nothing is about any image.
 		time.Sleep(slotInterval)
 		before, at := w.aws.Calls(), time.Now()
@@ -242,6 +269,16 @@ func TestWorkEvents(t *testing.T) {
 			if lines := w.deliver(body, slotInterval); len(lines) != 1 || !has(lines, "INFO", "event needs no run") {
 				t.Errorf("logged %+v", lines)
 			}
+		}
+		// Its group is not the registry, so that another message of it may be handled meanwhile.
+		if lines := w.deliverTo("registry", event(home), 0); len(lines) != 1 || !has(lines, "INFO", "event needs no run") {
+			t.Errorf("logged %+v", lines)
+		}
+		if lines := w.deliverTo("registry", w.work(workerHome, "eu-west-1"), 0); len(lines) != 1 || !has(lines, "ERROR", "message dropped") {
+			t.Errorf("logged %+v", lines)
+		}
+		if _, err := w.f.handle(w.ctx, []byte(w.work(workerHome, "eu-west-1"))); err == nil {
+			t.Error("work that does not come through the queue is accepted")
 		}
 		if calls := w.calls(before); len(calls) > 0 || len(w.pushed(imageFamily, at)) > 0 {
 			t.Errorf("%v were called for nothing", calls)
@@ -309,100 +346,37 @@ func TestWorkAlternates(t *testing.T) {
 	})
 }
 
-// A role that cannot be assumed: nothing but STS is called, what is known is still pushed, one
-// line says so, and it is tried again less and less often.
-func TestWorkWithoutRole(t *testing.T) {
+// Memory has room for one inventory: that of the registry before is given up by the time that
+// another one is loaded.
+func TestWorkKeepsOneInventory(t *testing.T) {
 	inWorkers(t, remotewritetest.Options{}, nil, func(w *workers) {
-		name := workerMember + "/us-east-1"
-		run := func() (lines []line, calls map[string]int, up float64, images int) {
-			before, at := w.aws.Calls(), time.Now()
-			lines = w.deliver(w.work(workerMember, "us-east-1"), 0)
-			return lines, w.calls(before), w.pushed("aws_ecr_exporter_target_up", at)[name+" "], len(w.pushed(imageFamily, at))
-		}
-		if _, _, up, images := run(); up != 1 || images != 2 {
-			t.Fatalf("with the role: up is %v, %d images", up, images)
-		}
-		w.aws.DeleteRole(workerMember, organisationMember)
-		w.f.many.roles = roles{own: w.f.many.aws} // as of another environment
-		w.f.many.exporter = nil
-		lost := time.Now().Add(slotInterval)
-		var tried []time.Duration
-		for time.Since(lost) < 2*time.Hour {
-			time.Sleep(slotInterval)
-			lines, calls, up, images := run()
-			if up != 0 || images != 2 {
-				t.Errorf("%s: up is %v, %d images", time.Since(lost), up, images)
-			}
-			asked, level := calls["AssumeRole"] > 0, "INFO"
-			if asked {
-				tried, level = append(tried, time.Since(lost)), "ERROR"
-			}
-			delete(calls, "AssumeRole")
-			if len(calls) > 0 || len(lines) != 1 || lines[0].Level != level {
-				t.Errorf("%s: %v were called, logged %+v", time.Since(lost), calls, lines)
-			}
-			if asked && !strings.Contains(string(lines[0].Summary), "assuming the role of the registry") {
-				t.Errorf("the line does not say why: %s", lines[0].Summary)
-			}
-		}
-		want := []time.Duration{0, 2 * time.Minute, 6 * time.Minute, 14 * time.Minute, 30 * time.Minute, 60 * time.Minute, 90 * time.Minute, 120 * time.Minute}
-		if diff := cmp.Diff(want, tried); diff != "" {
-			t.Errorf("tried (-want +got):\n%s", diff)
-		}
-		// Another registry is not delayed, and this one recovers.
-		w.aws.PutRole(workerMember, ecrtest.Role{Name: organisationMember})
-		for range 14 {
-			time.Sleep(slotInterval)
-			if _, calls, up, _ := run(); up != 0 || len(calls) > 0 {
-				t.Errorf("%s: up is %v, %v were called", time.Since(lost), up, calls)
-			}
-		}
-		time.Sleep(slotInterval)
-		if lines, calls, up, images := run(); up != 1 || images != 2 || calls["AssumeRole"] != 1 || calls["DescribeRepositories"] == 0 || !has(lines, "INFO", "run done") {
-			t.Errorf("with the role again: up is %v, %d images, %v were called", up, images, calls)
-		}
-		// After a success the waits begin anew, once the session has expired.
-		w.aws.DeleteRole(workerMember, organisationMember)
-		asked := 0
-		for range 40 {
-			time.Sleep(slotInterval)
-			before := w.aws.Calls()
-			run()
-			again := w.calls(before)["AssumeRole"] > 0
-			if asked == 1 && !again {
-				t.Error("after a success the first wait is not the shortest")
-			}
-			if again {
-				if asked++; asked == 2 {
-					break
+		w.deliver(w.work(workerMember, "us-east-1"), 0)
+		before := weak.Make(w.f.many.exporter.Registry())
+		requests := 0
+		w.request = func() {
+			if requests++; requests == 1 {
+				runtime.GC()
+				if before.Value() != nil {
+					w.t.Error("the inventory of another registry is still in memory")
 				}
 			}
 		}
-		if asked != 2 {
-			t.Errorf("the role was tried %d times in 80 minutes", asked)
+		w.deliver(w.work(workerHome, "eu-west-1"), 0)
+		if requests == 0 {
+			w.t.Error("no request: the test tests nothing")
 		}
 	})
 }
 
-// The rate of a message slows its two pushes, of the registry and of the run, each within the
-// first half of its time.
-func TestWorkRate(t *testing.T) {
-	inWorkers(t, remotewritetest.Options{}, []string{"REMOTE_WRITE_MAX_SERIES=5", "REMOTE_WRITE_CONCURRENCY=1"}, func(w *workers) {
-		for _, c := range []struct {
-			rate    float64
-			slow    bool
-			exceeds float64
-		}{{0, false, 0}, {1, true, 0}, {0.001, true, 1}, {0, false, 0}} {
-			at := time.Now()
-			ctx, cancel := context.WithTimeout(w.t.Context(), runTimeout)
-			w.ctx = ctx
-			w.deliver(w.work(workerHome, "eu-west-1", func(work *targets.Work) { work.Rate = c.rate }), 0)
-			cancel()
-			took := time.Since(at)
-			if exceeded := w.pushed("aws_ecr_exporter_target_rate_exceeded", at)[workerHome+"/eu-west-1 "]; (took >= 5*time.Second) != c.slow || took > runTimeout*3/4 || exceeded != c.exceeds {
-				t.Errorf("at %v samples a second: %s, exceeded is %v", c.rate, took, exceeded)
-			}
-			time.Sleep(time.Until(at.Add(slotInterval)))
+// A list with a fault, in a new deployment, leaves the list of the last one in use.
+func TestPlanKeepsAnEarlierList(t *testing.T) {
+	inWorkers(t, remotewritetest.Options{}, nil, func(w *workers) {
+		w.plan()
+		time.Sleep(time.Minute)
+		w.restart("TARGETS=" + workerHome + ":eu-west-1," + workerHome + ":eu-west-1")
+		response, err := w.f.handle(w.ctx, []byte("{}"))
+		if summary, ok := response.(fleet.Summary); !ok || summary.Targets != 3 || summary.Valid || err != nil {
+			w.t.Errorf("%+v, %v", response, err)
 		}
 	})
 }

@@ -58,6 +58,8 @@ func runOnce(ctx context.Context, o options, environ []string, stdout, stderr io
 		if export, c, done, err = runMany(ctx, &o, c, environ, use, w, stdout); done {
 			return err
 		}
+	} else if o.targets || o.target != "" {
+		return config.Faults{{Variable: "TARGETS", Rule: "required with -targets and -target"}}
 	} else if export, err = wire(ctx, c, w); err != nil {
 		return err
 	}

@@ -199,6 +199,9 @@ func (w *connections) registry(c *config.Config, awsCfg aws.Config) (*exporter.E
 		w.log.Warn("FAMILIES_INCLUDE and FAMILIES_EXCLUDE exclude every family: nothing is sent")
 	}
 	options.NewRun, options.Sender = w.secrets.NewRun, w.sender
+	if c.OneOfMany {
+		options.Account = string(c.ECRRegistryID)
+	}
 	if c.AMP() {
 		options.RampAbove, options.Admit = exporter.RampAbove, selected.Admit
 	}

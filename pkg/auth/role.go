@@ -1,11 +1,13 @@
 package auth
 
 import (
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 )
@@ -25,6 +27,13 @@ const (
 	// cover one request and the difference of two clocks.
 	expiryWindow = time.Minute
 )
+
+// RoleRefused reports whether an error is STS's refusal: the role does not exist, or does not trust
+// the caller.
+func RoleRefused(err error) bool {
+	api := smithy.APIError(nil)
+	return errors.As(err, &api) && api.ErrorCode() == "AccessDenied"
+}
 
 // AssumeRole returns a provider of a role's credentials. It calls STS in cfg's Region
 // with cfg's credentials, with the first use and again a minute before they expire. An

@@ -93,6 +93,8 @@ func TestFaults(t *testing.T) {
 		{"AccessDeniedException", ecrtest.Fault{Status: http.StatusBadRequest, Code: "AccessDeniedException", Message: "not authorized"}, "denied"},
 		{"AccessDeniedException, 403", ecrtest.Fault{Status: http.StatusForbidden, Code: "AccessDeniedException", Message: "not authorized"}, "denied"},
 		{"bare 403", ecrtest.Fault{Status: http.StatusForbidden}, "denied"},
+		{"ExpiredTokenException", ecrtest.Fault{Status: http.StatusBadRequest, Code: "ExpiredTokenException"}, "refused"},
+		{"UnrecognizedClientException, 403", ecrtest.Fault{Status: http.StatusForbidden, Code: "UnrecognizedClientException"}, "refused"},
 		{"RepositoryNotFoundException", ecrtest.Fault{Status: http.StatusBadRequest, Code: "RepositoryNotFoundException"}, "gone"},
 		{"ValidationException", ecrtest.Fault{Status: http.StatusBadRequest, Code: "ValidationException"}, "failed"},
 		{"InvalidParameterException", ecrtest.Fault{Status: http.StatusBadRequest, Code: "InvalidParameterException"}, "failed"},
@@ -109,13 +111,13 @@ func TestFaults(t *testing.T) {
 					switch c.outcome {
 					case "throttled":
 						wantThrottled[service.operation] = 3
-					case "denied", "gone", "failed":
+					case "denied", "refused", "gone", "failed":
 						want = 1
 					}
 					if calls[service.operation] != want || !cmp.Equal(throttled, wantThrottled) {
 						t.Errorf("calls %v, throttled %v, want %d calls and throttled %v", calls, throttled, want, wantThrottled)
 					}
-					if (err == nil) != (want == 4) || errors.Is(err, awsapi.ErrDenied) != (c.outcome == "denied") || errors.Is(err, awsapi.ErrGone) != (c.outcome == "gone") {
+					if (err == nil) != (want == 4) || errors.Is(err, awsapi.ErrDenied) != (c.outcome == "denied") || errors.Is(err, awsapi.ErrGone) != (c.outcome == "gone") || errors.Is(err, awsapi.ErrCredentials) != (c.outcome == "refused") {
 						t.Errorf("error %v, want %s", err, c.outcome)
 					}
 				})

@@ -17,6 +17,9 @@ var (
 	ErrGone = errors.New("repository does not exist")
 	// ErrDenied means that IAM or a resource policy refused the call.
 	ErrDenied = errors.New("permission denied")
+	// ErrCredentials means that the session of the credentials has ended, or is of a role that does
+	// not exist any longer.
+	ErrCredentials = errors.New("credentials not accepted")
 	// ErrNoEndpoint means that the endpoint's name does not exist: the service, or the kind of
 	// endpoint that is asked for (FIPS, dual-stack), is not in the Region.
 	ErrNoEndpoint = errors.New("no such endpoint")
@@ -65,6 +68,8 @@ func kindOf(err error) error {
 		switch api.ErrorCode() {
 		case "AccessDeniedException": // common to all services, and in no service's model
 			return ErrDenied
+		case "ExpiredTokenException", "UnrecognizedClientException": // the same
+			return ErrCredentials
 		case "RepositoryNotFoundException":
 			return ErrGone
 		}

@@ -15,9 +15,11 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
+	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
 
 // Config holds the settings. Each field is one environment variable; the table in
@@ -148,6 +150,8 @@ type Config struct {
 	Settings Settings `env:"SETTINGS" rule:"NAME=value pairs separated by ; or new lines"`
 	// Warnings are about settings that are accepted but probably wrong, such as a misspelt name.
 	Warnings []string `env:"-"`
+	// OneOfMany is set for one of TARGETS' registries (see ForTarget).
+	OneOfMany bool `env:"-"`
 }
 
 // CloudWatchMetrics says which run metrics become metrics of CloudWatch.
@@ -173,15 +177,15 @@ const (
 
 // parsers read the types without UnmarshalText, most of which other packages own.
 var parsers = map[reflect.Type]env.ParserFunc{
-	reflect.TypeFor[AccountID]():            parseAccountID,
-	reflect.TypeFor[Region]():               parseRegion,
-	reflect.TypeFor[RoleARN]():              parseRoleARN,
-	reflect.TypeFor[ExternalID]():           parseExternalID,
+	reflect.TypeFor[AccountID]():            parseIf[AccountID](awsapi.ValidAccount),
+	reflect.TypeFor[Region]():               parseIf[Region](awsapi.ValidRegion),
+	reflect.TypeFor[RoleARN]():              parseIf[RoleARN](validRoleARN),
+	reflect.TypeFor[ExternalID]():           parseIf[ExternalID](awsapi.ValidExternalID),
 	reflect.TypeFor[remotewrite.Protocol](): oneOf(remotewrite.V1, remotewrite.V2, remotewrite.Auto),
 	reflect.TypeFor[CloudWatchMetrics]():    oneOf(MetricsForAlarms, AllMetrics, NoMetrics),
 	reflect.TypeFor[auth.Method]():          oneOf(auth.SigV4, auth.Basic, auth.Bearer, auth.None),
-	reflect.TypeFor[Targets]():              parseTargets,
-	reflect.TypeFor[RoleName]():             parseRoleName,
+	reflect.TypeFor[Targets]():              parseIf[Targets](validTargets),
+	reflect.TypeFor[RoleName]():             parseIf[RoleName](targets.ValidRole),
 	reflect.TypeFor[IdleImages]():           oneOf(IdlePush, IdleNever),
 	reflect.TypeFor[refresh.ScanSource]():   oneOf(refresh.ScanAuto, refresh.ScanFindings, refresh.ScanInspector, refresh.ScanSummary, refresh.ScanNone),
 	reflect.TypeFor[secret.Text](): func(text string) (any, error) {
@@ -194,18 +198,24 @@ var parsers = map[reflect.Type]env.ParserFunc{
 }
 
 func oneOf[T ~string](values ...T) env.ParserFunc {
-	return func(text string) (any, error) { return T(text), must(slices.Contains(values, T(text))) }
+	return parseIf[T](func(text string) bool { return slices.Contains(values, T(text)) })
 }
 
 // Load reads the configuration from environment entries of the form NAME=value, as
 // os.Environ returns them. An empty variable counts as unset. The error is of the type
 // Faults, with every fault.
-func Load(environ []string, use Use) (*Config, error) {
+func Load(environ []string, use Use) (*Config, error) { return load(environ, nil, use) }
+
+// load is Load with variables in place of those of the environment and of SETTINGS.
+func load(environ []string, instead map[string]string, use Use) (*Config, error) {
 	vars := env.ToMap(environ)
-	maps.DeleteFunc(vars, func(_, value string) bool { return value == "" })
+	unset := func(_, value string) bool { return value == "" }
+	maps.DeleteFunc(vars, unset)
 	c := &Config{}
 	var faults Faults
 	c.Warnings = addSettings(vars, &faults)
+	maps.Copy(vars, instead)
+	maps.DeleteFunc(vars, unset)
 	if err := env.ParseWithOptions(c, env.Options{Environment: vars, FuncMap: parsers}); err != nil {
 		all, ok := err.(env.AggregateError) //nolint:errorlint // documented as the type of every error of the package
 		if !ok {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/auth"
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
@@ -16,7 +17,7 @@ import (
 //
 // See https://docs.aws.amazon.com/general/latest/gr/prometheus-service.html and
 // https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html.
-var ampHost = regexp.MustCompile(`^(vpce-[a-z0-9-]+\.)?aps-workspaces(-fips)?\.([a-z]+(?:-[a-z]+)+-\d)\.(.+)$`)
+var ampHost = regexp.MustCompile(`^(vpce-[a-z0-9-]+\.)?aps-workspaces(-fips)?\.(` + awsapi.RegionPattern + `)\.(.+)$`)
 
 // ampRegion returns the Region of an AMP host; ok is false for any other host, such as one
 // whose domain is not that of the Region's partition.

@@ -86,7 +86,7 @@ func shown(variable, value string) string {
 			if strings.ContainsAny(value, "@?") {
 				return secret.Redacted // user info and query have no place in it
 			}
-		case reflect.TypeFor[Regexp](), reflect.TypeFor[Labels](), reflect.TypeFor[RoleARN](), reflect.TypeFor[ExternalID]():
+		case reflect.TypeFor[Regexp](), reflect.TypeFor[Labels](), reflect.TypeFor[RoleARN](), reflect.TypeFor[ExternalID](), reflect.TypeFor[RoleName](), reflect.TypeFor[Targets]():
 		default:
 			if len(value) > longestWord {
 				return secret.Redacted

@@ -3,26 +3,22 @@ package config
 import (
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
-	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 )
 
 // Labels are put on every series. They are written name=value,name=value. A value has no
 // comma.
 type Labels []metrics.Label
 
-// UnmarshalText reads the pairs, without white space around names and values. Names that
-// begin with __ are Prometheus's own.
+// UnmarshalText reads the pairs, without white space around names and values.
 func (l *Labels) UnmarshalText(text []byte) error {
 	*l = nil
 	given := map[string]bool{}
 	for pair := range strings.SplitSeq(string(text), ",") {
 		name, value, _ := strings.Cut(pair, "=")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !metrics.ValidLabelName(name) || strings.HasPrefix(name, "__") || given[name] ||
-			value == "" || len(value) > remotewrite.DefaultMaxLabelValue || !utf8.ValidString(value) {
+		if given[name] || !metrics.ValidExternalLabel(name, value) {
 			return errRule
 		}
 		given[name] = true

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 )
 
 // AccountID is an AWS account, twelve digits.
@@ -22,31 +24,16 @@ type RoleARN string
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html.
 type ExternalID string
 
-var (
-	parseAccountID = matching[AccountID](`^\d{12}$`)
-	parseRegion    = matching[Region](`^[a-z]+(?:-[a-z]+)+-\d$`)
-	// With a path and a name: https://docs.aws.amazon.com/IAM/latest/APIReference/API_Role.html.
-	parseRoleARN = matching[RoleARN](`^arn:aws(?:-[a-z]+)*:iam::\d{12}:role/(?:([[:graph:]]+)/)?([A-Za-z0-9_+=,.@-]+)$`, 510, 64)
-	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
-	parseExternalID = matching[ExternalID](`^([A-Za-z0-9_+=,.@:/-][A-Za-z0-9_+=,.@:/-]+)$`, 1224)
-)
+// parseIf reads texts for which valid is true.
+func parseIf[T ~string](valid func(text string) bool) env.ParserFunc {
+	return func(text string) (any, error) { return T(text), must(valid(text)) }
+}
 
-// matching reads texts that an expression matches, with a length limit in bytes for each
-// of its groups: bounded repetitions take milliseconds to compile, in every cold start.
-func matching[T ~string](expression string, limits ...int) env.ParserFunc {
-	compiled := regexp.MustCompile(expression)
-	return func(text string) (any, error) {
-		match := compiled.FindStringSubmatch(text)
-		if match == nil {
-			return nil, errRule
-		}
-		for i, limit := range limits {
-			if len(match[i+1]) > limit {
-				return nil, errRule
-			}
-		}
-		return T(text), nil
-	}
+var roleARN = regexp.MustCompile(`^arn:aws(?:-[a-z]+)*:iam::\d{12}:role/(.+)$`)
+
+func validRoleARN(text string) bool {
+	match := roleARN.FindStringSubmatch(text)
+	return match != nil && awsapi.ValidRole(match[1])
 }
 
 // prefixes are those of settings, which other programs' variables are unlikely to have.

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
+	"github.com/aws-exporters/ecr-remote-write/pkg/secret"
+	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
 
 // Targets says which registries are read: the text of a list, or where a document is.
@@ -17,23 +19,24 @@ type Targets string
 // ACCOUNT in place of the account.
 type RoleName string
 
-var parseRoleName = matching[RoleName](`^(?:arn:aws[a-z-]*:iam::ACCOUNT:role/)?/?(?:([[:graph:]]+)/)?([A-Za-z0-9_+=,.@-]+)$`, 510, 64)
-
-var parseTargets = matching[Targets](`^(?:(?:\d{12}:(?:\*|[a-z]{2}(?:-[a-z]+)+-\d)(?:,\s*|$))+|s3://[^/]+/.+|ssm:\S+)$`)
+func validTargets(text string) bool {
+	if _, isObject := Targets(text).Object(); isObject || targets.IsList(text) {
+		return true
+	}
+	_, err := secret.Parse(text)
+	return Targets(text).IsParameter() && err == nil
+}
 
 // Object returns where in S3 the document is.
 func (t Targets) Object() (object StateURL, ok bool) {
 	return object, strings.HasPrefix(string(t), "s3://") && object.UnmarshalText([]byte(t)) == nil
 }
 
-// Parameter returns which parameter of Parameter Store is the document.
-func (t Targets) Parameter() (name string, ok bool) { return strings.CutPrefix(string(t), "ssm:") }
+// IsParameter reports whether the document is a parameter of Parameter Store.
+func (t Targets) IsParameter() bool { return strings.HasPrefix(string(t), "ssm:") }
 
 // resolveTargets checks what TARGETS needs.
 func (c *Config) resolveTargets(vars map[string]string, faults *Faults) {
-	if _, isDocument := c.Targets.Object(); strings.HasPrefix(string(c.Targets), "s3://") && !isDocument {
-		faults.note(vars, "TARGETS", rule("Targets"))
-	}
 	if c.Targets == "" {
 		return
 	}
@@ -45,20 +48,35 @@ func (c *Config) resolveTargets(vars map[string]string, faults *Faults) {
 	}
 }
 
-// ForTarget returns the configuration of one of TARGETS' registries: with its own settings, which
-// have to be among TargetSettings, and further labels on every series.
-func ForTarget(environ []string, use Use, account, region string, settings, labels map[string]string) (*Config, error) {
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		environ = append(slices.Clip(environ), name+"="+settings[name])
+// ForTarget returns the configuration of one of TARGETS' registries. Its own settings have to be
+// among TargetSettings.
+func ForTarget(environ []string, use Use, t *targets.Target) (*Config, error) {
+	var faults Faults
+	known := TargetSettings()
+	for _, name := range slices.Sorted(maps.Keys(t.Settings)) {
+		if !slices.Contains(known, name) {
+			faults = append(faults, Fault{Variable: name, Rule: "is no setting that a registry can have of its own: these are " + strings.Join(known, ", ")})
+		}
 	}
-	c, err := Load(slices.DeleteFunc(slices.Clone(environ), func(v string) bool { return strings.HasPrefix(v, "TARGETS=") }), use)
+	if faults != nil {
+		return nil, faults
+	}
+	instead := map[string]string{"TARGETS": ""}
+	maps.Copy(instead, t.Settings)
+	c, err := load(environ, instead, use)
 	if err != nil {
 		return nil, err
 	}
-	c.Warnings = nil // which are about the function's own
-	c.ECRRegistryID = AccountID(account)
-	c.StateURL = c.StateURL.Beside(account, region, path.Base(c.StateURL.Key+c.StateURL.Path))
-	c.ExternalLabels = slices.DeleteFunc(slices.Clone(c.ExternalLabels), func(l metrics.Label) bool { _, replaced := labels[l.Name]; return replaced })
+	c.OneOfMany, c.Warnings = true, nil // these are about the function's own
+	c.ECRRegistryID, c.Schedule = AccountID(t.Account), Schedule(t.Interval)
+	c.StateURL = c.StateURL.Beside(t.Account, t.Region, path.Base(c.StateURL.Key+c.StateURL.Path))
+	// A family's own label wins: registry_id is for those that have none.
+	labels := map[string]string{"registry_id": t.Account}
+	maps.Copy(labels, t.Labels)
+	if t.RegionLabel || c.RegionLabel {
+		labels["region"] = t.Region
+	}
+	c.ExternalLabels = slices.DeleteFunc(c.ExternalLabels, func(l metrics.Label) bool { _, replaced := labels[l.Name]; return replaced })
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		c.ExternalLabels = append(c.ExternalLabels, metrics.Label{Name: name, Value: labels[name]})
 	}

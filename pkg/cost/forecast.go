@@ -27,6 +27,8 @@ type Estimator struct {
 	Calls, Scans float64
 	// Metrics is the number of custom metrics that the function has in CloudWatch.
 	Metrics int
+	// OneOfMany is set if the function reads many registries: what they share counts for none.
+	OneOfMany bool
 	// AMP is set if the samples go to Amazon Managed Service for Prometheus, S3 if the state is
 	// kept there.
 	AMP, S3 bool
@@ -92,7 +94,11 @@ const (
 	page         = 1000 // images of DescribeImages
 	containers   = 1    // that the query finds for an image in use: some have more, some none
 	pollers      = 5    // of Lambda at an empty queue, each waiting 20 seconds: 3 requests a minute
+	ofEvent      = 3    // requests to SQS for the message of an event: it is sent, received and deleted
+	ofTurn       = 2.1  // for that of a run of one of many registries: ten are sent at once
 )
+
+var polls = pollers * Month.Seconds() / 20
 
 // Usage forecasts what a month uses if each run pushes so many series and, with never, asks the
 // store what runs. It goes through the registry's images.
@@ -108,7 +114,7 @@ func (e *Estimator) Usage(registry *inventory.Registry, series int, never bool) 
 	raw, compressed := float64(push.BytesRaw)/float64(push.Series), float64(push.BytesCompressed)/float64(push.Series)
 	requests := max(1, math.Ceil(n/min(maxSeries, maxBytes/raw))) + 1 // that of the run metrics
 	run := n*cpuOfSeries*processor + waitForState + math.Ceil(requests/concurrent)*waitForWrite + waitForWrite
-	ofEvent := n / max(1, r.repositories)
+	seriesOfEvent := n / max(1, r.repositories)
 	found := 0.0
 	if never {
 		run += waitForWrite
@@ -116,8 +122,8 @@ func (e *Estimator) Usage(registry *inventory.Registry, series int, never bool) 
 	}
 
 	u := Usage{
-		Samples:      n*runs + r.events*ofEvent,
-		Bytes:        (n*runs + r.events*ofEvent) * compressed,
+		Samples:      n*runs + r.events*seriesOfEvent,
+		Bytes:        (n*runs + r.events*seriesOfEvent) * compressed,
 		QuerySamples: found * runs,
 		Requests:     requests*runs + r.events,
 		Invocations:  runs + r.events,
@@ -132,7 +138,12 @@ func (e *Estimator) Usage(registry *inventory.Registry, series int, never bool) 
 		u.Puts = 2*runs*lists + r.events
 		u.Gets = 2 * u.Invocations
 	}
-	u.Messages = pollers*Month.Seconds()/20 + 3*r.events
+	u.Messages = ofEvent * r.events
+	if e.OneOfMany {
+		u.Messages, u.Metrics = u.Messages+ofTurn*runs, 0
+	} else {
+		u.Messages += polls
+	}
 	return u
 }
 

@@ -43,8 +43,8 @@ type Options struct {
 	SaveInterval time.Duration
 
 	Refresher *refresh.Refresher
-	// Reach, if set, is called before a refresh that is not for events. With an error nothing is
-	// read, since nothing could be, such as without the registry's role. What is known is pushed.
+	// Reach, if set, is called before a refresh that is not for events. With an error, such as for
+	// a role that is missing, nothing is read, and what is known is pushed.
 	Reach func(ctx context.Context, registry *inventory.Registry, at time.Time) error
 	// Account, if set, is that of the registry, which is one of many of a deployment.
 	Account string
@@ -92,6 +92,8 @@ type Exporter struct {
 	registry *inventory.Registry // of the last run
 	last     time.Time           // timestamp of the last run's samples
 	saved    time.Time           // when the store last took the whole inventory
+	// succeeded is the time of the last success as the store has it.
+	succeeded time.Time
 	// operations are the AWS operations that were called so far.
 	operations map[string]bool
 }
@@ -119,8 +121,8 @@ const (
 	longestLoad = 20 * time.Second
 )
 
-// succeededKept is how old the stored time of the last success may be of one of many registries,
-// whose runs are made by ever other environments. The others have it in memory.
+// succeededKept is how old the stored time of the last success may be for one of many registries,
+// whose next run may be another environment's. That of a single registry is in memory.
 const succeededKept = time.Hour
 
 // Run makes one run within ctx's deadline, if it has one: it refreshes what is due and
@@ -236,9 +238,8 @@ func (e *Exporter) run(ctx context.Context, run run) (Summary, error) {
 	})
 
 	if !run.partial && len(steps.errs) == 0 && steps.failed["refresh"] == "" {
-		kept := registry.SucceededAt.Time()
 		registry.SucceededAt = inventory.TimeOf(steps.at)
-		if e.Account != "" && steps.at.Sub(kept) >= succeededKept {
+		if e.Account != "" && steps.at.Sub(e.succeeded) >= succeededKept {
 			registry.Unsaved.Any = true
 			if err := e.save(ctx, registry, false, steps.at); err != nil {
 				e.degraded(ctx)(err)
@@ -272,6 +273,9 @@ func (e *Exporter) save(ctx context.Context, registry *inventory.Registry, whole
 	defer cancel()
 	registry.WrittenBy = e.Version
 	err := e.Store.Save(saving, registry, whole)
+	if err == nil {
+		e.succeeded = registry.SucceededAt.Time()
+	}
 	if err == nil && (whole || registry.Unsaved.Repositories == nil) {
 		e.saved = at
 	}
@@ -315,6 +319,9 @@ func (e *Exporter) load(ctx context.Context) (*inventory.Registry, error) {
 	}
 	if registry == nil {
 		registry = &inventory.Registry{}
+	}
+	if e.registry == nil {
+		e.succeeded = registry.SucceededAt.Time()
 	}
 	return registry, err
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/refresh"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewrite"
 	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
+	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
 func bubble(t *testing.T, name string, f func(t *testing.T)) {
@@ -283,6 +284,43 @@ func TestColdStart(t *testing.T) {
 		w.check(err)
 		if len(summary.Calls) != 0 || summary.Accepted != 8 {
 			t.Errorf("Summary %+v", summary)
+		}
+	})
+}
+
+// savedSuccess notes the time of the last success whenever the inventory is saved.
+type savedSuccess struct {
+	state.Memory
+	at    time.Time
+	saves int
+}
+
+func (s *savedSuccess) Save(ctx context.Context, registry *inventory.Registry, whole bool) error {
+	s.at, s.saves = registry.SucceededAt.Time(), s.saves+1
+	return s.Memory.Save(ctx, registry, whole)
+}
+
+// Of one of many registries the stored time of the last success is never much older than an hour,
+// though nothing else is saved. Another environment may make the next run.
+func TestSuccessIsStored(t *testing.T) {
+	t.Parallel()
+	bubble(t, "one environment", func(t *testing.T) {
+		w, store := newWorld(t), &savedSuccess{}
+		w.store = store
+		w.restart(func(o *exporter.Options) {
+			o.Account, o.Refresher = account, refresh.New(w.source, refresh.Options{Interval: 48 * time.Hour})
+		})
+		w.put("app", images(1)...)
+		for range 30 {
+			_, err := w.run(time.Minute)
+			w.check(err)
+			if age := time.Since(store.at); age > 70*time.Minute {
+				t.Errorf("the stored success is %s old", age)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+		if store.saves > 7 {
+			t.Errorf("saved %d times in five hours", store.saves)
 		}
 	})
 }

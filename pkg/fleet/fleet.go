@@ -96,9 +96,11 @@ func New(options Options) *Planner {
 type Summary struct {
 	// Slot is the minute that was planned.
 	Slot time.Time `json:"slot"`
-	// Targets is the number of registries that are read, Starting of those that begin later.
+	// Targets is the number of registries that are read, Starting of those that begin later,
+	// Unknown of the accounts whose enabled Regions are not known.
 	Targets  int `json:"targets"`
 	Starting int `json:"starting"`
+	Unknown  int `json:"unknown,omitempty"`
 	// Due is the number of registries that were due, Sent of those that the queue has.
 	Due  int `json:"due"`
 	Sent int `json:"sent"`
@@ -120,10 +122,6 @@ const (
 	pushTimeout    = 15 * time.Second
 )
 
-// waitingPlans is the number of plans in a row with messages waiting after which the log says
-// so, and again after as many.
-const waitingPlans = 5
-
 // Plan sends the registries that are due in the minute of at, which is when the plan was
 // scheduled, however late it is made. Whatever fails, the later steps are still made; the
 // error joins what failed. Making the plan of a minute again sends nothing twice.
@@ -144,16 +142,15 @@ func (p *Planner) Plan(ctx context.Context, at time.Time) (Summary, error) {
 		document, s.Valid, err = p.document(ctx, now)
 		return err
 	})
-	all, _, err := document.Expand(p.regions())
+	all, unknown, err := document.Expand(p.regions())
 	if err != nil {
 		errs = append(errs, err)
 	}
 	active, starting := p.begun(all, now)
-	s.Targets, s.Starting = len(active), starting
+	s.Targets, s.Starting, s.Unknown = len(active), starting, len(unknown)
 
 	step(sendTimeout, func(ctx context.Context) (err error) {
 		s.Waiting, err = p.Queue.Waiting(ctx)
-		p.noteWaiting(ctx, s.Waiting)
 		return err
 	})
 	step(sendTimeout, func(ctx context.Context) (err error) {
@@ -169,7 +166,7 @@ func (p *Planner) Plan(ctx context.Context, at time.Time) (Summary, error) {
 	})
 	step(saveTimeout, p.save)
 	step(pushTimeout, func(ctx context.Context) (err error) {
-		fleet := metrics.Fleet{Starting: starting, Valid: s.Valid, Waiting: s.Waiting, Registries: make([]metrics.FleetRegistry, len(active))}
+		fleet := metrics.Fleet{Starting: starting, Unknown: s.Unknown, Valid: s.Valid, Waiting: s.Waiting, Registries: make([]metrics.FleetRegistry, len(active))}
 		for i, target := range active {
 			fleet.Registries[i] = metrics.FleetRegistry{ID: target.Account, Region: target.Region, AccountName: target.Name}
 		}
@@ -189,18 +186,4 @@ func (p *Planner) due(active []targets.Target, slot time.Time) []targets.Work {
 		}
 	}
 	return works
-}
-
-// noteWaiting logs that messages go on waiting: there are too few workers.
-func (p *Planner) noteWaiting(ctx context.Context, waiting int) {
-	if waiting == 0 {
-		p.plan.Waiting = 0
-	}
-	if waiting <= 0 {
-		return
-	}
-	if p.plan.Waiting++; p.plan.Waiting == waitingPlans {
-		p.plan.Waiting = 0
-		p.Logger.WarnContext(ctx, "registries wait for workers: raise TARGET_CONCURRENCY, or the interval", slog.Int("plans", waitingPlans), slog.Int("waiting", waiting))
-	}
 }

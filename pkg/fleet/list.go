@@ -7,8 +7,9 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/targets"
 )
 
-// Find returns the target that is an account's registry in a Region, as the last plan had it:
-// as the registry's planned work has it. If that cannot be read, it is the one in memory.
+// Find returns the target that is an account's registry in a Region, as the last plan had it, and
+// so equal to that of the registry's planned work. If the plan cannot be read, the one in memory is
+// used.
 func (p *Planner) Find(ctx context.Context, account, region string) (target targets.Target, found bool, err error) {
 	err = p.load(ctx)
 	if p.plan.Document == "" && err != nil {

@@ -26,8 +26,6 @@ type plan struct {
 	Regions map[string]regionsOf `json:"regions,omitempty"`
 	// Begun is when each registry was first read, by ACCOUNT/REGION.
 	Begun map[string]time.Time `json:"begun,omitempty"`
-	// Waiting is the number of plans in a row with messages waiting.
-	Waiting int `json:"waiting,omitempty"`
 }
 
 // faultsAgain is how long faults that stay the same are not logged again.

@@ -33,7 +33,7 @@ func EnabledRegions(ctx context.Context, cfg aws.Config, limiter *awsapi.Limiter
 	}
 	var names []string
 	for _, region := range out.Regions {
-		if name := aws.ToString(region.RegionName); awsapi.ValidWord(name) && aws.ToString(region.OptInStatus) != "not-opted-in" {
+		if name := aws.ToString(region.RegionName); awsapi.ValidRegion(name) && aws.ToString(region.OptInStatus) != "not-opted-in" {
 			names = append(names, name)
 		}
 	}

@@ -8,6 +8,8 @@ type Fleet struct {
 	// Registries are those that are read, Starting is the number of those that are not yet.
 	Registries []FleetRegistry
 	Starting   int
+	// Unknown is the number of accounts that are listed with all Regions, of which none is known.
+	Unknown int
 	// Valid is set unless the list of registries is faulty, and the last good one is used.
 	Valid bool
 	// Waiting is the number of messages that no worker had taken when the registries of the
@@ -22,17 +24,17 @@ type FleetRegistry struct{ ID, Region, AccountName string }
 func (s *subject) target() *FleetRegistry { return &s.fleet.Registries[s.i] }
 
 // targetStates are the values of the label state.
-var targetStates = []string{"active", "starting"}
+var targetStates = []string{"active", "starting", "unknown"}
 
 // fleetTable are the families that the planner sends. Their Region is the planner's.
 var fleetTable = []Family{
 	{
 		Name: "aws_ecr_exporter_targets", Help: "Registries that one deployment reads, by state", Type: gauge,
-		Unit: "registries: `active`, or `starting` if a later plan reads them for the first time", Setting: "TARGETS",
+		Unit: "registries: `active`, or `starting` if a later plan reads them for the first time; `unknown` counts accounts with `*` whose Regions are not known", Setting: "TARGETS",
 		many:   func(*subject) int { return len(targetStates) },
 		labels: with(regionLabels, label{"state", func(s *subject) string { return targetStates[s.i] }}),
 		value: func(s *subject) (float64, bool) {
-			return float64([]int{len(s.fleet.Registries), s.fleet.Starting}[s.i]), true
+			return float64([]int{len(s.fleet.Registries), s.fleet.Starting, s.fleet.Unknown}[s.i]), true
 		},
 	},
 	{

@@ -14,7 +14,7 @@ func TestFleet(t *testing.T) {
 	t.Parallel()
 	fleet := metrics.Fleet{
 		Registries: []metrics.FleetRegistry{{"111122223333", "eu-west-1", "payments"}, {"444455556666", "us-east-1", ""}},
-		Starting:   3, Valid: true,
+		Starting:   3, Unknown: 4, Valid: true,
 	}
 	shape := inventory.Shape{Region: "eu-north-1", External: map[string]string{"org": "example"}}
 	up := `aws_ecr_repository_exporter_up{org="example"} 1`
@@ -22,6 +22,7 @@ func TestFleet(t *testing.T) {
 		up,
 		`aws_ecr_exporter_targets{org="example",region="eu-north-1",state="active"} 2`,
 		`aws_ecr_exporter_targets{org="example",region="eu-north-1",state="starting"} 3`,
+		`aws_ecr_exporter_targets{org="example",region="eu-north-1",state="unknown"} 4`,
 		`aws_ecr_exporter_target_info{account_name="payments",org="example",region="eu-west-1",registry_id="111122223333"} 1`,
 		`aws_ecr_exporter_target_info{account_name="",org="example",region="us-east-1",registry_id="444455556666"} 1`,
 		`aws_ecr_exporter_targets_valid{org="example",region="eu-north-1"} 1`,
@@ -36,6 +37,7 @@ func TestFleet(t *testing.T) {
 		up,
 		`aws_ecr_exporter_targets{org="example",region="eu-north-1",state="active"} 0`,
 		`aws_ecr_exporter_targets{org="example",region="eu-north-1",state="starting"} 0`,
+		`aws_ecr_exporter_targets{org="example",region="eu-north-1",state="unknown"} 0`,
 		`aws_ecr_exporter_targets_valid{org="example",region="eu-north-1"} 0`,
 	}
 	if diff := cmp.Diff(want, samples(text(t, table(shape).OfFleet(metrics.Fleet{Waiting: -1})))); diff != "" {

@@ -16,7 +16,7 @@ type pace struct {
 	rate float64 // samples per second; 0 is no bound
 	// next is when the next batch may be sent, of this push or the next one.
 	next time.Time
-	// until is when the rate ends to matter for this push; zero means never.
+	// until is when this push stops keeping to the rate; zero means never.
 	until time.Time
 	// exceeded is set once a batch of this push was sent earlier than the rate allows.
 	exceeded bool

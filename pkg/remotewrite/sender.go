@@ -41,9 +41,6 @@ func (p *Protocol) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q: must be %s, %s or %s", text, V1, V2, Auto)
 }
 
-// DefaultMaxLabelValue is the default of Limits.ValueBytes, in bytes.
-const DefaultMaxLabelValue = wire.DefaultMaxLabelValue
-
 // Limits are the largest labels that are sent.
 type Limits = wire.Limits
 

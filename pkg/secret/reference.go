@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 )
 
 // The stores that a reference begins with.
@@ -25,7 +27,7 @@ type reference struct {
 }
 
 const (
-	regionPattern = `([a-z]{2}(?:-[a-z]+)+-\d)`
+	regionPattern = `(` + awsapi.RegionPattern + `)`
 	// maxSecretName is 512 characters, and "-" and six more that an ARN has.
 	// https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
 	maxSecretName = 519

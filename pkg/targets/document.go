@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 )
 
 // Defaults hold for a target whose document says nothing else.
@@ -35,8 +37,9 @@ func (d *Document) Unexpanded() []Target {
 }
 
 // Expand returns all targets, sorted by account and Region. regions has the enabled Regions of
-// the accounts of Unexpanded. An account without any has no targets and is in unknown.
-// Targets share their maps, which must not be changed.
+// the accounts of Unexpanded. An account without any has no targets and is in unknown. If they are
+// too many, the error says so, and the first of them are returned. Targets share their maps, which
+// must not be changed.
 func (d *Document) Expand(regions map[string][]string) (all []Target, unknown []string, err error) {
 	for _, t := range d.listed {
 		if t.Region != AllRegions {
@@ -52,7 +55,7 @@ func (d *Document) Expand(regions map[string][]string) (all []Target, unknown []
 		}
 	}
 	if len(all) > maxTargets {
-		return nil, nil, fmt.Errorf("expanding the Regions of all accounts: %d targets, at most %d are supported", len(all), maxTargets)
+		return all[:maxTargets], unknown, fmt.Errorf("expanding the Regions of all accounts: %d targets, at most %d are supported", len(all), maxTargets)
 	}
 	return all, unknown, nil
 }
@@ -61,13 +64,29 @@ func (d *Document) Expand(regions map[string][]string) (all []Target, unknown []
 func (d *Document) Find(account, region string) (Target, bool) {
 	for _, place := range []string{region, AllRegions} {
 		i, found := slices.BinarySearchFunc(d.listed, Target{Account: account, Region: place}, compare)
-		if found && regionName.MatchString(region) {
+		if found && awsapi.ValidRegion(region) {
 			t := d.listed[i]
 			t.Region = region
 			return t, true
 		}
 	}
 	return Target{}, false
+}
+
+// readPair reads ACCOUNT:REGION or ACCOUNT:*.
+func readPair(pair string) (account, region string, ok bool) {
+	account, region, _ = strings.Cut(strings.TrimSpace(pair), ":")
+	return account, region, awsapi.ValidAccount(account) && (region == AllRegions || awsapi.ValidRegion(region))
+}
+
+// IsList reports whether a text has the form that ParseList reads. No document has it.
+func IsList(text string) bool {
+	for pair := range strings.SplitSeq(text, ",") {
+		if _, _, ok := readPair(pair); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // ParseList reads targets of the form ACCOUNT:REGION,ACCOUNT:*, each with the defaults. The
@@ -78,8 +97,8 @@ func ParseList(text string, d Defaults) (*Document, error) {
 	for pair := range strings.SplitSeq(text, ",") {
 		number++
 		s := r.base.under(0, fmt.Sprintf("target %d", number))
-		account, region, _ := strings.Cut(strings.TrimSpace(pair), ":")
-		if !accountID.MatchString(account) || region != AllRegions && !regionName.MatchString(region) {
+		account, region, ok := readPair(pair)
+		if !ok {
 			r.fault(s.at[""], "want ACCOUNT:REGION or ACCOUNT:*, with twelve digits and the name of an AWS Region")
 			continue
 		}
@@ -121,7 +140,15 @@ func (r *reader) document() (*Document, error) {
 		return nil, all
 	}
 	for i := range r.listed {
-		r.listed[i].RegionLabel = r.several
+		t := &r.listed[i]
+		t.RegionLabel = r.several
+		// As a message has them, so that both are equal.
+		if len(t.Labels) == 0 {
+			t.Labels = nil
+		}
+		if len(t.Settings) == 0 {
+			t.Settings = nil
+		}
 	}
 	slices.SortFunc(r.listed, compare)
 	return &Document{r.listed}, nil

@@ -37,7 +37,7 @@ func TestParseList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := targets.Target{Account: "111122223333", Region: "eu-west-1", Interval: 2 * time.Minute, RegionLabel: true, Labels: map[string]string{}, Settings: map[string]string{}}
+	own := targets.Target{Account: "111122223333", Region: "eu-west-1", Interval: 2 * time.Minute, RegionLabel: true}
 	other := own
 	other.Account, other.Region, other.Role, other.ExternalID = "222233334444", "us-east-1", roleOf2, "id-1"
 	all, unknown, err := d.Expand(nil)
@@ -82,8 +82,8 @@ func TestExpandIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := d.Expand(regions); err == nil || err.Error() != "expanding the Regions of all accounts: 21000 targets, at most 20000 are supported" {
-		t.Errorf("error %v", err)
+	if all, _, err := d.Expand(regions); len(all) != 20000 || err == nil || err.Error() != "expanding the Regions of all accounts: 21000 targets, at most 20000 are supported" {
+		t.Errorf("%d targets, error %v", len(all), err)
 	}
 }
 
@@ -95,6 +95,7 @@ func TestRegionLabel(t *testing.T) {
 		"111122223333:eu-west-1,222233334444:us-east-1":                           false,
 		"111122223333:eu-west-1,222233334444:us-east-1,222233334444:eu-central-1": true,
 		"111122223333:eu-west-1,222233334444:*":                                   true,
+		"111122223333:eu-west-1,222233334444:eusc-de-east-1":                      false,
 	} {
 		d, err := targets.ParseList(list, defaults)
 		if err != nil {

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
+	"github.com/aws-exporters/ecr-remote-write/pkg/metrics"
 )
 
 // The bounds of a document. Each of its lists is checked against one before it is read, so
@@ -27,38 +30,28 @@ const (
 // AllRegions stands for the Regions that are enabled in an account.
 const AllRegions = "*"
 
-// The rules are those of pkg/config for the same things.
-var (
-	accountID   = regexp.MustCompile(`^\d{12}$`)
-	regionName  = regexp.MustCompile(`^[a-z]{2}(?:-[a-z]{1,16}){1,4}-\d$`)
-	externalID  = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]+$`) // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
-	labelName   = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
-	settingName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
-	// A path, if there is one, and a name: https://docs.aws.amazon.com/IAM/latest/APIReference/API_Role.html.
-	roleName = regexp.MustCompile(`^(?:([[:graph:]]+)/)?([A-Za-z0-9_+=,.@-]+)$`)
-)
+const wantLabel = "a name that matches [a-zA-Z_][a-zA-Z0-9_]*, does not begin with __ and is neither region nor registry_id, and a text of 1 to 2048 bytes"
 
-const wantLabel = "a name that matches [a-zA-Z_][a-zA-Z0-9_]*, does not begin with __ and is not region, and a text of 1 to 2048 bytes"
-
-// check reports each field that breaks its rule, by its name in a document.
+// check reports each field that breaks its rule, by its name in a document. Which settings there
+// are, and their rules, is for pkg/config.
 func (t *Target) check(fault func(field, want string)) {
 	must := func(ok bool, field, want string) {
 		if !ok {
 			fault(field, want)
 		}
 	}
-	must(accountID.MatchString(t.Account), "account", "an AWS account, twelve digits")
+	must(awsapi.ValidAccount(t.Account), "account", "an AWS account, twelve digits")
 	must(within(t.Name, 0, 256), "name", "a text of at most 256 bytes")
-	must(t.ExternalID == "" || within(t.ExternalID, 2, 1224) && externalID.MatchString(t.ExternalID), "external_id", "2 to 1224 of the characters A-Z a-z 0-9 _ + = , . @ : / -")
+	must(t.ExternalID == "" || awsapi.ValidExternalID(t.ExternalID), "external_id", "2 to 1224 of the characters A-Z a-z 0-9 _ + = , . @ : / -")
 	must(t.Interval >= time.Minute && t.Interval <= 24*time.Hour && t.Interval%time.Minute == 0, "interval", "whole minutes from 1m to 24h, as 2m, 1h30m or 1d")
 	texts := 0
 	for name, value := range t.Labels {
 		texts += len(name) + len(value)
-		must(labelName.MatchString(name) && !strings.HasPrefix(name, "__") && name != "region" && within(value, 1, 2048), "labels."+name, wantLabel)
+		must(metrics.ValidExternalLabel(name, value) && name != "region" && name != "registry_id", "labels."+name, wantLabel)
 	}
 	for name, value := range t.Settings {
 		texts += len(name) + len(value)
-		must(settingName.MatchString(name) && within(value, 0, 4096), "settings."+name, "the name of a setting, and a text of at most 4096 bytes")
+		must(within(value, 0, 4096), "settings."+name, "a text of at most 4096 bytes")
 	}
 	must(len(t.Labels) <= maxLabels, "labels", fmt.Sprintf("at most %d", maxLabels))
 	must(len(t.Settings) <= maxSettings, "settings", fmt.Sprintf("at most %d", maxSettings))
@@ -71,22 +64,36 @@ func within(text string, low, high int) bool {
 
 var errRole = errors.New("the name of a role, after its path if it has one, or an ARN of the function's partition with ACCOUNT, or the target's own account, as the account")
 
-// RoleARN returns the ARN of a role in an account of a partition, such as aws-cn. The role is
-// a name, after its path if it has one, or an ARN in which ACCOUNT stands for the account.
-func RoleARN(role, account, partition string) (string, error) {
-	prefix, name := "arn:"+partition+":iam::", role
-	if strings.HasPrefix(role, "arn:") {
-		rest, ours := strings.CutPrefix(role, prefix)
-		owner, after, _ := strings.Cut(rest, ":role/")
-		if name = after; !ours || owner != "ACCOUNT" && owner != account {
-			return "", errRole
-		}
+// anyAccount stands for the target's account in the ARN of a role.
+const anyAccount = "ACCOUNT"
+
+var roleForm = regexp.MustCompile(`^(?:arn:(aws[a-z-]*):iam::(` + anyAccount + `|\d{12}):role/)?([^/].*)$`)
+
+// readRole returns the parts of a role: its name after its path and, of an ARN, the partition and
+// the account. ok is false if it is none.
+func readRole(role string) (partition, account, name string, ok bool) {
+	match := roleForm.FindStringSubmatch(role)
+	if match == nil || match[1] == "" && strings.HasPrefix(role, "arn:") || !awsapi.ValidRole(match[3]) {
+		return "", "", "", false
 	}
-	match := roleName.FindStringSubmatch(name)
-	if match == nil || len(match[1]) > 510 || len(match[2]) > 64 {
+	return match[1], match[2], match[3], true
+}
+
+// ValidRole reports whether a role names one in any account: by its name, after its path if it has
+// one, or by an ARN in which ACCOUNT stands for the account.
+func ValidRole(role string) bool {
+	_, account, _, ok := readRole(role)
+	return ok && (account == "" || account == anyAccount)
+}
+
+// RoleARN returns the ARN of a role in an account of a partition, such as aws-cn. The role is as
+// for ValidRole, or an ARN in the account.
+func RoleARN(role, account, partition string) (string, error) {
+	of, owner, name, ok := readRole(role)
+	if !ok || owner != "" && (of != partition || owner != anyAccount && owner != account) {
 		return "", errRole
 	}
-	return prefix + account + ":role/" + name, nil
+	return "arn:" + partition + ":iam::" + account + ":role/" + name, nil
 }
 
 // Fault is a place of a document, or of a list, that breaks a rule. It shows no value, which

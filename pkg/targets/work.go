@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 )
 
 // Source and DetailType are those of the events that carry work.
@@ -43,11 +44,10 @@ func ReadWork(detail json.RawMessage) (Work, error) {
 	fault := func(field, want string) { faults = append(faults, fmt.Errorf("%s: want %s", shown(field), want)) }
 	t := &w.Target
 	t.check(fault)
-	if !regionName.MatchString(t.Region) {
+	if !awsapi.ValidRegion(t.Region) {
 		fault("region", "the name of an AWS Region")
 	}
-	partition, _, _ := strings.Cut(strings.TrimPrefix(t.Role, "arn:"), ":")
-	if arn, _ := RoleARN(t.Role, t.Account, partition); t.Role != "" && (arn != t.Role || !strings.HasPrefix(partition, "aws")) {
+	if _, account, _, _ := readRole(t.Role); t.Role != "" && account != t.Account {
 		fault("role", "the ARN of a role of the account")
 	}
 	if w.Slot.Unix() <= 0 || !w.Slot.Equal(w.Slot.Truncate(time.Minute)) {

@@ -62,7 +62,13 @@ func TestReadWorkFaults(t *testing.T) {
 	if _, err := targets.ReadWork(json.RawMessage(good)); err != nil {
 		t.Fatal(err)
 	}
+	eusc := strings.NewReplacer("eu-west-1", "eusc-de-east-1", `"interval"`, `"role":"arn:aws-eusc:iam::222233334444:role/x","interval"`).Replace(good)
+	if _, err := targets.ReadWork(json.RawMessage(eusc)); err != nil {
+		t.Error(err)
+	}
 	for _, c := range []struct{ old, new, want string }{
+		{"eu-west-1", strings.Repeat("a", 64) + "-b-1", "region: want the name of an AWS Region"},
+		{`"interval"`, `"labels":{"registry_id":"x"},"interval"`, "labels.registry_id: want a name that matches [a-zA-Z_][a-zA-Z0-9_]*, does not begin with __ and is neither region nor registry_id, and a text of 1 to 2048 bytes"},
 		{"222233334444", "../222233334", "account: want an AWS account, twelve digits"},
 		{"eu-west-1", "*", "region: want the name of an AWS Region"},
 		{"eu-west-1", "eu-west-1/../x", "region: want the name of an AWS Region"},
@@ -72,8 +78,8 @@ func TestReadWorkFaults(t *testing.T) {
 		{`"interval"`, `"role":"arn:aws:iam::999999999999:role/x","interval"`, "role: want the ARN of a role of the account"},
 		{`"interval"`, `"role":"arn:evil:iam::222233334444:role/x","interval"`, "role: want the ARN of a role of the account"},
 		{`"interval"`, `"external_id":" ","interval"`, "external_id: want 2 to 1224 of the characters A-Z a-z 0-9 _ + = , . @ : / -"},
-		{`"interval"`, `"labels":{"__name__":"x"},"interval"`, "labels.__name__: want a name that matches [a-zA-Z_][a-zA-Z0-9_]*, does not begin with __ and is not region, and a text of 1 to 2048 bytes"},
-		{`"interval"`, `"settings":{"a\nb":"x"},"interval"`, `settings.a\nb: want the name of a setting, and a text of at most 4096 bytes`},
+		{`"interval"`, `"labels":{"__name__":"x"},"interval"`, "labels.__name__: want a name that matches [a-zA-Z_][a-zA-Z0-9_]*, does not begin with __ and is neither region nor registry_id, and a text of 1 to 2048 bytes"},
+		{`"interval"`, `"settings":{"a\nb":"` + strings.Repeat("x", 4097) + `"},"interval"`, `settings.a\nb: want a text of at most 4096 bytes`},
 		{"00:03:00", "00:03:01", "slot: want a whole minute after 1970"},
 		{"2026", "1926", "slot: want a whole minute after 1970"},
 		{`"slot"`, `"rate":-1,"slot"`, "rate: want 0 or more samples per second"},

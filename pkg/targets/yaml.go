@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 )
 
 // spec is a target as it is written: for each of its Regions, and with a role that may be a
@@ -133,7 +135,7 @@ func (r *reader) spec(node *yaml.Node, at position, s *spec, allowed string) boo
 			s.regions = nil
 			for i, item := range r.items(value, at, maxRegions) {
 				region := scalar(item)
-				if region != AllRegions && !regionName.MatchString(region) {
+				if region != AllRegions && !awsapi.ValidRegion(region) {
 					r.fault(position{item.Line, fmt.Sprintf("%s[%d]", at.field, i)}, `want the name of an AWS Region, or "*"`)
 					continue
 				}
@@ -170,7 +172,7 @@ func (r *reader) target(s *spec) {
 	for name, rule := range r.refused(s.Settings) {
 		r.fault(s.where("settings."+name), "%s", rule)
 	}
-	if !accountID.MatchString(s.Account) {
+	if !awsapi.ValidAccount(s.Account) {
 		return
 	}
 	for _, s.Region = range s.regions {

@@ -23,15 +23,14 @@ type Limits struct {
 	// max_length_label_name.
 	NameBytes int
 	// ValueBytes is the length of a label value, the metric name included. The
-	// default is that of Cortex's max_length_label_value.
+	// default is metrics.MaxLabelValue.
 	ValueBytes int
 }
 
 // Defaults of Limits.
 const (
-	DefaultMaxLabels     = 70
-	DefaultMaxLabelName  = 1024
-	DefaultMaxLabelValue = 2048
+	DefaultMaxLabels    = 70
+	DefaultMaxLabelName = 1024
 )
 
 // Reason is why a series was dropped before sending. It is a label value of the
@@ -117,7 +116,7 @@ func NewValidator(limits Limits) *Validator {
 	return &Validator{limits: Limits{
 		Labels:     cmp.Or(limits.Labels, DefaultMaxLabels),
 		NameBytes:  cmp.Or(limits.NameBytes, DefaultMaxLabelName),
-		ValueBytes: cmp.Or(limits.ValueBytes, DefaultMaxLabelValue),
+		ValueBytes: cmp.Or(limits.ValueBytes, metrics.MaxLabelValue),
 	}}
 }
 
