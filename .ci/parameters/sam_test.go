@@ -123,7 +123,7 @@ func TestGuidedDeploy(t *testing.T) {
 	var asked []question
 	var all strings.Builder
 	answered := 0 // bytes
-	timeout := time.After(time.Minute)
+	timeout := time.After(10 * time.Minute)
 read:
 	for {
 		select {
@@ -134,7 +134,7 @@ read:
 			all.Write(chunk)
 		case <-timeout:
 			_ = cmd.Process.Kill()
-			t.Errorf("no question and no end after a minute")
+			t.Errorf("no question and no end after ten minutes")
 			break read
 		}
 		seen := strings.ReplaceAll(escapes.ReplaceAllString(all.String(), ""), "\r", "")

@@ -97,14 +97,14 @@ func (a *arrivals) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(response.Body)
 		a.fault("environment %d, registry %s: Prometheus responds %s: %s", got.environment, got.registry, response.Status, text)
 	}
+	a.mu.Lock()
+	got.end = time.Now() // before the sender has the response and can send the next request
+	a.mu.Unlock()
 	for name, values := range response.Header {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(response.StatusCode)
 	_, _ = io.Copy(w, response.Body) // to a sender that may be gone
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	got.end = time.Now()
 }
 
 // add checks and keeps a request. The caller holds the lock.

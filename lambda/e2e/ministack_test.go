@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -95,15 +96,19 @@ func startMiniStack(t *testing.T) *ministack {
 	return m
 }
 
-// freePort returns a port of 127.0.0.1 that is free at the moment.
+// freePort returns a port of 127.0.0.1 that is free, and stays so until a program listens on
+// it: it is below those that systems choose from, also for the other tests.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := strconv.Itoa(20_000 + mathrand.IntN(10_000))
+		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			listener.Close()
+			return port
+		}
 	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	t.Fatal("no free port")
+	return ""
 }
 
 // put puts an object into a bucket, or makes the bucket if the key is empty.

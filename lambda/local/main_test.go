@@ -227,14 +227,13 @@ func TestProgramStopsWhenTold(t *testing.T) {
 	}
 }
 
-// interrupt sends a signal once a program of the test has started, and checks the end.
-func (p *program) interrupt(t *testing.T, started string) {
+// interrupt sends a signal once programs of the test have started, and checks the end.
+func (p *program) interrupt(t *testing.T, started ...string) {
 	t.Helper()
-	for {
-		if _, err := os.Stat(started + ".pid"); err == nil {
-			break
+	for _, path := range started {
+		for _, err := os.Stat(path + ".pid"); err != nil; _, err = os.Stat(path + ".pid") {
+			time.Sleep(time.Millisecond)
 		}
-		time.Sleep(time.Millisecond)
 	}
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -256,7 +255,7 @@ func TestProgramStopsInThePast(t *testing.T) {
 	t.Parallel()
 	hour := act(t, "hour-hangs")
 	p := start(t, "store-serves", "function-hangs", "-hour", hour)
-	p.interrupt(t, p.function) // which starts after it
+	p.interrupt(t, hour, p.function)
 	checkGone(t, hour)
 	checkGone(t, p.function)
 }

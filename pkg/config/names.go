@@ -47,9 +47,11 @@ func misspelt(vars map[string]string) (faults []Fault) {
 		known[field.Tag.Get("env")] = true
 	}
 	for name := range vars {
+		if known[name] {
+			continue
+		}
 		near := nearest(name)
 		switch ours := slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }); {
-		case known[name]:
 		case near != "":
 			faults = append(faults, Fault{Variable: name, Rule: "not a setting, and ignored; did you mean " + near + "?"})
 		case ours:

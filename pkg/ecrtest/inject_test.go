@@ -275,6 +275,24 @@ func TestObserved(t *testing.T) {
 	}
 }
 
+// A request has ended once the client has its response, however large that is.
+func TestOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	reg, srv, client := start(t, "app")
+	putImages(t, reg, "app", 200)
+	for range 200 {
+		if _, err := client.DescribeImages(t.Context(), &ecr.DescribeImagesInput{RepositoryName: aws.String("app"), MaxResults: aws.Int32(1000)}); err != nil {
+			t.Fatal(err)
+		}
+		if last := srv.Requests()[len(srv.Requests())-1]; last.Status != 200 || last.Done.IsZero() {
+			t.Fatalf("after its response: %+v", last)
+		}
+	}
+	if n := srv.MaxInFlight(); n != 1 {
+		t.Errorf("%d requests in flight", n)
+	}
+}
+
 // What is recorded of requests is bounded; what is counted is not.
 func TestRequestsAreBounded(t *testing.T) {
 	t.Parallel()

@@ -12,8 +12,8 @@ import (
 type Request struct {
 	// ID is the x-amzn-RequestId of the response.
 	ID string
-	// At is the time of arrival, by the server's clock, and Done that of the end of the
-	// response; zero before it.
+	// At is the time of arrival, by the server's clock, and Done that of the end, which is
+	// before the client has all of the response; zero before it.
 	At, Done time.Time
 	// Account and Region are those of the server's registry, and AccessKey is what the
 	// request is signed with; empty if it is not.
@@ -76,11 +76,15 @@ func (o *observed) begin(r Request) *Request {
 	return &r
 }
 
+// end records the result of a request. It can be called again, with that of writing.
 func (o *observed) end(r *Request, out response, at time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	r.Done, r.Status, r.Code = at, out.status, out.code
-	o.inFlight--
+	if r.Done.IsZero() {
+		r.Done = at
+		o.inFlight--
+	}
+	r.Status, r.Code = out.status, out.code
 	if out.code != "" {
 		o.errors[out.code]++
 	}

@@ -171,8 +171,9 @@ func TestRepositoryPagesAreStable(t *testing.T) {
 
 func TestTokens(t *testing.T) {
 	t.Parallel()
-	reg, srv, client := start(t, "app", "other")
-	putImages(t, reg, "app", 10)
+	const name = "team/application" // long enough to be in no token by chance
+	reg, srv, client := start(t, name, "other")
+	putImages(t, reg, name, 10)
 	putImages(t, reg, "other", 10)
 	ctx := t.Context()
 	images := func(name string, filter *types.DescribeImagesFilter, token *string) (*string, error) {
@@ -184,14 +185,14 @@ func TestTokens(t *testing.T) {
 		}
 		return out.NextToken, nil
 	}
-	token, err := images("app", nil, nil)
+	token, err := images(name, nil, nil)
 	if err != nil || token == nil {
 		t.Fatal(token, err)
 	}
-	if again, _ := images("app", nil, nil); again == nil || *again == *token {
+	if again, _ := images(name, nil, nil); again == nil || *again == *token {
 		t.Error("a token can be foreseen")
 	}
-	for _, part := range []string{"app", "sha256", account, reg.Images("app")[4].Digest[7:20]} {
+	for _, part := range []string{name, "sha256", account, reg.Images(name)[4].Digest[7:20]} {
 		if strings.Contains(*token, part) {
 			t.Errorf("token %s shows %s", *token, part)
 		}
@@ -202,33 +203,33 @@ func TestTokens(t *testing.T) {
 	}
 	elsewhere := newClient(ecrtest.Start(t, reg))
 	tagged := &types.DescribeImagesFilter{TagStatus: types.TagStatusTagged}
-	for name, use := range map[string]func() error{
-		"empty":             func() error { _, err := images("app", nil, aws.String("")); return err },
-		"garbled":           func() error { _, err := images("app", nil, &garbled); return err },
-		"cut":               func() error { _, err := images("app", nil, aws.String((*token)[:20])); return err },
-		"an offset":         func() error { _, err := images("app", nil, aws.String("NQ==")); return err },
-		"no base64":         func() error { _, err := images("app", nil, aws.String("???")); return err },
+	for what, use := range map[string]func() error{
+		"empty":             func() error { _, err := images(name, nil, aws.String("")); return err },
+		"garbled":           func() error { _, err := images(name, nil, &garbled); return err },
+		"cut":               func() error { _, err := images(name, nil, aws.String((*token)[:20])); return err },
+		"an offset":         func() error { _, err := images(name, nil, aws.String("NQ==")); return err },
+		"no base64":         func() error { _, err := images(name, nil, aws.String("???")); return err },
 		"of a repository":   func() error { _, err := images("other", nil, token); return err },
-		"of another filter": func() error { _, err := images("app", tagged, token); return err },
+		"of another filter": func() error { _, err := images(name, tagged, token); return err },
 		"of an operation": func() error {
 			_, err := client.DescribeRepositories(ctx, &ecr.DescribeRepositoriesInput{NextToken: token})
 			return err
 		},
 		"of another server": func() error {
-			_, err := elsewhere.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: aws.String("app"), NextToken: token})
+			_, err := elsewhere.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: aws.String(name), NextToken: token})
 			return err
 		},
 	} {
 		if _, ok := errors.AsType[*types.InvalidParameterException](use()); !ok {
-			t.Errorf("token %s: %v", name, use())
+			t.Errorf("token %s: %v", what, use())
 		}
 	}
 	// The page size is not among the parameters that a token is bound to.
-	if out, err := client.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: aws.String("app"), NextToken: token}); err != nil || len(out.ImageDetails) != 5 {
+	if out, err := client.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: aws.String(name), NextToken: token}); err != nil || len(out.ImageDetails) != 5 {
 		t.Errorf("with another page size: %v, %v", out, err)
 	}
 	requests := srv.Requests()
-	if got := requests[len(requests)-1]; got.NextToken != *token || got.MaxResults != 0 || got.RepositoryName != "app" {
+	if got := requests[len(requests)-1]; got.NextToken != *token || got.MaxResults != 0 || got.RepositoryName != name {
 		t.Errorf("recorded %+v", got)
 	}
 }

@@ -152,6 +152,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, re
 	if fault != nil {
 		return op.protocol.writeWithFault(r.Context(), w, text, fault)
 	}
+	// A client can have read a large response before write returns.
+	s.observed.end(rec, response{status: http.StatusOK}, s.now())
 	return op.protocol.write(w, http.StatusOK, text)
 }
 

@@ -24,7 +24,7 @@ import (
 // pushed has got its marker, and nothing that was deleted came back.
 func TestEnvironmentsAtOnce(t *testing.T) {
 	t.Parallel()
-	const worlds, steps, environments = 90, 100, 3
+	const worlds, steps, environments = 90 / fewer, 100, 3
 	for seed := range uint64(worlds) {
 		synctest.Test(t, func(t *testing.T) {
 			w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 0)), repositories: map[string]*inventory.Repository{}, live: map[string]bool{}}

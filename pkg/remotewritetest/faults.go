@@ -173,7 +173,7 @@ const BombSize = 1 << 30
 
 // gzipBomb is a gzip body of 1 MB: one member, repeated (RFC 1952, section 2.2).
 var gzipBomb = sync.OnceValue(func() string {
-	const member = 32 << 20
+	const member = 1 << 20
 	var packed bytes.Buffer
 	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
 	if err != nil {

@@ -1,7 +1,6 @@
 package remotewritetest
 
 import (
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -141,9 +140,12 @@ func labelsOf(ts prompb.TimeSeries) map[string]string {
 
 // seriesKey identifies a series. The labels are sorted.
 func seriesKey(labels []prompb.Label) string {
-	var b strings.Builder
+	var b []byte
 	for _, l := range labels {
-		fmt.Fprintf(&b, "%d:%s%d:%s", len(l.Name), l.Name, len(l.Value), l.Value)
+		for _, text := range []string{l.Name, l.Value} {
+			b = append(strconv.AppendInt(b, int64(len(text)), 10), ':')
+			b = append(b, text...)
+		}
 	}
-	return b.String()
+	return string(b)
 }

@@ -3,8 +3,8 @@ package state_test
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aws-exporters/ecr-remote-write/pkg/inventory"
+	"github.com/aws-exporters/ecr-remote-write/pkg/remotewritetest"
 	"github.com/aws-exporters/ecr-remote-write/pkg/state"
 )
 
@@ -26,12 +27,7 @@ func TestS3Faults(t *testing.T) {
 			return true
 		}
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := "http://" + listener.Addr().String()
-	listener.Close()
+	closed, _ := remotewritetest.NewRefused(t, &url.URL{Scheme: "http"})
 	for _, c := range []struct {
 		name     string
 		endpoint string
@@ -43,8 +39,8 @@ func TestS3Faults(t *testing.T) {
 	}{
 		{name: "missing bucket", bucket: "no-such-bucket", load: "NoSuchBucket", save: "NoSuchBucket"},
 		{name: "denied", respond: always(http.StatusForbidden, "AccessDenied"), load: "needs s3:GetObject and s3:ListBucket", save: "needs s3:PutObject"},
-		{name: "closed port", endpoint: closed, patience: 300 * time.Millisecond, load: "connection refused", save: "connection refused"},
-		{name: "overload", respond: always(http.StatusServiceUnavailable, "SlowDown"), patience: 300 * time.Millisecond, load: "SlowDown", save: "SlowDown"},
+		{name: "closed port", endpoint: closed.String(), load: "connection refused", save: "connection refused"},
+		{name: "overload", respond: always(http.StatusServiceUnavailable, "SlowDown"), load: "SlowDown", save: "SlowDown"},
 		{name: "no response", respond: func(_ http.ResponseWriter, r *http.Request) bool {
 			_, _ = io.Copy(io.Discard, r.Body) // the server notices only then that the client is gone
 			<-r.Context().Done()
@@ -55,7 +51,7 @@ func TestS3Faults(t *testing.T) {
 				refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
 			}
 			return r.Method == http.MethodPut
-		}, patience: time.Second, save: "PreconditionFailed"},
+		}, patience: 5 * time.Second, save: "PreconditionFailed"}, // the first attempt may take long
 		{name: "downloads that break off", respond: func(w http.ResponseWriter, r *http.Request) bool {
 			w.Header().Set("Content-Length", "1000")
 			w.Header().Set("ETag", `"x"`)
