@@ -102,7 +102,7 @@ func (m *many) handleMessage(ctx context.Context, message *message) bool {
 	}
 	log := m.log.With(slog.String("target", target.String()))
 	if work := message.event.work; work != nil && work.Expired(time.Now()) {
-		log.InfoContext(ctx, "the next slot has begun: this one is left out", slog.Time("slot", work.Slot))
+		log.InfoContext(ctx, "the registry's next turn has come: this one is left out", slog.Time("slot", work.Slot))
 		return true
 	}
 	export, err := m.exporterOf(target, log)

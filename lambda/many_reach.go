@@ -126,8 +126,8 @@ func (m *many) regionOf(target *targets.Target) *awsRegion {
 	return m.regions[target.Region]
 }
 
-// note notes how a run of a registry went, for the next runs with its role and in its Region. The
-// Region is left alone once nothing could be read of two of its registries.
+// note remembers how a run of a registry went, for the next runs with its role and in its Region.
+// The Region is left alone once nothing could be read of two of its registries.
 func (m *many) note(target *targets.Target, summary *exporter.Summary, err error) {
 	region, took := m.regionOf(target), time.Duration(summary.Durations["refresh"]*float64(time.Second))
 	read := summary.Refreshed + summary.Gone + summary.Scans.Answered + summary.Indexes.Read

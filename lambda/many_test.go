@@ -203,7 +203,7 @@ func has(lines []line, level, message string) bool {
 func TestWorkLeftOut(t *testing.T) {
 	inWorkers(t, remotewritetest.Options{}, nil, func(w *workers) {
 		for name, c := range map[string]struct{ body, level, message string }{
-			"late":        {w.work(workerHome, "eu-west-1", func(work *targets.Work) { work.Slot = work.Slot.Add(-slotInterval) }), "INFO", "the next slot has begun"},
+			"late":        {w.work(workerHome, "eu-west-1", func(work *targets.Work) { work.Slot = work.Slot.Add(-slotInterval) }), "INFO", "this one is left out"},
 			"no role":     {strings.Replace(w.work(workerMember, "eu-west-1"), workerRole, "arn:aws:iam::999922223333:role/a", 1), "ERROR", "message dropped"},
 			"bad setting": {w.work(workerHome, "eu-west-1", func(work *targets.Work) { work.Target.Settings = map[string]string{"REPOSITORIES_INCLUDE": "("} }), "ERROR", "message dropped"},
 			"no JSON":     {"{", "ERROR", "message dropped"},

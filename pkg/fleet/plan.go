@@ -83,7 +83,7 @@ func (p *Planner) document(ctx context.Context, now time.Time) (*targets.Documen
 	sum := sha256.Sum256([]byte(what))
 	if fault := hex.EncodeToString(sum[:8]); fault != p.plan.Fault || now.Sub(p.plan.FaultAt) >= faultsAgain {
 		p.plan.Fault, p.plan.FaultAt = fault, now
-		p.Logger.WarnContext(ctx, "the targets cannot be used: the last ones that could are", slog.Any("error", err))
+		p.Logger.WarnContext(ctx, "the list of targets cannot be used: the last good one is", slog.Any("error", err))
 	}
 	if document, err = p.Parse(ctx, []byte(last)); err != nil {
 		return &targets.Document{}, false, fmt.Errorf("reading the last targets without a fault: %w", err)

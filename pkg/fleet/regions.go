@@ -17,8 +17,8 @@ import (
 
 var describeRegions = awsapi.Permission{Action: "ec2:DescribeRegions", Resource: "*"}
 
-// MemberPermissions are the IAM actions that the role in an account needs whose Regions are
-// not listed, but all that are enabled.
+// MemberPermissions are the IAM actions that an account's role needs if all Regions that are
+// enabled are read.
 var MemberPermissions = []awsapi.Permission{describeRegions}
 
 // EnabledRegions returns the Regions that are enabled in the account of cfg's credentials,

@@ -10,7 +10,7 @@ import (
 	"github.com/aws-exporters/ecr-remote-write/pkg/awsapi"
 )
 
-// Defaults hold for a target whose document says nothing else.
+// Defaults are the fields of a target that the document leaves out.
 type Defaults struct {
 	// Account, Partition (such as aws-cn) and Region are the function's own.
 	Account, Partition, Region string
