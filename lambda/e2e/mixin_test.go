@@ -164,7 +164,7 @@ func TestMixinOverAWeek(t *testing.T) {
 func mixinOverAWeek(t *testing.T) {
 	// Pods are rolled out late, because changes would delete what they run in a few days. Until
 	// the last hour runs are rarer than usual, to make the test faster.
-	const week, rolledOut, early = 7 * 24 * time.Hour, 6 * time.Hour, 30 * time.Minute
+	const week, rolledOut, early = 7 * 24 * time.Hour, 6 * time.Hour, time.Hour
 	begun := time.Now()
 	registry := ecrtest.NewRegistry(account, region)
 	if err := registry.Generate(seed, ecrtest.PlainShape(20, 200, begun.Add(-200*24*time.Hour))); err != nil {
