@@ -19,9 +19,9 @@ func TestInspectorCalls(t *testing.T) {
 	t.Parallel()
 	now := time.Date(1999, time.December, 1, 0, 0, 0, 0, time.UTC) // a month before the bubble's begin
 	realistic := ecrtest.RealisticShape(200, 2000, now)
-	indexes, unscanned, rescanned, large := realistic, realistic, realistic, ecrtest.RealisticShape(500, 20_000, now)
+	indexes, unscanned, rescanned, large := realistic, realistic, realistic, ecrtest.RealisticShape(500, 5_000, now)
 	indexes.Indexes, unscanned.Scanned, rescanned.Rescanned = 0.9, 0.3, 1
-	for name, shape := range map[string]ecrtest.Shape{"20,000 images": large, "indexes": indexes, "unscanned": unscanned, "rescanned": rescanned} {
+	for name, shape := range map[string]ecrtest.Shape{"500 repositories": large, "indexes": indexes, "unscanned": unscanned, "rescanned": rescanned} {
 		bubble(t, name, func(t *testing.T) {
 			w := newWorld(t, 0, 0)
 			w.check(w.registry.Generate(7, shape))

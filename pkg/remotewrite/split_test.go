@@ -122,8 +122,8 @@ func TestSmallestSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := remotewritetest.NewPipe(t, remotewritetest.Options{MaxSeries: 1})
 		s := newSender(t, to, func(o *Options) { o.MaxSeries = 1000 })
-		report, err := pushTo(t, s, images(4000))
-		if err != nil || report.Accepted != 4000 {
+		report, err := pushTo(t, s, images(1000))
+		if err != nil || report.Accepted != 1000 {
 			t.Errorf("%+v, %v", report, err)
 		}
 	})
