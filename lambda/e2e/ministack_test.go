@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -48,7 +46,10 @@ func startMiniStack(t *testing.T) *ministack {
 		}
 		t.Skip(missing)
 	}
-	port := freePort(t)
+	port, err := localtest.FreePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	m := &ministack{url: "http://127.0.0.1:" + port}
 	process, err := localtest.StartProcess("MiniStack", nil, func(folder string) (*exec.Cmd, error) {
 		cmd := exec.Command(path)
@@ -94,21 +95,6 @@ func startMiniStack(t *testing.T) *ministack {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
 		})})
 	return m
-}
-
-// freePort returns a port of 127.0.0.1 that is free, and stays so until a program listens on
-// it: it is below those that systems choose from, also for the other tests.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		port := strconv.Itoa(20_000 + mathrand.IntN(10_000))
-		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			listener.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // put puts an object into a bucket, or makes the bucket if the key is empty.

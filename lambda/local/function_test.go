@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"net"
 	"strconv"
 	"strings"
@@ -51,19 +50,17 @@ func TestFunctionEnv(t *testing.T) {
 // A port that is taken is replaced by any other, and that is said.
 func TestTakenPort(t *testing.T) {
 	t.Parallel()
-	var listener net.Listener
-	err := errors.New("not tried")
-	// Below the ports that systems choose from: no other program gets it once it is free.
-	for n := 20_000; err != nil && n < 30_000; n++ {
-		listener, err = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(n))
+	text, err := localtest.FreePort(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
+	listener, err := net.Listen("tcp", "127.0.0.1:"+text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
 	var out strings.Builder
 	s := &session{stdout: &out}
-	_, text, _ := strings.Cut(listener.Addr().String(), ":")
 	port, err := strconv.Atoi(text)
 	if err != nil {
 		t.Fatal(err)

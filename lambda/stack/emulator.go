@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -53,7 +52,7 @@ type emulator struct {
 // startEmulator starts MiniStack and waits until it serves. Functions inherit its
 // environment, and with it the endpoints of the simulated registry and of the gateway.
 func startEmulator(ctx context.Context, python, registry string, front *gateway) (*emulator, error) {
-	port, err := freePort(ctx)
+	port, err := localtest.FreePort(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -105,17 +104,6 @@ func credentialEnv() []string {
 		"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey,
 		"AWS_REGION=" + localtest.Region, "AWS_DEFAULT_REGION=" + localtest.Region,
 	}
-}
-
-// freePort returns a port of 127.0.0.1 that is free at the moment.
-func freePort(ctx context.Context) (string, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	return port, errors.Join(err, listener.Close())
 }
 
 // serving returns a channel that is closed once the emulator is healthy.
